@@ -1,0 +1,14 @@
+//! Rows in memory: Arrow record batches, the column types they may have, and what types widen to. Pure.
+//!
+//! A source makes batches, a destination takes them; neither knows the other. Everything that both must agree on stands here.
+
+pub mod types;
+
+pub use arrow_array::RecordBatch;
+pub use types::{Column, ColumnType, Schema};
+
+/// The most bytes of values that one batch holds (8 MiB): memory is bounded by batches, not by tables.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How many batches may wait between the reader and the writer.
+pub const BATCHES_IN_FLIGHT: usize = 4;

@@ -1,0 +1,240 @@
+//! Where rows go. One file or folder a kind, one line in [`open`].
+//!
+//! A destination writes what it is given; it knows nothing of sources, never prints, never reads the clock or the environment.
+
+use chrono::{DateTime, Utc};
+
+use crate::batch::{RecordBatch, Schema};
+use crate::plan::{DestinationPlan, Expect, MendPlan, Mode, Owner, Publish, RunRef, SchemaChange, SchemaPolicy};
+use crate::run::{Counts, CursorValue, FileRecord};
+
+/// Why a destination could not do what it was told.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct DestinationError {
+    /// A stable word for scripts, as in [`crate::plan::WorkerError::code`].
+    pub code: &'static str,
+    /// What was attempted, on what, what happened.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Whether trying again may help.
+    pub is_transient: bool,
+}
+
+/// The `_etlsched_loads` row of a target: the truth about what is loaded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadRecord {
+    /// The table.
+    pub target: String,
+    /// Who may publish into it.
+    pub owner: Owner,
+    /// Grows by one with each publish; 0 before the first.
+    pub version: i64,
+    /// The run that published last.
+    pub run_id: Option<String>,
+    /// Its slot.
+    pub slot: Option<String>,
+    /// Its mode.
+    pub mode: Option<Mode>,
+    /// How far the source has been read.
+    pub cursor: Option<CursorValue>,
+    /// Rows of the last publish.
+    pub rows: u64,
+    /// The columns as published.
+    pub schema: Schema,
+    /// When it was published.
+    pub committed_at: Option<DateTime<Utc>>,
+}
+
+/// What a load is going to do; everything that must be known before the first row.
+#[derive(Debug, Clone)]
+pub struct LoadRequest {
+    /// The run.
+    pub run: RunRef,
+    /// Who loads.
+    pub owner: Owner,
+    /// The table.
+    pub target: String,
+    /// The columns of the batches.
+    pub schema: Schema,
+    /// What becomes of the target.
+    pub disposition: Disposition,
+    /// May the table's columns change.
+    pub schema_policy: SchemaPolicy,
+}
+
+/// What the staged rows do to the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disposition {
+    /// They take its place.
+    Full(Publish),
+    /// They are merged by a key; of rows with equal keys the one with the greatest value in `newest_by` wins, else the later.
+    Merge {
+        /// The key columns.
+        key: Vec<String>,
+        /// The cursor column.
+        newest_by: Option<String>,
+    },
+    /// The target's rows with `column >= from` (and `< until`) are deleted, the staged ones inserted.
+    Window {
+        /// The cursor column.
+        column: String,
+        /// The closed lower bound; `None` is everything.
+        from: Option<CursorValue>,
+        /// The open upper bound; `None` is none.
+        until: Option<CursorValue>,
+    },
+    /// They are added.
+    Append,
+}
+
+/// What a publish writes beside the rows, in the same transaction.
+#[derive(Debug, Clone)]
+pub struct PublishRequest {
+    /// The cursor after this load; `None` leaves it as it is.
+    pub cursor: Option<CursorValue>,
+    /// The lower bound used.
+    pub lower_bound: Option<CursorValue>,
+    /// `full` or `incremental`, as it was really done.
+    pub mode: Mode,
+    /// The files that were read.
+    pub files: Vec<FileRecord>,
+    /// Whether `_etlsched_files` is rewritten (full) or added to.
+    pub replace_files: bool,
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// A full load of no rows may replace rows.
+    pub allow_empty: bool,
+}
+
+/// What a publish did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Committed {
+    /// Added, updated, unchanged, folded, deleted; the other counts are the reader's.
+    pub counts: Counts,
+    /// Rows in the target now.
+    pub rows_in_target: u64,
+    /// The version of the target's row.
+    pub version: i64,
+    /// What changed in the table's columns.
+    pub schema_changes: Vec<SchemaChange>,
+}
+
+/// What readers of a target are promised, as data for `show` and the README.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guarantees {
+    /// Whether a load becomes visible as a whole.
+    pub is_atomic: bool,
+    /// In words.
+    pub text: &'static str,
+}
+
+/// A load under way. Dropped without [`Load::publish`], nothing has happened to the target.
+pub trait Load: Send {
+    /// Stages rows.
+    ///
+    /// # Errors
+    /// Whatever keeps the rows from being staged: the load is dead then.
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), DestinationError>;
+
+    /// Drops what was staged and begins again with other columns, in a fresh staging table.
+    ///
+    /// # Errors
+    /// As for [`Load::write`].
+    fn restart(&mut self, schema: &Schema) -> Result<(), DestinationError>;
+
+    /// Ends staging and demands that the staging table holds exactly `rows` rows.
+    ///
+    /// # Errors
+    /// `rows_lost` when it doesn't.
+    fn finish(&mut self, rows: u64) -> Result<(), DestinationError>;
+
+    /// Runs the checks of `expect` on the staged rows; returns what failed, in words; empty means all passed.
+    ///
+    /// # Errors
+    /// A check that could not be run.
+    fn check(&mut self, expect: &Expect) -> Result<Vec<String>, DestinationError>;
+
+    /// Returns the greatest value of a staged column that is not above `limit`, for the cursor; `None` where there is none.
+    ///
+    /// # Errors
+    /// As for [`Load::check`].
+    fn greatest(&mut self, column: &str, limit: Option<&CursorValue>) -> Result<Option<CursorValue>, DestinationError>;
+
+    /// Makes the staged rows visible: once, whole, with the bookkeeping, in one transaction.
+    ///
+    /// # Errors
+    /// `fence_lost` when another run began after this one; whatever else keeps it from committing. The target is as it was.
+    fn publish(self: Box<Self>, request: &PublishRequest) -> Result<Committed, DestinationError>;
+}
+
+/// A destination that is open.
+pub trait Destination: Send {
+    /// Returns the bookkeeping row of a target.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being read.
+    fn record(&mut self, target: &str) -> Result<Option<LoadRecord>, DestinationError>;
+
+    /// Returns every bookkeeping row of a job.
+    ///
+    /// # Errors
+    /// As for [`Destination::record`].
+    fn records(&mut self, workspace_id: &str, job: &str) -> Result<Vec<LoadRecord>, DestinationError>;
+
+    /// Returns the files that a target holds.
+    ///
+    /// # Errors
+    /// As for [`Destination::record`].
+    fn files(&mut self, target: &str) -> Result<Vec<FileRecord>, DestinationError>;
+
+    /// Whether the target table exists.
+    ///
+    /// # Errors
+    /// As for [`Destination::record`].
+    fn has_table(&mut self, target: &str) -> Result<bool, DestinationError>;
+
+    /// Begins a load: raises the fence of the target's row, committed at once, and makes a fresh staging table.
+    ///
+    /// # Errors
+    /// Another owner's target; a schema change that the policy refuses; whatever keeps it from being written.
+    fn begin(&mut self, request: &LoadRequest) -> Result<Box<dyn Load + '_>, DestinationError>;
+
+    /// Returns the statements that a load would run, for `--dry-run`. Writes nothing, makes no file.
+    ///
+    /// # Errors
+    /// As for [`Destination::begin`].
+    fn statements(&mut self, request: &LoadRequest) -> Result<Vec<String>, DestinationError>;
+
+    /// Drops the staging tables of dead runs; returns their names.
+    ///
+    /// # Errors
+    /// As for [`Destination::record`].
+    fn mend(&mut self, plan: &MendPlan) -> Result<Vec<String>, DestinationError>;
+
+    /// Says what readers are promised.
+    fn guarantees(&self) -> Guarantees;
+}
+
+/// How a destination is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// For loads; a file is made when absent.
+    Write,
+    /// For inspection and dry runs: nothing is made, nothing changes; `Ok(None)` from [`open`] where there is nothing yet.
+    Read,
+}
+
+/// Opens a destination of any kind; `Ok(None)` only for [`Access::Read`] of one that doesn't exist yet.
+///
+/// # Errors
+/// Whatever keeps it from being opened.
+pub fn open(plan: &DestinationPlan, _access: Access) -> Result<Option<Box<dyn Destination>>, DestinationError> {
+    Err(DestinationError {
+        code: "not_in_this_version",
+        message: format!("destination {}: kind not in this version", plan.name),
+        hint: None,
+        is_transient: false,
+    })
+}

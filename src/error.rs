@@ -1,0 +1,60 @@
+//! What a command ends with when it can't do what it was told: exit code, message, hint.
+
+use std::fmt;
+
+use crate::exit_code;
+use crate::job::Problem;
+
+/// Why a command could not do what it was told.
+#[derive(Debug)]
+pub struct Failure {
+    /// One of [`crate::exit_code`].
+    pub exit_code: u8,
+    /// A stable word for scripts.
+    pub code: &'static str,
+    /// What was attempted, on what, what happened: a lower-case fragment.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// `file:line:column`, where there is a place.
+    pub location: Option<String>,
+    /// Every problem of the files, where that is why.
+    pub problems: Vec<Problem>,
+}
+
+impl Failure {
+    /// Makes a failure with an exit code, a word for scripts and a message.
+    pub fn new(exit_code: u8, code: &'static str, message: impl Into<String>) -> Self {
+        Self { exit_code, code, message: message.into(), hint: None, location: None, problems: Vec::new() }
+    }
+
+    /// Wrong usage: exit 2.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(exit_code::USAGE, "usage", message)
+    }
+
+    /// A fault of etlsched itself: exit 70.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(exit_code::INTERNAL, "internal", message)
+    }
+
+    /// Files with problems: exit 4.
+    pub fn invalid(problems: Vec<Problem>) -> Self {
+        Self { problems, ..Self::new(exit_code::INVALID, "invalid", "invalid definition") }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

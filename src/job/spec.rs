@@ -1,0 +1,153 @@
+//! A job as its file, the workspace and the defaults make it: checked whole, every path absolute.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::plan::{ColumnRules, DestinationPlan, LoadOptions, SourceKind};
+use crate::schedule::Schedule;
+use crate::secret::Secret;
+use crate::zone::Zone;
+
+use super::problem::Problem;
+
+/// A job's id: `[a-z0-9][a-z0-9_-]{0,62}`, the stem of its file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(String);
+
+impl JobId {
+    /// Checks an id.
+    ///
+    /// # Errors
+    /// The rule, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut bytes = text.bytes();
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let is_valid =
+            bytes.next().is_some_and(is_plain) && bytes.all(|byte| is_plain(byte) || byte == b'_' || byte == b'-') && text.len() <= 63;
+        if is_valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("{text:?} is not a job id: lower-case letters, digits, _ and -, at most 63, beginning with a letter or digit"))
+        }
+    }
+
+    /// Returns the id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A job, ready to run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The stem of its file.
+    pub id: JobId,
+    /// Its file.
+    pub file: PathBuf,
+    /// For display; the id where the file gives none.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// For `list --tag`.
+    pub tags: Vec<String>,
+    /// Whether the file lets it run.
+    pub is_active: bool,
+    /// The line of `is_active` in the file, where it stands there.
+    pub is_active_line: Option<usize>,
+    /// When it is due.
+    pub schedule: Schedule,
+    /// The zone of its schedule.
+    pub timezone: Zone,
+    /// What a second run does while one runs.
+    pub on_overlap: OnOverlap,
+    /// Where its rows go.
+    pub destination: DestinationPlan,
+    /// Its sources, at least one, in the file's order.
+    pub sources: Vec<DataSource>,
+    /// Whether sources run side by side.
+    pub is_parallel: bool,
+    /// How far a run may go.
+    pub limits: Limits,
+    /// How transient errors are tried again.
+    pub retry: Retry,
+    /// How many runs in a row may refresh nothing before the job is put into `error`.
+    pub failure_threshold: u32,
+    /// Whether partly successful runs count towards it.
+    pub is_partial_counted: bool,
+    /// Who is told of what.
+    pub notifications: Notifications,
+    /// The key for `columns.hash`.
+    pub hash_key: Option<Secret>,
+    /// `${NAME}`s that the job needs and the environment doesn't have: errors of `run`, and of `validate --online`.
+    pub missing_variables: Vec<Problem>,
+    /// The names used in `${}`; taken out of the workers' environment.
+    pub variables: Vec<String>,
+    /// SHA-256 of what the job says, hex, defaults filled in, secrets left out.
+    pub fingerprint: String,
+    /// SHA-256 of its schedule fields only, hex.
+    pub schedule_fingerprint: String,
+}
+
+/// A data source of a job.
+#[derive(Debug, Clone)]
+pub struct DataSource {
+    /// Its name, once in its job.
+    pub name: String,
+    /// What kind it is and how it is reached.
+    pub kind: SourceKind,
+    /// Which columns, under which names and types.
+    pub columns: ColumnRules,
+    /// How its rows are loaded.
+    pub options: LoadOptions,
+}
+
+/// What a second run of a job does while one runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnOverlap {
+    /// It ends: exit 5 by hand.
+    #[default]
+    Skip,
+    /// It waits for the lease.
+    Wait,
+    /// It fails, with a run row.
+    Fail,
+}
+
+/// How far a run may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Of the whole run, retries too.
+    pub timeout_minutes: u32,
+    /// Of all processes of the run together.
+    pub memory_limit_mb: u32,
+    /// How many sources run side by side.
+    pub max_parallel_sources: usize,
+}
+
+/// How transient errors are tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts after the first.
+    pub max_retries: u32,
+    /// Before the first retry; doubles.
+    pub delay_seconds: u32,
+    /// The longest delay.
+    pub delay_max_seconds: u32,
+}
+
+/// Who is told of what.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notifications {
+    /// Checked addresses.
+    pub emails: Vec<String>,
+    /// Whether failures are told.
+    pub on_failure: bool,
+    /// Whether successes are told.
+    pub on_success: bool,
+}

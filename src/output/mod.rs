@@ -1,0 +1,71 @@
+//! The only folder that prints. Results go to stdout, everything else to stderr. Decides nothing.
+
+pub mod errors;
+pub mod json;
+pub mod table;
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::ValueEnum;
+
+/// How listings and results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// One object, stable for scripts
+    Json,
+    /// Comma-separated values, a header first
+    Csv,
+}
+
+/// Whether to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Color {
+    /// At a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Yes
+    Always,
+    /// No
+    Never,
+}
+
+static IS_COLORED: AtomicBool = AtomicBool::new(false);
+
+/// Settles once whether this process colours its output (<https://no-color.org>).
+pub fn set_color(color: Color) {
+    let is_colored = match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            !is_refused && std::env::var_os("TERM").is_none_or(|term| term != "dumb") && io::stdout().is_terminal()
+        }
+    };
+    IS_COLORED.store(is_colored, Ordering::Relaxed);
+}
+
+/// Whether this process colours its output.
+pub fn is_colored() -> bool {
+    IS_COLORED.load(Ordering::Relaxed)
+}
+
+/// Writes a result to stdout with a line end. A reader that has gone (`| head`) ends the process in silence, as other tools do.
+pub fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let mut result = stdout.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        result = result.and_then(|()| stdout.write_all(b"\n"));
+    }
+    if result.and_then(|()| stdout.flush()).is_err() {
+        std::process::exit(i32::from(crate::exit_code::DONE));
+    }
+}
+
+/// Writes a line for people to stderr. That nobody reads it is no error.
+pub fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

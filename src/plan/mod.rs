@@ -1,0 +1,15 @@
+//! What a worker is told ([`Order`], [`Answer`]) and what it says back ([`Event`]). Pure data, JSON on the wire.
+//!
+//! The supervisor writes one order as one JSON line on the worker's standard input, then an [`Answer`] for each
+//! [`Event::Ready`]. The worker writes one [`Event`] a line on its standard output. Rows never cross the pipe.
+
+mod event;
+mod load;
+mod order;
+
+pub use event::{Event, Level, Phase, SchemaChange, StreamResult, WorkerError};
+pub use load::{
+    BadRows, ColumnRules, CsvPlan, DestinationKind, DestinationPlan, Encoding, Expect, LoadOptions, Lookback, Mode, NullCursor, OnBadRow,
+    OnInvalidValue, Publish, SchemaPolicy, SourceKind, SourcePlan, SqlitePlan, SqliteSourcePlan, Window,
+};
+pub use order::{Answer, DryRun, InspectPlan, LoadPlan, MendPlan, Order, Owner, PreviewPlan, RunRef, SourceOrder};

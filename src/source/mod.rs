@@ -1,0 +1,166 @@
+//! Where rows come from. One file or folder a kind, one line in [`open`].
+//!
+//! A source reads; it never writes, never prints, never reads the clock or the environment, and knows nothing of destinations.
+
+use crate::batch::{RecordBatch, Schema};
+use crate::plan::{Level, LoadOptions, SourcePlan};
+use crate::run::{CursorValue, FileRecord};
+
+/// Why a source could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SourceError {
+    /// A stable word for scripts, as in [`crate::plan::WorkerError::code`].
+    pub code: &'static str,
+    /// What was attempted, on what, what happened.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Whether trying again may help.
+    pub is_transient: bool,
+}
+
+/// A stream that a source offers: one table, query or file set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Its name; the default of the target table's name.
+    pub name: String,
+}
+
+/// What is asked of a reader.
+#[derive(Debug)]
+pub struct ReadRequest<'a> {
+    /// The stream.
+    pub stream: &'a Stream,
+    /// Batch and sample sizes, bad rows, invalid values.
+    pub options: &'a LoadOptions,
+    /// The closed lower bound of the cursor column; `None` reads everything.
+    pub lower_bound: Option<&'a CursorValue>,
+    /// Files that the target already holds (incremental file sources); files among them with equal content are left out.
+    pub known_files: &'a [FileRecord],
+    /// Read only new and changed files.
+    pub is_incremental: bool,
+}
+
+/// A row that can't be loaded, with its place and reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// File and row ("flights.csv, row 1204"), or page and record.
+    pub position: String,
+    /// The column at fault, where one is.
+    pub column: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// The row as it was read, fields joined as the source had them.
+    pub raw: String,
+}
+
+/// What a reader yields.
+#[derive(Debug)]
+pub enum Read {
+    /// Rows of the reader's schema.
+    Batch(RecordBatch),
+    /// A row that can't be loaded.
+    Rejected(RejectedRow),
+    /// A value didn't fit the inferred type: everything read so far must be dropped. The reader has a wider schema now and
+    /// begins again with the first row.
+    Restart {
+        /// Why, for the log: which column, which row, from which type to which.
+        reason: String,
+    },
+    /// The true end of the data, and only that. A cut or cancelled read is an error.
+    End,
+}
+
+/// Reads one stream from its first row to its last.
+pub trait Reader: Send {
+    /// Returns the columns of the batches, after `select`, `rename` and `hash`.
+    fn schema(&self) -> &Schema;
+
+    /// Returns the next rows, a rejected row, a restart, or the end.
+    ///
+    /// # Errors
+    /// Anything that keeps the rest of the data from being read.
+    fn read(&mut self) -> Result<Read, SourceError>;
+
+    /// Returns bytes taken so far and in all, where the source knows.
+    fn bytes(&self) -> (u64, Option<u64>);
+
+    /// Returns the files that were read, once [`Read::End`] was seen; empty for sources that are not files.
+    fn files(&self) -> Vec<FileRecord>;
+
+    /// Whether an unchanged set of known files leaves nothing to read.
+    fn is_nothing_new(&self) -> bool {
+        false
+    }
+
+    /// Takes the lines that the reader has for the execution log (what was sniffed, which files were left out).
+    fn take_log(&mut self) -> Vec<(Level, String)>;
+}
+
+/// A source that can be read.
+pub trait Source: Send {
+    /// Reaches the source without reading rows; returns a line for people ("3 files, 5.1 MB").
+    ///
+    /// # Errors
+    /// Whatever keeps it from being reached.
+    fn test(&mut self) -> Result<String, SourceError>;
+
+    /// Returns the streams.
+    ///
+    /// # Errors
+    /// As for [`Source::test`].
+    fn discover(&mut self) -> Result<Vec<Stream>, SourceError>;
+
+    /// Returns the key columns of a stream from the catalogue; empty where there are none.
+    ///
+    /// # Errors
+    /// As for [`Source::test`].
+    fn primary_key(&mut self, _stream: &Stream) -> Result<Vec<String>, SourceError> {
+        Ok(Vec::new())
+    }
+
+    /// Opens a stream for reading, in one snapshot where the engine has it.
+    ///
+    /// # Errors
+    /// As for [`Source::test`], and data that can't be understood at all.
+    fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError>;
+
+    /// Returns the value that late commits can't undercut, asked *before* [`Source::open`]; `None` where the engine does not tell.
+    ///
+    /// # Errors
+    /// As for [`Source::test`].
+    fn safe_cursor(&mut self, _stream: &Stream, _column: &str) -> Result<Option<CursorValue>, SourceError> {
+        Ok(None)
+    }
+
+    /// Whether the source is a set of files, for which the cursor filters no rows.
+    fn is_files(&self) -> bool {
+        false
+    }
+}
+
+impl std::fmt::Debug for dyn Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Source")
+    }
+}
+
+impl std::fmt::Debug for dyn Reader {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Reader")
+    }
+}
+
+/// Opens a source of any kind.
+///
+/// # Errors
+/// Whatever its kind refuses before reading: a malformed path, a bad URL.
+pub fn open(plan: &SourcePlan) -> Result<Box<dyn Source>, SourceError> {
+    Err(SourceError {
+        code: "not_in_this_version",
+        message: format!("source {}: kind not in this version", plan.name),
+        hint: None,
+        is_transient: false,
+    })
+}

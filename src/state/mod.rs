@@ -1,0 +1,1 @@
+//! The state store: jobs, slots, leases, runs, audit, outbox. The only user of diesel.
