@@ -1,0 +1,18 @@
+//! All tests of the program as a whole, in one binary.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `etl` | the builder: a workspace in a temporary folder, the real program in a clean environment, whole output compared |
+//! | `layers` | src/ keeps to the map in src/lib.rs: who may import whom, who reads the clock, who prints |
+//! | `docs` | man/, README.md and the job files that it shows are true of this build |
+//! | `flights` | the sample job from end to end: rows, types, counts, logs, the second delivery |
+//! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
+//! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
+
+mod docs;
+mod etl;
+mod flights;
+mod hostile;
+#[cfg(target_os = "linux")]
+mod kills;
+mod layers;
