@@ -1,0 +1,25 @@
+#!/bin/sh
+# Installs what the tests need and is missing (Debian packages), then runs all of them. Arguments go to `cargo test`.
+set -eu
+cd "$(dirname "$0")/.."
+
+missing=
+need() { # program, Debian package
+    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need cc gcc
+need sqlite3 sqlite3
+
+if [ -n "$missing" ]; then
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "tests/run.sh: these programs are missing, and there is no apt-get to bring them; install:$missing" >&2
+        exit 1
+    fi
+    echo "tests/run.sh: installing$missing" >&2
+    as_root=
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    # shellcheck disable=SC2086 # a list of words
+    $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
+fi
+
+exec cargo test --locked "$@"
