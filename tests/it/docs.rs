@@ -45,64 +45,31 @@ fn help_lists_the_exit_codes() {
     }
 }
 
-/// A block begins with a comment that names its file: `# jobs/NAME.yaml` or `# etlsched.yaml`. A job is checked in the workspace
-/// of the last etlsched.yaml above it that shares its section, or without one.
+/// A block that begins with `# etlsched.yaml` is the workspace's file, every other one a job.
 #[test]
 fn every_yaml_block_of_the_readme_is_valid() {
-    let readme = readme();
-    let mut workspace: Option<(String, String)> = None;
-    for block in blocks(&readme, "```yaml") {
-        let first = block.text.lines().next().unwrap_or_default();
-        let file = first.trim_start_matches('#').split_whitespace().next().unwrap_or_default();
-        let etl = Etl::new();
-        match file {
-            "etlsched.yaml" => {
-                workspace = Some((block.section.clone(), block.text.clone()));
-                etl.write("etlsched.yaml", &block.text);
-            }
-            _ if file.starts_with("jobs/") && file.ends_with(".yaml") => {
-                if let Some((_, text)) = workspace.as_ref().filter(|(section, _)| *section == block.section) {
-                    etl.write("etlsched.yaml", text);
-                }
-                etl.write(file, &block.text);
-            }
-            _ => panic!("README.md:{}: a YAML block begins with a comment that names its file, not {first:?}", block.line),
-        }
+    for Block { line, text } in blocks(&readme(), "```yaml") {
+        let is_workspace = text.starts_with("# etlsched.yaml");
+        let etl = Etl::new().file(if is_workspace { "etlsched.yaml" } else { "jobs/shown.yaml" }, &text);
         let ended = etl.run(&["validate"]);
-        assert_eq!(ended.code, Some(0), "README.md:{}: {file}:\n{}{}", block.line, ended.stdout, ended.stderr);
+        assert_eq!(ended.code, Some(0), "README.md:{line}:\n{}{}", ended.stdout, ended.stderr);
     }
 }
 
-/// A console block below `<!-- tested -->` is run in a copy of the sample workspace: `$ ` lines are commands, the rest is what they
-/// print, where a line `...` stands for any lines, and `#` for a digit of a time.
+/// The commands of the console blocks (`$ ` lines), in order, as one session that begins in an empty folder. Those that build or
+/// test the repository itself are left out: CI runs them.
 #[test]
 #[cfg(unix)]
-fn the_tested_console_blocks_of_the_readme_print_what_they_show() {
-    let readme = readme();
-    let etl = Etl::sample();
-    for block in blocks(&readme, "```console").into_iter().filter(|block| block.is_tested) {
-        for (command, expected) in commands(&block.text) {
-            let ended = shell(&etl, &command);
-            let printed = format!("{}{}", ended.stdout, ended.stderr);
-            let expected = etl.redact(&expected);
-            assert!(
-                expected.is_empty() && ended.code == Some(0) || is_like(&expected, &printed),
-                "README.md:{}: $ {command}\nshown:\n{expected}\nprinted (exit code {:?}):\n{printed}",
-                block.line,
-                ended.code
-            );
-        }
-    }
-}
-
-#[test]
-fn shown_output_is_compared_line_by_line() {
-    assert!(is_like("a\nb\n", "a\nb\n"));
-    assert!(is_like("a\n...\nd\n", "a\nb\nc\nd\n"));
-    assert!(is_like("...\n", "anything\nat all\n"));
-    assert!(!is_like("a\nb\n", "a\n"));
-    assert!(!is_like("a\n", "a\nb\n"));
-    assert!(!is_like("a\n...\nd\n", "a\nb\nc\n"));
+fn the_commands_of_the_readme_work_in_their_order() {
+    let blocks = blocks(&readme(), "```console");
+    let commands: Vec<&str> = blocks.iter().flat_map(|block| block.text.lines()).filter_map(|line| line.strip_prefix("$ ")).collect();
+    let session: Vec<&str> =
+        commands.into_iter().filter(|command| !command.starts_with("cargo ") && !command.starts_with("tests/")).collect();
+    assert!(session.iter().any(|command| command.starts_with("etlsched run")), "the README shows no run: {session:?}");
+    let etl = Etl::new();
+    std::fs::remove_dir(etl.path("jobs")).expect("an empty folder");
+    let ended = shell(&etl, &format!("set -ex\n{}", session.join("\n")));
+    assert_eq!(ended.code, Some(0), "the last command shown failed:\n{}{}", ended.stdout, ended.stderr);
 }
 
 fn readme() -> String {
@@ -140,27 +107,21 @@ fn section<'text>(text: &'text str, heading: &str) -> &'text str {
 
 /// A fenced block.
 struct Block {
-    section: String,
     line: usize,
-    is_tested: bool,
     text: String,
 }
 
 fn blocks(text: &str, fence: &str) -> Vec<Block> {
     let mut found: Vec<Block> = Vec::new();
-    let mut section = String::new();
-    let mut before = "";
     let mut open = None;
     for (index, line) in text.lines().enumerate() {
         match open {
             None if line.starts_with("```") => {
                 open = Some(line.trim() == fence);
                 if open == Some(true) {
-                    let is_tested = before.trim() == "<!-- tested -->";
-                    found.push(Block { section: section.clone(), line: index + 1, is_tested, text: String::new() });
+                    found.push(Block { line: index + 1, text: String::new() });
                 }
             }
-            None if line.starts_with('#') => section = line.to_owned(),
             Some(_) if line.trim() == "```" => open = None,
             Some(true) => {
                 let block = found.last_mut().expect("pushed when the fence opened");
@@ -169,25 +130,8 @@ fn blocks(text: &str, fence: &str) -> Vec<Block> {
             }
             _ => {}
         }
-        if !line.trim().is_empty() {
-            before = line;
-        }
     }
-    found
-}
-
-/// Takes a console block apart into commands and what is shown below each.
-#[cfg(unix)]
-fn commands(block: &str) -> Vec<(String, String)> {
-    let mut found: Vec<(String, String)> = Vec::new();
-    for line in block.lines() {
-        if let Some(command) = line.strip_prefix("$ ") {
-            found.push((command.to_owned(), String::new()));
-        } else if let Some((_, shown)) = found.last_mut() {
-            shown.push_str(line);
-            shown.push('\n');
-        }
-    }
+    assert!(!found.is_empty(), "README.md has no {fence} block");
     found
 }
 
@@ -206,16 +150,4 @@ fn shell(etl: &Etl, command: &str) -> Ended {
         .output()
         .expect("sh starts");
     Ended::new(etl, &[command], output)
-}
-
-/// Whether printed lines are as shown; a shown line `...` stands for any lines, none too.
-fn is_like(shown: &str, printed: &str) -> bool {
-    fn matches(shown: &[&str], printed: &[&str]) -> bool {
-        match shown.split_first() {
-            None => printed.is_empty(),
-            Some((&"...", rest)) => (0..=printed.len()).any(|taken| matches(rest, &printed[taken..])),
-            Some((first, rest)) => printed.first().is_some_and(|line| line.trim_end() == first.trim_end()) && matches(rest, &printed[1..]),
-        }
-    }
-    matches(&shown.lines().collect::<Vec<_>>(), &printed.lines().collect::<Vec<_>>())
 }
