@@ -2,6 +2,10 @@
 
 pub mod errors;
 pub mod json;
+pub mod list;
+pub mod logs;
+pub mod measure;
+pub mod run;
 pub mod table;
 
 use std::io::{self, IsTerminal, Write};
