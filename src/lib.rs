@@ -27,6 +27,7 @@ pub mod job;
 pub mod load;
 pub mod output;
 pub mod plan;
+pub mod process;
 pub mod run;
 pub mod schedule;
 pub mod secret;
