@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::exit_code;
 use crate::job::Problem;
+use crate::state::StateError;
 
 /// Why a command could not do what it was told.
 #[derive(Debug)]
@@ -58,3 +59,10 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let hint = error.hint();
+        Self { hint, ..Self::new(exit_code::FAILED, "state_store", error.to_string()) }
+    }
+}

@@ -5,7 +5,7 @@
 //!
 //! | layer | files | never |
 //! | --- | --- | --- |
-//! | 0 | `exit_code`, `clock`, `secret`, `text` | import anything of ours |
+//! | 0 | `exit_code`, `clock`, `secret`, `text`, `process/` | import anything of ours |
 //! | 1 | `zone`, `schedule/`, `batch/` | touch files, network, clock |
 //! | 2 | `plan/`, `run/` | do anything: words and rules that both processes share |
 //! | 3 | `source/`, `destination/`, `state/` | know each other, print, read clock or environment |

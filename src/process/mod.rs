@@ -1,5 +1,7 @@
-//! Processes as the system knows them: starting one with pipes, stopping it, and what it used. Knows nothing of orders or events.
+//! Processes of the operating system: which one this is, whether another still lives; starting one with pipes, stopping it, and what
+//! it used. Knows nothing of orders or events.
 
+pub mod identity;
 mod stop;
 #[cfg(unix)]
 mod unix;
@@ -10,6 +12,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
 pub use stop::{Stop, StopSignal, watch_signals};
 #[cfg(unix)]
 pub use unix::{Child, Process, spawn};

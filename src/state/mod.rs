@@ -1,1 +1,33 @@
-//! The state store: jobs, slots, leases, runs, audit, outbox. The only user of diesel.
+//! The state store: jobs, leases, the run log and the audit trail. The only user of diesel.
+//!
+//! Times, host and user come in as arguments; nothing here prints, reads a clock, or knows a source or destination.
+//!
+//! The way of a run: [`Store::register_job`], [`Store::dead_runs`] and [`Store::close_dead_run`] for each, [`Store::begin_run`],
+//! [`Store::mark_running`], then [`Store::renew_lease`] every few seconds beside [`Store::streams_begun`],
+//! [`Store::update_source`], [`Store::update_stream`] and [`Store::add_events`], and at the end [`Store::close_run`].
+
+mod audit;
+mod begin;
+mod connection;
+mod end;
+mod error;
+mod jobs;
+mod leases;
+mod progress;
+mod records;
+mod repair;
+mod retention;
+mod rows;
+mod runs;
+mod schema;
+
+pub use audit::Actor;
+pub use begin::{Begun, NewRun};
+pub use connection::Store;
+pub use end::{Closed, EndPolicy, RunEnd};
+pub use error::StateError;
+pub use jobs::{JobRecord, JobStatus, LastRun, NewJob, NewStatus};
+pub use leases::{LEASE_LOST_AFTER, LEASE_RENEWAL, Lease, Moment, Probe, Renewal};
+pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord, RunSummary, SourceRecord, StreamRecord};
+pub use repair::{DeadEnd, DeadRun};
+pub use runs::{Found, RunFilter, RunPage};

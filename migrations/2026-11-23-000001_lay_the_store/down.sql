@@ -1,0 +1,10 @@
+DROP TABLE outbox;
+DROP TABLE audit;
+DROP TABLE leases;
+DROP TABLE slots;
+DROP TABLE run_events;
+DROP TABLE run_streams;
+DROP TABLE run_sources;
+DROP TABLE runs;
+DROP TABLE jobs;
+DROP TABLE workspace;

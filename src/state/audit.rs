@@ -1,0 +1,41 @@
+//! The audit trail: who changed or started what, when and from where. Rows are only ever added.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+use uuid::Uuid;
+
+use super::connection::naive;
+use super::schema::audit;
+
+/// Who does something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The name of the system's user.
+    pub user: String,
+    /// The host.
+    pub host: String,
+}
+
+/// Adds a line to the trail, in the transaction of what it tells of.
+pub(super) fn write(
+    connection: &mut SqliteConnection,
+    by: &Actor,
+    action: &str,
+    job: Option<&str>,
+    run_id: Option<&str>,
+    details: Option<&str>,
+    at: DateTime<Utc>,
+) -> QueryResult<()> {
+    let row = (
+        audit::id.eq(Uuid::now_v7().to_string()),
+        audit::at.eq(naive(at)),
+        audit::username.eq(&by.user),
+        audit::host.eq(&by.host),
+        audit::action.eq(action),
+        audit::job.eq(job),
+        audit::run_id.eq(run_id),
+        audit::details.eq(details),
+    );
+    diesel::insert_into(audit::table).values(row).execute(connection).map(drop)
+}

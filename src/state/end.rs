@@ -1,0 +1,204 @@
+//! The end of a run: one transaction closes its row, its sources, the job's counters and status, and the lease.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::audit::{self, Actor};
+use super::connection::{Store, naive};
+use super::error::StateError;
+use super::jobs::JobStatus;
+use super::progress::{write_events, write_source, write_stream};
+use super::records::{EventRecord, RunSummary, SourceRecord, StreamRecord};
+use super::rows::SummaryChanges;
+use super::schema::{jobs, runs};
+use super::{leases, retention};
+use crate::run::{RunStatus, Trigger};
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEnd {
+    /// The run.
+    pub run_id: String,
+    /// Success, failed, cancelled or timeout.
+    pub status: RunStatus,
+    /// What its process ends with.
+    pub exit_code: u8,
+    /// How long it took, by a clock that never goes back.
+    pub duration_seconds: f64,
+    /// What it amounts to.
+    pub summary: RunSummary,
+    /// How each source ended.
+    pub sources: Vec<SourceRecord>,
+    /// How each stream ended.
+    pub streams: Vec<StreamRecord>,
+    /// The last lines of the execution log.
+    pub events: Vec<EventRecord>,
+}
+
+/// What the job and the workspace say about the ends of runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndPolicy {
+    /// How many runs in a row may refresh nothing before the job is put into `error`; 0 means never.
+    pub failure_threshold: u32,
+    /// Whether partly successful runs count towards it.
+    pub is_partial_counted: bool,
+    /// How long run logs are kept.
+    pub retention_days: u32,
+}
+
+/// What closing a run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It is closed.
+    Done {
+        /// The job's status before.
+        status_before: JobStatus,
+        /// And after.
+        status_after: JobStatus,
+        /// Runs in a row that count towards `failure_threshold`.
+        consecutive_failures: u64,
+    },
+    /// Another run took the lease and closed this one as interrupted; nothing was written.
+    LeaseLost,
+}
+
+impl Store {
+    /// Closes a run that holds its lease, in one transaction, and forgets old runs of its job.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn close_run(&mut self, end: &RunEnd, policy: EndPolicy, now: DateTime<Utc>) -> Result<Closed, StateError> {
+        self.write(|connection| {
+            if !leases::is_held(connection, &end.run_id)? {
+                return Ok(Closed::LeaseLost);
+            }
+            write_end(connection, end, now)?;
+            leases::release(connection, &end.run_id)?;
+            let closed = judge_job(connection, end, policy, now)?;
+            let job = job_of(connection, &end.run_id)?;
+            let before = now - TimeDelta::days(i64::from(policy.retention_days));
+            retention::prune(connection, &job, naive(before))?;
+            Ok(closed)
+        })
+    }
+}
+
+fn write_end(connection: &mut SqliteConnection, end: &RunEnd, now: DateTime<Utc>) -> QueryResult<()> {
+    let RunEnd { run_id, status, exit_code, duration_seconds, summary, sources, streams, events } = end;
+    let changes = (
+        runs::status.eq(status.as_str()),
+        runs::completed_at.eq(naive(now)),
+        runs::execution_time_seconds.eq(duration_seconds),
+        runs::exit_code.eq(i64::from(*exit_code)),
+        SummaryChanges::of(summary),
+    );
+    diesel::update(runs::table.find(run_id)).set(changes).execute(connection)?;
+    for source in sources {
+        write_source(connection, run_id, source)?;
+    }
+    for stream in streams {
+        write_stream(connection, run_id, stream)?;
+    }
+    write_events(connection, run_id, events)
+}
+
+fn job_of(connection: &mut SqliteConnection, run_id: &str) -> QueryResult<String> {
+    runs::table.find(run_id).select(runs::job).first(connection)
+}
+
+/// How a run's end bears on `failure_threshold`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// The count begins again.
+    Good,
+    /// The count goes on.
+    Bad,
+    /// The count stays.
+    Neither,
+}
+
+fn verdict(status: RunStatus, has_refreshed_some: bool, is_partial_counted: bool) -> Verdict {
+    match status {
+        RunStatus::Success => Verdict::Good,
+        RunStatus::Failed | RunStatus::Timeout if has_refreshed_some && !is_partial_counted => Verdict::Good,
+        RunStatus::Failed | RunStatus::Timeout => Verdict::Bad,
+        RunStatus::Cancelled | RunStatus::Started | RunStatus::Running => Verdict::Neither,
+    }
+}
+
+/// A job's status and count before a run's end was judged.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    status: JobStatus,
+    failures: u64,
+}
+
+/// Returns the standing after a run: too many failures put an active job into `error`; a success by hand clears it.
+fn judged(before: Standing, status: RunStatus, trigger: Trigger, verdict: Verdict, failure_threshold: u32) -> Standing {
+    let failures = match verdict {
+        Verdict::Good => 0,
+        Verdict::Bad => before.failures + 1,
+        Verdict::Neither => before.failures,
+    };
+    let is_too_many = verdict == Verdict::Bad && failure_threshold > 0 && failures >= u64::from(failure_threshold);
+    let is_by_hand = matches!(trigger, Trigger::Manual | Trigger::Ci);
+    let status = match before.status {
+        JobStatus::Active if is_too_many => JobStatus::Error,
+        JobStatus::Error if status == RunStatus::Success && is_by_hand => JobStatus::Active,
+        unchanged => unchanged,
+    };
+    Standing { status, failures }
+}
+
+fn judge_job(connection: &mut SqliteConnection, end: &RunEnd, policy: EndPolicy, now: DateTime<Utc>) -> QueryResult<Closed> {
+    let (job, trigger, user, host): (String, String, String, String) =
+        runs::table.find(&end.run_id).select((runs::job, runs::triggered_by, runs::username, runs::host)).first(connection)?;
+    let (status, failures): (String, i64) = jobs::table.find(&job).select((jobs::status, jobs::consecutive_failures)).first(connection)?;
+    let status = JobStatus::parse(&status).expect("held by a CHECK of the table");
+    let trigger = Trigger::parse(&trigger).expect("held by a CHECK of the table");
+    let before = Standing { status, failures: failures.unsigned_abs() };
+    let verdict = verdict(end.status, !end.summary.sources_processed.is_empty(), policy.is_partial_counted);
+    let after = judged(before, end.status, trigger, verdict, policy.failure_threshold);
+    count_run(connection, &job, &end.run_id, end.status, now)?;
+    let failures = jobs::consecutive_failures.eq(i64::try_from(after.failures).unwrap_or(i64::MAX));
+    diesel::update(jobs::table.find(&job)).set(failures).execute(connection)?;
+    if after.status != before.status {
+        let changes = (jobs::status.eq(after.status.as_str()), jobs::status_changed_at.eq(naive(now)));
+        diesel::update(jobs::table.find(&job)).set(changes).execute(connection)?;
+        if after.status == JobStatus::Active {
+            diesel::update(jobs::table.find(&job)).set(jobs::active_since.eq(naive(now))).execute(connection)?;
+        }
+        let details = format!("{} -> {}", before.status.as_str(), after.status.as_str());
+        audit::write(connection, &Actor { user, host }, "status", Some(&job), Some(&end.run_id), Some(&details), now)?;
+    }
+    Ok(Closed::Done { status_before: before.status, status_after: after.status, consecutive_failures: after.failures })
+}
+
+/// Adds a run to its job's counters.
+pub(super) fn count_run(
+    connection: &mut SqliteConnection,
+    job: &str,
+    run_id: &str,
+    status: RunStatus,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let row = jobs::table.find(job);
+    match status {
+        RunStatus::Success => {
+            let changes = (jobs::success_count.eq(jobs::success_count + 1), jobs::last_success_at.eq(naive(now)));
+            diesel::update(row).set(changes).execute(connection)?
+        }
+        RunStatus::Failed | RunStatus::Timeout => {
+            diesel::update(row).set(jobs::failure_count.eq(jobs::failure_count + 1)).execute(connection)?
+        }
+        RunStatus::Cancelled => diesel::update(row).set(jobs::cancelled_count.eq(jobs::cancelled_count + 1)).execute(connection)?,
+        RunStatus::Started | RunStatus::Running => 0,
+    };
+    let last = jobs::table.filter(jobs::id.eq(job)).filter(jobs::last_run_id.eq(run_id));
+    diesel::update(last).set(jobs::last_run_status.eq(status.as_str())).execute(connection).map(drop)
+}
+
+#[cfg(test)]
+#[path = "end_tests.rs"]
+mod tests;

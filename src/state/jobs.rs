@@ -1,0 +1,295 @@
+//! Jobs as the store knows them: when first seen, status, counters, last run. Their definitions are in files.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::audit::{self, Actor};
+use super::connection::{Store, naive};
+use super::error::StateError;
+use super::schema::jobs;
+use crate::run::RunStatus;
+
+/// Whether a job may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobStatus {
+    /// It runs when it is due.
+    Active,
+    /// It was disabled.
+    Inactive,
+    /// Too many of its runs failed; people were told.
+    Error,
+    /// It was paused, maybe until some time.
+    Paused,
+}
+
+impl JobStatus {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Active, Self::Inactive, Self::Error, Self::Paused];
+
+    /// Returns the word that the store, tables and JSON use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Error => "error",
+            Self::Paused => "paused",
+        }
+    }
+
+    /// Reads the word back.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// A job as its file says it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewJob {
+    /// The stem of its file.
+    pub id: String,
+    /// Its file.
+    pub file: String,
+    /// Of what it says.
+    pub fingerprint: String,
+    /// Of its schedule fields.
+    pub schedule_fingerprint: String,
+    /// The user who registers it, and owns it if nobody does.
+    pub owner: String,
+}
+
+/// A job as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRecord {
+    /// The stem of its file.
+    pub id: String,
+    /// The first user who registered it.
+    pub owner: String,
+    /// When it was registered.
+    pub first_seen_at: DateTime<Utc>,
+    /// As it was written; [`JobRecord::status_at`] knows that a pause may be over.
+    pub status: JobStatus,
+    /// When the status was last written.
+    pub status_changed_at: DateTime<Utc>,
+    /// The end of a pause that has one.
+    pub paused_until: Option<DateTime<Utc>>,
+    /// Runs in a row that count towards `failure_threshold`.
+    pub consecutive_failures: u64,
+    /// Runs that succeeded, ever.
+    pub success_count: u64,
+    /// Runs that failed or ran out of time, ever.
+    pub failure_count: u64,
+    /// The run begun last.
+    pub last_run: Option<LastRun>,
+    /// When a run last succeeded.
+    pub last_success_at: Option<DateTime<Utc>>,
+}
+
+/// The run of a job that was begun last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRun {
+    /// Its id.
+    pub id: String,
+    /// When it began.
+    pub at: DateTime<Utc>,
+    /// How it ended, or that it hasn't.
+    pub status: RunStatus,
+}
+
+impl JobRecord {
+    /// Returns the status at an instant: a pause ends by itself.
+    pub fn status_at(&self, now: DateTime<Utc>) -> JobStatus {
+        match self.paused_until {
+            Some(until) if self.status == JobStatus::Paused && until <= now => JobStatus::Active,
+            _ => self.status,
+        }
+    }
+
+    /// Returns how many of a hundred runs succeeded, of those that succeeded, failed or ran out of time.
+    pub fn success_rate(&self) -> Option<f64> {
+        let ended = self.success_count + self.failure_count;
+        (ended > 0).then(|| (self.success_count as f64 * 1000.0 / ended as f64).round() / 10.0)
+    }
+}
+
+/// What becomes of a job's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewStatus {
+    /// `enable` and `resume`.
+    Active,
+    /// `disable`.
+    Inactive,
+    /// `pause`, maybe until some time.
+    Paused(Option<DateTime<Utc>>),
+}
+
+impl NewStatus {
+    fn parts(self) -> (JobStatus, Option<DateTime<Utc>>) {
+        match self {
+            Self::Active => (JobStatus::Active, None),
+            Self::Inactive => (JobStatus::Inactive, None),
+            Self::Paused(until) => (JobStatus::Paused, until),
+        }
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = jobs)]
+struct JobRow {
+    id: String,
+    owner: String,
+    first_seen_at: NaiveDateTime,
+    status: String,
+    status_changed_at: NaiveDateTime,
+    paused_until: Option<NaiveDateTime>,
+    consecutive_failures: i64,
+    success_count: i64,
+    failure_count: i64,
+    last_run_id: Option<String>,
+    last_run_at: Option<NaiveDateTime>,
+    last_run_status: Option<String>,
+    last_success_at: Option<NaiveDateTime>,
+}
+
+impl From<JobRow> for JobRecord {
+    fn from(row: JobRow) -> Self {
+        let last_status = row.last_run_status.as_deref().and_then(RunStatus::parse);
+        let last_run = match (row.last_run_id, row.last_run_at, last_status) {
+            (Some(id), Some(at), Some(status)) => Some(LastRun { id, at: at.and_utc(), status }),
+            _ => None,
+        };
+        Self {
+            id: row.id,
+            owner: row.owner,
+            first_seen_at: row.first_seen_at.and_utc(),
+            status: JobStatus::parse(&row.status).expect("held by a CHECK of the table"),
+            status_changed_at: row.status_changed_at.and_utc(),
+            paused_until: row.paused_until.map(|at| at.and_utc()),
+            consecutive_failures: row.consecutive_failures.unsigned_abs(),
+            success_count: row.success_count.unsigned_abs(),
+            failure_count: row.failure_count.unsigned_abs(),
+            last_run,
+            last_success_at: row.last_success_at.map(|at| at.and_utc()),
+        }
+    }
+}
+
+impl Store {
+    /// Makes a job known, or notes what its file says now; the first user to do so owns it. Returns it as the store knows it.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn register_job(&mut self, job: &NewJob, now: DateTime<Utc>) -> Result<JobRecord, StateError> {
+        self.write(|connection| {
+            register(connection, job, naive(now))?;
+            Ok(record(connection, &job.id)?.expect("registered above"))
+        })
+    }
+
+    /// Returns a job, if it was ever registered.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StateError> {
+        self.read(|connection| record(connection, id))
+    }
+
+    /// Returns every job that was ever registered, by id.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn jobs(&mut self) -> Result<Vec<JobRecord>, StateError> {
+        self.read(|connection| {
+            let rows = jobs::table.order(jobs::id).select(JobRow::as_select()).load(connection)?;
+            Ok(rows.into_iter().map(JobRecord::from).collect())
+        })
+    }
+
+    /// Registers jobs and sets their status, all or none, with a line each in the audit trail where something changes.
+    /// A new start: the count of failures in a row begins again. Returns the jobs as they were before.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn set_status(
+        &mut self,
+        new_jobs: &[NewJob],
+        status: NewStatus,
+        by: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<JobRecord>, StateError> {
+        self.write(|connection| {
+            let mut before = Vec::with_capacity(new_jobs.len());
+            for job in new_jobs {
+                register(connection, job, naive(now))?;
+                let old = record(connection, &job.id)?.expect("registered above");
+                change_status(connection, &old, status, by, now)?;
+                before.push(old);
+            }
+            Ok(before)
+        })
+    }
+}
+
+fn record(connection: &mut SqliteConnection, id: &str) -> QueryResult<Option<JobRecord>> {
+    let row = jobs::table.find(id).select(JobRow::as_select()).first(connection).optional()?;
+    Ok(row.map(JobRecord::from))
+}
+
+fn register(connection: &mut SqliteConnection, job: &NewJob, now: NaiveDateTime) -> QueryResult<()> {
+    let NewJob { id, file, fingerprint, schedule_fingerprint, owner } = job;
+    let known: Option<(String, String, String)> =
+        jobs::table.find(id).select((jobs::file, jobs::fingerprint, jobs::schedule_fingerprint)).first(connection).optional()?;
+    let Some((old_file, old_fingerprint, old_schedule)) = known else {
+        let row = (
+            jobs::id.eq(id),
+            jobs::file.eq(file),
+            jobs::fingerprint.eq(fingerprint),
+            jobs::schedule_fingerprint.eq(schedule_fingerprint),
+            jobs::owner.eq(owner),
+            jobs::first_seen_at.eq(now),
+            jobs::schedule_noticed_at.eq(now),
+            jobs::active_since.eq(now),
+            jobs::status.eq(JobStatus::Active.as_str()),
+            jobs::status_changed_at.eq(now),
+        );
+        return diesel::insert_into(jobs::table).values(row).execute(connection).map(drop);
+    };
+    if old_schedule != *schedule_fingerprint {
+        let changes = (jobs::schedule_fingerprint.eq(schedule_fingerprint), jobs::schedule_noticed_at.eq(now));
+        diesel::update(jobs::table.find(id)).set(changes).execute(connection)?;
+    }
+    if old_file != *file || old_fingerprint != *fingerprint {
+        let changes = (jobs::file.eq(file), jobs::fingerprint.eq(fingerprint));
+        diesel::update(jobs::table.find(id)).set(changes).execute(connection)?;
+    }
+    Ok(())
+}
+
+fn change_status(connection: &mut SqliteConnection, old: &JobRecord, status: NewStatus, by: &Actor, now: DateTime<Utc>) -> QueryResult<()> {
+    let (status, paused_until) = status.parts();
+    if old.status == status && old.paused_until == paused_until {
+        return Ok(());
+    }
+    let changes = (
+        jobs::status.eq(status.as_str()),
+        jobs::paused_until.eq(paused_until.map(naive)),
+        jobs::status_changed_at.eq(naive(now)),
+        jobs::consecutive_failures.eq(0),
+    );
+    diesel::update(jobs::table.find(&old.id)).set(changes).execute(connection)?;
+    if status == JobStatus::Active {
+        diesel::update(jobs::table.find(&old.id)).set(jobs::active_since.eq(naive(now))).execute(connection)?;
+    }
+    let until = paused_until.map(|until| format!(" until {}", until.to_rfc3339())).unwrap_or_default();
+    let details = format!("{} -> {}{until}", old.status.as_str(), status.as_str());
+    audit::write(connection, by, status_action(status), Some(&old.id), None, Some(&details), now)
+}
+
+fn status_action(status: JobStatus) -> &'static str {
+    match status {
+        JobStatus::Active => "enable",
+        JobStatus::Inactive => "disable",
+        JobStatus::Paused => "pause",
+        JobStatus::Error => "error",
+    }
+}

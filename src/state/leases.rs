@@ -1,0 +1,217 @@
+//! The lease: the right to run a job now. One row a job, held by one process, lost when it isn't renewed.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::connection::{Store, naive};
+use super::error::StateError;
+use super::schema::leases;
+use crate::clock::BootTime;
+use crate::process::Liveness;
+
+/// How often a run renews its lease.
+pub const LEASE_RENEWAL: Duration = Duration::from_secs(10);
+
+/// How old an unrenewed lease is when it is lost: five renewals may fail.
+pub const LEASE_LOST_AFTER: Duration = Duration::from_secs(60);
+
+/// One reading of both clocks: the wall's for the log, the boot's for the age of leases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// UTC, cut to microseconds.
+    pub at: DateTime<Utc>,
+    /// Never goes back.
+    pub boot: BootTime,
+}
+
+/// Says whether the process `pid` that began at `start` on `host` still runs; [`crate::process::liveness`] outside tests.
+pub type Probe<'a> = &'a dyn Fn(&str, u32, &str) -> Liveness;
+
+/// A lease as the store holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The job.
+    pub job: String,
+    /// The run that holds it.
+    pub run_id: String,
+    /// The host of its process.
+    pub host: String,
+    /// Its process.
+    pub pid: u32,
+    /// When that process began, in the system's words.
+    pub process_start: String,
+    /// Of the clock by which it was renewed.
+    pub boot_id: String,
+    /// That clock's reading.
+    pub renewed_boot: Duration,
+    /// The wall clock's.
+    pub renewed_at: DateTime<Utc>,
+    /// What its run does, as JSON.
+    pub progress: String,
+    /// Who asked it to stop, and when.
+    pub cancel_requested: Option<(String, DateTime<Utc>)>,
+}
+
+impl Lease {
+    /// Whether the run that holds it is dead: its process is gone, its host was started anew, or it wasn't renewed for 60 s.
+    pub fn is_dead(&self, now: &Moment, probe: Probe<'_>) -> bool {
+        let liveness = probe(&self.host, self.pid, &self.process_start);
+        let is_same_boot = self.boot_id == now.boot.boot_id;
+        if liveness == Liveness::Gone || (liveness == Liveness::Alive && !is_same_boot) {
+            return true;
+        }
+        let age = if is_same_boot {
+            now.boot.elapsed.saturating_sub(self.renewed_boot)
+        } else {
+            // Another machine on the same file: only the wall clock is common.
+            (now.at - self.renewed_at).to_std().unwrap_or_default()
+        };
+        age > LEASE_LOST_AFTER
+    }
+}
+
+/// What a renewal found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// Whether this run still holds the lease. If not, it publishes nothing more and ends.
+    pub is_held: bool,
+    /// Who asked the run to stop.
+    pub cancel_requested_by: Option<String>,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = leases)]
+pub(super) struct LeaseRow {
+    job: String,
+    run_id: String,
+    host: String,
+    pid: i64,
+    process_start: String,
+    boot_id: String,
+    renewed_boot_micros: i64,
+    renewed_at: NaiveDateTime,
+    progress: String,
+    cancel_requested_at: Option<NaiveDateTime>,
+    cancel_requested_by: Option<String>,
+}
+
+impl From<LeaseRow> for Lease {
+    fn from(row: LeaseRow) -> Self {
+        let LeaseRow { job, run_id, host, pid, process_start, boot_id, renewed_boot_micros, renewed_at, progress, .. } = row;
+        Self {
+            job,
+            run_id,
+            host,
+            pid: u32::try_from(pid).unwrap_or(0),
+            process_start,
+            boot_id,
+            renewed_boot: Duration::from_micros(renewed_boot_micros.unsigned_abs()),
+            renewed_at: renewed_at.and_utc(),
+            progress,
+            cancel_requested: row.cancel_requested_by.zip(row.cancel_requested_at.map(|at| at.and_utc())),
+        }
+    }
+}
+
+/// Who takes a lease.
+pub(super) struct Holder<'a> {
+    pub(super) job: &'a str,
+    pub(super) run_id: &'a str,
+    pub(super) host: &'a str,
+    pub(super) pid: u32,
+    pub(super) process_start: &'a str,
+}
+
+/// Writes the lease of a new run, in place of a dead one.
+pub(super) fn take(connection: &mut SqliteConnection, holder: &Holder<'_>, now: &Moment) -> QueryResult<()> {
+    let row = LeaseRow {
+        job: holder.job.to_owned(),
+        run_id: holder.run_id.to_owned(),
+        host: holder.host.to_owned(),
+        pid: i64::from(holder.pid),
+        process_start: holder.process_start.to_owned(),
+        boot_id: now.boot.boot_id.clone(),
+        renewed_boot_micros: boot_micros(now),
+        renewed_at: naive(now.at),
+        progress: "{}".to_owned(),
+        cancel_requested_at: None,
+        cancel_requested_by: None,
+    };
+    diesel::delete(leases::table.find(holder.job)).execute(connection)?;
+    diesel::insert_into(leases::table).values(row).execute(connection).map(drop)
+}
+
+/// Returns the lease of a job.
+pub(super) fn of_job(connection: &mut SqliteConnection, job: &str) -> QueryResult<Option<Lease>> {
+    let row = leases::table.find(job).select(LeaseRow::as_select()).first(connection).optional()?;
+    Ok(row.map(Lease::from))
+}
+
+/// Whether a run holds its job's lease.
+pub(super) fn is_held(connection: &mut SqliteConnection, run_id: &str) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(leases::table.filter(leases::run_id.eq(run_id)))).get_result(connection)
+}
+
+/// Gives a run's lease up.
+pub(super) fn release(connection: &mut SqliteConnection, run_id: &str) -> QueryResult<()> {
+    diesel::delete(leases::table.filter(leases::run_id.eq(run_id))).execute(connection).map(drop)
+}
+
+fn boot_micros(now: &Moment) -> i64 {
+    i64::try_from(now.boot.elapsed.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl Store {
+    /// Renews a run's lease and writes what the run does (a JSON object). A run whose lease another one took can't renew it.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn renew_lease(&mut self, run_id: &str, progress: &str, now: &Moment) -> Result<Renewal, StateError> {
+        self.write(|connection| {
+            let own = leases::table.filter(leases::run_id.eq(run_id));
+            let changes = (
+                leases::boot_id.eq(&now.boot.boot_id),
+                leases::renewed_boot_micros.eq(boot_micros(now)),
+                leases::renewed_at.eq(naive(now.at)),
+                leases::progress.eq(progress),
+            );
+            let is_held = diesel::update(own).set(changes).execute(connection)? == 1;
+            let asked_by = own.select(leases::cancel_requested_by).first::<Option<String>>(connection).optional()?;
+            Ok(Renewal { is_held, cancel_requested_by: asked_by.flatten() })
+        })
+    }
+
+    /// Returns every lease, dead ones too, by job.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn leases(&mut self) -> Result<Vec<Lease>, StateError> {
+        self.read(|connection| {
+            let rows = leases::table.order(leases::job).select(LeaseRow::as_select()).load(connection)?;
+            Ok(rows.into_iter().map(Lease::from).collect())
+        })
+    }
+
+    /// Returns a job's lease, a dead one too.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn lease(&mut self, job: &str) -> Result<Option<Lease>, StateError> {
+        self.read(|connection| of_job(connection, job))
+    }
+
+    /// Asks a run to stop; its process sees it at its next renewal. Returns whether the run holds a lease.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn request_cancel(&mut self, run_id: &str, by: &str, at: DateTime<Utc>) -> Result<bool, StateError> {
+        self.write(|connection| {
+            let changes = (leases::cancel_requested_by.eq(by), leases::cancel_requested_at.eq(naive(at)));
+            let changed = diesel::update(leases::table.filter(leases::run_id.eq(run_id))).set(changes).execute(connection)?;
+            Ok(changed == 1)
+        })
+    }
+}
