@@ -1,12 +1,14 @@
 //! Settles runs of a job whose process died: the destination says what they published, the log is closed, their staging is dropped.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use crate::job::Job;
 use crate::plan::WorkerError;
 use crate::process::{self, Program};
 use crate::run::{Counts, SourceStatus};
-use crate::state::{DeadEnd, RecordedError, RunDetail, SourceRecord, StateError, Store, StreamRecord};
+use crate::state::{DeadEnd, DeadRun, RecordedError, SourceRecord, StateError, Store, StreamRecord};
 
 use super::journal::moment;
 use super::plan;
@@ -14,7 +16,7 @@ use super::settle::{self, Record};
 use super::workers::ask;
 
 /// How long a destination is asked.
-const ASK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+pub(super) const ASK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A dead run and what was found of it.
 #[derive(Debug)]
@@ -42,15 +44,16 @@ pub(super) fn close_dead_runs(store: &mut Store, job: &Job, workspace_id: &str, 
                 DeadEnd::Success => "its process had ended, but all its sources were published".to_owned(),
                 DeadEnd::Interrupted { message } => message,
             };
-            repaired.push(Repaired { run_id: run.run.id, finding });
+            repaired.push(Repaired { run_id: run.detail.run.id, finding });
         }
     }
     Ok(repaired)
 }
 
 /// Fills in what the destination shows and says how the run is to be closed.
-fn judge(run: &mut RunDetail, records: Result<&[Record], &String>) -> DeadEnd {
-    let message = interrupted(last_sign(run));
+fn judge(dead: &mut DeadRun, records: Result<&[Record], &String>) -> DeadEnd {
+    let message = interrupted(dead.last_seen_at);
+    let run = &mut dead.detail;
     let found = records.unwrap_or_default();
     for stream in run.streams.iter_mut().filter(|stream| is_open(stream.status)) {
         let record = found.iter().find(|record| {
@@ -111,21 +114,16 @@ fn error_of(message: &str, unknown: Option<&String>) -> RecordedError {
     RecordedError { code: "interrupted".to_owned(), message, hint: None }
 }
 
-/// When the run was last heard of: its last line, else its start.
-fn last_sign(run: &RunDetail) -> DateTime<Utc> {
-    run.events.last().map_or(run.run.started_at, |event| event.at.max(run.run.started_at))
-}
-
-fn interrupted(last_sign: DateTime<Utc>) -> String {
-    format!("interrupted: its process ended at or after {}", last_sign.format("%Y-%m-%dT%H:%M:%SZ"))
+fn interrupted(last_seen_at: DateTime<Utc>) -> String {
+    format!("interrupted: its process ended at or after {}", last_seen_at.format("%Y-%m-%dT%H:%M:%SZ"))
 }
 
 /// Drops the staging of dead runs, under the lease of the run that begins; returns the names of what was dropped.
 ///
 /// # Errors
 /// What the worker says; the load itself will meet it again if it matters.
-pub(super) fn mend(job: &Job, workspace_id: &str, program: &Program, dead_runs: Vec<String>) -> Result<Vec<String>, WorkerError> {
-    let answer = ask(program, &plan::mend_order(job, workspace_id, dead_runs), ASK_TIMEOUT)?;
+pub(super) fn mend(job: &Job, workspace_id: &str, program: &Program, dead_runs: Vec<String>, timeout: Duration) -> Result<Vec<String>, WorkerError> {
+    let answer = ask(program, &plan::mend_order(job, workspace_id, dead_runs), timeout)?;
     let dropped = answer.get("dropped").and_then(|names| serde_json::from_value(names.clone()).ok());
     Ok(dropped.unwrap_or_default())
 }

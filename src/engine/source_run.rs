@@ -1,5 +1,7 @@
 //! What is known of one source in a run, from what its worker says. Refuses what no honest worker says. Pure.
 
+use std::time::Instant;
+
 use crate::plan::{Event, Phase, StreamResult, WorkerError};
 use crate::process::Usage;
 use crate::run::{Counts, SourceStatus};
@@ -32,6 +34,8 @@ pub struct StreamReport {
     /// Rows rejected by a load that failed.
     pub rejected: u64,
     answer: Answered,
+    began: Option<Instant>,
+    seconds: Option<f64>,
 }
 
 /// What the worker was answered to its `ready`.
@@ -55,6 +59,8 @@ impl StreamReport {
             error: None,
             rejected: 0,
             answer: Answered::Nothing,
+            began: None,
+            seconds: None,
         }
     }
 
@@ -64,6 +70,22 @@ impl StreamReport {
             Some(result) => result.counts,
             None => Counts { rejected: self.rejected, ..Counts::default() },
         }
+    }
+
+    /// Returns how long it took, once it has ended.
+    pub fn duration_seconds(&self) -> Option<f64> {
+        self.seconds
+    }
+
+    /// Returns how fast its rows came: over its whole time, or so far.
+    pub fn rows_per_second(&self) -> Option<f64> {
+        let seconds = self.seconds.or_else(|| self.began.map(|began| began.elapsed().as_secs_f64()))?;
+        (seconds > 0.0 && self.rows > 0).then(|| self.rows as f64 / seconds)
+    }
+
+    fn end(&mut self, status: SourceStatus) {
+        self.status = status;
+        self.seconds = self.began.map(|began| began.elapsed().as_secs_f64());
     }
 
     fn is_settled(&self) -> bool {
@@ -91,6 +113,8 @@ pub struct SourceReport {
     is_declared: bool,
     finished: Option<Option<WorkerError>>,
     fault: Option<String>,
+    is_killed: bool,
+    is_left_behind: bool,
 }
 
 /// What follows from an event.
@@ -101,7 +125,7 @@ pub(super) enum Effect {
     /// The streams are known.
     Declared,
     /// A stream is in another phase.
-    Phase(usize),
+    Phase,
     /// A stream waits for its answer.
     Ready(usize),
     /// A stream is published.
@@ -123,6 +147,8 @@ impl SourceReport {
             is_declared: false,
             finished: None,
             fault: None,
+            is_killed: false,
+            is_left_behind: false,
         }
     }
 
@@ -132,6 +158,16 @@ impl SourceReport {
             sum += stream.counts();
             sum
         })
+    }
+
+    /// Whether its worker came to a bad end and may have left something in the destination.
+    pub(super) fn is_killed(&self) -> bool {
+        self.is_killed
+    }
+
+    /// Whether its worker could not be ended: the kernel holds it.
+    pub(super) fn is_left_behind(&self) -> bool {
+        self.is_left_behind
     }
 
     /// Takes an event in; log lines are the caller's.
@@ -148,7 +184,8 @@ impl SourceReport {
                 let index = self.open_stream(&stream)?;
                 self.streams[index].status = SourceStatus::Running;
                 self.streams[index].phase = Some(phase);
-                Ok(Effect::Phase(index))
+                self.streams[index].began.get_or_insert_with(Instant::now);
+                Ok(Effect::Phase)
             }
             Event::Progress { stream, rows, bytes, bytes_total } => {
                 let index = self.open_stream(&stream)?;
@@ -169,7 +206,7 @@ impl SourceReport {
                 let index = self.open_stream(&stream)?;
                 self.streams[index].error = Some(error);
                 self.streams[index].rejected = rejected;
-                self.streams[index].status = SourceStatus::Failed;
+                self.streams[index].end(SourceStatus::Failed);
                 Ok(Effect::Failed(index))
             }
             Event::Answered { .. } => Err("an answer that nobody asked for".to_owned()),
@@ -238,7 +275,7 @@ impl SourceReport {
         let stream = &mut self.streams[index];
         stream.rows = result.counts.processed();
         stream.bytes.0 = stream.bytes.0.max(result.bytes_read);
-        stream.status = SourceStatus::Success;
+        stream.end(SourceStatus::Success);
         stream.result = Some(result);
     }
 
@@ -246,7 +283,9 @@ impl SourceReport {
     /// Returns a warning where all was published though the worker came to no good end.
     pub(super) fn conclude(&mut self, ending: &Ending, stop: Option<&StopReason>) -> Option<String> {
         self.usage = ending.process.map(|ended| ended.usage).unwrap_or_default();
+        self.is_left_behind = ending.process.is_none() && ending.not_started.is_none();
         let is_clean = ending.process.is_some_and(|ended| ended.exit.is_done());
+        self.is_killed = !is_clean && ending.process.is_some();
         let failure = match (&self.fault, &self.finished) {
             (Some(fault), _) => Some(workers::garbled(fault)),
             (None, Some(Some(error))) => Some(error.clone()),
@@ -293,10 +332,10 @@ impl SourceReport {
                 continue;
             }
             let error = failure.cloned().unwrap_or_else(|| unsaid(&stream.name));
-            stream.status = match stop {
+            stream.end(match stop {
                 Some(stop) if error.code == stop.code() => stop.source_status(),
                 _ => SourceStatus::Failed,
-            };
+            });
             stream.error = Some(error);
         }
     }

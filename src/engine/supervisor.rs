@@ -260,9 +260,8 @@ impl<'a> Supervisor<'a> {
 
     fn follow(&mut self, index: usize, effect: &Effect) {
         match effect {
-            Effect::None => {}
-            Effect::Declared => self.journal.streams_declared(index, &self.sources[index]),
-            Effect::Phase(stream) => self.journal.phase_changed(&self.sources[index], *stream),
+            Effect::None | Effect::Phase => {}
+            Effect::Declared => self.journal.streams_declared(&self.sources[index]),
             Effect::Ready(stream) => self.answer(index, *stream),
             Effect::Published(stream) | Effect::Failed(stream) => {
                 self.journal.stream_ended(&self.sources[index], *stream);
