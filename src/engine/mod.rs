@@ -1,1 +1,28 @@
-//! The supervisor: job, lease, run log, limits. Never opens a source or a destination.
+//! The supervisor: job, lease, run log, limits. Never opens a source or a destination: workers do.
+//!
+//! [`run_job`] runs a job; [`ask`] asks a worker for one answer. What never happens: a publish without a lease renewed just before it,
+//! a run that is called good though a source or the log failed, a worker that outlives its limit by more than ten seconds.
+
+mod journal;
+mod lease;
+mod observer;
+mod plan;
+mod policy;
+mod refusal;
+mod repair;
+mod report;
+mod run;
+mod settle;
+mod source_run;
+mod supervisor;
+mod wire;
+mod workers;
+
+pub use observer::{Notice, Observer, Unwatched};
+pub use plan::{discover_order, inspect_order, preview_order, rejects_path, test_order};
+pub use policy::{StopReason, common_exit_code, outcome};
+pub use refusal::Refusal;
+pub use report::RunReport;
+pub use run::{RunOptions, run_job};
+pub use source_run::{SourceReport, StreamReport};
+pub use workers::ask;

@@ -1,0 +1,126 @@
+//! How a run ended, by how its sources ended and by what stopped it. Pure.
+
+use std::time::Duration;
+
+use crate::exit_code;
+use crate::process::StopSignal;
+use crate::run::{RunStatus, SourceStatus};
+use crate::text::count;
+
+/// What ended a run before its sources did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopReason {
+    /// SIGINT or SIGTERM.
+    Signal(StopSignal),
+    /// `etlsched cancel`.
+    Requested,
+    /// The run's time limit.
+    Timeout(Duration),
+    /// The lease could not be renewed: another run may begin, so this one must not publish.
+    LeaseLost(String),
+    /// The state store can't be written any more.
+    StoreFailed(String),
+}
+
+impl StopReason {
+    /// Returns what a source that it ended is, in the log.
+    pub fn source_status(&self) -> SourceStatus {
+        match self {
+            Self::Signal(_) | Self::Requested => SourceStatus::Cancelled,
+            Self::Timeout(_) => SourceStatus::Timeout,
+            Self::LeaseLost(_) | Self::StoreFailed(_) => SourceStatus::Failed,
+        }
+    }
+
+    /// Returns the stable word for scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Signal(_) | Self::Requested => "cancelled",
+            Self::Timeout(_) => "timeout",
+            Self::LeaseLost(_) => "lease_lost",
+            Self::StoreFailed(_) => "state",
+        }
+    }
+
+    /// Returns what happened, in words.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Signal(StopSignal::Interrupt) => "cancelled by SIGINT (Ctrl-C)".to_owned(),
+            Self::Signal(StopSignal::Terminate) => "cancelled by SIGTERM".to_owned(),
+            Self::Requested => "cancelled by etlsched cancel".to_owned(),
+            Self::Timeout(limit) => format!("the run's time limit of {} passed", duration_words(*limit)),
+            Self::LeaseLost(why) => format!("the run lost its lease: {why}"),
+            Self::StoreFailed(why) => format!("the state store could not be written: {why}"),
+        }
+    }
+}
+
+fn duration_words(limit: Duration) -> String {
+    let seconds = limit.as_secs();
+    if seconds > 0 && seconds.is_multiple_of(60) { count(seconds / 60, "minute") } else { format!("{} s", limit.as_secs_f64()) }
+}
+
+/// Returns a run's status and exit code. `sources` are those that the run was to refresh.
+pub fn outcome(sources: &[SourceStatus], stop: Option<&StopReason>) -> (RunStatus, u8) {
+    let refreshed = sources.iter().filter(|status| **status == SourceStatus::Success).count();
+    let failed = if refreshed == 0 { exit_code::FAILED } else { exit_code::PARTLY_FAILED };
+    match stop {
+        // A run whose log can't be closed is never called good, whatever it published.
+        Some(StopReason::StoreFailed(_)) => (RunStatus::Failed, exit_code::FAILED),
+        // What came too late changes nothing.
+        _ if refreshed == sources.len() => (RunStatus::Success, exit_code::DONE),
+        Some(StopReason::Signal(signal)) => (RunStatus::Cancelled, signal.exit_code()),
+        Some(StopReason::Requested) => (RunStatus::Cancelled, exit_code::TERMINATED),
+        Some(StopReason::Timeout(_)) => (RunStatus::Timeout, exit_code::TIMEOUT),
+        Some(StopReason::LeaseLost(_)) | None => (RunStatus::Failed, failed),
+    }
+}
+
+/// Returns the exit code of several jobs: their common one, else 3.
+pub fn common_exit_code(codes: &[u8]) -> u8 {
+    match codes {
+        [] => exit_code::DONE,
+        [first, rest @ ..] if rest.iter().all(|code| code == first) => *first,
+        _ => exit_code::PARTLY_FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use SourceStatus::{Cancelled, Failed, Skipped, Success, Timeout};
+
+    #[test]
+    fn the_outcome_of_a_run_follows_from_its_sources_and_its_stop() {
+        let interrupt = StopReason::Signal(StopSignal::Interrupt);
+        let terminate = StopReason::Signal(StopSignal::Terminate);
+        let limit = StopReason::Timeout(Duration::from_secs(60));
+        let lost = StopReason::LeaseLost("gone".to_owned());
+        let store = StopReason::StoreFailed("disk full".to_owned());
+        let cases: &[(&[SourceStatus], Option<&StopReason>, RunStatus, u8)] = &[
+            (&[Success, Success], None, RunStatus::Success, 0),
+            (&[Failed, Failed], None, RunStatus::Failed, 1),
+            (&[Success, Failed], None, RunStatus::Failed, 3),
+            (&[Success, Skipped], None, RunStatus::Failed, 3),
+            (&[Success, Cancelled], Some(&interrupt), RunStatus::Cancelled, 130),
+            (&[Skipped, Cancelled], Some(&terminate), RunStatus::Cancelled, 143),
+            (&[Cancelled], Some(&StopReason::Requested), RunStatus::Cancelled, 143),
+            (&[Success, Success], Some(&interrupt), RunStatus::Success, 0),
+            (&[Timeout, Skipped], Some(&limit), RunStatus::Timeout, 124),
+            (&[Success, Timeout], Some(&limit), RunStatus::Timeout, 124),
+            (&[Failed], Some(&lost), RunStatus::Failed, 1),
+            (&[Success, Failed], Some(&lost), RunStatus::Failed, 3),
+            (&[Success], Some(&store), RunStatus::Failed, 1),
+        ];
+        for (sources, stop, status, code) in cases {
+            assert_eq!(outcome(sources, *stop), (*status, *code), "{sources:?} {stop:?}");
+        }
+    }
+
+    #[test]
+    fn several_jobs_share_an_exit_code_or_end_with_3() {
+        for (codes, common) in [(&[0_u8, 0][..], 0), (&[1, 1], 1), (&[0, 1], 3), (&[4, 0], 3), (&[4], 4), (&[124, 124], 124)] {
+            assert_eq!(common_exit_code(codes), common, "{codes:?}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Why a run did not begin.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+
+use crate::exit_code;
+use crate::job::Problem;
+use crate::process::StopSignal;
+use crate::state::{JobStatus, StateError};
+
+/// Why a run did not begin; nothing was read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// `${NAME}`s without a value.
+    #[error("invalid definition")]
+    Invalid(Vec<Problem>),
+    /// `--source` names a source that the job doesn't have.
+    #[error("job {job}: no source {name:?}")]
+    UnknownSource {
+        /// The job.
+        job: String,
+        /// The name.
+        name: String,
+        /// The source that was meant, maybe.
+        nearest: Option<String>,
+        /// The sources there are.
+        known: Vec<String>,
+    },
+    /// The job's file says `is_active: false`.
+    #[error("job {job} is inactive by its file {}{}", file.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
+    InactiveFile {
+        /// The job.
+        job: String,
+        /// Its file.
+        file: PathBuf,
+        /// The line.
+        line: Option<usize>,
+    },
+    /// The job was disabled or paused.
+    #[error("job {job} is {}{}", status.as_str(), until.map(|until| format!(" until {}", until.format("%Y-%m-%dT%H:%M:%SZ"))).unwrap_or_default())]
+    NotActive {
+        /// The job.
+        job: String,
+        /// Its status.
+        status: JobStatus,
+        /// The end of a pause.
+        until: Option<DateTime<Utc>>,
+    },
+    /// Someone else's job.
+    #[error("job {job} belongs to {owner}, and {user} may not run it")]
+    NotPermitted {
+        /// The job.
+        job: String,
+        /// Its owner.
+        owner: String,
+        /// Who asked.
+        user: String,
+    },
+    /// Another run of the job is under way.
+    #[error("job {job}: {held_by} holds the lease")]
+    Held {
+        /// The job.
+        job: String,
+        /// The other run.
+        run_id: String,
+        /// Who holds it, in words.
+        held_by: String,
+    },
+    /// Asked to stop while it waited for the lease.
+    #[error("cancelled while waiting for another run")]
+    Stopped(StopSignal),
+    /// The store can't be used.
+    #[error(transparent)]
+    Store(#[from] StateError),
+}
+
+impl Refusal {
+    /// Returns the exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Invalid(_) => exit_code::INVALID,
+            Self::UnknownSource { .. } => exit_code::USAGE,
+            Self::InactiveFile { .. } | Self::NotActive { .. } => exit_code::NOT_ACTIVE,
+            Self::NotPermitted { .. } => exit_code::NOT_PERMITTED,
+            Self::Held { .. } => exit_code::OVERLAP,
+            Self::Stopped(signal) => signal.exit_code(),
+            Self::Store(_) => exit_code::FAILED,
+        }
+    }
+
+    /// Returns the stable word for scripts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid",
+            Self::UnknownSource { .. } => "usage",
+            Self::InactiveFile { .. } | Self::NotActive { .. } => "not_active",
+            Self::NotPermitted { .. } => "not_permitted",
+            Self::Held { .. } => "overlap",
+            Self::Stopped(_) => "cancelled",
+            Self::Store(_) => "state",
+        }
+    }
+
+    /// Returns what to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Invalid(_) | Self::Stopped(_) => None,
+            Self::UnknownSource { nearest: Some(nearest), .. } => Some(format!("did you mean {nearest}?")),
+            Self::UnknownSource { known, .. } => Some(format!("its sources are {}", known.join(", "))),
+            Self::InactiveFile { job, .. } => Some(format!("set is_active: true there, or run it once with etlsched run {job} --force")),
+            Self::NotActive { job, status, .. } => {
+                let verb = if *status == JobStatus::Paused { "resume" } else { "enable" };
+                Some(format!("etlsched {verb} {job}, or run it once with etlsched run {job} --force"))
+            }
+            Self::NotPermitted { .. } => Some("ask its owner, or be named under admins in etlsched.yaml".to_owned()),
+            Self::Held { run_id, .. } => {
+                Some(format!("see etlsched status; wait for it, stop it with etlsched cancel {run_id}, or set on_overlap: wait"))
+            }
+            Self::Store(error) => error.hint(),
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! One run of a job from start to end: may it run, repair, lease and run row, sources, the closing of the log.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use crate::clock;
+use crate::job::{DataSource, Job, OnOverlap};
+use crate::plan::{DryRun, Level, WorkerError};
+use crate::process::{self, Program, Stop, StopSignal};
+use crate::run::{RunStatus, SourceStatus, Trigger};
+use crate::state::{Begun, EndPolicy, JobRecord, JobStatus, Lease, NewJob, NewRun, RunFilter, StateError, Store};
+use crate::workspace::{StateLocation, Workspace};
+
+use super::journal::{Closing, Journal, Ledger, moment};
+use super::lease::Keeper;
+use super::observer::{Notice, Observer};
+use super::plan::{self, RunFrame};
+use super::policy::{self, StopReason};
+use super::report::{RunReport, summary};
+use super::source_run::{SourceReport, stopped};
+use super::supervisor::{Commission, Message, Supervisor, Times};
+use super::{refusal::Refusal, repair};
+
+/// How long a worker has between the request to stop and its end.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// How long a destination may take to say what a dead worker published.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often a run that waits for the lease looks whether it is free.
+const LEASE_POLL: Duration = Duration::from_millis(500);
+
+/// How many earlier runs may have left something behind that is looked for.
+const MENDED_RUNS_MAX: u64 = 20;
+
+/// How a job is to be run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The worker's program; the job's variables are taken out of its environment here.
+    pub worker: Program,
+    /// What starts the run.
+    pub trigger: Trigger,
+    /// Only these sources; empty means all.
+    pub sources: Vec<String>,
+    /// Load everything anew, whatever the mode, and set the cursor.
+    pub is_full_refresh: bool,
+    /// Run although the job is inactive or paused.
+    pub is_forced: bool,
+    /// Read, type and check only; write nothing anywhere.
+    pub dry_run: Option<DryRun>,
+    /// In place of the job's `timeout_minutes`.
+    pub timeout: Option<Duration>,
+    /// In place of 8 s from SIGTERM to SIGKILL.
+    pub grace: Option<Duration>,
+}
+
+impl RunOptions {
+    /// Returns the options of a plain run by hand.
+    pub fn new(worker: Program) -> Self {
+        Self {
+            worker,
+            trigger: Trigger::Manual,
+            sources: Vec::new(),
+            is_full_refresh: false,
+            is_forced: false,
+            dry_run: None,
+            timeout: None,
+            grace: None,
+        }
+    }
+}
+
+/// What a run is made of before it begins.
+struct Setting<'a> {
+    workspace: &'a Workspace,
+    job: &'a Job,
+    options: &'a RunOptions,
+    program: Program,
+    specs: Vec<&'a DataSource>,
+    channel: (Sender<Message>, Receiver<Message>),
+    began: Instant,
+}
+
+/// Runs a job to its end. Whatever happens after the run has begun is in the report; the log says the same.
+///
+/// # Errors
+/// Why it did not begin: nothing was read or written then.
+pub fn run_job(
+    workspace: &Workspace,
+    job: &Job,
+    options: &RunOptions,
+    stop: &Stop,
+    observer: &mut dyn Observer,
+) -> Result<RunReport, Refusal> {
+    if !job.missing_variables.is_empty() {
+        return Err(Refusal::Invalid(job.missing_variables.clone()));
+    }
+    let channel = mpsc::channel();
+    let signals = channel.0.clone();
+    stop.listen(move |signal| {
+        let _ = signals.send(Message::Stop(StopReason::Signal(signal)));
+    });
+    let program = Program { variables_removed: job.variables.clone(), ..options.worker.clone() };
+    let specs = chosen(job, &options.sources)?;
+    let setting = Setting { workspace, job, options, program, specs, channel, began: Instant::now() };
+    if options.dry_run.is_some() {
+        return Ok(run_dry(setting, observer));
+    }
+    run_for_real(setting, stop, observer)
+}
+
+fn chosen<'a>(job: &'a Job, names: &[String]) -> Result<Vec<&'a DataSource>, Refusal> {
+    for name in names {
+        if !job.sources.iter().any(|source| source.name == *name) {
+            let nearest = crate::text::nearest(name, job.sources.iter().map(|source| source.name.as_str())).map(str::to_owned);
+            let known = job.sources.iter().map(|source| source.name.clone()).collect();
+            return Err(Refusal::UnknownSource { job: job.id.to_string(), name: name.clone(), nearest, known });
+        }
+    }
+    Ok(job.sources.iter().filter(|source| names.is_empty() || names.contains(&source.name)).collect())
+}
+
+fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
+    let StateLocation::Sqlite(path) = &setting.workspace.state;
+    // Targets remember the workspace that owns them; a store that isn't there yet owns none.
+    let store = Store::open_existing(path).ok().flatten();
+    let workspace_id = store.and_then(|mut store| store.workspace_id().ok()).unwrap_or_default();
+    let run_id = new_run_id(clock::now());
+    let started_at = clock::now();
+    let mut journal = Journal::nowhere();
+    let began = setting.began;
+    let (job, trigger) = (setting.job.id.to_string(), setting.options.trigger);
+    let (sources, stop) = supervise(setting, &workspace_id, &run_id, started_at, &mut journal, observer);
+    let statuses: Vec<SourceStatus> = sources.iter().map(|source| source.status).collect();
+    let (status, exit_code) = policy::outcome(&statuses, stop.as_ref());
+    RunReport {
+        run_id: None,
+        job,
+        trigger,
+        status,
+        exit_code,
+        is_dry_run: true,
+        started_at,
+        completed_at: clock::now(),
+        duration_seconds: began.elapsed().as_secs_f64(),
+        sources,
+        rejects: Vec::new(),
+        error: stop.as_ref().map(stopped),
+        job_status: None,
+    }
+}
+
+fn run_for_real(setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) -> Result<RunReport, Refusal> {
+    let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
+    let StateLocation::Sqlite(path) = &workspace.state;
+    let mut store = Store::open(path)?;
+    let workspace_id = store.workspace_id()?;
+    let known = admit(&mut store, workspace, job, options)?;
+    let mut dead = earlier_failures(&mut store, job, &known)?;
+    let (run_id, started_at) = begin(&mut store, &setting, &workspace_id, stop, observer, &mut dead)?;
+    let ledger = Ledger::new(store, path.clone(), run_id.clone());
+    let keeper = Keeper::start(ledger.clone(), setting.channel.0.clone());
+    let rejects: Vec<_> =
+        setting.specs.iter().map(|source| plan::rejects_path(&workspace.private_folder(), &run_id, &source.name)).collect();
+    let mut journal = Journal::new(ledger, rejects.clone());
+    if let Err(error) = &keeper {
+        let why = format!("no thread to renew the lease: {error}");
+        let _ = setting.channel.0.send(Message::Stop(StopReason::LeaseLost(why)));
+    }
+    let (program, began) = (setting.program.clone(), setting.began);
+    mend(&mut journal, job, &workspace_id, &program, dead);
+    let (sources, stop) = supervise(setting, &workspace_id, &run_id, started_at, &mut journal, observer);
+    sweep(&mut journal, job, &workspace_id, &program, &sources, stop.as_ref(), &run_id);
+    drop(keeper);
+    let draft = RunReport {
+        run_id: Some(run_id),
+        job: job.id.to_string(),
+        trigger: options.trigger,
+        status: RunStatus::Running,
+        exit_code: 0,
+        is_dry_run: false,
+        started_at,
+        completed_at: started_at,
+        duration_seconds: began.elapsed().as_secs_f64(),
+        sources,
+        rejects,
+        error: None,
+        job_status: None,
+    };
+    Ok(close(draft, &mut journal, workspace, job, stop))
+}
+
+/// Whether the job may run now: its owner, its file, its status.
+fn admit(store: &mut Store, workspace: &Workspace, job: &Job, options: &RunOptions) -> Result<JobRecord, Refusal> {
+    let user = process::user_name();
+    let registered = store.register_job(
+        &NewJob {
+            id: job.id.to_string(),
+            file: job.file.display().to_string(),
+            fingerprint: job.fingerprint.clone(),
+            schedule_fingerprint: job.schedule_fingerprint.clone(),
+            owner: user.clone(),
+        },
+        clock::now(),
+    )?;
+    if registered.owner != user && user != "root" && !workspace.admins.contains(&user) {
+        return Err(Refusal::NotPermitted { job: job.id.to_string(), owner: registered.owner, user });
+    }
+    if options.is_forced {
+        return Ok(registered);
+    }
+    if !job.is_active {
+        return Err(Refusal::InactiveFile { job: job.id.to_string(), file: job.file.clone(), line: job.is_active_line });
+    }
+    match registered.status_at(clock::now()) {
+        // A run by hand is how a job in error is put right.
+        JobStatus::Active | JobStatus::Error => Ok(registered),
+        status @ (JobStatus::Inactive | JobStatus::Paused) => {
+            Err(Refusal::NotActive { job: job.id.to_string(), status, until: registered.paused_until })
+        }
+    }
+}
+
+/// Returns the runs since the last good one: what they left in the destination is dropped.
+fn earlier_failures(store: &mut Store, job: &Job, known: &JobRecord) -> Result<Vec<String>, StateError> {
+    if known.last_run.as_ref().is_none_or(|last| last.status == RunStatus::Success) {
+        return Ok(Vec::new());
+    }
+    let filter = RunFilter { job: Some(job.id.to_string()), ..RunFilter::default() };
+    let page = store.runs(&filter, 1, MENDED_RUNS_MAX)?;
+    let since_success = page.runs.into_iter().take_while(|run| run.status != RunStatus::Success);
+    Ok(since_success.filter(|run| !run.status.is_open()).map(|run| run.id).collect())
+}
+
+/// Settles dead runs, takes the lease and writes the run row; waits where the job says so.
+fn begin(
+    store: &mut Store,
+    setting: &Setting<'_>,
+    workspace_id: &str,
+    stop: &Stop,
+    observer: &mut dyn Observer,
+    dead: &mut Vec<String>,
+) -> Result<(String, DateTime<Utc>), Refusal> {
+    let Setting { job, options, program, channel, began, .. } = setting;
+    let mut is_waiting = false;
+    loop {
+        for repaired in repair::close_dead_runs(store, job, workspace_id, program)? {
+            observer.notice(&Notice::Settled { run_id: &repaired.run_id, finding: &repaired.finding });
+            dead.push(repaired.run_id);
+        }
+        let now = moment();
+        let run = new_run(setting, new_run_id(now.at));
+        let lease = match store.begin_run(&run, &now, &process::liveness)? {
+            Begun::Started => return Ok((run.run_id, now.at)),
+            Begun::Unrepaired => continue,
+            Begun::Held(lease) => lease,
+        };
+        let limit = options.timeout.unwrap_or_else(|| timeout_of(job));
+        if job.on_overlap != OnOverlap::Wait || began.elapsed() > limit {
+            return Err(Refusal::Held { job: job.id.to_string(), run_id: lease.run_id.clone(), held_by: held_by(&lease) });
+        }
+        if !std::mem::replace(&mut is_waiting, true) {
+            observer.notice(&Notice::Waiting { held_by: &held_by(&lease) });
+        }
+        match channel.1.recv_timeout(LEASE_POLL) {
+            Ok(_) => return Err(Refusal::Stopped(stop.requested().unwrap_or(StopSignal::Terminate))),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+    }
+}
+
+fn held_by(lease: &Lease) -> String {
+    format!("run {} (process {} on {}, last renewed {})", lease.run_id, lease.pid, lease.host, lease.renewed_at.format("%Y-%m-%dT%H:%M:%SZ"))
+}
+
+fn timeout_of(job: &Job) -> Duration {
+    Duration::from_secs(u64::from(job.limits.timeout_minutes) * 60)
+}
+
+fn new_run(setting: &Setting<'_>, run_id: String) -> NewRun {
+    let process::Identity { pid, start } = process::own();
+    NewRun {
+        run_id,
+        job: setting.job.id.to_string(),
+        trigger: setting.options.trigger,
+        slot: None,
+        host: process::host_name(),
+        pid,
+        process_start: start,
+        user: process::user_name(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sources: setting.specs.iter().map(|source| source.name.clone()).collect(),
+    }
+}
+
+fn new_run_id(now: DateTime<Utc>) -> String {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(ContextV7::new(), seconds, now.timestamp_subsec_nanos())).to_string()
+}
+
+fn supervise(
+    setting: Setting<'_>,
+    workspace_id: &str,
+    run_id: &str,
+    started_at: DateTime<Utc>,
+    journal: &mut Journal,
+    observer: &mut dyn Observer,
+) -> (Vec<SourceReport>, Option<StopReason>) {
+    let Setting { workspace, job, options, program, specs, channel, began: _ } = setting;
+    let private_folder = workspace.private_folder();
+    let frame = RunFrame {
+        job,
+        workspace_id,
+        run_id,
+        started_at,
+        private_folder: &private_folder,
+        is_full_refresh: options.is_full_refresh,
+        dry_run: options.dry_run,
+    };
+    let times = Times {
+        timeout: options.timeout.unwrap_or_else(|| timeout_of(job)),
+        grace: options.grace.unwrap_or(GRACE),
+        inspect: INSPECT_TIMEOUT,
+    };
+    let parallel_max = if job.is_parallel { job.limits.max_parallel_sources } else { 1 };
+    let masker = &workspace.masker;
+    Supervisor::new(Commission { frame, program: &program, masker, specs, parallel_max, times, journal, observer, channel }).run()
+}
+
+/// Drops what earlier runs left in the destination, under this run's lease.
+fn mend(journal: &mut Journal, job: &Job, workspace_id: &str, program: &Program, dead: Vec<String>) {
+    if !dead.is_empty() {
+        note_mended(journal, repair::mend(job, workspace_id, program, dead, repair::ASK_TIMEOUT));
+    }
+}
+
+/// Drops what this run's own workers left, where one of them came to a bad end.
+fn sweep(
+    journal: &mut Journal,
+    job: &Job,
+    workspace_id: &str,
+    program: &Program,
+    sources: &[SourceReport],
+    stop: Option<&StopReason>,
+    run_id: &str,
+) {
+    // Without the lease or the log nothing more is touched: the next run drops it.
+    let is_ours = !matches!(stop, Some(StopReason::LeaseLost(_) | StopReason::StoreFailed(_)));
+    if is_ours && sources.iter().any(SourceReport::is_killed) && !sources.iter().any(SourceReport::is_left_behind) {
+        // After a limit there is little time (P11); what isn't done then is done by the next run.
+        let timeout = if stop.is_some() { Duration::from_secs(1) } else { repair::ASK_TIMEOUT };
+        note_mended(journal, repair::mend(job, workspace_id, program, vec![run_id.to_owned()], timeout));
+    }
+}
+
+fn note_mended(journal: &mut Journal, dropped: Result<Vec<String>, WorkerError>) {
+    match dropped {
+        Ok(names) if names.is_empty() => {}
+        Ok(names) => journal.log(Level::Info, None, None, &format!("dropped the staging of ended workers: {}", names.join(", "))),
+        Err(error) => {
+            let text = format!("the staging of ended workers could not be dropped yet: {}", error.message);
+            journal.log(Level::Warn, None, None, &text);
+        }
+    }
+}
+
+fn close(mut report: RunReport, journal: &mut Journal, workspace: &Workspace, job: &Job, mut stop: Option<StopReason>) -> RunReport {
+    let statuses: Vec<SourceStatus> = report.sources.iter().map(|source| source.status).collect();
+    (report.status, report.exit_code) = policy::outcome(&statuses, stop.as_ref());
+    let policy = EndPolicy {
+        failure_threshold: job.failure_threshold,
+        is_partial_counted: job.is_partial_counted,
+        retention_days: workspace.retention_days,
+    };
+    let parallel_max = if job.is_parallel { job.limits.max_parallel_sources } else { 1 };
+    let closing = Closing {
+        status: report.status,
+        exit_code: report.exit_code,
+        duration_seconds: report.duration_seconds,
+        sources: &report.sources,
+        summary: summary(&report.sources, &job.sources, stop.as_ref(), report.status, parallel_max),
+    };
+    match journal.close(closing, policy) {
+        Ok(Some(crate::state::Closed::Done { status_before, status_after, .. })) if status_before != status_after => {
+            report.job_status = Some((status_before, status_after));
+        }
+        Ok(_) => {}
+        Err(reason) => {
+            // The log doesn't call this run good, so neither does its exit code.
+            (report.status, report.exit_code) = (RunStatus::Failed, crate::exit_code::FAILED);
+            stop.get_or_insert(reason);
+        }
+    }
+    let is_good = report.status == RunStatus::Success;
+    report.error = stop.as_ref().filter(|_| !is_good).map(stopped);
+    report.completed_at = clock::now();
+    report
+}

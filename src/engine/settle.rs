@@ -1,0 +1,70 @@
+//! Reads from a destination's answer whether a run has published, when its worker or its process can't say any more. Pure.
+
+use serde::Deserialize;
+
+use crate::batch::Schema;
+use crate::plan::{Mode, StreamResult, WorkerError};
+use crate::run::{Counts, CursorValue};
+
+use super::source_run::StreamReport;
+
+/// The answer to an `inspect` order.
+#[derive(Debug, Deserialize)]
+struct Inspection {
+    records: Vec<Record>,
+}
+
+/// What a destination says of one target: the part of its `_etlsched_loads` row that settles a run.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Record {
+    pub(super) target: String,
+    pub(super) source: String,
+    pub(super) stream: String,
+    pub(super) version: i64,
+    pub(super) run_id: Option<String>,
+    pub(super) mode: Option<Mode>,
+    pub(super) cursor: Option<CursorValue>,
+    pub(super) rows: u64,
+    #[serde(default)]
+    pub(super) schema: Schema,
+}
+
+/// Reads the records of an answer.
+///
+/// # Errors
+/// Why it can't be known.
+pub(super) fn records(answer: &Result<serde_json::Value, WorkerError>) -> Result<Vec<Record>, String> {
+    match answer {
+        Ok(value) => serde_json::from_value::<Inspection>(value.clone()).map(|inspection| inspection.records).map_err(|error| error.to_string()),
+        Err(error) => Err(error.message.clone()),
+    }
+}
+
+/// Returns the publish of a stream by a run, where the destination holds it.
+///
+/// # Errors
+/// Why it can't be known.
+pub(super) fn published(
+    answer: &Result<serde_json::Value, WorkerError>,
+    run_id: &str,
+    source: &str,
+    stream: &StreamReport,
+) -> Result<Option<StreamResult>, String> {
+    let found = records(answer)?.into_iter().find(|record| {
+        record.run_id.as_deref() == Some(run_id) && record.target == stream.target && record.source == source && record.stream == stream.name
+    });
+    Ok(found.map(|record| StreamResult {
+        stream: record.stream,
+        target: record.target,
+        mode: record.mode.unwrap_or_default(),
+        // How the rows part into added, updated and unchanged died with the worker; their number is known.
+        counts: Counts { added: record.rows, ..Counts::default() },
+        rows_in_target: record.rows,
+        bytes_read: stream.bytes.0,
+        cursor: record.cursor,
+        version: record.version,
+        schema: record.schema,
+        schema_changes: Vec::new(),
+        statements: Vec::new(),
+    }))
+}

@@ -1,0 +1,403 @@
+//! One run under way: starts workers, hears them, answers them, and stops them when it must. Everything that happens arrives in one
+//! channel, so nothing here sleeps or polls, and nothing a worker does can hold up another.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::job::DataSource;
+use crate::plan::{Answer, Event, Level, WorkerError};
+use crate::process::Program;
+use crate::run::SourceStatus;
+use crate::secret::Masker;
+
+use super::journal::Journal;
+use super::observer::{Notice, Observer};
+use super::plan::{self, RunFrame};
+use super::policy::StopReason;
+use super::settle;
+use super::source_run::{Effect, SourceReport};
+use super::workers::{self, Ending, Handle, Happening};
+
+/// What the supervisor hears.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Of the worker of a source.
+    Worker(usize, Happening),
+    /// What the destination says of streams whose worker died while it published.
+    Settled(usize, Result<serde_json::Value, WorkerError>),
+    /// Of whoever may stop the run.
+    Stop(StopReason),
+}
+
+/// How long a run may take and how long its workers have to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// The run's time limit.
+    pub(super) timeout: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub(super) grace: Duration,
+    /// The most that asking a destination may take.
+    pub(super) inspect: Duration,
+}
+
+/// How long the end of a killed worker is waited for: one that the kernel holds in a system call is left behind (P11: 10 s in all).
+const LEAVE_BEHIND_AFTER: Duration = Duration::from_millis(1500);
+
+/// A source's worker.
+#[derive(Debug, Default)]
+struct Post {
+    handle: Option<Handle>,
+    started: Option<Instant>,
+    ending: Option<Ending>,
+    is_over: bool,
+}
+
+/// A run under way.
+pub(super) struct Supervisor<'a> {
+    pub(super) frame: RunFrame<'a>,
+    pub(super) program: &'a Program,
+    pub(super) masker: &'a Masker,
+    pub(super) specs: Vec<&'a DataSource>,
+    pub(super) parallel_max: usize,
+    pub(super) times: Times,
+    pub(super) journal: &'a mut Journal,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) sender: Sender<Message>,
+    pub(super) receiver: Receiver<Message>,
+    pub(super) sources: Vec<SourceReport>,
+    pub(super) stop: Option<StopReason>,
+    posts: Vec<Post>,
+    waiting: VecDeque<usize>,
+    deadline: Option<Instant>,
+    kill_at: Option<Instant>,
+    leave_at: Option<Instant>,
+}
+
+/// What a supervisor needs.
+pub(super) struct Commission<'a> {
+    pub(super) frame: RunFrame<'a>,
+    pub(super) program: &'a Program,
+    pub(super) masker: &'a Masker,
+    pub(super) specs: Vec<&'a DataSource>,
+    pub(super) parallel_max: usize,
+    pub(super) times: Times,
+    pub(super) journal: &'a mut Journal,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) channel: (Sender<Message>, Receiver<Message>),
+}
+
+impl<'a> Supervisor<'a> {
+    pub(super) fn new(commission: Commission<'a>) -> Self {
+        let Commission { frame, program, masker, specs, parallel_max, times, journal, observer, channel } = commission;
+        Self {
+            sources: specs.iter().map(|source| SourceReport::new(&source.name)).collect(),
+            posts: specs.iter().map(|_| Post::default()).collect(),
+            waiting: (0..specs.len()).collect(),
+            deadline: Instant::now().checked_add(times.timeout),
+            kill_at: None,
+            leave_at: None,
+            stop: None,
+            sender: channel.0,
+            receiver: channel.1,
+            frame,
+            program,
+            masker,
+            specs,
+            parallel_max: parallel_max.max(1),
+            times,
+            journal,
+            observer,
+        }
+    }
+
+    /// Runs every source to its end; returns what is known of each, and what stopped them.
+    pub(super) fn run(mut self) -> (Vec<SourceReport>, Option<StopReason>) {
+        let run_id = self.frame.run_id;
+        self.observer.notice(&Notice::RunStarted { job: self.frame.job.id.as_str(), run_id, sources: &self.sources });
+        self.launch();
+        while self.is_at_work() {
+            match self.next_message() {
+                Some(Message::Worker(index, happening)) => self.hear(index, happening),
+                Some(Message::Settled(index, answer)) => self.settle(index, answer),
+                Some(Message::Stop(reason)) => self.stop(reason),
+                None => self.look_at_the_clock(),
+            }
+            if let Some(failure) = self.journal.failure() {
+                self.stop(StopReason::StoreFailed(failure));
+            }
+            self.journal.show_progress(&self.sources);
+            self.launch();
+        }
+        (self.sources, self.stop)
+    }
+
+    fn is_at_work(&self) -> bool {
+        !self.waiting.is_empty() || self.posts.iter().any(|post| post.started.is_some() && !post.is_over)
+    }
+
+    /// Returns the next message, or `None` when a moment has come at which something is due.
+    fn next_message(&mut self) -> Option<Message> {
+        match self.receiver.try_recv() {
+            Ok(message) => return Some(message),
+            Err(TryRecvError::Disconnected) => return None,
+            // Log lines are written together while there is nothing else to do.
+            Err(TryRecvError::Empty) => self.journal.flush(),
+        }
+        let now = Instant::now();
+        let due = [self.deadline, self.kill_at, self.leave_at].into_iter().flatten().min();
+        // Without a limit (one beyond what the clock can say) an hour's wait is as good as any.
+        let wait = due.map_or(Duration::from_secs(3600), |due| due.saturating_duration_since(now));
+        match self.receiver.recv_timeout(wait) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        let is_due = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
+        if is_due(self.deadline) {
+            self.deadline = None;
+            self.stop(StopReason::Timeout(self.times.timeout));
+        }
+        if is_due(self.kill_at) {
+            self.kill_at = None;
+            self.leave_at = Some(now + LEAVE_BEHIND_AFTER);
+            for (index, post) in self.posts.iter().enumerate().filter(|(_, post)| !post.is_over) {
+                if let Some(handle) = &post.handle {
+                    handle.kill();
+                    self.journal.log(Level::Warn, Some(&self.sources[index].name), None, "its worker did not stop in time and was killed");
+                }
+            }
+        }
+        if is_due(self.leave_at) {
+            self.leave_at = None;
+            let left: Vec<usize> =
+                (0..self.posts.len()).filter(|index| self.posts[*index].started.is_some() && !self.posts[*index].is_over).collect();
+            for index in left {
+                self.conclude(index);
+            }
+        }
+    }
+
+    /// Starts workers while there are sources and room.
+    fn launch(&mut self) {
+        if self.stop.is_some() {
+            while let Some(index) = self.waiting.pop_front() {
+                self.sources[index].skip();
+                self.posts[index].is_over = true;
+                self.journal.source_changed(index, &self.sources[index]);
+                self.observer.notice(&Notice::SourceEnded { source: &self.sources[index] });
+            }
+            return;
+        }
+        while self.at_work_count() < self.parallel_max {
+            let Some(index) = self.waiting.pop_front() else { return };
+            self.launch_one(index);
+        }
+    }
+
+    fn at_work_count(&self) -> usize {
+        self.posts.iter().filter(|post| post.started.is_some() && !post.is_over).count()
+    }
+
+    fn launch_one(&mut self, index: usize) {
+        let order = plan::load_order(&self.frame, self.specs[index], 1);
+        self.sources[index].status = SourceStatus::Running;
+        self.posts[index].started = Some(Instant::now());
+        self.journal.source_changed(index, &self.sources[index]);
+        self.observer.notice(&Notice::SourceStarted { source: &self.sources[index] });
+        let sender = self.sender.clone();
+        let started = workers::start(self.program, &order, move |happening| {
+            // The run may be over before a worker that was left behind.
+            let _ = sender.send(Message::Worker(index, happening));
+        });
+        if let Err(error) = started {
+            self.posts[index].ending = Some(Ending { not_started: Some(error.to_string()), ..Ending::default() });
+            self.conclude(index);
+        }
+    }
+
+    fn hear(&mut self, index: usize, happening: Happening) {
+        if self.posts[index].is_over {
+            return;
+        }
+        match happening {
+            Happening::Started(handle) => {
+                if self.stop.is_some() {
+                    handle.stop();
+                }
+                self.posts[index].handle = Some(handle);
+            }
+            Happening::Said(event) => self.hear_event(index, event),
+            Happening::Garbled(fault) => self.distrust(index, fault),
+            Happening::Ended(ending) => self.take_leave(index, ending),
+        }
+    }
+
+    fn hear_event(&mut self, index: usize, mut event: Event) {
+        mask(&mut event, self.masker);
+        if let Event::Log { level, stream, message } = &event {
+            self.journal.log(*level, Some(&self.sources[index].name), stream.as_deref(), message);
+            let source = Some(self.sources[index].name.as_str());
+            self.observer.notice(&Notice::Log { level: *level, source, stream: stream.as_deref(), message });
+        }
+        let told = match &event {
+            Event::Progress { stream, .. } | Event::Phase { stream, .. } => Some(stream.clone()),
+            _ => None,
+        };
+        match self.sources[index].accept(event) {
+            Ok(effect) => self.follow(index, &effect),
+            Err(fault) => return self.distrust(index, fault),
+        }
+        let source = &self.sources[index];
+        if let Some(stream) = told.and_then(|name| source.streams.iter().find(|stream| stream.name == name)) {
+            self.observer.notice(&Notice::Progress { source, stream });
+        }
+    }
+
+    fn follow(&mut self, index: usize, effect: &Effect) {
+        match effect {
+            Effect::None | Effect::Phase => {}
+            Effect::Declared => self.journal.streams_declared(&self.sources[index]),
+            Effect::Ready(stream) => self.answer(index, *stream),
+            Effect::Published(stream) | Effect::Failed(stream) => {
+                self.journal.stream_ended(&self.sources[index], *stream);
+                let source = &self.sources[index];
+                self.observer.notice(&Notice::StreamEnded { source, stream: &source.streams[*stream] });
+            }
+        }
+    }
+
+    /// Answers `ready`: the lease is renewed here and now, so that no other run can have begun, and only then may it publish.
+    fn answer(&mut self, index: usize, stream: usize) {
+        if self.stop.is_none() && self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.deadline = None;
+            self.stop(StopReason::Timeout(self.times.timeout));
+        }
+        if self.stop.is_none()
+            && let Err(reason) = self.journal.renew()
+        {
+            self.stop(reason);
+        }
+        // A signal may be in the channel behind this event; it is heard next, and the worker's own answer to it decides.
+        let answer = if self.stop.is_none() { Answer::Publish } else { Answer::Drop };
+        match answer {
+            Answer::Publish => self.sources[index].allow(stream),
+            Answer::Drop | Answer::Stop => self.sources[index].refuse(stream),
+        }
+        if let Some(handle) = &self.posts[index].handle {
+            handle.answer(answer);
+        }
+    }
+
+    fn distrust(&mut self, index: usize, fault: String) {
+        if let Some(handle) = &self.posts[index].handle {
+            handle.kill();
+        }
+        self.sources[index].distrust(self.masker.mask(&fault));
+    }
+
+    /// Stops the run: no publish from now on, nothing new is begun, workers are asked to roll back and end.
+    fn stop(&mut self, reason: StopReason) {
+        if self.stop.is_some() {
+            return;
+        }
+        self.observer.notice(&Notice::Stopping { reason: &reason });
+        self.journal.log(Level::Warn, None, None, &reason.message());
+        self.stop = Some(reason);
+        self.deadline = None;
+        self.kill_at = Some(Instant::now() + self.times.grace);
+        for handle in self.posts.iter().filter(|post| !post.is_over).filter_map(|post| post.handle.as_ref()) {
+            handle.stop();
+        }
+    }
+
+    /// Takes the end of a worker: where it died between the leave to publish and its report, the destination knows.
+    fn take_leave(&mut self, index: usize, mut ending: Ending) {
+        ending.stderr = self.masker.mask(&ending.stderr);
+        self.note_last_words(index, &ending);
+        self.posts[index].handle = None;
+        self.posts[index].ending = Some(ending);
+        let unsettled = self.sources[index].unsettled();
+        if unsettled.is_empty() || self.frame.dry_run.is_some() {
+            return self.conclude(index);
+        }
+        let targets = unsettled.iter().map(|stream| self.sources[index].streams[*stream].target.clone()).collect();
+        let order = plan::inspect_order(self.frame.job, self.frame.workspace_id, targets);
+        let (program, sender, timeout) = (self.program.clone(), self.sender.clone(), self.times.inspect);
+        let asked = thread::Builder::new().name("settle".to_owned()).spawn(move || {
+            let _ = sender.send(Message::Settled(index, workers::ask(&program, &order, timeout)));
+        });
+        if let Err(error) = asked {
+            self.settle(index, Err(workers::not_started(&error.to_string())));
+        }
+    }
+
+    fn note_last_words(&mut self, index: usize, ending: &Ending) {
+        let name = self.sources[index].name.clone();
+        if ending.log_lines_left_out > 0 {
+            let text = format!("{} left out", crate::text::count(ending.log_lines_left_out, "further log line"));
+            self.journal.log(Level::Warn, Some(&name), None, &text);
+        }
+        let is_clean = ending.process.is_some_and(|ended| ended.exit.is_done());
+        let level = if is_clean { Level::Info } else { Level::Error };
+        for line in ending.stderr.lines().filter(|line| !line.trim().is_empty()) {
+            let text = format!("worker: {line}");
+            self.journal.log(level, Some(&name), None, &text);
+            self.observer.notice(&Notice::Log { level, source: Some(&name), stream: None, message: &text });
+        }
+    }
+
+    fn settle(&mut self, index: usize, answer: Result<serde_json::Value, WorkerError>) {
+        for stream in self.sources[index].unsettled() {
+            let source = &self.sources[index];
+            let found = settle::published(&answer, self.frame.run_id, &source.name, &source.streams[stream]);
+            let text = match found {
+                Ok(Some(result)) => {
+                    self.sources[index].settle_published(stream, result);
+                    self.journal.stream_ended(&self.sources[index], stream);
+                    "its worker died after the publish and before its report: the destination holds the load".to_owned()
+                }
+                Ok(None) => "its worker died before the publish: the destination is as it was".to_owned(),
+                Err(why) => format!("its worker died while it published, and the destination can't tell whether it did: {why}"),
+            };
+            let (source, stream) = (self.sources[index].name.clone(), self.sources[index].streams[stream].name.clone());
+            self.journal.log(Level::Warn, Some(&source), Some(&stream), &self.masker.mask(&text));
+        }
+        self.conclude(index);
+    }
+
+    fn conclude(&mut self, index: usize) {
+        let post = &mut self.posts[index];
+        if post.is_over {
+            return;
+        }
+        post.is_over = true;
+        let ending = post.ending.take().unwrap_or_default();
+        let source = &mut self.sources[index];
+        source.duration_seconds = post.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
+        let warning = source.conclude(&ending, self.stop.as_ref());
+        if let Some(warning) = warning {
+            self.journal.log(Level::Warn, Some(&source.name), None, &warning);
+        }
+        self.journal.source_changed(index, source);
+        self.observer.notice(&Notice::SourceEnded { source });
+    }
+}
+
+/// Hides secrets in everything of an event that people will read.
+fn mask(event: &mut Event, masker: &Masker) {
+    let mask_error = |error: &mut WorkerError| {
+        error.message = masker.mask(&error.message);
+        error.hint = error.hint.take().map(|hint| masker.mask(&hint));
+    };
+    match event {
+        Event::Log { message, .. } => *message = masker.mask(message),
+        Event::StreamFailed { error, .. } | Event::Finished { error: Some(error) } => mask_error(error),
+        Event::Published(result) => result.statements.iter_mut().for_each(|statement| *statement = masker.mask(statement)),
+        _ => {}
+    }
+}

@@ -1,0 +1,247 @@
+//! Child processes on unix: own group, no core file, dead with their parent (Linux), ended by signals, measured by wait4(2).
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::{Ended, Exit, Program, Stop, StopSignal, Usage};
+
+/// A started process with its three pipes. Whoever spawned it waits for it on the same thread: on Linux the child is killed when
+/// the *thread* that made it ends (prctl(2), PR_SET_PDEATHSIG).
+#[derive(Debug)]
+pub struct Child {
+    /// Its control.
+    pub process: Process,
+    /// Its standard input.
+    pub stdin: ChildStdin,
+    /// Its standard output.
+    pub stdout: ChildStdout,
+    /// Its standard error.
+    pub stderr: ChildStderr,
+}
+
+/// Controls a child; clones control the same one. After its end every call is without effect, never aimed at a stranger.
+#[derive(Debug, Clone)]
+pub struct Process(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    pid: Pid,
+    /// Once reaped, the number may name another process.
+    is_reaped: Mutex<bool>,
+}
+
+/// Starts a program.
+///
+/// # Errors
+/// Whatever keeps it from being started.
+pub fn spawn(program: &Program) -> io::Result<Child> {
+    let Program { program: executable, arguments, variables_removed } = program;
+    let mut command = Command::new(executable);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    for name in variables_removed {
+        command.env_remove(name);
+    }
+    let parent = rustix::process::getpid();
+    // SAFETY: the closure runs between fork and exec and only makes system calls that are async-signal-safe: no allocation, no locks.
+    unsafe { command.pre_exec(move || settle_in(parent)) };
+    let mut child = command.spawn()?;
+    let pid = Pid::from_child(&child);
+    let missing = || io::Error::other("a pipe of the child is missing");
+    Ok(Child {
+        stdin: child.stdin.take().ok_or_else(missing)?,
+        stdout: child.stdout.take().ok_or_else(missing)?,
+        stderr: child.stderr.take().ok_or_else(missing)?,
+        process: Process(Arc::new(Shared { pid, is_reaped: Mutex::new(false) })),
+    })
+}
+
+/// In the child, before exec: no core file (it would hold secrets), and death with the parent.
+fn settle_in(parent: Pid) -> io::Result<()> {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a plain system call with a pointer to a value that lives through it.
+    if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: a plain system call with integers.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // The parent may have died between fork and prctl: then nobody would send the signal any more.
+    // SAFETY: getppid can't fail.
+    if unsafe { libc::getppid() } != parent.as_raw_nonzero().get() {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    Ok(())
+}
+
+impl Process {
+    /// Returns its number.
+    pub fn id(&self) -> u32 {
+        self.0.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Asks it and its children to end: SIGTERM. Returns whether the system has such a request.
+    pub fn terminate(&self) -> bool {
+        self.signal(Signal::TERM);
+        true
+    }
+
+    /// Ends it and its children: SIGKILL.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let is_reaped = self.0.is_reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_reaped {
+            // A process that has just ended is no error.
+            let _ = rustix::process::kill_process_group(self.0.pid, signal);
+        }
+    }
+
+    /// Waits for its end. What is left of its group is ended too, so that its pipes close.
+    ///
+    /// # Errors
+    /// When it was waited for before.
+    pub fn wait(&self) -> io::Result<Ended> {
+        // First without reaping, so that the number stays its own until nobody can signal it any more.
+        loop {
+            match rustix::process::waitid(WaitId::Pid(self.0.pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+                Ok(_) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut is_reaped = self.0.is_reaped.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = rustix::process::kill_process_group(self.0.pid, Signal::KILL);
+        let ended = reap(self.0.pid)?;
+        *is_reaped = true;
+        Ok(ended)
+    }
+}
+
+fn reap(pid: Pid) -> io::Result<Ended> {
+    let mut status = 0;
+    // SAFETY: rusage is plain numbers, for which zeros are values.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: both pointers are to values that live through the call.
+        if unsafe { libc::wait4(pid.as_raw_nonzero().get(), &mut status, 0, &mut usage) } >= 0 {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    let exit = if libc::WIFSIGNALED(status) { Exit::Signal(libc::WTERMSIG(status)) } else { Exit::Code(libc::WEXITSTATUS(status)) };
+    Ok(Ended { exit, usage: Usage { cpu_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime), peak_memory_mb: peak_mb(&usage) } })
+}
+
+fn seconds(time: libc::timeval) -> f64 {
+    time.tv_sec as f64 + time.tv_usec as f64 / 1e6
+}
+
+/// KiB on Linux, bytes on macOS (getrusage(2) of each).
+fn peak_mb(usage: &libc::rusage) -> f64 {
+    let unit = if cfg!(target_os = "macos") { 1024.0 * 1024.0 } else { 1024.0 };
+    usage.ru_maxrss as f64 / unit
+}
+
+/// Hears SIGINT and SIGTERM on a thread of its own.
+pub(super) fn watch_signals(stop: Stop) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            let signal = if signal == SIGINT { StopSignal::Interrupt } else { StopSignal::Terminate };
+            if !stop.request(signal) {
+                signal_hook::low_level::exit(i32::from(signal.exit_code()));
+            }
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    fn shell(script: &str, variables_removed: &[&str]) -> Child {
+        let variables_removed = variables_removed.iter().map(|name| (*name).to_owned()).collect();
+        let program = Program { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], variables_removed };
+        spawn(&program).expect("a shell can be started")
+    }
+
+    fn said(child: &mut Child) -> String {
+        let mut text = String::new();
+        child.stdout.read_to_string(&mut text).expect("the shell writes text");
+        text
+    }
+
+    #[test]
+    fn a_child_gets_its_input_gives_its_output_and_is_measured() {
+        let mut child = shell("read line; echo got $line; exit 7", &[]);
+        child.stdin.write_all(b"word\n").expect("the shell reads");
+        assert_eq!(said(&mut child), "got word\n");
+        let ended = child.process.wait().expect("it was not waited for");
+        assert_eq!(ended.exit, Exit::Code(7));
+        assert!(ended.usage.peak_memory_mb > 0.1 && ended.usage.peak_memory_mb < 1000.0, "{:?}", ended.usage);
+    }
+
+    #[test]
+    fn a_child_makes_no_core_file_and_leads_its_own_group() {
+        let mut child = shell("ulimit -c; ps -o pgid= -p $$ | tr -d ' '; echo $$", &[]);
+        let text = said(&mut child);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "0");
+        assert_eq!(lines[1], lines[2]);
+        child.process.wait().expect("it was not waited for");
+    }
+
+    #[test]
+    fn a_variable_that_is_removed_does_not_reach_the_child() {
+        let mut child = shell("echo ${PATH+set} ${HOME-none}", &["HOME"]);
+        assert_eq!(said(&mut child), "set none\n");
+        child.process.wait().expect("it was not waited for");
+    }
+
+    #[test]
+    fn terminate_asks_and_kill_ends_what_does_not_listen() {
+        let polite = shell("trap 'exit 3' TERM; echo ready; while :; do sleep 1; done", &[]);
+        let mut polite = polite;
+        let mut one = [0_u8; 6];
+        polite.stdout.read_exact(&mut one).expect("it says ready");
+        assert!(polite.process.terminate());
+        assert_eq!(polite.process.wait().expect("it was not waited for").exit, Exit::Code(3));
+
+        let mut deaf = shell("trap '' TERM; echo ready; while :; do sleep 1; done", &[]);
+        deaf.stdout.read_exact(&mut one).expect("it says ready");
+        deaf.process.terminate();
+        deaf.process.kill();
+        assert_eq!(deaf.process.wait().expect("it was not waited for").exit, Exit::Signal(9));
+        deaf.process.kill();
+    }
+
+    #[test]
+    fn grandchildren_that_hold_the_pipes_do_not_outlive_the_child() {
+        let mut child = shell("sleep 1000 & echo started", &[]);
+        child.process.wait().expect("it was not waited for");
+        assert_eq!(said(&mut child), "started\n");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_an_error() {
+        let program = Program { program: "/nowhere/etlsched".into(), arguments: vec![], variables_removed: vec![] };
+        assert_eq!(spawn(&program).expect_err("there is none").kind(), io::ErrorKind::NotFound);
+    }
+}
