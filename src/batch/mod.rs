@@ -2,6 +2,8 @@
 //!
 //! A source makes batches, a destination takes them; neither knows the other. Everything that both must agree on stands here.
 
+pub mod calendar;
+pub mod text;
 pub mod types;
 
 pub use arrow_array::RecordBatch;
