@@ -1,6 +1,7 @@
 //! The subcommands: one file each, arguments and `run`.
 
 mod cancel;
+mod change;
 mod completions;
 mod create;
 mod delete;
@@ -18,7 +19,9 @@ mod run;
 mod show;
 mod source;
 mod status;
+mod stored;
 mod validate;
+mod when;
 
 use std::path::PathBuf;
 
