@@ -19,6 +19,7 @@ mod show;
 mod source;
 mod status;
 mod validate;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -38,6 +39,8 @@ pub struct Context {
     pub quiet: bool,
     /// How much more is printed.
     pub verbose: u8,
+    /// Makes the command line's definition, for man pages and completions.
+    pub definition: fn() -> clap::Command,
 }
 
 /// What to do.

@@ -2,6 +2,8 @@
 
 pub mod errors;
 pub mod json;
+pub mod progress;
+pub mod run_result;
 pub mod table;
 
 use std::io::{self, IsTerminal, Write};
