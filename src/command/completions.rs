@@ -8,7 +8,9 @@ use crate::output;
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  etlsched completions bash > ~/.local/share/bash-completion/completions/etlsched\n  etlsched completions fish > ~/.config/fish/completions/etlsched.fish")]
+#[command(
+    after_long_help = "Examples:\n  etlsched completions bash > ~/.local/share/bash-completion/completions/etlsched\n  etlsched completions fish > ~/.config/fish/completions/etlsched.fish"
+)]
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,

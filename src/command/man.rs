@@ -46,7 +46,8 @@ fn collect(command: &clap::Command, name: &str, found: &mut Vec<(String, String)
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set() && subcommand.get_name() != "help") {
         let full = format!("{name}-{}", subcommand.get_name());
         // The title is the file's name, the synopsis what is typed.
-        let named = subcommand.clone().display_name(full.clone()).bin_name(full.replacen('-', " ", usize::MAX)).version(env!("CARGO_PKG_VERSION"));
+        let named =
+            subcommand.clone().display_name(full.clone()).bin_name(full.replacen('-', " ", usize::MAX)).version(env!("CARGO_PKG_VERSION"));
         found.push((format!("{full}.1"), page(&named, &full)?));
         collect(subcommand, &full, found)?;
     }
@@ -62,9 +63,8 @@ fn page(command: &clap::Command, title: &str) -> Result<String, Failure> {
 }
 
 fn write(folder: &Path, pages: &[(String, String)]) -> Result<(), Failure> {
-    let failed = |path: &Path, error: std::io::Error| {
-        Failure::new(exit_code::FAILED, "write_failed", format!("write {}: {error}", path.display()))
-    };
+    let failed =
+        |path: &Path, error: std::io::Error| Failure::new(exit_code::FAILED, "write_failed", format!("write {}: {error}", path.display()));
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for (name, text) in pages {
         let path = folder.join(name);

@@ -19,7 +19,9 @@ use crate::workspace::Workspace;
 ///
 /// Several jobs run one after another; a file with errors stops only its job. The exit code is the jobs' common one, else 3.
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  etlsched run flights\n  etlsched run flights --source weather --full-refresh\n  etlsched run flights --dry-run --limit 1000")]
+#[command(
+    after_long_help = "Examples:\n  etlsched run flights\n  etlsched run flights --source weather --full-refresh\n  etlsched run flights --dry-run --limit 1000"
+)]
 pub struct Run {
     /// The jobs, run one after another
     #[arg(value_name = "JOB", required = true)]
@@ -59,7 +61,11 @@ impl Run {
         let stop = Stop::new();
         watch_signals(&stop).map_err(|error| Failure::internal(format!("signals can't be heard: {error}")))?;
         let options = RunOptions {
-            trigger: if std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false") { Trigger::Ci } else { Trigger::Manual },
+            trigger: if std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false") {
+                Trigger::Ci
+            } else {
+                Trigger::Manual
+            },
             sources: source,
             is_full_refresh: full_refresh,
             is_forced: force,
@@ -101,7 +107,14 @@ fn tell(result: &JobResult) {
     run_result::tell_failures(result);
 }
 
-fn run_one(workspace: &Workspace, name: &str, options: &RunOptions, stop: &Stop, progress: &mut Progress, is_quiet: bool) -> Result<RunReport, Failure> {
+fn run_one(
+    workspace: &Workspace,
+    name: &str,
+    options: &RunOptions,
+    stop: &Stop,
+    progress: &mut Progress,
+    is_quiet: bool,
+) -> Result<RunReport, Failure> {
     let (job, warnings) = worker::job(workspace, name)?;
     if !warnings.is_empty() && !is_quiet {
         output::note(&errors::problems(&warnings));

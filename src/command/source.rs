@@ -111,7 +111,12 @@ impl Source {
 }
 
 /// Asks each source that is named; every one of them answers, also behind one that fails.
-fn answers(workspace: &Workspace, job: &str, source: Option<&str>, order: impl Fn(&Job, &DataSource) -> Order) -> Result<Vec<Answer>, Failure> {
+fn answers(
+    workspace: &Workspace,
+    job: &str,
+    source: Option<&str>,
+    order: impl Fn(&Job, &DataSource) -> Order,
+) -> Result<Vec<Answer>, Failure> {
     let (job, _) = worker::job(workspace, job)?;
     if !job.missing_variables.is_empty() {
         return Err(Failure::invalid(job.missing_variables));
@@ -147,7 +152,8 @@ fn list(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
         Some(name) => vec![worker::job(workspace, name)?.0],
         None => worker::jobs(workspace)?,
     };
-    let mut rows = Rows::new([("Job", Align::Left), ("Source", Align::Left), ("Type", Align::Left), ("Reads", Align::Left), ("Mode", Align::Left)]);
+    let mut rows =
+        Rows::new([("Job", Align::Left), ("Source", Align::Left), ("Type", Align::Left), ("Reads", Align::Left), ("Mode", Align::Left)]);
     let mut objects = Vec::new();
     for job in &jobs {
         for source in &job.sources {

@@ -190,7 +190,8 @@ fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => {
             let clean = printable(text);
-            let is_word = !clean.is_empty() && clean.chars().all(|character| !character.is_whitespace() && !matches!(character, '"' | '=' | '\\'));
+            let is_word =
+                !clean.is_empty() && clean.chars().all(|character| !character.is_whitespace() && !matches!(character, '"' | '=' | '\\'));
             if is_word { clean.into_owned() } else { format!("\"{}\"", clean.replace('"', "\\\"")) }
         }
         other => other.to_string(),

@@ -97,7 +97,15 @@ pub fn text(report: &RunReport) -> String {
     text
 }
 
-fn table_row(name: &str, target: &str, status: SourceStatus, counts: Counts, seconds: f64, speed: Option<f64>, memory: String) -> Vec<String> {
+fn table_row(
+    name: &str,
+    target: &str,
+    status: SourceStatus,
+    counts: Counts,
+    seconds: f64,
+    speed: Option<f64>,
+    memory: String,
+) -> Vec<String> {
     let number = |number: u64| if status == SourceStatus::Success || number > 0 { grouped(number) } else { "-".to_owned() };
     let Counts { added, updated, unchanged, rejected, deleted, folded: _, skipped: _ } = counts;
     vec![
@@ -119,13 +127,8 @@ fn table_row(name: &str, target: &str, status: SourceStatus, counts: Counts, sec
 fn summed_up(report: &RunReport) -> String {
     let counts = total(report);
     let what = if report.is_dry_run { "dry run, nothing was written: " } else { "" };
-    let mut text = format!(
-        "{}: {what}{}, {} in {:.2} s",
-        report.job,
-        report.status,
-        count(counts.processed(), "row"),
-        report.duration_seconds
-    );
+    let mut text =
+        format!("{}: {what}{}, {} in {:.2} s", report.job, report.status, count(counts.processed(), "row"), report.duration_seconds);
     if let Some(run_id) = &report.run_id {
         let _ = write!(text, ", run {run_id}");
     }
@@ -299,8 +302,22 @@ fn seconds(seconds: f64) -> f64 {
 
 fn csv(results: &[JobResult]) -> String {
     let names = [
-        "job", "run", "source", "stream", "target", "status", "records_processed", "records_added", "records_updated", "records_unchanged",
-        "records_folded", "records_skipped", "records_deleted", "records_rejected", "duration_seconds", "error",
+        "job",
+        "run",
+        "source",
+        "stream",
+        "target",
+        "status",
+        "records_processed",
+        "records_added",
+        "records_updated",
+        "records_unchanged",
+        "records_folded",
+        "records_skipped",
+        "records_deleted",
+        "records_rejected",
+        "duration_seconds",
+        "error",
     ];
     let mut rows = Rows::new(names.map(|name| (name, Align::Left)));
     for result in results {
