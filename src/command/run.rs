@@ -6,7 +6,7 @@ use super::{Context, worker};
 use crate::engine::{self, Refusal, RunOptions, RunReport};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::{Job, Problem};
+use crate::job::Problem;
 use crate::output::progress::{LogFormat, Progress};
 use crate::output::run_result::{self, JobResult};
 use crate::output::{self, Format, errors};
@@ -57,7 +57,10 @@ impl Run {
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         // Nobody is told by this version whether or not --no-notify is given.
         let Self { jobs, source, full_refresh, force, no_notify: _, dry_run, limit, log_format } = self;
-        let workspace = worker::workspace(context)?;
+        let workspace = context.workspace()?;
+        if !workspace.warnings.is_empty() && !context.quiet {
+            output::note(&errors::problems(&workspace.warnings));
+        }
         let stop = Stop::new();
         watch_signals(&stop).map_err(|error| Failure::internal(format!("signals can't be heard: {error}")))?;
         let options = RunOptions {
@@ -115,14 +118,14 @@ fn run_one(
     progress: &mut Progress,
     is_quiet: bool,
 ) -> Result<RunReport, Failure> {
-    let (job, warnings) = worker::job(workspace, name)?;
-    if !warnings.is_empty() && !is_quiet {
-        output::note(&errors::problems(&warnings));
+    let (workspace, job) = worker::job(workspace, name)?;
+    if !job.warnings.is_empty() && !is_quiet {
+        output::note(&errors::problems(&job.warnings));
     }
-    engine::run_job(workspace, &job, options, stop, progress).map_err(|refusal| failure_of(refusal, &job))
+    engine::run_job(&workspace, &job, options, stop, progress).map_err(failure_of)
 }
 
-fn failure_of(refusal: Refusal, _job: &Job) -> Failure {
+fn failure_of(refusal: Refusal) -> Failure {
     let (exit_code, code, hint) = (refusal.exit_code(), refusal.code(), refusal.hint());
     if let Refusal::Invalid(problems) = refusal {
         return invalid(problems);

@@ -10,6 +10,7 @@ use super::{Context, worker};
 use crate::engine::{self, ask};
 use crate::error::Failure;
 use crate::exit_code;
+use crate::job::load::Secrets;
 use crate::job::{DataSource, Job};
 use crate::output::table::{Align, Rows};
 use crate::output::{self, Format};
@@ -88,7 +89,7 @@ impl Source {
     /// # Errors
     /// What keeps it from being done.
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
-        let workspace = worker::workspace(context)?;
+        let workspace = context.workspace()?;
         match self.action {
             Action::List(Jobs { job }) => list(&workspace, job.as_deref(), context.output),
             Action::Test(Named { job, source }) => {
@@ -117,7 +118,7 @@ fn answers(
     source: Option<&str>,
     order: impl Fn(&Job, &DataSource) -> Order,
 ) -> Result<Vec<Answer>, Failure> {
-    let (job, _) = worker::job(workspace, job)?;
+    let (workspace, job) = worker::job(workspace, job)?;
     if !job.missing_variables.is_empty() {
         return Err(Failure::invalid(job.missing_variables));
     }
@@ -148,9 +149,13 @@ fn exit_code_of(answers: &[Answer]) -> u8 {
 }
 
 fn list(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, Failure> {
-    let jobs = match job {
-        Some(name) => vec![worker::job(workspace, name)?.0],
-        None => worker::jobs(workspace)?,
+    let (jobs, problems) = match job {
+        Some(name) => {
+            let id = super::job_id(workspace, name)?;
+            let loaded = workspace.load(&id, Secrets::Left).map_err(|reason| super::no_job(&id, reason))?;
+            (vec![loaded.job], Vec::new())
+        }
+        None => workspace.jobs(),
     };
     let mut rows =
         Rows::new([("Job", Align::Left), ("Source", Align::Left), ("Type", Align::Left), ("Reads", Align::Left), ("Mode", Align::Left)]);
@@ -169,7 +174,11 @@ fn list(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
         Format::Csv => output::print(&rows.csv()),
         Format::Table => output::print(&rows.text()),
     }
-    Ok(exit_code::DONE)
+    if problems.is_empty() {
+        return Ok(exit_code::DONE);
+    }
+    output::note(&output::errors::problems(&problems));
+    Ok(exit_code::INVALID)
 }
 
 /// Returns the kind of a source, and what it reads as people know it: paths from the workspace.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock;
-use crate::job::{DataSource, Job, JobId, Limits, Notifications, OnOverlap, Retry};
+use crate::job::{DataSource, Environment, Job, JobId, Limits, Notifications, OnOverlap, Retry};
 use crate::plan::{
     BadRows, CsvPlan, DestinationKind, DestinationPlan, DryRun, Encoding, Expect, LoadOptions, Lookback, Mode, OnBadRow, OnInvalidValue,
     Publish, SchemaPolicy, SourceKind, SqlitePlan,
@@ -124,14 +124,11 @@ impl Bench {
 }
 
 fn workspace_at(root: &Path) -> Workspace {
-    Workspace {
-        root: root.to_owned(),
-        timezone: Zone::UTC,
-        state: StateLocation::Sqlite(root.join(".etlsched/state.db")),
-        retention_days: 90,
-        admins: vec![],
-        masker: Masker::new(["hunter22".to_owned()]),
-    }
+    fs::create_dir(root.join("jobs")).expect("the folder is writable");
+    let environment = Environment::new(std::iter::empty::<(String, String)>(), 2);
+    let mut workspace = Workspace::find(root, None, environment).expect("it has a jobs folder");
+    workspace.masker = Masker::new(["hunter22".to_owned()]);
+    workspace
 }
 
 fn job_of<'a>(root: &Path, names: impl Iterator<Item = &'a str>) -> Job {
@@ -163,6 +160,7 @@ fn job_of<'a>(root: &Path, names: impl Iterator<Item = &'a str>) -> Job {
         variables: vec![],
         fingerprint: "f".to_owned(),
         schedule_fingerprint: "s".to_owned(),
+        warnings: vec![],
     }
 }
 
@@ -478,9 +476,10 @@ fn a_dry_run_writes_nothing_anywhere() {
     bench.options.dry_run = Some(DryRun { limit: Some(5) });
     let report = bench.run();
     assert_eq!((report.status, report.exit_code, report.run_id.as_deref()), (RunStatus::Success, 0, None));
-    let left: Vec<_> =
+    let mut left: Vec<_> =
         fs::read_dir(bench.folder.path()).expect("the folder is there").map(|entry| entry.expect("readable").file_name()).collect();
-    assert_eq!(left, ["worker.sh"]);
+    left.sort();
+    assert_eq!(left, ["jobs", "worker.sh"]);
 }
 
 #[test]

@@ -2,8 +2,13 @@
 
 pub mod errors;
 pub mod json;
+pub mod list;
+pub mod logs;
+pub mod measure;
 pub mod progress;
+pub mod run;
 pub mod run_result;
+pub mod status;
 pub mod table;
 
 use std::io::{self, IsTerminal, Write};

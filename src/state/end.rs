@@ -200,5 +200,60 @@ pub(super) fn count_run(
 }
 
 #[cfg(test)]
-#[path = "end_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    const ACTIVE: JobStatus = JobStatus::Active;
+    const ERROR: JobStatus = JobStatus::Error;
+    const PAUSED: JobStatus = JobStatus::Paused;
+
+    #[track_caller]
+    fn check(before: (JobStatus, u64), run: (RunStatus, bool, Trigger), is_partial_counted: bool, after: (JobStatus, u64)) {
+        let (status, has_refreshed_some, trigger) = run;
+        let verdict = verdict(status, has_refreshed_some, is_partial_counted);
+        let found = judged(Standing { status: before.0, failures: before.1 }, status, trigger, verdict, 3);
+        assert_eq!((found.status, found.failures), after);
+    }
+
+    #[test]
+    fn runs_in_a_row_that_refresh_nothing_put_a_job_into_error_at_the_threshold() {
+        check((ACTIVE, 1), (RunStatus::Failed, false, Trigger::Schedule), false, (ACTIVE, 2));
+        check((ACTIVE, 2), (RunStatus::Failed, false, Trigger::Schedule), false, (ERROR, 3));
+        check((ACTIVE, 2), (RunStatus::Timeout, false, Trigger::Manual), false, (ERROR, 3));
+        check((ERROR, 3), (RunStatus::Failed, false, Trigger::Manual), false, (ERROR, 4));
+    }
+
+    #[test]
+    fn a_partly_successful_run_resets_the_count_unless_partial_counts() {
+        check((ACTIVE, 2), (RunStatus::Failed, true, Trigger::Schedule), false, (ACTIVE, 0));
+        check((ACTIVE, 2), (RunStatus::Failed, true, Trigger::Schedule), true, (ERROR, 3));
+        check((ACTIVE, 2), (RunStatus::Timeout, true, Trigger::Schedule), false, (ACTIVE, 0));
+    }
+
+    #[test]
+    fn a_cancelled_run_leaves_status_and_count() {
+        check((ACTIVE, 2), (RunStatus::Cancelled, false, Trigger::Schedule), true, (ACTIVE, 2));
+        check((ERROR, 3), (RunStatus::Cancelled, true, Trigger::Manual), false, (ERROR, 3));
+    }
+
+    #[test]
+    fn only_a_success_by_hand_clears_an_error() {
+        check((ERROR, 3), (RunStatus::Success, true, Trigger::Manual), false, (ACTIVE, 0));
+        check((ERROR, 3), (RunStatus::Success, true, Trigger::Ci), false, (ACTIVE, 0));
+        check((ERROR, 3), (RunStatus::Failed, true, Trigger::Manual), false, (ERROR, 0));
+        check((ERROR, 3), (RunStatus::Success, true, Trigger::Schedule), false, (ERROR, 0));
+    }
+
+    #[test]
+    fn a_forced_run_of_a_paused_job_changes_no_status() {
+        check((PAUSED, 2), (RunStatus::Failed, false, Trigger::Manual), false, (PAUSED, 3));
+        check((PAUSED, 2), (RunStatus::Success, true, Trigger::Manual), false, (PAUSED, 0));
+    }
+
+    #[test]
+    fn a_threshold_of_zero_never_disables() {
+        let standing = Standing { status: ACTIVE, failures: 99 };
+        let after = judged(standing, RunStatus::Failed, Trigger::Schedule, Verdict::Bad, 0);
+        assert_eq!((after.status, after.failures), (ACTIVE, 100));
+    }
+}

@@ -31,3 +31,6 @@ pub use leases::{LEASE_LOST_AFTER, LEASE_RENEWAL, Lease, Moment, Probe, Renewal}
 pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord, RunSummary, SourceRecord, StreamRecord};
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! The jobs of a workspace, as `list` shows them.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::measure::{abbreviation, local, utc};
+use super::table::{Align, Rows};
+use crate::zone::Zone;
+
+/// A job as `list` shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobLine {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its schedule in words.
+    pub schedule: String,
+    /// The zone of its schedule.
+    pub timezone: String,
+    /// active, inactive, error or paused.
+    pub status: &'static str,
+    /// The run begun last: when, and how it ended.
+    pub last_run: Option<(DateTime<Utc>, &'static str)>,
+    /// Of a hundred runs, how many succeeded.
+    pub success_rate: Option<f64>,
+    /// How many sources it has.
+    pub sources_count: usize,
+}
+
+/// Returns the jobs as a table, times in the user's zone.
+pub fn table(jobs: &[JobLine], zone: Zone) -> Rows {
+    let times = jobs.iter().filter_map(|job| job.last_run.map(|(at, _)| at));
+    let last_run = format!("Last run ({})", abbreviation(times, zone));
+    let mut rows = Rows::new([
+        ("Job", Align::Left),
+        ("Name", Align::Left),
+        ("Schedule", Align::Left),
+        ("Zone", Align::Left),
+        ("Status", Align::Left),
+        (last_run.as_str(), Align::Left),
+        ("Result", Align::Left),
+        ("Good", Align::Right),
+        ("Sources", Align::Right),
+    ]);
+    for job in jobs {
+        let (at, result) = match job.last_run {
+            Some((at, result)) => (local(at, zone), result),
+            None => ("-".to_owned(), "-"),
+        };
+        rows.push(vec![
+            job.id.clone(),
+            job.name.clone(),
+            job.schedule.clone(),
+            job.timezone.clone(),
+            job.status.to_owned(),
+            at,
+            result.to_owned(),
+            job.success_rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0} %")),
+            job.sources_count.to_string(),
+        ]);
+    }
+    rows
+}
+
+/// Returns the jobs as rows for scripts.
+pub fn csv(jobs: &[JobLine]) -> Rows {
+    let names = ["id", "name", "schedule_display", "timezone", "is_active", "status", "last_run", "next_run", "success_rate"];
+    let mut rows = Rows::new(names.into_iter().chain(["data_sources_count"]).map(|name| (name, Align::Left)));
+    for job in jobs {
+        rows.push(vec![
+            job.id.clone(),
+            job.name.clone(),
+            job.schedule.clone(),
+            job.timezone.clone(),
+            (job.status == "active").to_string(),
+            job.status.to_owned(),
+            job.last_run.map(|(at, _)| utc(at)).unwrap_or_default(),
+            String::new(),
+            job.success_rate.map(|rate| rate.to_string()).unwrap_or_default(),
+            job.sources_count.to_string(),
+        ]);
+    }
+    rows
+}
+
+/// Returns the jobs in the JSON shape of the system replaced. Due times are not computed yet: `next_run` is null.
+pub fn json(jobs: &[JobLine]) -> Value {
+    let jobs: Vec<Value> = jobs.iter().map(object).collect();
+    json!({"success": true, "jobs": jobs})
+}
+
+fn object(job: &JobLine) -> Value {
+    json!({
+        "id": job.id,
+        "name": job.name,
+        "schedule_display": job.schedule,
+        "timezone": job.timezone,
+        "is_active": job.status == "active",
+        "status": job.status,
+        "last_run": job.last_run.map(|(at, _)| utc(at)),
+        "next_run": null,
+        "success_rate": job.success_rate,
+        "data_sources_count": job.sources_count,
+    })
+}
