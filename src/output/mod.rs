@@ -8,6 +8,7 @@ pub mod measure;
 pub mod progress;
 pub mod run;
 pub mod run_result;
+pub mod show;
 pub mod status;
 pub mod table;
 
