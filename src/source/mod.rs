@@ -94,6 +94,11 @@ pub trait Reader: Send {
         false
     }
 
+    /// Returns the files among those read whose content differs from what the target holds under the same path.
+    fn changed_files(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Takes the lines that the reader has for the execution log (what was sniffed, which files were left out).
     fn take_log(&mut self) -> Vec<(Level, String)>;
 }
