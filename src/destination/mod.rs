@@ -283,6 +283,16 @@ pub fn open(plan: &DestinationPlan, access: Access) -> Result<Option<Box<dyn Des
     }
 }
 
+/// Returns the statements of a load into a destination that doesn't exist yet, for `--dry-run`. Makes no file.
+///
+/// # Errors
+/// As for [`Destination::begin`].
+pub fn statements_for_new(plan: &DestinationPlan, request: &LoadRequest) -> Result<Vec<String>, DestinationError> {
+    match &plan.kind {
+        DestinationKind::Sqlite(_) => sqlite::statements_for_new(request),
+    }
+}
+
 /// Says what readers of a destination's tables are promised, without opening it.
 pub fn guarantees(kind: &DestinationKind) -> Guarantees {
     match kind {
