@@ -114,7 +114,7 @@ impl Create {
         }
         let text = write::text(&map).map_err(Failure::internal)?;
         let loaded = workspace.check(&id, text.clone()).map_err(Failure::invalid)?;
-        files::write_new(&file, text.as_bytes()).map_err(|error| match error.kind() {
+        files::write_new(&file, text.as_bytes(), 0o644).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => exists(&id, &shown),
             _ => Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", shown.display())),
         })?;
@@ -126,7 +126,9 @@ impl Create {
     fn id(&self, map: &Mapping) -> Result<JobId, Failure> {
         let text = match (&self.job, map.get("name").and_then(Value::as_str)) {
             (Some(job), _) => job.clone(),
-            (None, Some(name)) => write::slug(name).ok_or_else(|| Failure::usage(format!("no id can be made of the name {name:?}")).hint("name the job: etlsched create JOB --from FILE"))?,
+            (None, Some(name)) => write::slug(name).ok_or_else(|| {
+                Failure::usage(format!("no id can be made of the name {name:?}")).hint("name the job: etlsched create JOB --from FILE")
+            })?,
             (None, None) => return Err(Failure::usage("the document has no name").hint("name the job: etlsched create JOB --from FILE")),
         };
         JobId::parse(&text).map_err(Failure::usage)

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+use crate::secret::Masker;
+
 use super::connections;
 use super::defaults;
 use super::fields::{self, Use};
@@ -40,11 +42,23 @@ pub struct Loaded {
 /// Builds a job from the text of its file.
 ///
 /// # Errors
-/// Every problem, warnings too.
+/// Every problem, warnings too, without the values of variables.
 pub fn load(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: Secrets) -> Result<Loaded, Vec<Problem>> {
+    build(id, file, text, settings, secrets).map_err(|mut problems| {
+        let values = [text, &settings.text].map(|text| variables::values_in(&text.text, &settings.environment));
+        let masker = Masker::new(values.concat().into_iter().map(str::to_owned));
+        for problem in &mut problems {
+            problem.message = masker.mask(&problem.message);
+            problem.hint = problem.hint.as_deref().map(|hint| masker.mask(hint));
+        }
+        problems
+    })
+}
+
+fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: Secrets) -> Result<Loaded, Vec<Problem>> {
     let mut report = Report::new(text, &settings.text);
     let tree = settings::tree(Origin::Job, text, &settings.environment, &mut report);
-    let Some(own) = tree else {
+    let Some(own) = tree.filter(|tree| !tree.is_null()) else {
         if !report.has_errors() {
             let nowhere = Place { origin: Origin::Job, line: 0, column: 0 };
             report.error(nowhere, "the file is empty", "`etlsched init` makes an example".to_owned());
@@ -118,6 +132,9 @@ pub fn load(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets
 }
 
 fn check_required(own: &Node, report: &mut Report<'_>) {
+    if let Some(name) = own.get("name").filter(|name| name.as_scalar().is_some_and(|scalar| scalar.text.chars().any(char::is_control))) {
+        report.error(name.place, "name: control characters and line ends can't be in a name", None);
+    }
     match own.get("data_sources") {
         None => report.error(own.place, "data_sources is missing", "add data_sources: with at least one source".to_owned()),
         Some(Node { place, value: Value::List(items) }) if items.is_empty() => {

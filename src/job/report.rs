@@ -69,6 +69,11 @@ impl<'a> Report<'a> {
         self.text(place.origin).problem(Severity::Error, place, message, hint)
     }
 
+    /// Whether nothing more is kept: looking for hints would be wasted.
+    pub fn is_full(&self) -> bool {
+        self.problems.len() > PROBLEMS_MAX
+    }
+
     /// Whether there are errors.
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
@@ -112,11 +117,13 @@ pub fn masked_line(line: &str) -> String {
         let key = before[..colon].rsplit(['{', ',', ' ', '-', '[']).next().unwrap_or_default().to_lowercase();
         let spaces = rest.len() - rest.trim_start().len();
         let value = &rest[spaces..];
-        let value_end = value_end(value);
-        if SECRET_WORDS.iter().any(|word| key.contains(word)) && value_end > 0 && !value[..value_end].contains("${") && !value.starts_with('{') {
-            masked.push_str(&rest[..spaces]);
-            masked.push_str(crate::secret::MASK);
-            rest = &value[value_end..];
+        if is_secret(key.trim_matches(['"', '\''])) && !value.starts_with('{') {
+            let value_end = value_end(value);
+            if value_end > 0 && !value[..value_end].contains("${") {
+                masked.push_str(&rest[..spaces]);
+                masked.push_str(crate::secret::MASK);
+                rest = &value[value_end..];
+            }
         }
         if let Some(login) = rest.strip_prefix("//")
             && let Some((at, _)) = login.char_indices().find(|(_, character)| matches!(character, '@' | ' ' | ',' | '/' | '"'))
@@ -130,6 +137,12 @@ pub fn masked_line(line: &str) -> String {
     }
     masked.push_str(rest);
     masked
+}
+
+/// Whether a key names a secret, rightly or wrongly spelt.
+fn is_secret(key: &str) -> bool {
+    SECRET_WORDS.iter().any(|word| key.contains(word))
+        || ((5..=20).contains(&key.len()) && crate::text::nearest(key, ["password", "hash_key"]).is_some())
 }
 
 fn value_end(value: &str) -> usize {

@@ -11,6 +11,10 @@ pub fn fault(origin: Origin, text: &str, error: &ScanError) -> Fault {
     let place = Place { origin, line, column };
     let line_text = text.lines().nth(line - 1).unwrap_or_default();
     let info = error.info();
+    if info.contains("recursion limit") {
+        let message = format!("more than {} lists and maps in each other", super::positions::DEPTH_MAX);
+        return Fault { place, message, hint: Some("a job file needs six".to_owned()) };
+    }
     let hint = hint(info, line_text, text, line);
     Fault { place, message: format!("invalid YAML: {}", reason(info, line_text)), hint }
 }
@@ -27,7 +31,8 @@ fn hint(info: &str, line_text: &str, text: &str, line: usize) -> Option<String> 
         let value = line_text.split_once(':').map_or("* * * * *", |(_, value)| value.trim());
         return Some(format!("quote it: \"{}\"", crate::text::shortened(value, 60)));
     }
-    let is_tabbed = |line_text: &str| line_text.chars().take_while(|character| character.is_whitespace()).any(|character| character == '\t');
+    let is_tabbed =
+        |line_text: &str| line_text.chars().take_while(|character| character.is_whitespace()).any(|character| character == '\t');
     if info.contains("tab") || is_tabbed(line_text) || text.lines().nth(line.saturating_sub(2)).is_some_and(is_tabbed) {
         return Some("indent with spaces: YAML allows no tabs there".to_owned());
     }

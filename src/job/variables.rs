@@ -13,6 +13,8 @@ use super::positions::{Fault, Node, Place, ScalarKind, Template, Value};
 
 /// How long a command may take that gives a secret.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many variables one value may have.
+const VARIABLES_MAX: usize = 1000;
 /// The longest secret in bytes.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
@@ -58,7 +60,8 @@ impl Environment {
 /// Replaces the variables in every text of a tree, once.
 pub fn substitute(node: &mut Node, environment: &Environment, faults: &mut Vec<Fault>) {
     match &mut node.value {
-        Value::Scalar(scalar) if scalar.kind == ScalarKind::Text && scalar.text.contains("${") => match replaced(&scalar.text, environment) {
+        Value::Scalar(scalar) if scalar.kind == ScalarKind::Text && scalar.text.contains("${") => match replaced(&scalar.text, environment)
+        {
             Ok((text, template)) => {
                 scalar.template = (!template.names.is_empty()).then_some(template);
                 scalar.text = text;
@@ -97,6 +100,9 @@ fn replaced(text: &str, environment: &Environment) -> Result<(String, Template),
         if !is_name(name) {
             return Err(format!("\"{}\" is not the name of a variable", shortened(name, 60)));
         }
+        if template.names.len() == VARIABLES_MAX {
+            return Err(format!("more than {VARIABLES_MAX} variables in one value"));
+        }
         template.names.push(name.to_owned());
         match environment.get(name).filter(|value| default.is_none() || !value.is_empty()).or(default) {
             Some(value) => result.push_str(value),
@@ -109,6 +115,15 @@ fn replaced(text: &str, environment: &Environment) -> Result<(String, Template),
         text.clone_into(&mut result);
     }
     Ok((result, template))
+}
+
+/// Returns the values of the variables that a file's text names, wherever they stand in it: messages must not show them.
+pub fn values_in<'a>(text: &str, environment: &'a Environment) -> Vec<&'a str> {
+    let names = text.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next()).take(VARIABLES_MAX);
+    let mut values: Vec<&str> = names.filter_map(|name| environment.get(name)).collect();
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 fn is_name(name: &str) -> bool {
@@ -238,7 +253,10 @@ mod tests {
     use super::*;
 
     fn environment() -> Environment {
-        Environment::new([("NAME".to_owned(), "value".to_owned()), ("NESTED".to_owned(), "${NAME}".to_owned()), ("EMPTY".to_owned(), String::new())], 2)
+        Environment::new(
+            [("NAME".to_owned(), "value".to_owned()), ("NESTED".to_owned(), "${NAME}".to_owned()), ("EMPTY".to_owned(), String::new())],
+            2,
+        )
     }
 
     #[track_caller]
@@ -284,7 +302,8 @@ mod tests {
 
     #[test]
     fn the_process_wins_over_dotenv() {
-        let environment = environment().with_dotenv([("NAME".to_owned(), "other".to_owned()), ("MORE".to_owned(), "more".to_owned())].into());
+        let environment =
+            environment().with_dotenv([("NAME".to_owned(), "other".to_owned()), ("MORE".to_owned(), "more".to_owned())].into());
         assert_eq!([environment.get("NAME"), environment.get("MORE")], [Some("value"), Some("more")]);
     }
 }
