@@ -2,10 +2,16 @@
 //!
 //! A destination writes what it is given; it knows nothing of sources, never prints, never reads the clock or the environment.
 
+#[cfg(test)]
+mod conformance;
+mod sqlite;
+
 use chrono::{DateTime, Utc};
 
 use crate::batch::{RecordBatch, Schema};
-use crate::plan::{DestinationPlan, Expect, MendPlan, Mode, Owner, Publish, RunRef, SchemaChange, SchemaPolicy};
+use crate::plan::{
+    DestinationKind, DestinationPlan, Expect, MendPlan, Mode, OnInvalidValue, Owner, Publish, RunRef, SchemaChange, SchemaPolicy,
+};
 use crate::run::{Counts, CursorValue, FileRecord};
 
 /// Why a destination could not do what it was told.
@@ -62,20 +68,51 @@ pub struct LoadRequest {
     pub disposition: Disposition,
     /// May the table's columns change.
     pub schema_policy: SchemaPolicy,
+    /// What becomes of values that the engine can't hold.
+    pub invalid_values: OnInvalidValue,
+}
+
+/// A value that the engine can't hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidValue {
+    /// The row's place in the batch.
+    pub row: usize,
+    /// The column's place in the batch.
+    pub column: usize,
+    /// Why it can't be held.
+    pub reason: &'static str,
+}
+
+/// What became of the rows of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Rows that are staged now.
+    pub rows: u64,
+    /// Values that the engine can't hold, by row: their rows were left out, or with [`OnInvalidValue::Null`] staged with NULL there.
+    pub invalid: Vec<InvalidValue>,
+}
+
+/// Which of several staged rows with one key stays: the one with the greatest value in `newest_by`, else the later one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fold {
+    /// The key columns.
+    pub key: Vec<String>,
+    /// The cursor column.
+    pub newest_by: Option<String>,
 }
 
 /// What the staged rows do to the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Disposition {
     /// They take its place.
-    Full(Publish),
-    /// They are merged by a key; of rows with equal keys the one with the greatest value in `newest_by` wins, else the later.
-    Merge {
-        /// The key columns.
-        key: Vec<String>,
-        /// The cursor column.
-        newest_by: Option<String>,
+    Full {
+        /// By a rename, or row by row.
+        publish: Publish,
+        /// Of rows with equal keys only one stays.
+        fold: Option<Fold>,
     },
+    /// They are merged by a key.
+    Merge(Fold),
     /// The target's rows with `column >= from` (and `< until`) are deleted, the staged ones inserted.
     Window {
         /// The cursor column.
@@ -131,12 +168,24 @@ pub struct Guarantees {
 }
 
 /// A load under way. Dropped without [`Load::publish`], nothing has happened to the target.
-pub trait Load: Send {
-    /// Stages rows.
+pub trait Load {
+    /// Returns the columns that batches must have: those of the request, in its order, with the types of the target (as wide or wider).
+    fn schema(&self) -> &Schema;
+
+    /// Returns what this load changes in the target's columns.
+    fn schema_changes(&self) -> &[SchemaChange];
+
+    /// Stages rows, whose columns are those of [`Load::schema`].
     ///
     /// # Errors
     /// Whatever keeps the rows from being staged: the load is dead then.
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), DestinationError>;
+    fn write(&mut self, batch: &RecordBatch) -> Result<Written, DestinationError>;
+
+    /// Lets other loads into the same place have their turn: called when no row waits to be written.
+    ///
+    /// # Errors
+    /// As for [`Load::write`].
+    fn pause(&mut self) -> Result<(), DestinationError>;
 
     /// Drops what was staged and begins again with other columns, in a fresh staging table.
     ///
@@ -155,12 +204,6 @@ pub trait Load: Send {
     /// # Errors
     /// A check that could not be run.
     fn check(&mut self, expect: &Expect) -> Result<Vec<String>, DestinationError>;
-
-    /// Returns the greatest value of a staged column that is not above `limit`, for the cursor; `None` where there is none.
-    ///
-    /// # Errors
-    /// As for [`Load::check`].
-    fn greatest(&mut self, column: &str, limit: Option<&CursorValue>) -> Result<Option<CursorValue>, DestinationError>;
 
     /// Makes the staged rows visible: once, whole, with the bookkeeping, in one transaction.
     ///
@@ -194,6 +237,12 @@ pub trait Destination: Send {
     /// # Errors
     /// As for [`Destination::record`].
     fn has_table(&mut self, target: &str) -> Result<bool, DestinationError>;
+
+    /// Returns how many rows the target table has; 0 where there is none.
+    ///
+    /// # Errors
+    /// As for [`Destination::record`].
+    fn rows(&mut self, target: &str) -> Result<u64, DestinationError>;
 
     /// Begins a load: raises the fence of the target's row, committed at once, and makes a fresh staging table.
     ///
@@ -230,11 +279,37 @@ pub enum Access {
 ///
 /// # Errors
 /// Whatever keeps it from being opened.
-pub fn open(plan: &DestinationPlan, _access: Access) -> Result<Option<Box<dyn Destination>>, DestinationError> {
-    Err(DestinationError {
-        code: "not_in_this_version",
-        message: format!("destination {}: kind not in this version", plan.name),
-        hint: None,
-        is_transient: false,
-    })
+pub fn open(plan: &DestinationPlan, access: Access) -> Result<Option<Box<dyn Destination>>, DestinationError> {
+    match &plan.kind {
+        DestinationKind::Sqlite(sqlite) => Ok(sqlite::Sqlite::open(&plan.name, &sqlite.path, access)?.map(|open| Box::new(open) as _)),
+    }
+}
+
+/// Returns the statements of a load into a destination that doesn't exist yet, for `--dry-run`. Makes no file.
+///
+/// # Errors
+/// As for [`Destination::begin`].
+pub fn statements_for_new(plan: &DestinationPlan, request: &LoadRequest) -> Result<Vec<String>, DestinationError> {
+    match &plan.kind {
+        DestinationKind::Sqlite(_) => sqlite::statements_for_new(request),
+    }
+}
+
+/// Says what readers of a destination's tables are promised, without opening it.
+pub fn guarantees(kind: &DestinationKind) -> Guarantees {
+    match kind {
+        DestinationKind::Sqlite(_) => sqlite::GUARANTEES,
+    }
+}
+
+impl std::fmt::Debug for dyn Destination {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Destination")
+    }
+}
+
+impl std::fmt::Debug for dyn Load + '_ {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Load")
+    }
 }

@@ -1,0 +1,79 @@
+//! Turns: how several loads write into one file side by side without failing.
+//!
+//! SQLite has one writer at a time. A load stages in chunks, each in a transaction of its own, and asks for the next turn here.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Error, ErrorCode};
+
+use super::failure::{Outcome, failed};
+
+/// How often a turn is asked for: shorter than the gap that a chunk's checkpoint leaves, so that turns alternate.
+const POLL: Duration = Duration::from_millis(3);
+
+/// How many times a turn is asked for: about ten minutes. A publish that rewrites a large table may hold the file for a minute.
+const POLLS_MAX: u32 = 200_000;
+
+/// Begins a writing transaction, when it is this connection's turn.
+///
+/// # Errors
+/// `busy`, transient, when another program has held the file for ten minutes; SQLite's own.
+pub(super) fn begin(connection: &Connection) -> Outcome<()> {
+    patiently(connection, "BEGIN IMMEDIATE").map_err(failed("waiting for the turn to write"))
+}
+
+/// Commits. In a file without WAL a reader may hold the commit up for a while.
+///
+/// # Errors
+/// SQLite's own; the transaction is rolled back then.
+pub(super) fn commit(connection: &Connection) -> Outcome<()> {
+    let result = patiently(connection, "COMMIT");
+    if result.is_err() {
+        roll_back(connection);
+    }
+    result.map_err(failed("committing"))
+}
+
+/// Rolls back what is open, if something is.
+pub(super) fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit() {
+        // A failure here leaves the transaction to the connection's end, which rolls it back too.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+}
+
+/// Runs a statement again and again while the file is locked.
+///
+/// # Errors
+/// SQLite's own.
+pub(super) fn patiently(connection: &Connection, sql: &str) -> Result<(), Error> {
+    let mut polls = 0;
+    loop {
+        match connection.execute_batch(sql) {
+            Err(error) if is_busy(&error) && polls < POLLS_MAX => {
+                polls += 1;
+                std::thread::sleep(POLL);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Does `work` in a writing transaction: all of it, or nothing.
+///
+/// # Errors
+/// Those of `work`, of the turn and of the commit.
+pub(super) fn in_transaction<T>(connection: &Connection, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    begin(connection)?;
+    match work() {
+        Ok(value) => commit(connection).map(|()| value),
+        Err(error) => {
+            roll_back(connection);
+            Err(error)
+        }
+    }
+}
+
+fn is_busy(error: &Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}

@@ -1,0 +1,151 @@
+//! SQLite files as destinations: the embedded warehouse and files of others.
+//!
+//! A load stages its rows in chunks (so that loads side by side take turns), then publishes in one short transaction. Reads
+//! nothing of sources. The bookkeeping tables `_etlsched_loads` and `_etlsched_files` stand in the same file and change in
+//! the same transaction as the rows.
+//!
+//! Durability: chunks are committed with `synchronous=NORMAL`, which in WAL mode loses the last commits at a power cut but never
+//! their order; the publish is committed with FULL, which syncs the whole log and so every chunk before it, and a checkpoint syncs
+//! the log before it copies. So a publish that is there has all its rows. In files without WAL, FULL holds throughout.
+
+mod bind;
+mod bookkeeping;
+mod checks;
+mod evolve;
+mod failure;
+mod file;
+mod invalid;
+mod lock;
+mod merge;
+mod publish;
+mod staging;
+mod table;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use self::failure::{Outcome, failed, refusal};
+use self::table::LiveTable;
+use super::{Access, Destination, Disposition, Guarantees, Load, LoadRecord, LoadRequest};
+use crate::plan::{MendPlan, Publish};
+use crate::run::FileRecord;
+
+/// What readers of a table in a SQLite file are promised.
+pub(super) const GUARANTEES: Guarantees = Guarantees {
+    is_atomic: true,
+    text: "a load becomes visible whole, in one transaction, for every reader; a reader keeps its snapshot while a load is published (WAL)",
+};
+
+/// An open SQLite file.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    connection: Connection,
+    path: PathBuf,
+    access: Access,
+    /// Whether chunks may be committed without a sync.
+    is_wal: bool,
+}
+
+impl Sqlite {
+    /// Opens a file; makes it for [`Access::Write`] (0600, its folder 0700).
+    ///
+    /// # Errors
+    /// What the system or SQLite says.
+    pub(super) fn open(name: &str, path: &Path, access: Access) -> Outcome<Option<Self>> {
+        let Some(connection) = file::open(name, path, access)? else { return Ok(None) };
+        types::register(&connection).map_err(failed(format_args!("opening {}", path.display())))?;
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+            .map_err(failed(format_args!("destination {name}: opening {}", path.display())))?;
+        Ok(Some(Self { connection, path: path.to_owned(), access, is_wal: mode.eq_ignore_ascii_case("wal") }))
+    }
+
+    /// Sets how a commit is synced: chunks as far as order needs it, publishes to the disk.
+    fn sync_chunks(&self) -> Outcome<()> {
+        let level = if self.is_wal { "NORMAL" } else { "FULL" };
+        self.connection.pragma_update(None, "synchronous", level).map_err(failed("setting synchronous"))
+    }
+
+    fn sync_publish(&self) -> Outcome<()> {
+        self.connection.pragma_update(None, "synchronous", "FULL").map_err(failed("setting synchronous"))
+    }
+
+    /// Copies the log into the file. `TRUNCATE` and `RESTART` give up at once while someone reads: the next one does it.
+    fn checkpoint(&self, kind: &str) -> Option<u64> {
+        let pages = |row: &rusqlite::Row<'_>| row.get::<_, i64>(1);
+        let pages = self.connection.query_row(&format!("PRAGMA wal_checkpoint({kind})"), [], pages).ok()?;
+        u64::try_from(pages).ok()
+    }
+}
+
+impl Destination for Sqlite {
+    fn record(&mut self, target: &str) -> Outcome<Option<LoadRecord>> {
+        bookkeeping::record(&self.connection, target)
+    }
+
+    fn records(&mut self, workspace_id: &str, job: &str) -> Outcome<Vec<LoadRecord>> {
+        bookkeeping::records(&self.connection, workspace_id, job)
+    }
+
+    fn files(&mut self, target: &str) -> Outcome<Vec<FileRecord>> {
+        bookkeeping::files(&self.connection, target)
+    }
+
+    fn has_table(&mut self, target: &str) -> Outcome<bool> {
+        Ok(LiveTable::read(&self.connection, target)?.is_some())
+    }
+
+    fn rows(&mut self, target: &str) -> Outcome<u64> {
+        LiveTable::read(&self.connection, target)?.map_or(Ok(0), |live| publish::count(&self.connection, &live.name))
+    }
+
+    fn begin(&mut self, request: &LoadRequest) -> Outcome<Box<dyn Load + '_>> {
+        if self.access == Access::Read {
+            return Err(refusal("not_permitted", format!("{} is open for reading only", self.path.display()), "open it for loads"));
+        }
+        Ok(Box::new(staging::Staging::begin(self, request)?))
+    }
+
+    fn statements(&mut self, request: &LoadRequest) -> Outcome<Vec<String>> {
+        staging::refuse_name(&request.target)?;
+        if let Some(record) = bookkeeping::record(&self.connection, &request.target)? {
+            bookkeeping::refuse_other_owner(&record, &request.owner)?;
+        }
+        let live = LiveTable::read(&self.connection, &request.target)?;
+        let layout = staging::layout_of(&self.connection, request, &request.schema, live.as_ref())?;
+        Ok(statements(request, live.as_ref(), &layout))
+    }
+
+    fn mend(&mut self, plan: &MendPlan) -> Outcome<Vec<String>> {
+        staging::mend(self, plan)
+    }
+
+    fn guarantees(&self) -> Guarantees {
+        GUARANTEES
+    }
+}
+
+/// Returns the statements of a load into a file that isn't there.
+///
+/// # Errors
+/// A name or columns that SQLite doesn't take.
+pub(super) fn statements_for_new(request: &LoadRequest) -> Outcome<Vec<String>> {
+    staging::refuse_name(&request.target)?;
+    let layout = evolve::layout(&request.target, None, None, &request.schema, evolve::OldRows::Go, request.schema_policy)?;
+    Ok(statements(request, None, &layout))
+}
+
+fn statements(request: &LoadRequest, live: Option<&LiveTable>, layout: &evolve::Layout) -> Vec<String> {
+    let staging = staging::name(&request.target, &request.run, 0);
+    publish::statements(&request.target, &staging, live, layout, &request.disposition)
+}
+
+/// Whether the staged rows take the table's place by a rename: a table that is nothing but columns, or none.
+fn is_swap(disposition: &Disposition, live: Option<&LiveTable>) -> bool {
+    matches!(disposition, Disposition::Full { publish: Publish::Swap, .. }) && live.is_none_or(LiveTable::is_plain)
+}

@@ -1,0 +1,336 @@
+//! Publishing: the one short transaction that makes a load visible, with its bookkeeping.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use super::evolve::Layout;
+use super::failure::{Outcome, failed, refusal};
+use super::staging::{Staging, drop_table};
+use super::table::{LiveTable, create_sql};
+use super::types::{collation, declaration, listed, quoted};
+use super::{bookkeeping, is_swap, lock, merge};
+use crate::destination::{Committed, Disposition, PublishRequest};
+use crate::run::{Counts, CursorValue};
+
+/// Makes the staged rows visible, or leaves everything as it was.
+pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<Committed> {
+    let destination = staging.destination;
+    let connection = &destination.connection;
+    let folded = match &staging.request.disposition {
+        Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. } => merge::fold(staging, fold)?,
+        Disposition::Full { fold: None, .. } | Disposition::Window { .. } | Disposition::Append => 0,
+    };
+    staging.rows -= folded;
+    destination.sync_publish()?;
+    let committed = lock::in_transaction(connection, || {
+        // The fence first: a run that has lost it doesn't touch a row.
+        let rows = staging.rows;
+        let version = bookkeeping::publish(
+            connection,
+            &staging.request.target,
+            &staging.fence,
+            &staging.request.run,
+            request,
+            rows,
+            &staging.layout.batch,
+        )?;
+        bookkeeping::write_files(connection, &staging.request.target, &staging.fence.run_id, request)?;
+        let (mut counts, rows_in_target) = apply(staging, request)?;
+        counts.folded = folded;
+        drop_table(connection, &staging.table)?;
+        let schema_changes = staging.layout.changes.clone();
+        Ok(Committed { counts, rows_in_target, version, schema_changes })
+    })?;
+    if destination.is_wal {
+        destination.checkpoint("TRUNCATE");
+    }
+    Ok(committed)
+}
+
+fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u64)> {
+    let connection = &staging.destination.connection;
+    let target = &staging.request.target;
+    let live = LiveTable::read(connection, target)?;
+    if live != staging.live {
+        let mut error =
+            refusal("target_changed", format!("table {target} was altered while the load ran"), "the next attempt sees it as it is now");
+        error.is_transient = true;
+        return Err(error);
+    }
+    let disposition = &staging.request.disposition;
+    let before = match &live {
+        Some(live) => count(connection, &live.name)?,
+        None => 0,
+    };
+    if matches!(disposition, Disposition::Full { .. }) && staging.rows == 0 && before > 0 && !request.allow_empty {
+        let message = format!("table {target}: the source gave no rows, and {before} would be replaced by none");
+        return Err(refusal("empty_load", message, "look at the source, or set allow_empty: true"));
+    }
+    if is_swap(disposition, live.as_ref()) {
+        swap(connection, target, live.as_ref(), &staging.table)?;
+        return Ok((Counts { added: staging.rows, deleted: before, ..Counts::default() }, staging.rows));
+    }
+    let name = match &live {
+        Some(live) => {
+            alter(connection, live, &staging.layout, &staging.table)?;
+            live.name.clone()
+        }
+        None => {
+            execute(connection, target, &create_sql(target, &staging.layout.columns))?;
+            target.clone()
+        }
+    };
+    let guard = ForeignKeys::read(connection, &name)?;
+    let mut counts = Counts::default();
+    match disposition {
+        Disposition::Merge(fold) => merge::merge(staging, &name, &fold.key, &mut counts)?,
+        Disposition::Full { .. } => counts.deleted = delete(connection, &name, None)?,
+        Disposition::Window { column, from, until } => {
+            let condition = window(staging, column, from.as_ref(), until.as_ref())?;
+            counts.deleted = delete(connection, &name, condition.as_ref())?;
+        }
+        Disposition::Append => {}
+    }
+    if !matches!(disposition, Disposition::Merge(_)) {
+        counts.added = execute(connection, target, &insert_sql(&name, staging))?;
+    }
+    guard.demand_no_new_violations(connection, &name)?;
+    Ok((counts, count(connection, &name)?))
+}
+
+/// Gives the table's place to another table. Indexes and triggers are made anew from their own SQL; views, and triggers on
+/// views, name the table and stay as they are.
+fn swap(connection: &Connection, target: &str, live: Option<&LiveTable>, successor: &str) -> Outcome<()> {
+    let Some(live) = live else {
+        return execute(connection, target, &format!("ALTER TABLE {} RENAME TO {}", quoted(successor), quoted(target))).map(|_| ());
+    };
+    let guard = ForeignKeys::read(connection, &live.name)?;
+    let hanging = hanging_sql(connection, &live.name)?;
+    execute(connection, target, &format!("DROP TABLE {}", quoted(&live.name)))?;
+    execute(connection, target, &format!("ALTER TABLE {} RENAME TO {}", quoted(successor), quoted(&live.name)))?;
+    for sql in &hanging {
+        connection.execute_batch(sql).map_err(failed(format_args!("table {target}: making anew `{sql}`")))?;
+    }
+    guard.demand_no_new_violations(connection, &live.name)
+}
+
+/// Returns the SQL of a table's own indexes and triggers.
+fn hanging_sql(connection: &Connection, table: &str) -> Outcome<Vec<String>> {
+    let read = || -> rusqlite::Result<Vec<String>> {
+        let sql = "SELECT sql FROM sqlite_schema WHERE tbl_name = ?1 COLLATE NOCASE AND type IN ('index', 'trigger') AND sql IS NOT NULL ORDER BY rowid";
+        connection.prepare(sql)?.query_map([table], |row| row.get(0))?.collect()
+    };
+    read().map_err(failed(format_args!("reading the indexes and triggers of {table}")))
+}
+
+/// Brings a table that stays to the load's columns.
+fn alter(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str) -> Outcome<()> {
+    if layout.needs_rebuild() {
+        return rebuild(connection, live, layout, staging);
+    }
+    for column in layout.added() {
+        let sql = format!("ALTER TABLE {} ADD COLUMN {} {}", quoted(&live.name), quoted(&column.name), declaration(column.column_type));
+        execute(connection, &live.name, &sql)?;
+    }
+    Ok(())
+}
+
+/// Widens columns that are stored otherwise from now on: a new table takes the converted rows and the old one's place.
+fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str) -> Outcome<()> {
+    if !live.is_plain() {
+        let message =
+            format!("table {} has keys or rules of its own, so that its columns can't be widened: {}", live.name, changes(layout));
+        return Err(refusal("schema_clash", message, "change the table by hand, or declare the old types under columns.types"));
+    }
+    let wide = format!("{staging}_w");
+    execute(connection, &live.name, &create_sql(&wide, &layout.columns))?;
+    let kept: Vec<&str> = live.columns.iter().map(|column| column.name.as_str()).collect();
+    let values: Vec<String> = kept
+        .iter()
+        .map(|name| {
+            let name_quoted = quoted(name);
+            layout.conversion_of(name, &name_quoted).unwrap_or(name_quoted)
+        })
+        .collect();
+    let sql = format!(
+        "INSERT INTO {} ({}) SELECT {} FROM {}",
+        quoted(&wide),
+        listed("", kept.iter().copied()),
+        values.join(", "),
+        quoted(&live.name)
+    );
+    execute(connection, &live.name, &sql)?;
+    swap(connection, &live.name, Some(live), &wide)
+}
+
+fn changes(layout: &Layout) -> String {
+    let widened = layout.changes.iter().filter_map(|change| match change {
+        crate::plan::SchemaChange::Widened { column, from, to } => Some(format!("{column} from {from} to {to}")),
+        _ => None,
+    });
+    widened.collect::<Vec<_>>().join(", ")
+}
+
+fn insert_sql(name: &str, staging: &Staging<'_>) -> String {
+    let columns = listed("", staging.layout.batch.columns.iter().map(|column| column.name.as_str()));
+    format!("INSERT INTO {} ({columns}) SELECT {columns} FROM {}", quoted(name), quoted(&staging.table))
+}
+
+/// A condition with its bound values.
+struct Condition {
+    sql: String,
+    values: Vec<rusqlite::types::Value>,
+}
+
+/// Returns which rows the window holds. Rows without a value belong to it when the load brings such rows again.
+fn window(staging: &Staging<'_>, column: &str, from: Option<&CursorValue>, until: Option<&CursorValue>) -> Outcome<Option<Condition>> {
+    if from.is_none() && until.is_none() {
+        return Ok(None);
+    }
+    let Some(found) = staging.layout.batch.columns.iter().find(|candidate| candidate.name.eq_ignore_ascii_case(column)) else {
+        let message = format!("table {}: column {column} of the window is not among the columns", staging.request.target);
+        return Err(refusal("no_such_column", message, "look at timestamp_column and columns.rename"));
+    };
+    let (name, order) = (quoted(&found.name), collation(found.column_type));
+    let mut parts = Vec::new();
+    let mut values = Vec::new();
+    for (operator, bound) in [(">=", from), ("<", until)] {
+        if let Some(bound) = bound {
+            values.push(bound_value(found.column_type, bound));
+            parts.push(format!("{name} {operator} ?{}{order}", values.len()));
+        }
+    }
+    let mut sql = format!("({})", parts.join(" AND "));
+    let nulls: i64 = staging
+        .destination
+        .connection
+        .query_row(&format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {name} IS NULL LIMIT 1)", quoted(&staging.table)), [], |row| {
+            row.get(0)
+        })
+        .map_err(failed(format_args!("looking for rows of {} without {column}", staging.request.target)))?;
+    if nulls > 0 {
+        sql = format!("({sql} OR {name} IS NULL)");
+    }
+    Ok(Some(Condition { sql, values }))
+}
+
+/// Returns a bound as the column stores it.
+fn bound_value(column_type: crate::batch::ColumnType, bound: &CursorValue) -> rusqlite::types::Value {
+    match declaration(column_type) {
+        "INTEGER" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), rusqlite::types::Value::Integer),
+        "REAL" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), rusqlite::types::Value::Real),
+        _ => bound.text.clone().into(),
+    }
+}
+
+fn delete(connection: &Connection, name: &str, condition: Option<&Condition>) -> Outcome<u64> {
+    let what = format!("deleting the old rows of {name}");
+    let result = match condition {
+        None => connection.execute(&format!("DELETE FROM {}", quoted(name)), []),
+        Some(Condition { sql, values }) => {
+            connection.execute(&format!("DELETE FROM {} WHERE {sql}", quoted(name)), rusqlite::params_from_iter(values))
+        }
+    };
+    result.map(|rows| rows as u64).map_err(failed(what))
+}
+
+/// Runs a statement of a publish; returns how many rows it changed.
+pub(super) fn execute(connection: &Connection, target: &str, sql: &str) -> Outcome<u64> {
+    connection.execute(sql, []).map(|rows| rows as u64).map_err(failed(format_args!("publishing table {target}")))
+}
+
+/// Returns the rows of a table.
+pub(super) fn count(connection: &Connection, table: &str) -> Outcome<u64> {
+    let rows: i64 = connection
+        .query_row(&format!("SELECT count(*) FROM {}", quoted(table)), [], |row| row.get(0))
+        .map_err(failed(format_args!("counting the rows of {table}")))?;
+    Ok(u64::try_from(rows).unwrap_or(0))
+}
+
+/// The rows of other tables, and of the table itself, that name a row which isn't there.
+struct ForeignKeys {
+    /// The table and those whose foreign keys name it.
+    tables: Vec<String>,
+    violations: BTreeSet<(String, Option<i64>, i64)>,
+}
+
+impl ForeignKeys {
+    fn read(connection: &Connection, table: &str) -> Outcome<Self> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            let sql = "SELECT DISTINCT child.name FROM sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
+                 WHERE child.type = 'table' AND (key.\"table\" = ?1 COLLATE NOCASE OR child.name = ?1 COLLATE NOCASE)";
+            connection.prepare(sql)?.query_map([table], |row| row.get(0))?.collect()
+        };
+        let tables = read().map_err(failed(format_args!("reading the foreign keys around {table}")))?;
+        let violations = Self::violations(connection, &tables)?;
+        Ok(Self { tables, violations })
+    }
+
+    fn violations(connection: &Connection, tables: &[String]) -> Outcome<BTreeSet<(String, Option<i64>, i64)>> {
+        let mut all = BTreeSet::new();
+        for table in tables {
+            let mut read = || -> rusqlite::Result<()> {
+                let mut statement = connection.prepare("SELECT \"table\", rowid, fkid FROM pragma_foreign_key_check(?1)")?;
+                let mut rows = statement.query([table])?;
+                while let Some(row) = rows.next()? {
+                    all.insert((row.get(0)?, row.get(1)?, row.get(2)?));
+                }
+                Ok(())
+            };
+            read().map_err(failed(format_args!("checking the foreign keys of {table}")))?;
+        }
+        Ok(all)
+    }
+
+    fn demand_no_new_violations(&self, connection: &Connection, table: &str) -> Outcome<()> {
+        let now = Self::violations(connection, &self.tables)?;
+        let mut new = now.difference(&self.violations);
+        let Some((child, row, _)) = new.next() else { return Ok(()) };
+        let row = row.map_or_else(String::new, |row| format!(" (row {row})"));
+        let message = format!(
+            "table {table}: the load would leave {} that name a row of {table} which is gone, the first in {child}{row}",
+            crate::text::count(1 + new.count() as u64, "row")
+        );
+        Err(refusal("foreign_key", message, "load the missing rows, or drop the foreign key"))
+    }
+}
+
+/// Returns what a publish would run, for people.
+pub(super) fn statements(target: &str, staging: &str, live: Option<&LiveTable>, layout: &Layout, disposition: &Disposition) -> Vec<String> {
+    let (name, staged) = (quoted(live.map_or(target, |live| &live.name)), quoted(staging));
+    let columns = listed("", layout.batch.columns.iter().map(|column| column.name.as_str()));
+    let is_swapped = is_swap(disposition, live);
+    let mut list = vec![create_sql(staging, if is_swapped { &layout.columns } else { &layout.batch.columns })];
+    list.push(format!("INSERT INTO {staged} ({columns}) VALUES ({})", vec!["?"; layout.batch.columns.len()].join(", ")));
+    list.push("BEGIN IMMEDIATE".to_owned());
+    if is_swapped {
+        list.extend(live.map(|_| format!("DROP TABLE {name}")));
+        list.push(format!("ALTER TABLE {staged} RENAME TO {name}"));
+    } else {
+        list.extend(
+            layout
+                .added()
+                .map(|column| format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type))),
+        );
+        match disposition {
+            Disposition::Merge(fold) => list.extend(merge::statements(&name, &staged, layout, &fold.key)),
+            Disposition::Full { .. } => list.push(format!("DELETE FROM {name}")),
+            Disposition::Window { column, from, until } => {
+                let part = |operator: &str, bound: &Option<CursorValue>| {
+                    bound.as_ref().map(|bound| format!("{} {operator} '{}'", quoted(column), bound.text.replace('\'', "''")))
+                };
+                let parts: Vec<String> = part(">=", from).into_iter().chain(part("<", until)).collect();
+                let condition = if parts.is_empty() { String::new() } else { format!(" WHERE {}", parts.join(" AND ")) };
+                list.push(format!("DELETE FROM {name}{condition}"));
+            }
+            Disposition::Append => {}
+        }
+        if !matches!(disposition, Disposition::Merge(_)) {
+            list.push(format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {staged}"));
+        }
+    }
+    list.push("UPDATE _etlsched_loads ...".to_owned());
+    list.push("COMMIT".to_owned());
+    list
+}

@@ -1,0 +1,263 @@
+//! A load under way: its staging table, filled in chunks, and what becomes of it.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use sha2::{Digest, Sha256};
+
+use super::bind::Insert;
+use super::bookkeeping::{self, Fence};
+use super::evolve::{self, Layout, OldRows};
+use super::failure::{Outcome, failed, refusal};
+use super::table::{LiveTable, create_sql};
+use super::types::{listed, quoted};
+use super::{Sqlite, checks, invalid, is_swap, lock, publish};
+use crate::batch::{RecordBatch, Schema};
+use crate::destination::{Committed, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written};
+use crate::plan::{Expect, MendPlan, RunRef, SchemaChange};
+
+/// Rows and bytes of a chunk: the lock is held for well under a second, and a chunk's log is copied while it is small.
+const CHUNK_ROWS_MAX: u64 = 100_000;
+const CHUNK_BYTES_MAX: usize = 24 * 1024 * 1024;
+
+/// From this size on the log is begun anew between two chunks, which needs a moment without writers: else loads side by side
+/// could keep it growing to the size of the data.
+const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// A load into a SQLite file.
+#[derive(Debug)]
+pub(super) struct Staging<'a> {
+    pub(super) destination: &'a Sqlite,
+    pub(super) request: LoadRequest,
+    pub(super) fence: Fence,
+    pub(super) previous: Option<LoadRecord>,
+    pub(super) live: Option<LiveTable>,
+    pub(super) layout: Layout,
+    /// The staging table's name.
+    pub(super) table: String,
+    pub(super) rows: u64,
+    restarts: u32,
+    insert: Option<Insert>,
+    chunk_rows: u64,
+    chunk_bytes: usize,
+    /// Published: the staging table is no more.
+    is_over: bool,
+}
+
+impl<'a> Staging<'a> {
+    /// Raises the fence and makes the staging table, committed at once.
+    pub(super) fn begin(destination: &'a Sqlite, request: &LoadRequest) -> Outcome<Self> {
+        refuse_name(&request.target)?;
+        let connection = &destination.connection;
+        let previous = bookkeeping::record(connection, &request.target)?;
+        if let Some(record) = &previous {
+            bookkeeping::refuse_other_owner(record, &request.owner)?;
+        }
+        let live = LiveTable::read(connection, &request.target)?;
+        let layout = layout_of(connection, request, &request.schema, live.as_ref())?;
+        destination.sync_chunks()?;
+        let mut table = name(&request.target, &request.run, 0);
+        let (fence, restarts) = lock::in_transaction(connection, || {
+            bookkeeping::make_tables(connection)?;
+            let fence = bookkeeping::begin(connection, &request.target, &request.owner, &request.run)?;
+            let mut number = 0;
+            while LiveTable::read(connection, &table)?.is_some() {
+                number += 1;
+                table = name(&request.target, &request.run, number);
+            }
+            make(connection, &table, request, live.as_ref(), &layout)?;
+            Ok((fence, number))
+        })?;
+        let request = request.clone();
+        let (rows, insert, chunk_rows, chunk_bytes, is_over) = (0, None, 0, 0, false);
+        Ok(Self { destination, request, fence, previous, live, layout, table, rows, restarts, insert, chunk_rows, chunk_bytes, is_over })
+    }
+
+    fn connection(&self) -> &'a Connection {
+        &self.destination.connection
+    }
+
+    fn stage(&mut self, batch: &RecordBatch) -> Outcome<Written> {
+        let connection = self.connection();
+        if connection.is_autocommit() {
+            lock::begin(connection)?;
+        }
+        if self.insert.is_none() {
+            let names: Vec<&str> = self.layout.batch.columns.iter().map(|column| column.name.as_str()).collect();
+            let places = vec!["?"; names.len()].join(", ");
+            let sql = format!("INSERT INTO {} ({}) VALUES ({places})", quoted(&self.table), listed("", names));
+            self.insert =
+                Some(Insert::prepare(connection, &sql).map_err(failed(format_args!("staging rows for {}", self.request.target)))?);
+        }
+        let insert = self.insert.as_mut().expect("prepared above");
+        let invalid = invalid::find(batch);
+        let rows = insert
+            .write(batch, &invalid, self.request.invalid_values)
+            .map_err(failed(format_args!("staging rows for {}", self.request.target)))?;
+        self.rows += rows;
+        self.chunk_rows += rows;
+        self.chunk_bytes += batch.get_array_memory_size();
+        if self.chunk_rows >= CHUNK_ROWS_MAX || self.chunk_bytes >= CHUNK_BYTES_MAX {
+            self.end_chunk()?;
+        }
+        Ok(Written { rows, invalid })
+    }
+
+    fn end_chunk(&mut self) -> Outcome<()> {
+        (self.chunk_rows, self.chunk_bytes) = (0, 0);
+        let connection = self.connection();
+        if connection.is_autocommit() {
+            return Ok(());
+        }
+        lock::commit(connection)?;
+        if self.destination.is_wal {
+            let pages = self.destination.checkpoint("PASSIVE").unwrap_or(0);
+            if pages * 4096 > LOG_BYTES_MAX {
+                self.destination.checkpoint("RESTART");
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_table(&mut self) -> Outcome<()> {
+        self.insert = None;
+        let connection = self.connection();
+        lock::roll_back(connection);
+        lock::in_transaction(connection, || drop_table(connection, &self.table))
+    }
+}
+
+impl Load for Staging<'_> {
+    fn schema(&self) -> &Schema {
+        &self.layout.batch
+    }
+
+    fn schema_changes(&self) -> &[SchemaChange] {
+        &self.layout.changes
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Outcome<Written> {
+        let written = self.stage(batch);
+        if written.is_err() {
+            self.insert = None;
+            lock::roll_back(self.connection());
+        }
+        written
+    }
+
+    fn pause(&mut self) -> Outcome<()> {
+        self.end_chunk()
+    }
+
+    fn restart(&mut self, schema: &Schema) -> Outcome<()> {
+        self.drop_table()?;
+        let connection = self.connection();
+        self.restarts += 1;
+        self.table = name(&self.request.target, &self.request.run, self.restarts);
+        self.live = LiveTable::read(connection, &self.request.target)?;
+        self.layout = layout_of(connection, &self.request, schema, self.live.as_ref())?;
+        self.request.schema = schema.clone();
+        (self.rows, self.chunk_rows, self.chunk_bytes) = (0, 0, 0);
+        lock::in_transaction(connection, || make(connection, &self.table, &self.request, self.live.as_ref(), &self.layout))
+    }
+
+    fn finish(&mut self, rows: u64) -> Outcome<()> {
+        self.end_chunk()?;
+        self.insert = None;
+        let staged = checks::staged_rows(self.connection(), &self.table, &self.layout)?;
+        if staged == rows && self.rows == rows {
+            return Ok(());
+        }
+        let message = format!("table {}: {rows} rows were sent and {staged} are staged", self.request.target);
+        Err(refusal("rows_lost", message, "run the job again; if it stays so, the file or its disk is damaged"))
+    }
+
+    fn check(&mut self, expect: &Expect) -> Outcome<Vec<String>> {
+        checks::run(self, expect)
+    }
+
+    fn publish(mut self: Box<Self>, request: &PublishRequest) -> Outcome<Committed> {
+        self.end_chunk()?;
+        self.insert = None;
+        let committed = publish::publish(&mut self, request)?;
+        self.is_over = true;
+        Ok(committed)
+    }
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        // Without a publish nothing may remain; what can't be dropped now goes with the next mend.
+        if !self.is_over && self.drop_table().is_ok() && self.destination.is_wal {
+            self.destination.checkpoint("TRUNCATE");
+        }
+    }
+}
+
+/// Refuses names that are SQLite's or ours.
+pub(super) fn refuse_name(target: &str) -> Outcome<()> {
+    let lower = target.to_ascii_lowercase();
+    if target.is_empty() || target.contains('\0') || lower.starts_with("sqlite_") || lower.starts_with("_etlsched_") {
+        let message = format!("{target:?} can't be the name of a target table");
+        return Err(refusal("bad_target", message, "names that begin with sqlite_ or _etlsched_ are taken; set `target`"));
+    }
+    Ok(())
+}
+
+/// Returns the name of a staging table: `_etlsched_<8 of sha256(target)>_<last 12 of the run id>_<attempt>`, `_r<n>` after a restart.
+pub(super) fn name(target: &str, run: &RunRef, restarts: u32) -> String {
+    let again = if restarts == 0 { String::new() } else { format!("_r{restarts}") };
+    format!("_etlsched_{}_{}_{}{again}", target_hash(target), run_mark(&run.run_id), run.attempt)
+}
+
+/// Returns the first eight hex digits of the SHA-256 of a target's name.
+pub(super) fn target_hash(target: &str) -> String {
+    Sha256::digest(target.to_ascii_lowercase().as_bytes())[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn run_mark(run_id: &str) -> String {
+    let plain: Vec<char> = run_id.chars().filter(char::is_ascii_alphanumeric).collect();
+    plain[plain.len().saturating_sub(12)..].iter().collect()
+}
+
+/// Decides what becomes of the target's columns.
+pub(super) fn layout_of(connection: &Connection, request: &LoadRequest, schema: &Schema, live: Option<&LiveTable>) -> Outcome<Layout> {
+    let record = bookkeeping::record(connection, &request.target)?;
+    let published = record.as_ref().map(|record| &record.schema);
+    let old_rows = if matches!(request.disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay };
+    evolve::layout(&request.target, live, published, schema, old_rows, request.schema_policy)
+}
+
+/// Drops the staging tables of dead runs, and of no other.
+pub(super) fn mend(destination: &Sqlite, plan: &MendPlan) -> Outcome<Vec<String>> {
+    let marks: BTreeSet<String> = plan.dead_runs.iter().map(|run_id| run_mark(run_id)).collect();
+    let connection = &destination.connection;
+    let read = || -> rusqlite::Result<Vec<String>> {
+        let mut statement = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '\\_etlsched\\_%' ESCAPE '\\' ORDER BY name")?;
+        statement.query_map([], |row| row.get(0))?.collect()
+    };
+    let names = read().map_err(failed("looking for staging tables"))?;
+    let is_dead = |name: &String| name.split('_').nth(3).is_some_and(|mark| marks.contains(mark));
+    let dead: Vec<String> = names.into_iter().filter(is_dead).collect();
+    if dead.is_empty() {
+        return Ok(dead);
+    }
+    lock::in_transaction(connection, || dead.iter().try_for_each(|name| drop_table(connection, name)))?;
+    if destination.is_wal {
+        destination.checkpoint("TRUNCATE");
+    }
+    Ok(dead)
+}
+
+/// Drops a table of ours where it is there. Inside a transaction.
+pub(super) fn drop_table(connection: &Connection, table: &str) -> Outcome<()> {
+    connection
+        .execute_batch(&format!("DROP TABLE IF EXISTS {}", quoted(table)))
+        .map_err(failed(format_args!("dropping staging table {table}")))
+}
+
+fn make(connection: &Connection, table: &str, request: &LoadRequest, live: Option<&LiveTable>, layout: &Layout) -> Outcome<()> {
+    let columns = if is_swap(&request.disposition, live) { &layout.columns } else { &layout.batch.columns };
+    connection.execute_batch(&create_sql(table, columns)).map_err(failed(format_args!("making staging table {table}")))
+}
