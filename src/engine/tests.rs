@@ -15,7 +15,7 @@ use crate::process::{self, Program, Stop, StopSignal};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::schedule::Schedule;
 use crate::secret::Masker;
-use crate::state::{Begun, Found, NewJob, NewRun, RunDetail, Store};
+use crate::state::{Actor, Begun, Found, NewJob, NewRun, RunDetail, Store};
 use crate::workspace::{StateLocation, Workspace};
 use crate::zone::Zone;
 
@@ -344,7 +344,7 @@ fn a_cancel_in_the_lease_is_seen_before_the_publish() {
     let report = bench.watched(|notice| match notice {
         Notice::RunStarted { run_id, .. } => run = (*run_id).to_owned(),
         Notice::Progress { .. } => {
-            bench.store().request_cancel(&run, "someone", clock::now()).expect("the store can be written");
+            bench.store().request_cancel(&run, &Actor { user: "someone".to_owned(), host: "here".to_owned() }, clock::now()).expect("the store can be written");
         }
         _ => {}
     });
