@@ -2,6 +2,8 @@
 //!
 //! A destination writes what it is given; it knows nothing of sources, never prints, never reads the clock or the environment.
 
+#[cfg(test)]
+mod conformance;
 mod sqlite;
 
 use chrono::{DateTime, Utc};
