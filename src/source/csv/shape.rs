@@ -6,12 +6,12 @@ use crate::batch::{ColumnType, Inference};
 use crate::plan::{CsvPlan, Level};
 use crate::source::SourceError;
 
-use super::columns::{OutputColumn, whole_names};
 use super::decode::Decoded;
 use super::input::InputFile;
 use super::invalid;
 use super::sniff::{self, Sample};
 use super::splitter::{Dialect, Found, Splitter};
+use crate::source::columns::{OutputColumn, whole_names};
 
 /// The most columns of a file.
 const COLUMNS_MAX: usize = 10_000;
