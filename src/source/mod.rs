@@ -2,8 +2,10 @@
 //!
 //! A source reads; it never writes, never prints, never reads the clock or the environment, and knows nothing of destinations.
 
+mod csv;
+
 use crate::batch::{RecordBatch, Schema};
-use crate::plan::{Level, LoadOptions, SourcePlan};
+use crate::plan::{Level, LoadOptions, SourceKind, SourcePlan};
 use crate::run::{CursorValue, FileRecord};
 
 /// Why a source could not be read.
@@ -18,6 +20,20 @@ pub struct SourceError {
     pub hint: Option<String>,
     /// Whether trying again may help.
     pub is_transient: bool,
+}
+
+impl SourceError {
+    /// Makes an error that trying again does not help.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, is_transient: false }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
 }
 
 /// A stream that a source offers: one table, query or file set.
@@ -94,6 +110,11 @@ pub trait Reader: Send {
         false
     }
 
+    /// Returns the files among those read whose content differs from what the target holds under the same path.
+    fn changed_files(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Takes the lines that the reader has for the execution log (what was sniffed, which files were left out).
     fn take_log(&mut self) -> Vec<(Level, String)>;
 }
@@ -157,10 +178,8 @@ impl std::fmt::Debug for dyn Reader {
 /// # Errors
 /// Whatever its kind refuses before reading: a malformed path, a bad URL.
 pub fn open(plan: &SourcePlan) -> Result<Box<dyn Source>, SourceError> {
-    Err(SourceError {
-        code: "not_in_this_version",
-        message: format!("source {}: kind not in this version", plan.name),
-        hint: None,
-        is_transient: false,
-    })
+    match &plan.kind {
+        SourceKind::Csv(csv) => Ok(Box::new(csv::CsvSource::new(plan, csv)?)),
+        SourceKind::Sqlite(_) => Err(SourceError::new("not_in_this_version", format!("source {}: kind not in this version", plan.name))),
+    }
 }
