@@ -243,9 +243,8 @@ fn stream_record(source: &SourceReport, stream: &StreamReport) -> StreamRecord {
         duration_seconds: stream.duration_seconds(),
         load_version: result.map(|result| result.version),
         cursor: result.and_then(|result| result.cursor.as_ref()).map(|cursor| cursor.text.clone()),
-        schema_changes: result.map_or_else(|| "[]".to_owned(), |result| {
-            serde_json::to_string(&result.schema_changes).expect("plain data with string keys")
-        }),
+        schema_changes: result
+            .map_or_else(|| "[]".to_owned(), |result| serde_json::to_string(&result.schema_changes).expect("plain data with string keys")),
         error: stream.error.clone().map(Into::into),
     }
 }

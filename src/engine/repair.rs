@@ -122,7 +122,13 @@ fn interrupted(last_seen_at: DateTime<Utc>) -> String {
 ///
 /// # Errors
 /// What the worker says; the load itself will meet it again if it matters.
-pub(super) fn mend(job: &Job, workspace_id: &str, program: &Program, dead_runs: Vec<String>, timeout: Duration) -> Result<Vec<String>, WorkerError> {
+pub(super) fn mend(
+    job: &Job,
+    workspace_id: &str,
+    program: &Program,
+    dead_runs: Vec<String>,
+    timeout: Duration,
+) -> Result<Vec<String>, WorkerError> {
     let answer = ask(program, &plan::mend_order(job, workspace_id, dead_runs), timeout)?;
     let dropped = answer.get("dropped").and_then(|names| serde_json::from_value(names.clone()).ok());
     Ok(dropped.unwrap_or_default())

@@ -273,7 +273,13 @@ fn begin(
 }
 
 fn held_by(lease: &Lease) -> String {
-    format!("run {} (process {} on {}, last renewed {})", lease.run_id, lease.pid, lease.host, lease.renewed_at.format("%Y-%m-%dT%H:%M:%SZ"))
+    format!(
+        "run {} (process {} on {}, last renewed {})",
+        lease.run_id,
+        lease.pid,
+        lease.host,
+        lease.renewed_at.format("%Y-%m-%dT%H:%M:%SZ")
+    )
 }
 
 fn timeout_of(job: &Job) -> Duration {

@@ -35,7 +35,9 @@ pub(super) struct Record {
 /// Why it can't be known.
 pub(super) fn records(answer: &Result<serde_json::Value, WorkerError>) -> Result<Vec<Record>, String> {
     match answer {
-        Ok(value) => serde_json::from_value::<Inspection>(value.clone()).map(|inspection| inspection.records).map_err(|error| error.to_string()),
+        Ok(value) => {
+            serde_json::from_value::<Inspection>(value.clone()).map(|inspection| inspection.records).map_err(|error| error.to_string())
+        }
         Err(error) => Err(error.message.clone()),
     }
 }
@@ -51,7 +53,10 @@ pub(super) fn published(
     stream: &StreamReport,
 ) -> Result<Option<StreamResult>, String> {
     let found = records(answer)?.into_iter().find(|record| {
-        record.run_id.as_deref() == Some(run_id) && record.target == stream.target && record.source == source && record.stream == stream.name
+        record.run_id.as_deref() == Some(run_id)
+            && record.target == stream.target
+            && record.source == source
+            && record.stream == stream.name
     });
     Ok(found.map(|record| StreamResult {
         stream: record.stream,

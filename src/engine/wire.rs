@@ -115,7 +115,9 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_refused_with_its_start() {
-        for line in ["Segmentation fault\n", "{\"event\":\"ready\"}\n", "{\"event\":\"nonsense\"}\n", "\n", "{\"event\":\"rea", "\u{0}\u{ff}\n"] {
+        for line in
+            ["Segmentation fault\n", "{\"event\":\"ready\"}\n", "{\"event\":\"nonsense\"}\n", "\n", "{\"event\":\"rea", "\u{0}\u{ff}\n"]
+        {
             let error = Events::new(line.as_bytes(), 1000).next().expect_err(line);
             assert!(matches!(error, WireError::Malformed { .. }), "{line:?}: {error}");
         }

@@ -266,7 +266,9 @@ pub(super) fn crashed(ending: &Ending) -> WorkerError {
     WorkerError {
         code: "worker_crashed".to_owned(),
         message: format!("its worker ended {how} before it was done"),
-        hint: Some("the execution log holds its last words; a SIGKILL that nobody sent is most often the system being out of memory".to_owned()),
+        hint: Some(
+            "the execution log holds its last words; a SIGKILL that nobody sent is most often the system being out of memory".to_owned(),
+        ),
         is_transient: false,
     }
 }

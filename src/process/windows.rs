@@ -15,9 +15,7 @@ use windows_sys::Win32::System::JobObjects::{
     JobObjectExtendedLimitInformation, SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
-use windows_sys::Win32::System::Threading::{
-    CREATE_NEW_PROCESS_GROUP, GetExitCodeProcess, GetProcessTimes, INFINITE, WaitForSingleObject,
-};
+use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, GetExitCodeProcess, GetProcessTimes, INFINITE, WaitForSingleObject};
 
 use super::{Ended, Exit, Program, Stop, StopSignal, Usage};
 

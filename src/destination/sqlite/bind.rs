@@ -31,10 +31,19 @@ enum Values<'a> {
     Int64(&'a [i64]),
     Float32(&'a [f32]),
     Float64(&'a [f64]),
-    Text { offsets: &'a [i32], bytes: &'a [u8] },
-    Blob { offsets: &'a [i32], bytes: &'a [u8] },
+    Text {
+        offsets: &'a [i32],
+        bytes: &'a [u8],
+    },
+    Blob {
+        offsets: &'a [i32],
+        bytes: &'a [u8],
+    },
     /// Written as text for this batch.
-    Written { offsets: Vec<usize>, bytes: Vec<u8> },
+    Written {
+        offsets: Vec<usize>,
+        bytes: Vec<u8>,
+    },
 }
 
 struct Cells<'a> {

@@ -86,7 +86,10 @@ pub(super) fn refuse_other_owner(record: &LoadRecord, owner: &Owner) -> Outcome<
     Err(refusal(
         "owner_clash",
         format!("table {} is loaded by job {job}, source {source}, stream {stream}{place}", record.target),
-        format!("give this source another target, or take the table over: etlsched state reset {} --source {} --take-over", owner.job, owner.source),
+        format!(
+            "give this source another target, or take the table over: etlsched state reset {} --source {} --take-over",
+            owner.job, owner.source
+        ),
     ))
 }
 
@@ -137,7 +140,8 @@ pub(super) fn write_files(connection: &Connection, target: &str, run_id: &str, r
         if request.replace_files {
             connection.execute("DELETE FROM _etlsched_files WHERE target = ?1", [target])?;
         }
-        let sql = "INSERT INTO _etlsched_files (target, path, size, modified_at_micros, content_hash, run_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        let sql =
+            "INSERT INTO _etlsched_files (target, path, size, modified_at_micros, content_hash, run_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (target, path) DO UPDATE SET size = excluded.size, modified_at_micros = excluded.modified_at_micros,
                  content_hash = excluded.content_hash, run_id = excluded.run_id";
         let mut statement = connection.prepare(sql)?;
@@ -183,9 +187,11 @@ pub(super) fn files(connection: &Connection, target: &str) -> Outcome<Vec<FileRe
 
 fn has_tables(connection: &Connection) -> Outcome<bool> {
     connection
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('_etlsched_loads', '_etlsched_files')", [], |row| {
-            Ok(row.get::<_, i64>(0)? == 2)
-        })
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('_etlsched_loads', '_etlsched_files')",
+            [],
+            |row| Ok(row.get::<_, i64>(0)? == 2),
+        )
         .map_err(failed("looking for the _etlsched_ tables"))
 }
 

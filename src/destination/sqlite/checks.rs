@@ -26,7 +26,9 @@ pub(super) fn staged_rows(connection: &Connection, table: &str, layout: &Layout)
 pub(super) fn rowid_name(layout: &Layout) -> Outcome<&'static str> {
     let is_free = |name: &&&str| !layout.columns.iter().chain(&layout.batch.columns).any(|column| column.name.eq_ignore_ascii_case(name));
     let name = ["rowid", "_rowid_", "oid"].iter().find(is_free).copied();
-    name.ok_or_else(|| refusal("schema_clash", "columns rowid, _rowid_ and oid can't all be in one table", "rename one under columns.rename"))
+    name.ok_or_else(|| {
+        refusal("schema_clash", "columns rowid, _rowid_ and oid can't all be in one table", "rename one under columns.rename")
+    })
 }
 
 /// Runs what the job expects; returns what failed.

@@ -187,7 +187,11 @@ fn joined(before: ColumnType, new: ColumnType, old_rows: OldRows) -> Option<Colu
 
 fn refuse_twins(target: &str, new: &Schema) -> Outcome<()> {
     if new.columns.is_empty() {
-        return Err(refusal("no_columns", format!("table {target} would have no columns"), "look at `columns.select` and `columns.exclude`"));
+        return Err(refusal(
+            "no_columns",
+            format!("table {target} would have no columns"),
+            "look at `columns.select` and `columns.exclude`",
+        ));
     }
     for (index, column) in new.columns.iter().enumerate() {
         if let Some(twin) = new.columns[..index].iter().find(|other| other.name.eq_ignore_ascii_case(&column.name)) {

@@ -18,7 +18,9 @@ pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(Error) -> Dest
         let (code, hint, is_transient) = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ("busy", "another program holds a lock on the file", true),
             Some(ErrorCode::DiskFull) => ("disk_full", "make room on the file's disk; the tables are as they were", false),
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => ("not_permitted", "let this user write the file and its folder", false),
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                ("not_permitted", "let this user write the file and its folder", false)
+            }
             Some(ErrorCode::CannotOpen) => ("cannot_open", "look at the folder's existence and permissions", false),
             Some(ErrorCode::NotADatabase) => ("not_a_database", "the file is no SQLite database; name another path", false),
             Some(ErrorCode::DatabaseCorrupt) => ("corrupt", "check the file with `sqlite3 FILE 'PRAGMA integrity_check'`", false),

@@ -85,7 +85,9 @@ fn merge_sql(name: &str, staged: &str, layout: &Layout, key: &[String]) -> [Opti
     });
     let list = listed("", columns.iter().copied());
     let taken = listed("staged.", columns.iter().copied());
-    let insert = format!("INSERT INTO {name} ({list}) SELECT {taken} FROM {staged} AS staged WHERE NOT EXISTS (SELECT 1 FROM {name} WHERE {same_key})");
+    let insert = format!(
+        "INSERT INTO {name} ({list}) SELECT {taken} FROM {staged} AS staged WHERE NOT EXISTS (SELECT 1 FROM {name} WHERE {same_key})"
+    );
     [update, Some(insert)]
 }
 
@@ -95,7 +97,8 @@ fn make_key_index(connection: &Connection, target: &str, name: &str, key: &[Stri
         return Ok(());
     }
     let mut index = format!("_etlsched_key_{}", target_hash(target));
-    let is_taken = |index: &str| connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE", [index], |_| Ok(())).is_ok();
+    let is_taken =
+        |index: &str| connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE", [index], |_| Ok(())).is_ok();
     if is_taken(&index) {
         execute(connection, name, &format!("DROP INDEX {}", quoted(&index)))?;
     }
@@ -115,7 +118,9 @@ fn make_key_index(connection: &Connection, target: &str, name: &str, key: &[Stri
 }
 
 fn has_unique_index(connection: &Connection, table: &str, key: &[String]) -> rusqlite::Result<bool> {
-    let is_key = |columns: &[String]| columns.len() == key.len() && key.iter().all(|name| columns.iter().any(|column| column.eq_ignore_ascii_case(name)));
+    let is_key = |columns: &[String]| {
+        columns.len() == key.len() && key.iter().all(|name| columns.iter().any(|column| column.eq_ignore_ascii_case(name)))
+    };
     let texts = |sql: &str, of: &str| -> rusqlite::Result<Vec<String>> {
         connection.prepare(sql)?.query_map([of], |row| Ok(row.get::<_, Option<String>>(0)?.unwrap_or_default()))?.collect()
     };

@@ -26,8 +26,15 @@ pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Ou
     let committed = lock::in_transaction(connection, || {
         // The fence first: a run that has lost it doesn't touch a row.
         let rows = staging.rows;
-        let version =
-            bookkeeping::publish(connection, &staging.request.target, &staging.fence, &staging.request.run, request, rows, &staging.layout.batch)?;
+        let version = bookkeeping::publish(
+            connection,
+            &staging.request.target,
+            &staging.fence,
+            &staging.request.run,
+            request,
+            rows,
+            &staging.layout.batch,
+        )?;
         bookkeeping::write_files(connection, &staging.request.target, &staging.fence.run_id, request)?;
         let (mut counts, rows_in_target) = apply(staging, request)?;
         counts.folded = folded;
@@ -46,7 +53,8 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
     let target = &staging.request.target;
     let live = LiveTable::read(connection, target)?;
     if live != staging.live {
-        let mut error = refusal("target_changed", format!("table {target} was altered while the load ran"), "the next attempt sees it as it is now");
+        let mut error =
+            refusal("target_changed", format!("table {target} was altered while the load ran"), "the next attempt sees it as it is now");
         error.is_transient = true;
         return Err(error);
     }
@@ -122,8 +130,7 @@ fn alter(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &s
         return rebuild(connection, live, layout, staging);
     }
     for column in layout.added() {
-        let sql =
-            format!("ALTER TABLE {} ADD COLUMN {} {}", quoted(&live.name), quoted(&column.name), declaration(column.column_type));
+        let sql = format!("ALTER TABLE {} ADD COLUMN {} {}", quoted(&live.name), quoted(&column.name), declaration(column.column_type));
         execute(connection, &live.name, &sql)?;
     }
     Ok(())
@@ -132,7 +139,8 @@ fn alter(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &s
 /// Widens columns that are stored otherwise from now on: a new table takes the converted rows and the old one's place.
 fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str) -> Outcome<()> {
     if !live.is_plain() {
-        let message = format!("table {} has keys or rules of its own, so that its columns can't be widened: {}", live.name, changes(layout));
+        let message =
+            format!("table {} has keys or rules of its own, so that its columns can't be widened: {}", live.name, changes(layout));
         return Err(refusal("schema_clash", message, "change the table by hand, or declare the old types under columns.types"));
     }
     let wide = format!("{staging}_w");
@@ -197,7 +205,9 @@ fn window(staging: &Staging<'_>, column: &str, from: Option<&CursorValue>, until
     let nulls: i64 = staging
         .destination
         .connection
-        .query_row(&format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {name} IS NULL LIMIT 1)", quoted(&staging.table)), [], |row| row.get(0))
+        .query_row(&format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {name} IS NULL LIMIT 1)", quoted(&staging.table)), [], |row| {
+            row.get(0)
+        })
         .map_err(failed(format_args!("looking for rows of {} without {column}", staging.request.target)))?;
     if nulls > 0 {
         sql = format!("({sql} OR {name} IS NULL)");
@@ -298,9 +308,11 @@ pub(super) fn statements(target: &str, staging: &str, live: Option<&LiveTable>, 
         list.extend(live.map(|_| format!("DROP TABLE {name}")));
         list.push(format!("ALTER TABLE {staged} RENAME TO {name}"));
     } else {
-        list.extend(layout.added().map(|column| {
-            format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type))
-        }));
+        list.extend(
+            layout
+                .added()
+                .map(|column| format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type))),
+        );
         match disposition {
             Disposition::Merge(fold) => list.extend(merge::statements(&name, &staged, layout, &fold.key)),
             Disposition::Full { .. } => list.push(format!("DELETE FROM {name}")),

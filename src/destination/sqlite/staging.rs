@@ -86,7 +86,8 @@ impl<'a> Staging<'a> {
             let names: Vec<&str> = self.layout.batch.columns.iter().map(|column| column.name.as_str()).collect();
             let places = vec!["?"; names.len()].join(", ");
             let sql = format!("INSERT INTO {} ({}) VALUES ({places})", quoted(&self.table), listed("", names));
-            self.insert = Some(Insert::prepare(connection, &sql).map_err(failed(format_args!("staging rows for {}", self.request.target)))?);
+            self.insert =
+                Some(Insert::prepare(connection, &sql).map_err(failed(format_args!("staging rows for {}", self.request.target)))?);
         }
         let insert = self.insert.as_mut().expect("prepared above");
         let invalid = invalid::find(batch);
@@ -232,8 +233,8 @@ pub(super) fn mend(destination: &Sqlite, plan: &MendPlan) -> Outcome<Vec<String>
     let marks: BTreeSet<String> = plan.dead_runs.iter().map(|run_id| run_mark(run_id)).collect();
     let connection = &destination.connection;
     let read = || -> rusqlite::Result<Vec<String>> {
-        let mut statement =
-            connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '\\_etlsched\\_%' ESCAPE '\\' ORDER BY name")?;
+        let mut statement = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '\\_etlsched\\_%' ESCAPE '\\' ORDER BY name")?;
         statement.query_map([], |row| row.get(0))?.collect()
     };
     let names = read().map_err(failed("looking for staging tables"))?;

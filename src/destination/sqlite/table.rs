@@ -47,7 +47,13 @@ impl LiveTable {
         let Some((kind, name, sql)) = found else { return Ok(None) };
         let is_virtual = sql.trim_start().get(..14).is_some_and(|start| start.eq_ignore_ascii_case("create virtual"));
         if kind != "table" || is_virtual {
-            let kind = if is_virtual { "a virtual table" } else if kind == "view" { "a view" } else { "an index" };
+            let kind = if is_virtual {
+                "a virtual table"
+            } else if kind == "view" {
+                "a view"
+            } else {
+                "an index"
+            };
             return Err(refusal("target_not_a_table", format!("{name} is {kind}, not a table"), "give the source another `target`"));
         }
         let columns = read_columns(connection, &name).map_err(failed(format_args!("reading the columns of {name}")))?;
@@ -70,16 +76,14 @@ impl LiveTable {
 
 /// Returns the SQL that makes a table of columns.
 pub(super) fn create_sql(name: &str, columns: &[Column]) -> String {
-    let list: Vec<String> =
-        columns.iter().map(|column| format!("{} {}", quoted(&column.name), declaration(column.column_type))).collect();
+    let list: Vec<String> = columns.iter().map(|column| format!("{} {}", quoted(&column.name), declaration(column.column_type))).collect();
     format!("CREATE TABLE {} ({})", quoted(name), list.join(", "))
 }
 
 fn read_columns(connection: &Connection, name: &str) -> rusqlite::Result<Vec<LiveColumn>> {
     let mut statement = connection.prepare("SELECT name, type, hidden FROM pragma_table_xinfo(?1) ORDER BY cid")?;
-    let columns = statement.query_map([name], |row| {
-        Ok(LiveColumn { name: row.get(0)?, declared: row.get(1)?, is_generated: row.get::<_, i64>(2)? >= 2 })
-    })?;
+    let columns = statement
+        .query_map([name], |row| Ok(LiveColumn { name: row.get(0)?, declared: row.get(1)?, is_generated: row.get::<_, i64>(2)? >= 2 }))?;
     columns.collect()
 }
 

@@ -2,9 +2,9 @@
 
 use std::cmp::Ordering;
 
+use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
-use rusqlite::Connection;
 
 use crate::batch::ColumnType;
 
@@ -44,7 +44,17 @@ pub(super) fn declaration(column_type: ColumnType) -> &'static str {
         Boolean | Int16 | Int32 | Int64 => "INTEGER",
         Float32 | Float64 => "REAL",
         Binary => "BLOB",
-        UInt64 | Decimal { .. } | Text | Date | Time | TimeNanos | Timestamp | TimestampNanos | TimestampUtc | TimestampNanosUtc | Json
+        UInt64
+        | Decimal { .. }
+        | Text
+        | Date
+        | Time
+        | TimeNanos
+        | Timestamp
+        | TimestampNanos
+        | TimestampUtc
+        | TimestampNanosUtc
+        | Json
         | Uuid => "TEXT",
     }
 }
