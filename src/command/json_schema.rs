@@ -1,23 +1,39 @@
 //! `etlsched json-schema`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Context;
 use crate::error::Failure;
+use crate::{exit_code, job, output};
 
 /// Print the JSON Schema of a job file or of etlsched.yaml
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  etlsched json-schema job\n  etlsched json-schema workspace > .etlsched/workspace.schema.json")]
 pub struct JsonSchema {
-    /// job or workspace
-    pub document: String,
+    /// Which file
+    #[arg(value_enum)]
+    pub document: Document,
+}
+
+/// A file that has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Document {
+    /// jobs/*.yaml
+    Job,
+    /// etlsched.yaml
+    Workspace,
 }
 
 impl JsonSchema {
     /// Runs the command; returns its exit code.
     ///
     /// # Errors
-    /// What keeps it from being done.
+    /// None.
     pub fn run(self, _context: &Context) -> Result<u8, Failure> {
-        Err(Failure::internal("json-schema is not in this version"))
+        output::json::print(&match self.document {
+            Document::Job => job::json_schema::job(),
+            Document::Workspace => job::json_schema::workspace(),
+        });
+        Ok(exit_code::DONE)
     }
 }

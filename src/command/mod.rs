@@ -25,7 +25,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use crate::error::Failure;
+use crate::exit_code;
+use crate::job::{Environment, JobId};
 use crate::output::Format;
+use crate::workspace::{NoJob, NoWorkspace, Workspace};
 
 /// What every command gets beside its own arguments.
 #[derive(Debug, Clone)]
@@ -38,6 +41,53 @@ pub struct Context {
     pub quiet: bool,
     /// How much more is printed.
     pub verbose: u8,
+}
+
+impl Context {
+    /// Finds and reads the workspace: the one place where the process's environment and folder come in.
+    ///
+    /// # Errors
+    /// There is none, or etlsched.yaml or .env has problems: exit 4.
+    pub fn workspace(&self) -> Result<Workspace, Failure> {
+        let here = std::env::current_dir().map_err(|error| Failure::new(exit_code::INVALID, "no_workspace", format!("the current folder can't be read: {error}")))?;
+        Workspace::find(&here, self.project.as_deref(), environment()).map_err(|error| match error {
+            NoWorkspace::Invalid(problems) => Failure::invalid(problems),
+            NoWorkspace::NotFound(start) => {
+                let message = format!("no workspace: neither etlsched.yaml nor jobs/ in {}{}", start.display(), if self.project.is_some() { "" } else { " or above it" });
+                Failure::new(exit_code::INVALID, "no_workspace", message).hint("`etlsched init` makes one; -C names another folder")
+            }
+        })
+    }
+}
+
+/// Returns the process's variables; those that are no text can't stand in a file anyway.
+fn environment() -> Environment {
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Environment::new(variables, std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Reads a job's id as typed: exit 2 for what can't be one, with the nearest that exists.
+///
+/// # Errors
+/// It can't be an id.
+pub fn job_id(workspace: &Workspace, text: &str) -> Result<JobId, Failure> {
+    let stem = text.strip_prefix("jobs/").unwrap_or(text);
+    let stem = stem.strip_suffix(".yaml").unwrap_or(stem);
+    JobId::parse(stem).map_err(|rule| match workspace.nearest(stem) {
+        Some(near) => Failure::new(exit_code::USAGE, "unknown_job", format!("unknown job {text:?}")).hint(format!("did you mean {near}?")),
+        None => Failure::new(exit_code::USAGE, "unknown_job", rule),
+    })
+}
+
+/// Turns why a job can't be loaded into a failure: unknown is exit 2, problems are exit 4.
+pub fn no_job(id: &JobId, reason: NoJob) -> Failure {
+    match reason {
+        NoJob::Invalid(problems) => Failure::invalid(problems),
+        NoJob::Unknown(near) => {
+            let hint = near.map_or_else(|| "`etlsched list` shows the jobs".to_owned(), |near| format!("did you mean {near}?"));
+            Failure::new(exit_code::USAGE, "unknown_job", format!("unknown job {id}")).hint(hint)
+        }
+    }
 }
 
 /// What to do.

@@ -1,7 +1,26 @@
 //! Job files: YAML to [`Job`], with every problem of every file at once.
 
+mod connections;
+pub mod defaults;
+mod fields;
+pub mod json_schema;
+pub mod keys;
+pub mod load;
+mod options;
+pub mod positions;
 pub mod problem;
+pub mod report;
+pub mod resolved;
+pub mod settings;
+mod sources;
 pub mod spec;
+mod syntax;
+mod timing;
+pub mod variables;
+pub mod write;
 
+pub use load::{Loaded, Secrets};
 pub use problem::{Problem, Severity};
+pub use settings::Settings;
 pub use spec::{DataSource, Job, JobId, Limits, Notifications, OnOverlap, Retry};
+pub use variables::Environment;

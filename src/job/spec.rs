@@ -88,6 +88,8 @@ pub struct Job {
     pub missing_variables: Vec<Problem>,
     /// The names used in `${}`; taken out of the workers' environment.
     pub variables: Vec<String>,
+    /// What its file and etlsched.yaml say that has no effect, or not the expected one.
+    pub warnings: Vec<Problem>,
     /// SHA-256 of what the job says, hex, defaults filled in, secrets left out.
     pub fingerprint: String,
     /// SHA-256 of its schedule fields only, hex.

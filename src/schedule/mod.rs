@@ -1,5 +1,8 @@
 //! When a job is due: the schedule as a job file says it, parsed and checked whole. Pure.
 
+pub mod cron;
+mod describe;
+
 /// When a job is due, in its own time zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Schedule {
@@ -48,4 +51,52 @@ pub enum ShortMonth {
     Clip,
     /// No slot that month.
     Skip,
+}
+
+/// The names of the days of the week as every output writes them; 0 = Monday.
+pub const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const WEEKDAYS_LONG: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// Reads a day of the week: `mon`, `Monday`, or 0 = Monday to 6 = Sunday.
+///
+/// # Errors
+/// The rule, in words.
+pub fn parse_weekday(text: &str) -> Result<u8, String> {
+    let lower = text.to_ascii_lowercase();
+    let day = match lower.as_bytes() {
+        [digit @ b'0'..=b'6'] => Some(digit - b'0'),
+        _ => (0..7_u8).find(|day| [WEEKDAYS[usize::from(*day)], WEEKDAYS_LONG[usize::from(*day)]].contains(&lower.as_str())),
+    };
+    day.ok_or_else(|| "days are mon to sun, or 0 = Monday to 6 = Sunday".to_owned())
+}
+
+/// Reads a day of the month: 1 to 31, or `last`.
+///
+/// # Errors
+/// The rule, in words.
+pub fn parse_month_day(text: &str) -> Result<MonthDay, String> {
+    let day = match text {
+        "last" => Some(MonthDay::Last),
+        _ => text.parse().ok().filter(|day| (1..=31).contains(day) && !text.starts_with('+')).map(MonthDay::Day),
+    };
+    day.ok_or_else(|| "days are 1 to 31, or last".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_of_the_week_begin_with_monday() {
+        let read = |text: &str| parse_weekday(text).ok();
+        assert_eq!([read("0"), read("mon"), read("Monday"), read("6"), read("SUN")], [Some(0), Some(0), Some(0), Some(6), Some(6)]);
+        assert_eq!([read("7"), read("-1"), read("moon"), read("")], [None; 4]);
+    }
+
+    #[test]
+    fn days_of_the_month_are_1_to_31_or_last() {
+        let read = |text: &str| parse_month_day(text).ok();
+        assert_eq!([read("1"), read("31"), read("last")], [Some(MonthDay::Day(1)), Some(MonthDay::Day(31)), Some(MonthDay::Last)]);
+        assert_eq!([read("0"), read("32"), read("+5"), read("first")], [None; 4]);
+    }
 }

@@ -1,0 +1,404 @@
+//! Holds a tree to the tables of keys: unknown keys, wrong types, values out of range. All of them, never only the first.
+
+use crate::batch::ColumnType;
+use crate::schedule::{self, cron};
+use crate::text::{nearest, shortened};
+use crate::zone::Zone;
+
+use super::keys::{self, Key, Kind, Level, Status};
+use super::positions::{Entry, Node, Scalar, ScalarKind, Value, resolve};
+use super::report::Report;
+
+/// Whether keys that don't work in this version are problems here, or only where a job uses them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// They are problems.
+    Used,
+    /// A declaration that no job may use.
+    Declared,
+}
+
+/// Checks a map of a level and everything in it.
+pub fn check(node: &Node, level: &'static Level, usage: Use, report: &mut Report<'_>) {
+    let Value::Map(entries) = &node.value else {
+        if !node.is_null() {
+            report.error(node.place, format!("{} is a map of keys, not {}", level.name, what(node)), None);
+        }
+        return;
+    };
+    for entry in entries {
+        match level.key(&entry.key) {
+            None => unknown(entry, level, report),
+            Some(_) if entry.node.is_null() => {}
+            Some(key) => {
+                if usage == Use::Used {
+                    status(entry, key, report);
+                }
+                value(&entry.node, key.name, key.kind, usage, report);
+            }
+        }
+    }
+}
+
+/// Adds what the status of the keys of a declared map means now that a job uses it.
+pub fn check_status(node: &Node, level: &'static Level, report: &mut Report<'_>) {
+    for entry in node.entries() {
+        if let Some(key) = level.key(&entry.key)
+            && !entry.node.is_null()
+        {
+            status(entry, key, report);
+            if let Kind::Map(inner) = key.kind {
+                check_status(&entry.node, inner, report);
+            }
+        }
+    }
+}
+
+fn status(entry: &Entry, key: &Key, report: &mut Report<'_>) {
+    match key.status {
+        Status::Works | Status::Schedule => {}
+        Status::Warns(what) => report.warning(entry.place, format!("{} has no effect yet: {what}", key.name), None),
+        Status::NotYet => report.error(entry.place, format!("{} is not in this version", key.name), "remove it".to_owned()),
+    }
+}
+
+fn unknown(entry: &Entry, level: &'static Level, report: &mut Report<'_>) {
+    if entry.key.starts_with('\0') {
+        return; // a key that is no scalar: said by the parser
+    }
+    let shown = shortened(&entry.key, 60);
+    let hint = elsewhere(&entry.key, level)
+        .or_else(|| near(&entry.key, level.keys.iter().map(|key| key.name)).map(|name| format!("did you mean {name}?")))
+        .unwrap_or_else(|| format!("`etlsched json-schema {}` lists the keys", document(level)));
+    report.error(entry.place, format!("unknown key {shown} in {}", level.name), hint);
+}
+
+fn document(level: &'static Level) -> &'static str {
+    if matches!(level.name, "a connection" | "smtp" | "etlsched.yaml") { "workspace" } else { "job" }
+}
+
+/// Says where a key belongs that is right but stands in the wrong map, or is known by another name.
+fn elsewhere(key: &str, level: &'static Level) -> Option<String> {
+    if key == "data_source_ids" && level.name == keys::JOB.name {
+        return Some("write data_sources: [{source: ID}]; `etlsched create --from` does it for you".to_owned());
+    }
+    if matches!(key, "id" | "status" | "last_run" | "next_run" | "created_at" | "updated_at") && level.name == keys::JOB.name {
+        return Some("remove it: what the machine writes is never in the file".to_owned());
+    }
+    [&keys::ETL_CONFIG, &keys::EXPECT, &keys::COLUMNS]
+        .into_iter()
+        .find(|other| other.name != level.name && other.key(key).is_some())
+        .filter(|_| matches!(level.name, "a job" | "a data source"))
+        .map(|other| format!("it belongs under {}", other.name))
+        .or_else(|| (level.name != keys::JOB.name && keys::JOB.key(key).is_some() && level.name != keys::CONNECTION.name).then(|| {
+            if level.name == keys::WORKSPACE.name { "for all jobs, put it under defaults".to_owned() } else { "it belongs to the job".to_owned() }
+        }))
+}
+
+/// Returns the name that was meant, unless the text is too long to be one.
+pub fn near<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if given.len() <= 64 { nearest(given, names) } else { None }
+}
+
+/// Returns what a value is, in words, without showing secrets.
+pub fn what(node: &Node) -> String {
+    match &node.value {
+        Value::List(_) => "a list".to_owned(),
+        Value::Map(_) => "a map".to_owned(),
+        Value::Scalar(scalar) => match scalar.kind {
+            ScalarKind::Null => "nothing".to_owned(),
+            ScalarKind::Bool(_) | ScalarKind::Int(_) | ScalarKind::Float(_) => shortened(scalar.shown(), 40).into_owned(),
+            ScalarKind::Text => format!("\"{}\"", shortened(scalar.shown(), 40)),
+        },
+    }
+}
+
+fn wrong(node: &Node, name: &str, expected: &str, hint: Option<String>, report: &mut Report<'_>) {
+    report.error(node.place, format!("{name}: expected {expected}, not {}", what(node)), hint);
+}
+
+/// Returns what a scalar means; one whose text came out of variables is resolved as if it stood there plain.
+pub fn meaning(scalar: &Scalar) -> ScalarKind {
+    if scalar.template.is_some() { resolve(&scalar.text) } else { scalar.kind }
+}
+
+fn value(node: &Node, name: &str, kind: Kind, usage: Use, report: &mut Report<'_>) {
+    if node.as_scalar().is_some_and(Scalar::is_missing) {
+        return; // what it will be is not known yet
+    }
+    match kind {
+        Kind::Any => {}
+        Kind::Text => expect_text(node, name, report),
+        Kind::Prose if matches!(node.as_scalar(), Some(Scalar { kind: ScalarKind::Text, .. })) => {}
+        Kind::Prose => wrong(node, name, "text", Some("put it in quotes".to_owned()), report),
+        Kind::Bool => boolean(node, name, report),
+        Kind::Int(min, max) => integer(node, name, min, max, report),
+        Kind::Number(min, max) => number(node, name, min, max, report),
+        Kind::Word(words) => word(node, name, words, report),
+        Kind::Words(words) => list(node, name, report, |item, report| word(item, name, words, report)),
+        Kind::Texts => texts(node, name, report),
+        Kind::Scalars => list(node, name, report, |item, report| {
+            if item.as_scalar().is_none() {
+                wrong(item, name, "a plain value", None, report);
+            }
+        }),
+        Kind::Character => character(node, name, report),
+        Kind::TextMap => map(node, name, report, |entry, report| expect_text(&entry.node, &format!("{name}.{}", shortened(&entry.key, 60)), report)),
+        Kind::TypeMap => map(node, name, report, |entry, report| column_type(entry, name, report)),
+        Kind::Secret => secret(node, name, report),
+        Kind::Zone => zone(node, name, report),
+        Kind::Weekdays => days(node, name, report, |text| schedule::parse_weekday(text).map(|_| ())),
+        Kind::MonthDays => days(node, name, report, |text| schedule::parse_month_day(text).map(|_| ())),
+        Kind::Clock => clock(node, name, report),
+        Kind::Cron => cron_line(node, name, report),
+        Kind::Emails => list(node, name, report, |item, report| email(item, name, report)),
+        Kind::Urls => list(node, name, report, |item, report| url(item, name, report)),
+        Kind::Map(level) => check(node, level, usage, report),
+        Kind::List(level) => match &node.value {
+            Value::List(items) => items.iter().for_each(|item| check(item, level, usage, report)),
+            Value::Scalar(_) | Value::Map(_) => wrong(node, name, "a list", Some("begin each item with `- `".to_owned()), report),
+        },
+        Kind::MapOf(level) => map(node, name, report, |entry, report| {
+            if entry.key.trim().is_empty() || entry.key.chars().any(char::is_control) {
+                report.error(entry.place, format!("{name}: a name can't be empty"), None);
+            }
+            check(&entry.node, level, Use::Declared, report);
+        }),
+    }
+}
+
+fn expect_text(node: &Node, name: &str, report: &mut Report<'_>) {
+    let _ = text(node, name, report);
+}
+
+fn text<'a>(node: &'a Node, name: &str, report: &mut Report<'_>) -> Option<&'a str> {
+    match node.as_scalar() {
+        Some(scalar) if scalar.kind == ScalarKind::Text => {
+            if scalar.text.trim().is_empty() {
+                report.error(node.place, format!("{name} is empty"), None);
+                None
+            } else if scalar.text.contains('\0') {
+                report.error(node.place, format!("{name} has a NUL character in it"), None);
+                None
+            } else {
+                Some(&scalar.text)
+            }
+        }
+        Some(_) => {
+            wrong(node, name, "text", Some("put it in quotes".to_owned()), report);
+            None
+        }
+        None => {
+            wrong(node, name, "text", None, report);
+            None
+        }
+    }
+}
+
+fn boolean(node: &Node, name: &str, report: &mut Report<'_>) {
+    let scalar = node.as_scalar();
+    if scalar.is_some_and(|scalar| matches!(meaning(scalar), ScalarKind::Bool(_))) {
+        return;
+    }
+    let hint = match scalar.map(|scalar| scalar.text.to_lowercase()).as_deref() {
+        Some("yes" | "on" | "y" | "true" | "1") => Some("write true".to_owned()),
+        Some("no" | "off" | "n" | "false" | "0") => Some("write false".to_owned()),
+        _ => None,
+    };
+    wrong(node, name, "true or false", hint, report);
+}
+
+fn integer(node: &Node, name: &str, min: i64, max: i64, report: &mut Report<'_>) {
+    match node.as_scalar().map(meaning) {
+        Some(ScalarKind::Int(number)) if (min..=max).contains(&number) => {}
+        Some(ScalarKind::Int(number)) if max == i64::MAX => report.error(node.place, format!("{name}: {number} is less than {min}"), None),
+        Some(ScalarKind::Int(number)) => report.error(node.place, format!("{name}: {number} is not between {min} and {max}"), None),
+        _ => {
+            let plain = node.as_scalar().filter(|scalar| matches!(resolve(&scalar.text), ScalarKind::Int(_))).map(|scalar| scalar.shown().to_owned());
+            wrong(node, name, "a whole number", plain.map(|text| format!("write {text} without quotes")), report);
+        }
+    }
+}
+
+fn number(node: &Node, name: &str, min: f64, max: f64, report: &mut Report<'_>) {
+    match number_of(node) {
+        Some(number) if (min..=max).contains(&number) => {}
+        Some(_) => report.error(node.place, format!("{name}: {} is not between {min} and {max}", what(node)), None),
+        None => wrong(node, name, "a number", None, report),
+    }
+}
+
+/// Returns a number, whole or not.
+pub fn number_of(node: &Node) -> Option<f64> {
+    match node.as_scalar().map(meaning)? {
+        ScalarKind::Int(number) => Some(number as f64),
+        ScalarKind::Float(number) => Some(number),
+        ScalarKind::Null | ScalarKind::Bool(_) | ScalarKind::Text => None,
+    }
+}
+
+fn word(node: &Node, name: &str, words: &[&str], report: &mut Report<'_>) {
+    let Some(scalar) = node.as_scalar() else { return wrong(node, name, &format!("one of {}", words.join(", ")), None, report) };
+    if scalar.is_missing() || words.contains(&scalar.text.as_str()) {
+        return;
+    }
+    let hint = near(&scalar.text, words.iter().copied()).map(|word| format!("did you mean {word}?"));
+    wrong(node, name, &format!("one of {}", words.join(", ")), hint, report);
+}
+
+fn items(node: &Node) -> &[Node] {
+    match &node.value {
+        Value::List(items) => items,
+        Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(node),
+    }
+}
+
+fn list(node: &Node, name: &str, report: &mut Report<'_>, mut item: impl FnMut(&Node, &mut Report<'_>)) {
+    if matches!(node.value, Value::Map(_)) {
+        return wrong(node, name, "a list", None, report);
+    }
+    for each in items(node) {
+        if !each.as_scalar().is_some_and(Scalar::is_missing) {
+            item(each, report);
+        }
+    }
+}
+
+fn texts(node: &Node, name: &str, report: &mut Report<'_>) {
+    let mut seen = std::collections::HashSet::new();
+    list(node, name, report, |item, report| {
+        if let Some(text) = text(item, name, report)
+            && !seen.insert(text.to_owned())
+        {
+            report.error(item.place, format!("{name}: {} stands twice", what(item)), None);
+        }
+    });
+}
+
+fn map(node: &Node, name: &str, report: &mut Report<'_>, mut entry: impl FnMut(&Entry, &mut Report<'_>)) {
+    match &node.value {
+        Value::Map(entries) => entries.iter().filter(|each| !each.key.starts_with('\0')).for_each(|each| entry(each, report)),
+        Value::Scalar(_) | Value::List(_) => wrong(node, name, "a map", None, report),
+    }
+}
+
+fn character(node: &Node, name: &str, report: &mut Report<'_>) {
+    let is_one = node.as_scalar().is_some_and(|scalar| {
+        let mut characters = scalar.text.chars();
+        matches!((characters.next(), characters.next()), (Some(character), None) if character.is_ascii() && !matches!(character, '\n' | '\r' | '\0'))
+    });
+    if !is_one {
+        wrong(node, name, "one ASCII character", Some("in double quotes \"\\t\" is a tab".to_owned()), report);
+    }
+}
+
+fn column_type(entry: &Entry, name: &str, report: &mut Report<'_>) {
+    let Some(text) = text(&entry.node, &format!("{name}.{}", shortened(&entry.key, 60)), report) else { return };
+    if let Err(message) = ColumnType::parse(&shortened(text, 60)) {
+        let hint = near(text, ColumnType::names()).map(|name| format!("did you mean {name}?"));
+        report.error(entry.node.place, format!("{name}.{}: {message}", shortened(&entry.key, 60)), hint);
+    }
+}
+
+fn secret(node: &Node, name: &str, report: &mut Report<'_>) {
+    let hint = "write \"${NAME}\", {file: PATH} or {command: [PROGRAM, ARGUMENT]}".to_owned();
+    match &node.value {
+        Value::Scalar(scalar) if scalar.kind == ScalarKind::Text && !scalar.text.is_empty() => {}
+        // The value itself is never shown: it may be a secret.
+        Value::Scalar(_) => report.error(node.place, format!("{name}: expected text"), Some("put it in quotes".to_owned())),
+        Value::List(_) => report.error(node.place, format!("{name}: expected a secret, not a list"), Some(hint)),
+        Value::Map(entries) => match entries.as_slice() {
+            [entry] if entry.key == "file" => expect_text(&entry.node, &format!("{name}.file"), report),
+            [entry] if entry.key == "command" => match &entry.node.value {
+                Value::List(words) if !words.is_empty() => words.iter().for_each(|word| expect_text(word, &format!("{name}.command"), report)),
+                _ => report.error(entry.node.place, format!("{name}.command: expected a list: the program and its arguments"), Some(hint)),
+            },
+            _ => report.error(node.place, format!("{name}: expected either file or command"), Some(hint)),
+        },
+    }
+}
+
+fn zone(node: &Node, name: &str, report: &mut Report<'_>) {
+    let Some(zone) = text(node, name, report) else { return };
+    if zone.len() > 64 {
+        return report.error(node.place, format!("{name}: {} is not a time zone", what(node)), None);
+    }
+    if Zone::parse(zone).is_err() {
+        let nearest = Zone::nearest(zone);
+        let hint = match nearest.as_slice() {
+            [] => "write an IANA name such as Europe/Paris".to_owned(),
+            names => format!("did you mean {}?", names.join(", ")),
+        };
+        report.error(node.place, format!("{name}: {} is not a time zone", what(node)), hint);
+    }
+}
+
+fn days(node: &Node, name: &str, report: &mut Report<'_>, parse: impl Fn(&str) -> Result<(), String>) {
+    if let Value::List(items) = &node.value
+        && items.is_empty()
+    {
+        return report.error(node.place, format!("{name} is an empty list"), None);
+    }
+    list(node, name, report, |item, report| match item.as_scalar() {
+        None => wrong(item, name, "a day", None, report),
+        Some(scalar) => {
+            if let Err(rule) = parse(&shortened(&scalar.text, 40)) {
+                report.error(item.place, format!("{name}: {} is not a day", what(item)), rule);
+            }
+        }
+    });
+}
+
+fn clock(node: &Node, name: &str, report: &mut Report<'_>) {
+    let is_time = node.as_scalar().and_then(|scalar| scalar.text.split_once(':')).is_some_and(|(hour, minute)| {
+        let is_below = |text: &str, limit: u8| text.len() == 2 && text.parse::<u8>().is_ok_and(|number| number < limit) && !text.starts_with('+');
+        is_below(hour, 24) && is_below(minute, 60)
+    });
+    if !is_time {
+        wrong(node, name, "a time such as \"07:30\"", None, report);
+    }
+}
+
+fn cron_line(node: &Node, name: &str, report: &mut Report<'_>) {
+    let Some(line) = text(node, name, report) else { return };
+    if let Err(error) = cron::Cron::parse(&shortened(line, 400)) {
+        report.error(node.place, format!("{name}: {}", error.message), Some(error.hint));
+    }
+}
+
+fn email(node: &Node, name: &str, report: &mut Report<'_>) {
+    let Some(address) = text(node, name, report) else { return };
+    if !is_email(address) {
+        wrong(node, name, "a mail address", Some("write it as name@example.com".to_owned()), report);
+    }
+}
+
+/// Whether a text is a mail address as RFC 5321 allows it unquoted, with a dot in the domain or `localhost`.
+fn is_email(address: &str) -> bool {
+    let is_atom = |character: char| character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character);
+    let Some((local, domain)) = address.split_once('@') else { return false };
+    let is_local = local.len() <= 64 && local.split('.').all(|part| !part.is_empty() && part.chars().all(is_atom));
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.chars().all(|character| character.is_alphanumeric() || character == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    is_local && domain.len() <= 253 && (domain.contains('.') || domain == "localhost") && domain.split('.').all(is_label)
+}
+
+fn url(node: &Node, name: &str, report: &mut Report<'_>) {
+    let Some(url) = text(node, name, report) else { return };
+    if !is_http(url) {
+        report.error(node.place, format!("{name}: expected an http or https URL"), None);
+    }
+}
+
+/// Whether a text is an http(s) URL with a host.
+pub fn is_http(url: &str) -> bool {
+    ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &url[scheme.len()..]))
+        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !url.contains(|character: char| character.is_whitespace() || character.is_control()))
+}

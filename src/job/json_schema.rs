@@ -1,0 +1,135 @@
+//! The tables of keys as JSON Schemas (draft 2020-12), for editors.
+
+use serde_json::{Map, Value, json};
+
+use super::defaults::Default;
+use super::keys::{self, Key, Kind, Level, Status};
+
+/// Returns the schema of a job file.
+pub fn job() -> Value {
+    document("etlsched job", &keys::JOB, &["data_sources"])
+}
+
+/// Returns the schema of etlsched.yaml.
+pub fn workspace() -> Value {
+    document("etlsched.yaml", &keys::WORKSPACE, &[])
+}
+
+fn document(title: &str, level: &'static Level, required: &[&str]) -> Value {
+    let mut definitions = Map::new();
+    for inner in [&keys::JOB, &keys::ETL_CONFIG, &keys::SOURCE, &keys::COLUMNS, &keys::EXPECT, &keys::CONNECTION, &keys::SMTP] {
+        definitions.insert(name(inner), map(inner, &[]));
+    }
+    definitions.insert(
+        "secret".to_owned(),
+        json!({"oneOf": [
+            {"type": "string"},
+            {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"], "additionalProperties": false},
+            {"type": "object", "properties": {"command": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
+             "required": ["command"], "additionalProperties": false},
+        ]}),
+    );
+    let mut schema = map(level, required);
+    let object = schema.as_object_mut().expect("made as an object");
+    object.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+    object.insert("title".to_owned(), title.into());
+    object.insert("$defs".to_owned(), definitions.into());
+    schema
+}
+
+fn name(level: &Level) -> String {
+    level.name.trim_start_matches("a ").replace(' ', "_")
+}
+
+fn map(level: &Level, required: &[&str]) -> Value {
+    let properties: Map<String, Value> = level.keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
+}
+
+fn property(key: &Key) -> Value {
+    // A key whose value is null is a key that isn't there.
+    let mut schema = json!({"anyOf": [kind(key.kind), {"type": "null"}]});
+    let mut words = key.doc.to_owned();
+    match key.default {
+        Default::None => {}
+        Default::Int(number) => schema["default"] = number.into(),
+        Default::Bool(is) => schema["default"] = is.into(),
+        Default::Text(text) => schema["default"] = text.into(),
+        Default::Texts(texts) => schema["default"] = json!(texts),
+        Default::Depends(text) => words.push_str(&format!(" (default: {text})")),
+    }
+    match key.status {
+        Status::Works | Status::Schedule => {}
+        Status::Warns(what) => words.push_str(&format!(" (no effect yet: {what})")),
+        Status::NotYet => words.push_str(" (not in this version)"),
+    }
+    schema["description"] = words.into();
+    schema
+}
+
+/// `${NAME}` may stand for any value.
+fn or_variable(schema: Value) -> Value {
+    json!({"anyOf": [schema, {"type": "string", "pattern": "\\$\\{[A-Za-z_]"}]})
+}
+
+fn one_or_many(item: Value) -> Value {
+    json!({"anyOf": [item.clone(), {"type": "array", "items": item}]})
+}
+
+fn kind(kind: Kind) -> Value {
+    let text = json!({"type": "string", "minLength": 1});
+    let reference = |level: &Level| json!({"$ref": format!("#/$defs/{}", name(level))});
+    match kind {
+        Kind::Any => json!(true),
+        Kind::Text | Kind::Zone => text,
+        Kind::Prose => json!({"type": "string"}),
+        Kind::Bool => or_variable(json!({"type": "boolean"})),
+        Kind::Int(min, i64::MAX) => or_variable(json!({"type": "integer", "minimum": min})),
+        Kind::Int(min, max) => or_variable(json!({"type": "integer", "minimum": min, "maximum": max})),
+        Kind::Number(min, max) => or_variable(json!({"type": "number", "minimum": min, "maximum": max})),
+        Kind::Word(words) => or_variable(json!({"enum": words})),
+        Kind::Words(words) => one_or_many(json!({"enum": words})),
+        Kind::Texts | Kind::Urls | Kind::Emails => one_or_many(text),
+        Kind::Scalars => one_or_many(json!({"type": ["string", "number", "boolean", "null"]})),
+        Kind::Character => json!({"type": "string", "minLength": 1, "maxLength": 1}),
+        Kind::TextMap | Kind::TypeMap => json!({"type": "object", "additionalProperties": text}),
+        Kind::Secret => json!({"$ref": "#/$defs/secret"}),
+        Kind::Weekdays => one_or_many(json!({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 6}, text]})),
+        Kind::MonthDays => one_or_many(json!({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 31}, {"const": "last"}]})),
+        Kind::Clock => json!({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"}),
+        Kind::Cron => json!({"type": "string", "pattern": "^\\s*(\\S+\\s+){4}\\S+\\s*$"}),
+        Kind::Map(level) => reference(level),
+        Kind::List(level) => json!({"type": "array", "items": reference(level), "minItems": 1}),
+        Kind::MapOf(level) => json!({"type": "object", "additionalProperties": reference(level)}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_of_the_schemas_has_a_definition() {
+        for schema in [job(), workspace()] {
+            let text = schema.to_string();
+            let references: Vec<&str> = text.split("#/$defs/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert!(references.len() > 5);
+            for reference in references {
+                assert!(schema["$defs"][reference].is_object(), "{reference}");
+            }
+        }
+    }
+
+    #[test]
+    fn defaults_and_ranges_are_in_the_schema() {
+        let schema = job();
+        assert_eq!(schema["properties"]["hour"]["default"], 2);
+        assert_eq!(schema["properties"]["hour"]["anyOf"][0]["anyOf"][0]["maximum"], 23);
+        assert_eq!(schema["required"], json!(["data_sources"]));
+        assert_eq!(schema["additionalProperties"], false);
+    }
+}

@@ -1,0 +1,161 @@
+//! Collects the problems of a job's files: never stops at the first, never grows without end, never shows a secret.
+
+use std::path::PathBuf;
+
+use crate::text::shortened;
+
+use super::positions::{Fault, Origin, Place};
+use super::problem::{Problem, Severity};
+
+/// How many problems of one file are kept: a file of a million wrong keys is one mistake.
+const PROBLEMS_MAX: usize = 100;
+/// How much of a line is shown.
+const LINE_CHARACTERS_MAX: usize = 200;
+
+/// A file's text with the path that messages show.
+#[derive(Debug, Clone, Default)]
+pub struct Text {
+    /// The path as shown.
+    pub path: PathBuf,
+    /// The text.
+    pub text: String,
+}
+
+impl Text {
+    /// Makes a problem of this file.
+    pub fn problem(&self, severity: Severity, place: Place, message: String, hint: Option<String>) -> Problem {
+        let line_text = match place.line {
+            0 => String::new(),
+            line => masked_line(&shortened(self.text.lines().nth(line - 1).unwrap_or_default(), LINE_CHARACTERS_MAX)),
+        };
+        Problem { file: self.path.clone(), line: place.line, column: place.column, line_text, severity, message, hint }
+    }
+
+    /// Makes an error of a fault.
+    pub fn fault(&self, fault: Fault) -> Problem {
+        self.problem(Severity::Error, fault.place, fault.message, fault.hint)
+    }
+}
+
+/// The problems of a job so far, and the texts that they point into.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// The job's file.
+    pub job: &'a Text,
+    /// etlsched.yaml.
+    pub workspace: &'a Text,
+    /// What was found.
+    pub problems: Vec<Problem>,
+}
+
+impl<'a> Report<'a> {
+    /// Begins without problems.
+    pub fn new(job: &'a Text, workspace: &'a Text) -> Self {
+        Self { job, workspace, problems: Vec::new() }
+    }
+
+    /// Adds an error.
+    pub fn error(&mut self, place: Place, message: impl Into<String>, hint: impl Into<Option<String>>) {
+        self.add(Severity::Error, place, message.into(), hint.into());
+    }
+
+    /// Adds a warning.
+    pub fn warning(&mut self, place: Place, message: impl Into<String>, hint: impl Into<Option<String>>) {
+        self.add(Severity::Warning, place, message.into(), hint.into());
+    }
+
+    /// Makes a problem without adding it.
+    pub fn problem(&self, place: Place, message: String, hint: Option<String>) -> Problem {
+        self.text(place.origin).problem(Severity::Error, place, message, hint)
+    }
+
+    /// Whether there are errors.
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Returns the problems in the order of files and lines.
+    pub fn finish(mut self) -> Vec<Problem> {
+        self.problems.sort_by(|left, right| (&left.file, left.line, left.column).cmp(&(&right.file, right.line, right.column)));
+        self.problems
+    }
+
+    fn add(&mut self, severity: Severity, place: Place, message: String, hint: Option<String>) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(self.text(place.origin).problem(severity, place, message, hint));
+        } else if self.problems.len() == PROBLEMS_MAX {
+            let nowhere = Place { line: 0, column: 0, ..place };
+            let message = format!("more than {PROBLEMS_MAX} problems: the rest are not listed");
+            self.problems.push(self.text(place.origin).problem(Severity::Error, nowhere, message, None));
+        }
+    }
+
+    fn text(&self, origin: Origin) -> &'a Text {
+        match origin {
+            Origin::Workspace => self.workspace,
+            Origin::Job | Origin::Environment | Origin::BuiltIn => self.job,
+        }
+    }
+}
+
+/// Words in keys whose values are not shown, right or wrongly spelt.
+const SECRET_WORDS: &[&str] = &["pass", "pwd", "secret", "token", "hash_key", "api_key", "apikey", "bearer"];
+
+/// Returns a line with the literal values of secret keys and the passwords of URLs hidden; `${NAME}` stays.
+pub fn masked_line(line: &str) -> String {
+    let mut masked = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(colon) = rest.find(':') {
+        let (before, after) = rest.split_at(colon + 1);
+        masked.push_str(before);
+        rest = after;
+        let key = before[..colon].rsplit(['{', ',', ' ', '-', '[']).next().unwrap_or_default().to_lowercase();
+        let spaces = rest.len() - rest.trim_start().len();
+        let value = &rest[spaces..];
+        let value_end = value_end(value);
+        if SECRET_WORDS.iter().any(|word| key.contains(word)) && value_end > 0 && !value[..value_end].contains("${") && !value.starts_with('{') {
+            masked.push_str(&rest[..spaces]);
+            masked.push_str(crate::secret::MASK);
+            rest = &value[value_end..];
+        }
+        if let Some(login) = rest.strip_prefix("//")
+            && let Some((at, _)) = login.char_indices().find(|(_, character)| matches!(character, '@' | ' ' | ',' | '/' | '"'))
+            && login[at..].starts_with('@')
+            && let Some((user, password)) = login[..at].split_once(':')
+            && !password.contains("${")
+        {
+            masked.push_str(&format!("//{user}:{}", crate::secret::MASK));
+            rest = &login[at..];
+        }
+    }
+    masked.push_str(rest);
+    masked
+}
+
+fn value_end(value: &str) -> usize {
+    match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => value[1..].find(quote).map_or(value.len(), |end| end + 2),
+        _ => value.find([',', '}', '#']).unwrap_or(value.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expected: &str) {
+        assert_eq!(masked_line(line), expected);
+    }
+
+    #[test]
+    fn lines_are_shown_without_secrets() {
+        check("  erp: {type: postgresql, password: hunter22, hots: db1}", "  erp: {type: postgresql, password: ***, hots: db1}");
+        check("pasword: \"a, b\" # x", "pasword: *** # x");
+        check("password: \"${ERP}\"", "password: \"${ERP}\"");
+        check("url: postgresql://etl:hunter22@db1/erp", "url: postgresql://etl:***@db1/erp");
+        check("auth: {bearer: abc}", "auth: {bearer: ***}");
+        check("password: {file: /run/x}", "password: {file: /run/x}");
+        check("name: plain", "name: plain");
+    }
+}

@@ -1,0 +1,115 @@
+//! A job as it holds: every setting as YAML with the place that it comes from, secrets masked.
+
+use std::path::Path;
+
+use crate::secret::MASK;
+use crate::text::printable;
+
+use super::load::Loaded;
+use super::positions::{Entry, Node, Origin, Scalar, ScalarKind, Value, resolve};
+use super::report::masked_line;
+use super::settings::Settings;
+
+/// Keys whose literal values are secret: URLs that let everybody post who knows them.
+const SECRET_KEYS: &[&str] = &["healthcheck_url", "webhooks", "password", "hash_key"];
+
+/// Returns the resolved job as YAML; each value has its origin in a comment.
+pub fn text(loaded: &Loaded, settings: &Settings, job_path: &Path) -> String {
+    let mut printer = Printer { job: job_path.display().to_string(), workspace: settings.text.path.display().to_string(), lines: Vec::new() };
+    printer.map(loaded.tree.entries(), 0, None);
+    let width = printer.lines.iter().filter(|(_, origin)| !origin.is_empty()).map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
+    let mut text = String::new();
+    for (line, origin) in &printer.lines {
+        let line = masked_line(&printable(line));
+        if origin.is_empty() {
+            text.push_str(&line);
+        } else {
+            text.push_str(&format!("{line:width$}  # {}", printable(origin)));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+struct Printer {
+    job: String,
+    workspace: String,
+    lines: Vec<(String, String)>,
+}
+
+impl Printer {
+    /// Prints a map; `first` is what stands before its first key in place of the indentation.
+    fn map(&mut self, entries: &[Entry], indent: usize, first: Option<String>) {
+        let mut first = first;
+        for entry in entries.iter().filter(|entry| !entry.node.is_null()) {
+            let start = first.take().unwrap_or_else(|| " ".repeat(indent));
+            self.value(&format!("{start}{}:", plain_or_quoted(&entry.key)), &entry.node, indent, SECRET_KEYS.contains(&entry.key.as_str()));
+        }
+    }
+
+    fn value(&mut self, start: &str, node: &Node, indent: usize, is_secret: bool) {
+        match &node.value {
+            Value::Scalar(scalar) => {
+                let shown = scalar_text(scalar, is_secret);
+                self.lines.push((format!("{start} {shown}"), self.origin(node)));
+            }
+            Value::List(items) if items.is_empty() => self.lines.push((format!("{start} []"), self.origin(node))),
+            Value::List(items) if items.iter().all(|item| item.as_scalar().is_some()) => {
+                let texts: Vec<String> = items.iter().filter_map(Node::as_scalar).map(|scalar| scalar_text(scalar, is_secret)).collect();
+                self.lines.push((format!("{start} [{}]", texts.join(", ")), self.origin(node)));
+            }
+            Value::List(items) => {
+                self.lines.push((start.to_owned(), String::new()));
+                for item in items {
+                    let dash = format!("{}- ", " ".repeat(indent + 2));
+                    match &item.value {
+                        Value::Map(entries) => self.map(entries, indent + 4, Some(dash)),
+                        Value::Scalar(_) | Value::List(_) => self.value(dash.trim_end(), item, indent + 2, is_secret),
+                    }
+                }
+            }
+            Value::Map(entries) if entries.is_empty() => self.lines.push((format!("{start} {{}}"), self.origin(node))),
+            Value::Map(entries) => {
+                self.lines.push((start.to_owned(), String::new()));
+                self.map(entries, indent + 2, None);
+            }
+        }
+    }
+
+    fn origin(&self, node: &Node) -> String {
+        let place = match node.place.origin {
+            Origin::BuiltIn => "built-in".to_owned(),
+            Origin::Environment => "environment: ETLSCHED_TIMEZONE".to_owned(),
+            Origin::Job => format!("{}:{}", self.job, node.place.line),
+            Origin::Workspace => format!("{}:{}", self.workspace, node.place.line),
+        };
+        match node.as_scalar().and_then(|scalar| scalar.template.as_ref()) {
+            Some(template) if !template.missing.is_empty() => format!("{place}; not set: {}", template.missing.join(", ")),
+            Some(_) => format!("{place}; environment"),
+            None => place,
+        }
+    }
+}
+
+/// Returns a scalar as YAML; where variables stood in it, as written in the file.
+fn scalar_text(scalar: &Scalar, is_secret: bool) -> String {
+    match scalar.kind {
+        ScalarKind::Text if is_secret && scalar.template.is_none() => format!("\"{MASK}\""),
+        ScalarKind::Text => plain_or_quoted(scalar.shown()),
+        ScalarKind::Null => "null".to_owned(),
+        ScalarKind::Bool(_) | ScalarKind::Int(_) | ScalarKind::Float(_) => scalar.text.clone(),
+    }
+}
+
+
+/// Returns a text as YAML reads it back: plain where that is safe everywhere, else in double quotes.
+pub fn plain_or_quoted(text: &str) -> String {
+    let is_plain = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.' | '/' | ' ' | '@' | '(' | ')');
+    let is_safe = text.starts_with(|first: char| first.is_alphanumeric() || matches!(first, '_' | '/' | '.'))
+        && text.chars().all(is_plain)
+        && !text.ends_with(' ')
+        && resolve(text) == ScalarKind::Text
+        // YAML 1.1 readers take these for booleans.
+        && !matches!(text.to_ascii_lowercase().as_str(), "y" | "n" | "yes" | "no" | "on" | "off");
+    if is_safe { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}

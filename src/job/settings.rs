@@ -1,0 +1,218 @@
+//! etlsched.yaml as a checked tree, and how maps of settings come together. Opens nothing.
+
+use std::path::PathBuf;
+
+use super::fields::{self, Use};
+use super::keys::{self, Level};
+use super::positions::{self, Entry, Node, Origin, Value};
+use super::problem::Problem;
+use super::report::{Report, Text};
+use super::variables::{self, Environment};
+
+/// etlsched.yaml, checked, with everything that jobs take from it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The folder that paths are relative to.
+    pub root: PathBuf,
+    /// The file's text.
+    pub text: Text,
+    /// Its tree: a map.
+    pub tree: Node,
+    /// The variables of the process and of `.env`.
+    pub environment: Environment,
+    /// `ETLSCHED_TIMEZONE`, checked.
+    pub zone_override: Option<crate::zone::Zone>,
+}
+
+/// Keys of a job that can't be the default of all.
+const NOT_DEFAULTS: &[&str] = &["name", "data_sources"];
+
+impl Settings {
+    /// Checks the text of etlsched.yaml; an absent file is an empty text. Returns warnings beside the settings.
+    ///
+    /// # Errors
+    /// Every problem of the file.
+    pub fn load(root: PathBuf, text: Text, environment: Environment) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let none = Text::default();
+        let mut report = Report::new(&none, &text);
+        let tree = tree(Origin::Workspace, &text, &environment, &mut report).unwrap_or_else(|| Node::map(Origin::Workspace));
+        fields::check(&tree, &keys::WORKSPACE, Use::Used, &mut report);
+        for entry in tree.get("defaults").map(Node::entries).unwrap_or_default() {
+            if NOT_DEFAULTS.contains(&entry.key.as_str()) {
+                report.error(entry.place, format!("{} can't be the default of all jobs", entry.key), "write it in each job".to_owned());
+            }
+        }
+        for entry in tree.get("connections").map(Node::entries).unwrap_or_default() {
+            if matches!(entry.node.value, Value::Map(_)) && entry.node.get("type").is_none() {
+                let hint = format!("add type: one of {}", keys::CONNECTION_TYPES.join(", "));
+                report.error(entry.place, format!("connection {} has no type", entry.key), hint);
+            }
+        }
+        let zone_override = match environment.get("ETLSCHED_TIMEZONE").filter(|zone| !zone.is_empty()) {
+            None => None,
+            Some(name) => match crate::zone::Zone::parse(name) {
+                Ok(zone) => Some(zone),
+                Err(near) => {
+                    let place = positions::Place { origin: Origin::Workspace, line: 0, column: 0 };
+                    let hint = near.map(|name| format!("did you mean {name}?"));
+                    report.error(place, format!("ETLSCHED_TIMEZONE: {name:?} is not a time zone"), hint);
+                    None
+                }
+            },
+        };
+        let has_errors = report.has_errors();
+        let problems = report.finish();
+        if has_errors { Err(problems) } else { Ok((Self { root, text, tree, environment, zone_override }, problems)) }
+    }
+
+    /// Returns the names of the variables that the file uses.
+    pub fn variables(&self) -> Vec<String> {
+        names(&self.tree)
+    }
+}
+
+/// Parses a text, replaces its variables, reports what is wrong; `None` where nothing can be said about its keys.
+pub fn tree(origin: Origin, text: &Text, environment: &Environment, report: &mut Report<'_>) -> Option<Node> {
+    let (node, mut faults) = positions::parse(origin, &text.text);
+    let node = node.map(|mut node| {
+        variables::substitute(&mut node, environment, &mut faults);
+        node
+    });
+    for fault in faults {
+        report.error(fault.place, fault.message, fault.hint);
+    }
+    node
+}
+
+/// Returns the variables used in a tree, each once.
+pub fn names(node: &Node) -> Vec<String> {
+    let mut names = Vec::new();
+    node.walk(&mut |node| {
+        for name in node.as_scalar().and_then(|scalar| scalar.template.as_ref()).map(|template| &template.names).into_iter().flatten() {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    });
+    names
+}
+
+/// Puts one tree over another: maps come together key by key, anything else replaces; null is as if not there.
+pub fn merged(base: &Node, over: &Node) -> Node {
+    let (Value::Map(below), Value::Map(above)) = (&base.value, &over.value) else {
+        return if over.is_null() { base.clone() } else { over.clone() };
+    };
+    let mut entries: Vec<Entry> = below
+        .iter()
+        .map(|entry| match above.iter().find(|other| other.key == entry.key && !other.node.is_null()) {
+            None => entry.clone(),
+            Some(other) => Entry { key: entry.key.clone(), place: other.place, node: merged(&entry.node, &other.node) },
+        })
+        .collect();
+    entries.extend(above.iter().filter(|entry| !below.iter().any(|other| other.key == entry.key)).cloned());
+    Node { place: over.place, value: Value::Map(entries) }
+}
+
+/// Returns the map with the keys of a level in the table's order: those given, else the built-in default where `fill` says so.
+pub fn filled(node: &Node, level: &'static Level, fill: impl Fn(&str) -> bool) -> Node {
+    let mut entries = Vec::new();
+    for key in level.keys {
+        if let Some(entry) = node.entry(key.name) {
+            entries.push(entry.clone());
+        } else if let Some(default) = built_in(key).filter(|_| fill(key.name)) {
+            entries.push(Entry { key: key.name.to_owned(), place: default.place, node: default });
+        }
+    }
+    Node { place: node.place, value: Value::Map(entries) }
+}
+
+fn built_in(key: &keys::Key) -> Option<Node> {
+    use super::defaults::Default;
+    use super::positions::ScalarKind;
+    let scalar = |text: String, kind| Some(Node::scalar(Origin::BuiltIn, text, kind));
+    match key.default {
+        Default::None | Default::Depends(_) => None,
+        Default::Int(number) => scalar(number.to_string(), ScalarKind::Int(number)),
+        Default::Bool(is) => scalar(is.to_string(), ScalarKind::Bool(is)),
+        Default::Text(text) => scalar(text.to_owned(), ScalarKind::Text),
+        Default::Texts(texts) => {
+            let items = texts.iter().map(|text| Node::scalar(Origin::BuiltIn, *text, ScalarKind::Text)).collect();
+            Some(Node { place: Node::map(Origin::BuiltIn).place, value: Value::List(items) })
+        }
+    }
+}
+
+/// Sets a key of a map.
+pub fn set(node: &mut Node, key: &str, value: Node) {
+    if let Value::Map(entries) = &mut node.value {
+        let place = value.place;
+        match entries.iter_mut().find(|entry| entry.key == key) {
+            Some(entry) => (entry.place, entry.node) = (place, value),
+            None => entries.push(Entry { key: key.to_owned(), place, node: value }),
+        }
+    }
+}
+
+/// Removes a key of a map.
+pub fn unset(node: &mut Node, key: &str) {
+    if let Value::Map(entries) = &mut node.value {
+        entries.retain(|entry| entry.key != key);
+    }
+}
+
+/// Returns a key's text.
+pub fn text<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    Some(node.get(key)?.as_scalar()?.text.as_str())
+}
+
+/// Returns a key's whole number.
+pub fn int(node: &Node, key: &str) -> Option<i64> {
+    match fields::meaning(node.get(key)?.as_scalar()?) {
+        positions::ScalarKind::Int(number) => Some(number),
+        _ => None,
+    }
+}
+
+/// Returns a key's boolean.
+pub fn boolean(node: &Node, key: &str) -> Option<bool> {
+    match fields::meaning(node.get(key)?.as_scalar()?) {
+        positions::ScalarKind::Bool(is) => Some(is),
+        _ => None,
+    }
+}
+
+/// Returns a key's list of texts; one text is a list of one.
+pub fn texts(node: &Node, key: &str) -> Option<Vec<String>> {
+    let list = node.get(key)?;
+    let items = match &list.value {
+        Value::List(items) => items.as_slice(),
+        Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(list),
+    };
+    Some(items.iter().filter_map(Node::as_scalar).map(|scalar| scalar.text.clone()).collect())
+}
+
+/// Returns a key's map of texts.
+pub fn text_map(node: &Node, key: &str) -> Vec<(String, String)> {
+    let entries = node.get(key).map(Node::entries).unwrap_or_default();
+    entries.iter().filter_map(|entry| Some((entry.key.clone(), entry.node.as_scalar()?.text.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(origin: Origin, text: &str) -> Node {
+        positions::parse(origin, text).0.unwrap()
+    }
+
+    #[test]
+    fn maps_merge_key_by_key_and_lists_replace() {
+        let base = parse(Origin::Workspace, "a: 1\nm: {x: 1, y: 2}\nl: [1, 2]\nn: 5\n");
+        let over = parse(Origin::Job, "m: {y: 3, z: 4}\nl: [9]\nn: null\nq: 7\n");
+        let merged = merged(&base, &over);
+        let inner = merged.get("m").unwrap();
+        assert_eq!([int(&merged, "a"), int(inner, "x"), int(inner, "y"), int(inner, "z"), int(&merged, "n"), int(&merged, "q")], [1, 1, 3, 4, 5, 7].map(Some));
+        assert_eq!(texts(&merged, "l"), Some(vec!["9".to_owned()]));
+        assert_eq!((inner.get("x").unwrap().place.origin, inner.get("y").unwrap().place.origin), (Origin::Workspace, Origin::Job));
+    }
+}

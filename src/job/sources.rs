@@ -1,0 +1,383 @@
+//! The sources of a job: shared ones looked up, settings brought together, names and targets settled, combinations checked.
+
+use std::collections::HashMap;
+
+use crate::batch::ColumnType;
+use crate::plan::{ColumnRules, CsvPlan, Encoding, Mode, SourceKind, SqliteSourcePlan};
+use crate::text::shortened;
+
+use super::connections::{self, Connection};
+use super::defaults;
+use super::fields::near;
+use super::keys::{self, RUN_KEYS};
+use super::options;
+use super::positions::{Entry, Node, Origin, Place, ScalarKind, Value};
+use super::report::Report;
+use super::settings::{Settings, boolean, filled, merged, set, text, text_map, texts, unset};
+use super::spec::DataSource;
+
+/// Keys of which a source has exactly one, with what they are.
+const PLACES: &[&str] = &["path", "table", "tables", "custom_sql", "endpoint"];
+/// Keys that only files have.
+const FILE_KEYS: &[&str] = &["delimiter", "quote", "header", "encoding", "null_values"];
+
+/// Returns each source with everything that holds for it: its shared declaration, the job's `etl_config`, its own keys.
+pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec<Node> {
+    let items = match job.get("data_sources").map(|node| &node.value) {
+        Some(Value::List(items)) => items.as_slice(),
+        _ => &[],
+    };
+    let mut config = job.get("etl_config").cloned().unwrap_or_else(|| Node::map(Origin::Job));
+    if config.get("publish").is_none()
+        && let Some(publish) = job.get("publish")
+    {
+        set(&mut config, "publish", publish.clone());
+    }
+    RUN_KEYS.iter().for_each(|key| unset(&mut config, key));
+    let query = config.entry("custom_sql").cloned();
+    unset(&mut config, "custom_sql");
+    if let Some(query) = query.as_ref().filter(|_| items.len() > 1) {
+        let hint = "write custom_sql at the source that it reads".to_owned();
+        report.error(query.place, format!("etl_config.custom_sql needs a job of one source; this one has {}", items.len()), hint);
+    }
+    let maps = items.iter().filter(|item| matches!(item.value, Value::Map(_)));
+    maps.filter_map(|item| {
+        let mut source = with_shared(item, settings, report)?;
+        let own = source.get("etl_config").cloned().unwrap_or_else(|| Node::map(item.place.origin));
+        for entry in own.entries().iter().filter(|entry| RUN_KEYS.contains(&entry.key.as_str())) {
+            report.error(entry.place, format!("{} concerns the whole run", entry.key), "write it in the job's own etl_config".to_owned());
+        }
+        let mut config = merged(&config, &own);
+        if let Some(query) = config.entry("custom_sql").cloned().or_else(|| query.clone().filter(|_| items.len() == 1)) {
+            place_query(&mut source, &query, report);
+            unset(&mut config, "custom_sql");
+        }
+        set(&mut source, "etl_config", config);
+        Some(source)
+    })
+    .collect()
+}
+
+fn with_shared(item: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<Node> {
+    let Some(reference) = item.get("source") else { return Some(item.clone()) };
+    let id = reference.as_scalar()?.text.as_str();
+    let declared = settings.tree.get("data_sources").map(Node::entries).unwrap_or_default();
+    let Some(entry) = declared.iter().find(|entry| entry.key == id) else {
+        let hint = match near(id, declared.iter().map(|entry| entry.key.as_str())) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "declare it in etlsched.yaml under data_sources".to_owned(),
+        };
+        report.error(reference.place, format!("unknown shared source {}", shortened(id, 60)), hint);
+        return None;
+    };
+    if let Some(entry) = entry.node.entry("source") {
+        report.error(entry.place, "a shared source can't refer to another one", "write its keys out".to_owned());
+        return None;
+    }
+    connections::shared(&entry.node, report);
+    let mut own = item.clone();
+    unset(&mut own, "source");
+    let mut source = merged(&entry.node, &own);
+    if source.get("name").is_none() && !is_uuid(id) {
+        set(&mut source, "name", Node { place: reference.place, ..Node::scalar(Origin::Job, id, ScalarKind::Text) });
+    }
+    Some(source)
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && uuid::Uuid::parse_str(text).is_ok()
+}
+
+/// Puts the job's query in place of a source's table.
+fn place_query(source: &mut Node, query: &Entry, report: &mut Report<'_>) {
+    if let Some(own) = source.entry("custom_sql").or_else(|| source.entry("table").filter(|entry| entry.place.origin == Origin::Job)) {
+        let message = format!("etl_config.custom_sql beside the source's own {} (line {})", own.key, own.place.line);
+        return report.error(query.place, message, "keep one of them".to_owned());
+    }
+    if source.get("name").is_none()
+        && let Some(table) = source.get("table").cloned()
+    {
+        set(source, "name", table);
+    }
+    unset(source, "table");
+    set(source, "custom_sql", Node { place: query.place, ..query.node.clone() });
+}
+
+/// Builds the sources and returns, beside each, its map with defaults filled in.
+pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut Report<'_>) -> Vec<(DataSource, Node)> {
+    let mut sources = Vec::new();
+    let mut names: HashMap<String, usize> = HashMap::new();
+    let mut targets: HashMap<String, usize> = HashMap::new();
+    for mut node in nodes {
+        let Some(kind) = kind(&node, settings, report) else { continue };
+        let Some(name) = name(&mut node, report) else { continue };
+        if let Some(line) = names.insert(name.to_lowercase(), node.place.line) {
+            let place = node.get("name").map_or(node.place, |name| name.place);
+            report.error(place, format!("two sources are called {}: the first is in line {line}", shortened(&name, 60)), "give one of them another name".to_owned());
+            continue;
+        }
+        let (target, place) = target(&mut node, &name, prefix);
+        check_target(&target, place, report);
+        if let Some(line) = targets.insert(target.to_lowercase(), node.place.line) {
+            let message = format!("two sources have the target {}: the first is in line {line}", shortened(&target, 60));
+            report.error(place, message, "give one of them another target".to_owned());
+        }
+        let is_file = matches!(kind, SourceKind::Csv(_));
+        let default = if is_file { defaults::ON_BAD_ROW_FILE } else { defaults::ON_BAD_ROW_DATABASE };
+        let mut config = node.get("etl_config").cloned().unwrap_or_else(|| Node::map(Origin::BuiltIn));
+        let is_skipped = |key: &str| RUN_KEYS.contains(&key) || key == "flatten_depth" || (!is_file && key == "sample_rows");
+        if config.get("on_bad_row").is_none() {
+            set(&mut config, "on_bad_row", Node::scalar(Origin::BuiltIn, default, ScalarKind::Text));
+        }
+        set(&mut node, "etl_config", filled(&config, &keys::ETL_CONFIG, |key| !is_skipped(key)));
+        let is_default = |key: &str| key == "allow_empty" || (is_file && matches!(key, "quote" | "encoding"));
+        let node = filled(&node, &keys::SOURCE, is_default);
+        let options = options::build(&node, target, prefix, report);
+        if !is_file && options.mode == Mode::Incremental && options.timestamp_column.is_none() && options.primary_key.is_empty() {
+            let place = node.get("etl_config").and_then(|config| config.get("mode")).map_or(node.place, |mode| mode.place);
+            let hint = "add etl_config.timestamp_column (a column that only grows, such as updated_at or id), or primary_key".to_owned();
+            report.error(place, format!("source {name}: incremental without a cursor column or a key"), hint);
+        }
+        let columns = columns(&node, &options.primary_key, settings, report);
+        sources.push((DataSource { name, kind, columns, options }, node));
+    }
+    sources
+}
+
+fn kind(node: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<SourceKind> {
+    let given: Vec<&Entry> = PLACES.iter().filter_map(|key| node.entry(key)).collect();
+    let connection = match node.get("connection").and_then(|node| Some((node.as_scalar()?.text.as_str(), node.place))) {
+        None if node.get("connection").is_some() => return None,
+        None => None,
+        Some((name, place)) => Some((name, connections::find(name, place, settings, report)?)),
+    };
+    let entry = match given.as_slice() {
+        [] => {
+            let hint = if connection.is_some() { "add table or custom_sql" } else { "add path: a CSV file, or connection and table" };
+            report.error(node.place, "a source without data: no path, table or custom_sql", hint.to_owned());
+            return None;
+        }
+        [entry] => *entry,
+        [first, second, ..] => {
+            report.error(second.place, format!("{} and {} together", first.key, second.key), "keep one of them, or make two sources".to_owned());
+            return None;
+        }
+    };
+    if matches!(entry.key.as_str(), "tables" | "endpoint") {
+        return None; // not in this version: said already
+    }
+    match (entry.key.as_str(), connection) {
+        ("path", Some((name, Connection::Sqlite { .. }))) => {
+            let message = format!("path beside connection {name}, which is of type sqlite");
+            report.error(entry.place, message, "a SQLite file's path stands at its connection; here say table or custom_sql".to_owned());
+            None
+        }
+        ("path", connection) => {
+            refuse(node, &["where"], "only tables have", report);
+            let fetch = connections::fetch(match &connection {
+                Some((_, Connection::Csv(node))) => Some(node),
+                _ => None,
+            });
+            Some(SourceKind::Csv(csv(node, entry, fetch, settings, report)?))
+        }
+        (key, None) => {
+            report.error(entry.place, format!("{key} without a connection"), "add connection: one that etlsched.yaml declares".to_owned());
+            None
+        }
+        (key, Some((name, Connection::Csv(_)))) => {
+            report.error(entry.place, format!("{key} beside connection {name}, which is of type csv"), "say path, or name a connection of type sqlite".to_owned());
+            None
+        }
+        (key, Some((_, Connection::Sqlite { path, .. }))) => {
+            refuse(node, FILE_KEYS, "only files have", report);
+            if key == "custom_sql" {
+                refuse(node, &["where"], "only tables have", report);
+            }
+            Some(SourceKind::Sqlite(SqliteSourcePlan {
+                path,
+                table: text(node, "table").map(str::to_owned),
+                custom_sql: text(node, "custom_sql").map(str::to_owned),
+                filter: text(node, "where").map(str::to_owned),
+            }))
+        }
+    }
+}
+
+fn refuse(node: &Node, keys: &[&str], who: &str, report: &mut Report<'_>) {
+    for entry in keys.iter().filter_map(|key| node.entry(key)) {
+        report.error(entry.place, format!("{} is what {who}", entry.key), "remove it".to_owned());
+    }
+}
+
+fn csv(node: &Node, entry: &Entry, fetch: connections::Fetch, settings: &Settings, report: &mut Report<'_>) -> Option<CsvPlan> {
+    let path = text(node, "path")?;
+    let is_missing = entry.node.as_scalar().is_some_and(super::positions::Scalar::is_missing);
+    let path = if super::fields::is_http(path) {
+        path.to_owned()
+    } else if path.contains("://") && !is_missing {
+        let message = format!("path: {} is not a file and not an http(s) URL", shortened(entry.node.as_scalar().map_or("", |scalar| scalar.shown()), 60));
+        report.error(entry.node.place, message, None);
+        return None;
+    } else {
+        absolute(settings, path)
+    };
+    let character = |key: &str| text(node, key).and_then(|text| text.chars().next());
+    let (delimiter, quote) = (character("delimiter"), character("quote"));
+    if delimiter.is_some() && delimiter == Some(quote.unwrap_or('"')) {
+        let place = node.get("delimiter").map_or(node.place, |node| node.place);
+        report.error(place, "delimiter and quote are the same character", None);
+    }
+    Some(CsvPlan {
+        path,
+        delimiter,
+        quote,
+        header: boolean(node, "header"),
+        encoding: match text(node, "encoding") {
+            Some("utf-8") => Encoding::Utf8,
+            Some("utf-16") => Encoding::Utf16,
+            Some("windows-1252") => Encoding::Windows1252,
+            Some("latin-1") => Encoding::Latin1,
+            _ => Encoding::Auto,
+        },
+        null_values: texts(node, "null_values").or_else(|| texts(node.get("etl_config")?, "null_values")),
+        connect_timeout_seconds: fetch.connect_timeout_seconds,
+        allow_link_local: fetch.allow_link_local,
+    })
+}
+
+/// Whether a path is a pattern of files.
+fn is_glob(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
+
+fn absolute(settings: &Settings, path: &str) -> String {
+    if std::path::Path::new(path).is_absolute() {
+        return path.to_owned();
+    }
+    let path = path.strip_prefix("./").unwrap_or(path);
+    let root = settings.root.to_string_lossy();
+    // The workspace's own folder is never a pattern.
+    let root = if is_glob(path) { glob::Pattern::escape(&root) } else { root.into_owned() };
+    format!("{}{}{path}", root.trim_end_matches(['/', '\\']), std::path::MAIN_SEPARATOR)
+}
+
+/// Settles the name of a source and puts it into its map.
+fn name(node: &mut Node, report: &mut Report<'_>) -> Option<String> {
+    let (name, place) = match node.get("name").and_then(|node| Some((node.as_scalar()?.text.clone(), node.place))) {
+        Some(given) => given,
+        None if node.get("name").is_some() => return None,
+        None => {
+            let entry = PLACES.iter().find_map(|key| node.entry(key))?;
+            let text = entry.node.as_scalar()?.text.as_str();
+            let derived = match entry.key.as_str() {
+                "path" if is_glob(text) && !super::fields::is_http(text) => None,
+                "path" => Some(stem(text)),
+                "custom_sql" => None,
+                _ => Some(text.to_owned()),
+            };
+            let Some(derived) = derived else {
+                let what = if entry.key == "path" { "a pattern of files" } else { "custom_sql" };
+                report.error(entry.place, format!("a source with {what} needs a name"), "add name".to_owned());
+                return None;
+            };
+            (derived, entry.node.place)
+        }
+    };
+    let is_bad = |character: char| character.is_control() || matches!(character, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+    if name.trim().is_empty() || name.len() > 100 || name.chars().any(is_bad) || name.chars().all(|character| character == '.') || name.trim() != name {
+        let hint = "add a name of at most 100 characters without / \\ : * ? \" < > |".to_owned();
+        report.error(place, format!("{:?} can't be the name of a source", shortened(&name, 60)), hint);
+        return None;
+    }
+    if node.get("name").is_none() {
+        set(node, "name", Node { place, ..Node::scalar(place.origin, name.clone(), ScalarKind::Text) });
+    }
+    Some(name)
+}
+
+/// Returns the stem of a file's or URL's last part: `data/flights.csv.gz` is `flights`.
+fn stem(path: &str) -> String {
+    let path = if super::fields::is_http(path) { path.split(['?', '#']).next().unwrap_or(path) } else { path };
+    let mut stem = path.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or(path);
+    for ending in [".gz", ".zst"] {
+        stem = stem.strip_suffix(ending).unwrap_or(stem);
+    }
+    match stem.rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem.to_owned(),
+        _ => stem.to_owned(),
+    }
+}
+
+/// Settles the target of a source and puts it into its map.
+fn target(node: &mut Node, name: &str, prefix: &str) -> (String, Place) {
+    if let Some((target, place)) = node.get("target").and_then(|node| Some((node.as_scalar()?.text.clone(), node.place))) {
+        return (target, place);
+    }
+    let place = node.get("name").map_or(node.place, |name| name.place);
+    let target = format!("{prefix}{name}");
+    set(node, "target", Node { place, ..Node::scalar(place.origin, target.clone(), ScalarKind::Text) });
+    (target, place)
+}
+
+fn check_target(target: &str, place: Place, report: &mut Report<'_>) {
+    let lower = target.to_lowercase();
+    let shown = shortened(target, 60);
+    if lower.starts_with("_etlsched_") || lower.starts_with("sqlite_") {
+        let hint = "names that begin with _etlsched_ and sqlite_ are kept: choose another target".to_owned();
+        report.error(place, format!("{shown} can't be a target"), hint);
+    } else if target.trim().is_empty() || target.chars().any(char::is_control) || target.len() > 128 {
+        report.error(place, format!("{:?} can't be a target", shown), "a target has 1 to 128 printable characters".to_owned());
+    }
+}
+
+fn columns(node: &Node, primary_key: &[String], settings: &Settings, report: &mut Report<'_>) -> ColumnRules {
+    let Some(columns) = node.get("columns") else { return ColumnRules::default() };
+    let list = |key: &str| texts(columns, key).unwrap_or_default();
+    let (select, exclude, hash) = (list("select"), list("exclude"), list("hash"));
+    let rename = text_map(columns, "rename");
+    let place = |key: &str| columns.get(key).map_or(columns.place, |node| node.place);
+    for column in select.iter().filter(|column| exclude.contains(column)) {
+        report.error(place("exclude"), format!("column {} is selected and excluded", shortened(column, 60)), "keep one of them".to_owned());
+    }
+    let declared = columns.get("types").map(Node::entries).unwrap_or_default();
+    let used = declared.iter().map(|entry| (entry.key.as_str(), entry.place)).chain(hash.iter().map(|column| (column.as_str(), place("hash"))));
+    let keyed = primary_key.iter().map(|column| (column.as_str(), node.get("primary_key").map_or(node.place, |node| node.place)));
+    for (column, place) in used.chain(keyed) {
+        if exclude.iter().any(|excluded| excluded == column) {
+            report.error(place, format!("column {} is excluded, and needed here", shortened(column, 60)), "take it out of columns.exclude".to_owned());
+        }
+    }
+    let mut names = HashMap::new();
+    for (from, to) in &rename {
+        if let Some(other) = names.insert(to.to_lowercase(), from) {
+            let message = format!("columns {} and {} are both renamed to {}", shortened(other, 60), shortened(from, 60), shortened(to, 60));
+            report.error(place("rename"), message, "choose another name for one of them".to_owned());
+        }
+    }
+    if !hash.is_empty() && settings.tree.get("hash_key").is_none() {
+        report.error(place("hash"), "columns.hash without a hash_key", "add hash_key: \"${HASH_KEY}\" to etlsched.yaml".to_owned());
+    }
+    let types = text_map(columns, "types");
+    let types = types.into_iter().filter_map(|(column, text)| Some((column, ColumnType::parse(&text).ok()?))).collect();
+    ColumnRules { select, exclude, types, rename, hash }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_called_by_its_stem() {
+        let cases = [
+            ("data/flights.csv", "flights"),
+            ("data/flights.csv.gz", "flights"),
+            ("C:\\data\\flights.2013.csv.zst", "flights.2013"),
+            ("https://example.com/a/b.csv?token=1#x", "b"),
+            ("plain", "plain"),
+            (".hidden", ".hidden"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(stem(path), expected, "{path}");
+        }
+    }
+}

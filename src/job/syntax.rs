@@ -1,0 +1,50 @@
+//! What the YAML parser says, in words that help.
+
+use saphyr_parser::ScanError;
+
+use super::positions::{Fault, Origin, Place};
+
+/// Returns a syntax error with its place and a remedy where one is known.
+pub fn fault(origin: Origin, text: &str, error: &ScanError) -> Fault {
+    let line = error.marker().line().max(1);
+    let column = error.marker().col() + 1;
+    let place = Place { origin, line, column };
+    let line_text = text.lines().nth(line - 1).unwrap_or_default();
+    let info = error.info();
+    let hint = hint(info, line_text, text, line);
+    Fault { place, message: format!("invalid YAML: {}", reason(info, line_text)), hint }
+}
+
+fn reason(info: &str, line_text: &str) -> String {
+    if has_bare_star(line_text) && (info.contains("alias") || info.contains("anchor")) {
+        return "a value that begins with * is an alias".to_owned();
+    }
+    info.to_owned()
+}
+
+fn hint(info: &str, line_text: &str, text: &str, line: usize) -> Option<String> {
+    if has_bare_star(line_text) && (info.contains("alias") || info.contains("anchor")) {
+        let value = line_text.split_once(':').map_or("* * * * *", |(_, value)| value.trim());
+        return Some(format!("quote it: \"{}\"", crate::text::shortened(value, 60)));
+    }
+    let is_tabbed = |line_text: &str| line_text.chars().take_while(|character| character.is_whitespace()).any(|character| character == '\t');
+    if info.contains("tab") || is_tabbed(line_text) || text.lines().nth(line.saturating_sub(2)).is_some_and(is_tabbed) {
+        return Some("indent with spaces: YAML allows no tabs there".to_owned());
+    }
+    let value = line_text.split_once(": ").map(|(_, value)| value.trim_start()).unwrap_or_default();
+    if value.starts_with(['@', '`', '%', '&', '!', '*']) {
+        return Some("quote the value: it begins with a character that YAML keeps for itself".to_owned());
+    }
+    if value.contains(": ") || info.contains("mapping values") {
+        return Some("quote a value that has a colon and a space in it, and see that the indentation is right".to_owned());
+    }
+    if info.contains("quoted") || info.contains("end of stream") || info.contains("EOF") {
+        return Some("a quote, [ or { is not closed".to_owned());
+    }
+    Some("see that keys of one map are indented alike, and that brackets and quotes are closed".to_owned())
+}
+
+/// Whether the line has an unquoted value that begins with `*`.
+fn has_bare_star(line_text: &str) -> bool {
+    line_text.split_once(':').is_some_and(|(_, value)| value.trim_start().starts_with('*')) || line_text.trim_start().starts_with("- *")
+}

@@ -1,0 +1,157 @@
+//! Job files from documents: YAML or JSON, also the POST body of the system replaced. Writes no file.
+
+use serde_yaml::{Mapping, Value};
+
+use super::positions::{self, Node, Origin, ScalarKind};
+
+/// The first line of files that we make: editors find the schema by it.
+pub const JOB_SCHEMA_LINE: &str = "# yaml-language-server: $schema=../.etlsched/job.schema.json";
+/// The same for etlsched.yaml.
+pub const WORKSPACE_SCHEMA_LINE: &str = "# yaml-language-server: $schema=.etlsched/workspace.schema.json";
+
+/// Keys of the system replaced that the machine wrote.
+const MACHINE_KEYS: &[&str] = &["id", "status", "last_run", "next_run", "created_at", "updated_at", "created_by", "user", "schedule_display"];
+
+/// Reads a document of a job: YAML, or JSON as JSON has it (with `\ud83d\ude00` and tabs).
+///
+/// # Errors
+/// What is wrong, with line and column where there is one.
+pub fn read(bytes: &[u8]) -> Result<Mapping, String> {
+    let text = positions::text(Origin::Job, bytes).map_err(|fault| at(&fault))?;
+    let value = match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(json) if json.is_object() => {
+            let (_, faults) = positions::parse(Origin::Job, &json.to_string());
+            if let Some(fault) = faults.first() {
+                return Err(at(fault));
+            }
+            serde_yaml::to_value(json).map_err(|error| error.to_string())?
+        }
+        _ => {
+            let (node, faults) = positions::parse(Origin::Job, text);
+            match (faults.first(), node) {
+                (Some(fault), _) => return Err(at(fault)),
+                (None, None) => return Err("the document is empty".to_owned()),
+                (None, Some(node)) => value(&node),
+            }
+        }
+    };
+    match value {
+        Value::Mapping(map) => Ok(map),
+        _ => Err("the document is not a map of keys".to_owned()),
+    }
+}
+
+fn at(fault: &positions::Fault) -> String {
+    let place = if fault.place.line > 0 { format!("line {}, column {}: ", fault.place.line, fault.place.column) } else { String::new() };
+    let hint = fault.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("{place}{}{hint}", fault.message)
+}
+
+/// Returns a tree as a value of serde_yaml.
+pub fn value(node: &Node) -> Value {
+    match &node.value {
+        positions::Value::Scalar(scalar) => match scalar.kind {
+            ScalarKind::Null => Value::Null,
+            ScalarKind::Bool(is) => Value::Bool(is),
+            ScalarKind::Int(number) => Value::Number(number.into()),
+            ScalarKind::Float(number) => Value::Number(number.into()),
+            ScalarKind::Text => Value::String(scalar.text.clone()),
+        },
+        positions::Value::List(items) => Value::Sequence(items.iter().map(value).collect()),
+        positions::Value::Map(entries) => {
+            Value::Mapping(entries.iter().map(|entry| (Value::String(entry.key.clone()), value(&entry.node))).collect())
+        }
+    }
+}
+
+/// Turns the POST body of the system replaced into a job file's keys: `data_source_ids` name shared sources; nulls, empty
+/// lists and what the machine wrote go.
+///
+/// # Errors
+/// `data_source_ids` that is no list of ids.
+pub fn translate(map: &mut Mapping) -> Result<(), String> {
+    map.retain(|key, value| {
+        let is_machine = key.as_str().is_some_and(|key| MACHINE_KEYS.contains(&key));
+        let is_empty = matches!(value, Value::Null) || matches!(value, Value::String(text) if text.is_empty()) || matches!(value, Value::Sequence(items) if items.is_empty());
+        !is_machine && !is_empty
+    });
+    if let Some(Value::Mapping(config)) = map.get_mut("etl_config") {
+        config.retain(|_, value| !matches!(value, Value::Null) && !matches!(value, Value::String(text) if text.is_empty()));
+    }
+    let Some(ids) = map.remove("data_source_ids") else { return Ok(()) };
+    let Value::Sequence(ids) = ids else { return Err("data_source_ids is not a list".to_owned()) };
+    if map.contains_key("data_sources") {
+        return Err("data_source_ids and data_sources together".to_owned());
+    }
+    let sources = ids.into_iter().map(|id| match id {
+        Value::String(_) => Ok(Value::Mapping(Mapping::from_iter([(Value::from("source"), id)]))),
+        Value::Number(number) => Ok(Value::Mapping(Mapping::from_iter([(Value::from("source"), Value::from(number.to_string()))]))),
+        _ => Err("data_source_ids has an id that is no text".to_owned()),
+    });
+    let sources = sources.collect::<Result<Vec<_>, _>>()?;
+    map.insert(Value::from("data_sources"), Value::Sequence(sources));
+    Ok(())
+}
+
+/// Returns a job file's text.
+///
+/// # Errors
+/// What keeps the map from being written as YAML.
+pub fn text(map: &Mapping) -> Result<String, String> {
+    let yaml = serde_yaml::to_string(map).map_err(|error| error.to_string())?;
+    Ok(format!("{JOB_SCHEMA_LINE}\n{yaml}"))
+}
+
+/// Returns a job id made of a name: `Daily sales, EU` is `daily_sales_eu`; `None` where nothing of it can stand in an id.
+pub fn slug(name: &str) -> Option<String> {
+    let mut slug = String::new();
+    for character in name.chars() {
+        match character.to_ascii_lowercase() {
+            plain @ ('a'..='z' | '0'..='9') => slug.push(plain),
+            '-' if !slug.is_empty() => slug.push('-'),
+            _ if !slug.is_empty() && !slug.ends_with('_') => slug.push('_'),
+            _ => {}
+        }
+    }
+    slug.truncate(63);
+    let slug = slug.trim_end_matches(['_', '-']);
+    (!slug.is_empty()).then(|| slug.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_ids() {
+        assert_eq!(slug("Daily sales, EU").as_deref(), Some("daily_sales_eu"));
+        assert_eq!(slug("../../etc/passwd").as_deref(), Some("etc_passwd"));
+        assert_eq!(slug("日本").as_deref(), None);
+        assert_eq!(slug(&"x".repeat(100)).map(|slug| slug.len()), Some(63));
+    }
+
+    #[test]
+    fn the_post_body_of_the_system_replaced_becomes_a_job_file() {
+        let body = "{\n\t\"name\": \"Sales \\ud83d\\ude00\", \"description\": \"\", \"data_source_ids\": [\"orders\", 7], \"schedule_type\": \"daily\",\n\t\
+                    \"timezone\": \"Europe/Paris\", \"hour\": 6, \"minute\": 0, \"day_of_week\": null, \"etl_config\": {\"batch_size\": 1000, \"custom_sql\": \"\"},\n\t\
+                    \"notify_on_success\": false, \"notification_emails\": [], \"status\": \"active\"}";
+        let mut map = read(body.as_bytes()).unwrap();
+        translate(&mut map).unwrap();
+        let text = text(&map).unwrap();
+        let (node, faults) = positions::parse(Origin::Job, &text);
+        assert_eq!(faults, []);
+        let node = node.unwrap();
+        assert_eq!(super::super::settings::text(&node, "name"), Some("Sales 😀"));
+        let mut keys: Vec<&str> = node.entries().iter().map(|entry| entry.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["data_sources", "etl_config", "hour", "minute", "name", "notify_on_success", "schedule_type", "timezone"]);
+        assert!(text.contains("- source: orders\n- source: '7'\n"), "{text}");
+    }
+
+    #[test]
+    fn documents_that_are_no_jobs_are_refused() {
+        assert_eq!(read(b"").unwrap_err(), "the document is empty");
+        assert_eq!(read(b"[1, 2]").unwrap_err(), "the document is not a map of keys");
+        assert_eq!(read(b"a: 1\na: 2\n").unwrap_err(), "line 2, column 1: a stands twice: first in line 1 (keep one of them)");
+    }
+}

@@ -1,0 +1,145 @@
+//! Reading the workspace's files: how large, whose, who may write them; which files in jobs/ are jobs.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::job::positions::{self, Origin};
+use crate::job::report::Text;
+use crate::job::{JobId, Problem, Severity};
+
+use super::whole;
+
+/// What a file is, for what its mode means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A job file.
+    Job,
+    /// etlsched.yaml.
+    Settings,
+    /// .env: others should not even read it.
+    Secret,
+}
+
+/// Reads a file whole; `None` where there is none, or where it can't be used, which is a problem then.
+pub fn read(path: &Path, shown: &Path, origin: Origin, kind: Kind, problems: &mut Vec<Problem>) -> Option<Text> {
+    let mut text = Text { path: shown.to_owned(), text: String::new() };
+    let failed = |text: &Text, what: String| text.problem(Severity::Error, whole(origin), what, None);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && kind != Kind::Job => return None,
+        Err(error) => {
+            problems.push(failed(&text, format!("can't be read: {error}")));
+            return None;
+        }
+    };
+    if let Ok(metadata) = file.metadata() {
+        if !metadata.is_file() {
+            problems.push(failed(&text, "is not a file".to_owned()));
+            return None;
+        }
+        problems.extend(check_mode(&metadata, kind, &text, origin));
+    }
+    let mut bytes = Vec::new();
+    if let Err(error) = file.take(positions::BYTES_MAX as u64 + 1).read_to_end(&mut bytes) {
+        problems.push(failed(&text, format!("can't be read: {error}")));
+        return None;
+    }
+    if bytes.len() > positions::BYTES_MAX {
+        problems.push(failed(&text, format!("has more than {} bytes", positions::BYTES_MAX)));
+        return None;
+    }
+    match positions::text(origin, &bytes) {
+        Ok(clean) => clean.clone_into(&mut text.text),
+        Err(fault) => {
+            // The lines that can be read, so that the place can be shown.
+            text.text = String::from_utf8_lossy(&bytes).into_owned();
+            if kind == Kind::Secret {
+                text.text.clear();
+            }
+            problems.push(text.fault(fault));
+            return None;
+        }
+    }
+    #[cfg(unix)]
+    if kind != Kind::Secret
+        && let Ok(metadata) = fs::metadata(path)
+        && std::os::unix::fs::MetadataExt::mode(&metadata) & 0o004 != 0
+        && text.text.lines().any(has_inline_password)
+    {
+        let hint = format!("chmod o-r {}, or write ${{NAME}} in place of the password", shown.display());
+        problems.push(text.problem(Severity::Warning, whole(origin), "holds a password that others can read".to_owned(), Some(hint)));
+    }
+    Some(text)
+}
+
+/// Whether a line that [`masked_line`](crate::job::report::masked_line) changes stands there: it holds a literal secret.
+#[cfg(unix)]
+fn has_inline_password(line: &str) -> bool {
+    !line.trim_start().starts_with('#') && crate::job::report::masked_line(line) != line
+}
+
+#[cfg(unix)]
+fn check_mode(metadata: &fs::Metadata, kind: Kind, text: &Text, origin: Origin) -> Vec<Problem> {
+    use std::os::unix::fs::MetadataExt;
+    let (mode, owner, us) = (metadata.mode(), metadata.uid(), rustix::process::geteuid().as_raw());
+    let shown = text.path.display();
+    let problem = |severity, message: &str, hint: String| text.problem(severity, whole(origin), message.to_owned(), Some(hint));
+    let mut problems = Vec::new();
+    if mode & 0o002 != 0 {
+        problems.push(problem(Severity::Error, "everybody can write it", format!("chmod o-w {shown}")));
+    } else if mode & 0o020 != 0 {
+        problems.push(problem(Severity::Warning, "its group can write it", format!("chmod g-w {shown}")));
+    }
+    if owner != 0 && owner != us {
+        problems.push(problem(Severity::Error, "belongs to another user", format!("chown it to yourself or to root: {shown}")));
+    }
+    if kind == Kind::Secret && mode & 0o044 != 0 {
+        problems.push(problem(Severity::Warning, "others can read it", format!("chmod 600 {shown}")));
+    }
+    problems
+}
+
+#[cfg(not(unix))]
+fn check_mode(_metadata: &fs::Metadata, _kind: Kind, _text: &Text, _origin: Origin) -> Vec<Problem> {
+    Vec::new()
+}
+
+/// Lists a folder's job files.
+pub fn job_ids(folder: &Path, here: &Path) -> (Vec<JobId>, Vec<Problem>) {
+    let (mut ids, mut problems) = (Vec::new(), Vec::new());
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                problems.push(problem(super::shown(folder, here), format!("can't be listed: {error}"), None));
+            }
+            return (ids, problems);
+        }
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let shown = super::shown(&entry.path(), here);
+        if name.starts_with('.') || name.ends_with('~') {
+            continue; // what editors and version control leave
+        }
+        match name.rsplit_once('.') {
+            Some((stem, "yaml")) => match JobId::parse(stem) {
+                Ok(id) => ids.push(id),
+                Err(rule) => problems.push(problem(shown, rule, Some("rename the file".to_owned()))),
+            },
+            Some((stem, "yml" | "YAML" | "YML" | "Yaml")) => {
+                problems.push(problem(shown, "is not read: job files end in .yaml".to_owned(), Some(format!("rename it to {stem}.yaml"))));
+            }
+            _ => {}
+        }
+    }
+    ids.sort();
+    problems.sort_by(|left, right| left.file.cmp(&right.file));
+    (ids, problems)
+}
+
+fn problem(file: PathBuf, message: String, hint: Option<String>) -> Problem {
+    Problem { file, line: 0, column: 0, line_text: String::new(), severity: Severity::Error, message, hint }
+}

@@ -1,0 +1,303 @@
+//! The workspace: the folder of etlsched.yaml, its settings, connections and job files.
+//!
+//! A job's other files never matter to it: [`Workspace::job`] reads that one file, and etlsched.yaml was read once.
+
+mod files;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::job::load::{self, Loaded, Secrets};
+use crate::job::positions::{Origin, Place};
+use crate::job::report::Text;
+use crate::job::{Environment, Job, JobId, Problem, Settings, Severity, defaults, settings, variables};
+use crate::secret::Masker;
+use crate::text::nearest;
+use crate::zone::Zone;
+
+/// The name of the file that makes a folder a workspace.
+pub const FILE: &str = "etlsched.yaml";
+
+/// The folder that holds etlsched.yaml, or a jobs/ folder without one.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    /// Absolute.
+    pub root: PathBuf,
+    /// The user's zone: for display, and the default of jobs.
+    pub timezone: Zone,
+    /// The state store.
+    pub state: StateLocation,
+    /// How long run logs are kept.
+    pub retention_days: u32,
+    /// OS users who may change every job.
+    pub admins: Vec<String>,
+    /// Hides every secret that this workspace knows; [`Workspace::masker_for`] adds those of a job.
+    pub masker: Masker,
+    /// What etlsched.yaml and .env say that has no effect, or not the expected one.
+    pub warnings: Vec<Problem>,
+    /// etlsched.yaml, checked.
+    settings: Arc<Settings>,
+    /// Where the user stands: paths in messages are relative to it.
+    here: PathBuf,
+}
+
+/// Where the state store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateLocation {
+    /// An absolute path.
+    Sqlite(PathBuf),
+}
+
+/// Why there is no workspace.
+#[derive(Debug)]
+pub enum NoWorkspace {
+    /// No folder from there upwards is one.
+    NotFound(PathBuf),
+    /// etlsched.yaml or .env has problems.
+    Invalid(Vec<Problem>),
+}
+
+/// Why there is no job.
+#[derive(Debug)]
+pub enum NoJob {
+    /// No such file; the nearest id, where one is near.
+    Unknown(Option<String>),
+    /// Its file has problems, warnings among them.
+    Invalid(Vec<Problem>),
+}
+
+impl Workspace {
+    /// Finds and reads the workspace: the folder that `project` names, else the nearest from `here` upwards that has an
+    /// etlsched.yaml, else the nearest with a jobs/ folder.
+    ///
+    /// # Errors
+    /// There is none, or its files have problems.
+    pub fn find(here: &Path, project: Option<&Path>, environment: Environment) -> Result<Self, NoWorkspace> {
+        let root = match project {
+            Some(project) => Some(here.join(project)).filter(|root| root.join(FILE).is_file() || root.join("jobs").is_dir()),
+            None => here.ancestors().find(|folder| folder.join(FILE).is_file()).or_else(|| here.ancestors().find(|folder| folder.join("jobs").is_dir())).map(Path::to_owned),
+        };
+        let start = project.map_or_else(|| here.to_owned(), |project| here.join(project));
+        let root = root.ok_or(NoWorkspace::NotFound(start))?;
+        // The real path: two names of one folder are one workspace.
+        let root = plain(root.canonicalize().unwrap_or(root));
+        Self::open(root, here, environment).map_err(NoWorkspace::Invalid)
+    }
+
+    fn open(root: PathBuf, here: &Path, environment: Environment) -> Result<Self, Vec<Problem>> {
+        let shown = |path: &Path| shown(path, here);
+        let mut problems = Vec::new();
+        let dotenv_path = root.join(".env");
+        let environment = match files::read(&dotenv_path, &shown(&dotenv_path), Origin::Workspace, files::Kind::Secret, &mut problems) {
+            None => environment,
+            Some(text) => match variables::parse_dotenv(&text.text) {
+                Ok(variables) => environment.with_dotenv(variables),
+                Err(errors) => {
+                    for (line, message) in errors {
+                        problems.push(dotenv_problem(&text.path, line, message));
+                    }
+                    environment
+                }
+            },
+        };
+        let path = root.join(FILE);
+        let text = files::read(&path, &shown(&path), Origin::Workspace, files::Kind::Settings, &mut problems)
+            .unwrap_or_else(|| Text { path: shown(&path), text: String::new() });
+        if problems.iter().any(|problem| problem.severity == Severity::Error) {
+            return Err(problems);
+        }
+        let settings = match Settings::load(root.clone(), text, environment) {
+            Ok((settings, warnings)) => {
+                problems.extend(warnings);
+                settings
+            }
+            Err(more) => {
+                problems.extend(more);
+                return Err(problems);
+            }
+        };
+        let state = state(&settings).map_err(|problem| {
+            problems.push(*problem);
+            std::mem::take(&mut problems)
+        })?;
+        let own_zone = settings::text(&settings.tree, "timezone").and_then(|name| Zone::parse(name).ok());
+        Ok(Self {
+            timezone: settings.zone_override.or(own_zone).unwrap_or(Zone::UTC),
+            state,
+            retention_days: settings::int(&settings.tree, "retention_days").and_then(|days| u32::try_from(days).ok()).unwrap_or(defaults::RETENTION_DAYS as u32),
+            admins: settings::texts(&settings.tree, "admins").unwrap_or_default(),
+            masker: Masker::new(secrets(&settings, &settings.variables())),
+            warnings: problems,
+            settings: Arc::new(settings),
+            here: here.to_owned(),
+            root,
+        })
+    }
+
+    /// Returns the folder of the job files.
+    pub fn jobs_folder(&self) -> PathBuf {
+        self.root.join("jobs")
+    }
+
+    /// Returns the folder for state, warehouse, rejects and locks.
+    pub fn private_folder(&self) -> PathBuf {
+        self.root.join(".etlsched")
+    }
+
+    /// Returns etlsched.yaml as checked.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns a path as messages show it: relative to where the user stands, if it lies below.
+    pub fn shown(&self, path: &Path) -> PathBuf {
+        shown(path, &self.here)
+    }
+
+    /// Returns the file of a job, whether it exists or not.
+    pub fn job_file(&self, id: &JobId) -> PathBuf {
+        self.jobs_folder().join(format!("{id}.yaml"))
+    }
+
+    /// Returns a masker that knows a job's secrets too.
+    pub fn masker_for(&self, job: &Job) -> Masker {
+        let mut values = secrets(&self.settings, &self.settings.variables());
+        values.extend(secrets(&self.settings, &job.variables));
+        values.extend(job.hash_key.as_ref().map(|key| key.expose().to_owned()));
+        Masker::new(values)
+    }
+
+    /// Loads a job for a run: its secrets are fetched.
+    ///
+    /// # Errors
+    /// No such job, or every problem of its file.
+    pub fn job(&self, id: &JobId) -> Result<Job, NoJob> {
+        self.load(id, Secrets::Fetched).map(|loaded| loaded.job)
+    }
+
+    /// Loads a job with the tree that it was made of.
+    ///
+    /// # Errors
+    /// As for [`Workspace::job`].
+    pub fn load(&self, id: &JobId, secrets: Secrets) -> Result<Loaded, NoJob> {
+        let path = self.job_file(id);
+        if !path.exists() {
+            return Err(NoJob::Unknown(self.nearest(id.as_str())));
+        }
+        self.load_file(id, &path, secrets).map_err(NoJob::Invalid)
+    }
+
+    /// Checks a text as if it were the file of a job.
+    ///
+    /// # Errors
+    /// Every problem.
+    pub fn check(&self, id: &JobId, text: String) -> Result<Loaded, Vec<Problem>> {
+        let file = self.job_file(id);
+        load::load(id, file.clone(), &Text { path: self.shown(&file), text }, &self.settings, Secrets::Left)
+    }
+
+    /// Loads every job, by id, and returns the problems of those that can't be, and of files that are none. Fetches no secrets.
+    pub fn jobs(&self) -> (Vec<Job>, Vec<Problem>) {
+        let (loaded, problems) = self.load_all();
+        (loaded.into_iter().map(|loaded| loaded.job).collect(), problems)
+    }
+
+    /// As [`Workspace::jobs`], with the trees.
+    pub fn load_all(&self) -> (Vec<Loaded>, Vec<Problem>) {
+        let (ids, mut problems) = self.job_ids();
+        let mut jobs = Vec::with_capacity(ids.len());
+        for id in &ids {
+            match self.load_file(id, &self.job_file(id), Secrets::Left) {
+                Ok(job) => jobs.push(job),
+                Err(more) => problems.extend(more),
+            }
+        }
+        (jobs, problems)
+    }
+
+    /// Returns the ids of all job files, sorted, and a problem for each file in jobs/ that is none.
+    pub fn job_ids(&self) -> (Vec<JobId>, Vec<Problem>) {
+        files::job_ids(&self.jobs_folder(), &self.here)
+    }
+
+    /// Returns the id that is most like a text, where one is.
+    pub fn nearest(&self, given: &str) -> Option<String> {
+        let (ids, _) = self.job_ids();
+        nearest(given, ids.iter().map(JobId::as_str)).map(str::to_owned)
+    }
+
+    fn load_file(&self, id: &JobId, path: &Path, secrets: Secrets) -> Result<Loaded, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let text = files::read(path, &self.shown(path), Origin::Job, files::Kind::Job, &mut problems);
+        let Some(text) = text.filter(|_| problems.iter().all(|problem| problem.severity == Severity::Warning)) else { return Err(problems) };
+        match load::load(id, path.to_owned(), &text, &self.settings, secrets) {
+            Ok(mut loaded) => {
+                problems.append(&mut loaded.job.warnings);
+                loaded.job.warnings = problems;
+                Ok(loaded)
+            }
+            Err(more) => {
+                problems.extend(more);
+                Err(problems)
+            }
+        }
+    }
+}
+
+fn dotenv_problem(path: &Path, line: usize, message: String) -> Problem {
+    let hint = Some("write KEY=VALUE; quotes around values with # or spaces at the ends".to_owned());
+    // The line itself is not shown: it may hold a secret.
+    Problem { file: path.to_owned(), line, column: 0, line_text: "***".to_owned(), severity: Severity::Error, message, hint }
+}
+
+fn state(settings: &Settings) -> Result<StateLocation, Box<Problem>> {
+    let Some(node) = settings.tree.get("state") else { return Ok(StateLocation::Sqlite(settings.root.join(".etlsched").join("state.db"))) };
+    let text = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
+    let problem = |message: &str, hint: &str| {
+        Box::new(settings.text.problem(Severity::Error, node.place, message.to_owned(), Some(hint.to_owned())))
+    };
+    match text.split_once(':') {
+        Some(("sqlite", path)) if !path.trim_start_matches("//").is_empty() => {
+            let path = path.strip_prefix("///").map(|path| format!("/{path}")).unwrap_or_else(|| path.trim_start_matches("//").to_owned());
+            Ok(StateLocation::Sqlite(settings.root.join(path)))
+        }
+        Some(("postgresql" | "postgres", _)) => Err(problem("state: postgresql is not in this version", "write state: sqlite:.etlsched/state.db")),
+        _ => Err(problem("state: expected sqlite:PATH", "write state: sqlite:.etlsched/state.db")),
+    }
+}
+
+/// Returns what must never be printed: what `.env` holds, and the values of the variables used.
+fn secrets(settings: &Settings, names: &[String]) -> Vec<String> {
+    let mut values: Vec<String> = settings.environment.dotenv_values().map(str::to_owned).collect();
+    values.extend(names.iter().filter_map(|name| settings.environment.get(name)).map(str::to_owned));
+    let mut literal = |node: &crate::job::positions::Node| {
+        for entry in node.entries().iter().filter(|entry| matches!(entry.key.as_str(), "password" | "hash_key" | "bearer" | "token" | "secret")) {
+            values.extend(entry.node.as_scalar().map(|scalar| scalar.text.clone()));
+        }
+    };
+    settings.tree.walk(&mut literal);
+    values
+}
+
+/// Returns a place that is a file as a whole.
+fn whole(origin: Origin) -> Place {
+    Place { origin, line: 0, column: 0 }
+}
+
+fn shown(path: &Path, here: &Path) -> PathBuf {
+    path.strip_prefix(here).unwrap_or(path).to_owned()
+}
+
+/// Cuts the `\\?\` that Windows puts before real paths: other programs don't take them.
+fn plain(path: PathBuf) -> PathBuf {
+    if !cfg!(windows) {
+        return path;
+    }
+    match path.to_str().and_then(|text| text.strip_prefix(r"\\?\")) {
+        Some(rest) if !rest.starts_with("UNC\\") => PathBuf::from(rest),
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests;
