@@ -1,14 +1,31 @@
 //! `etlsched list`.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use clap::Args;
 
-use super::Context;
+use super::{Context, stored};
 use crate::error::Failure;
+use crate::exit_code;
+use crate::job::{Job, Problem, Severity};
+use crate::output::{self, Format, list};
+use crate::process;
+use crate::state::{JobRecord, JobStatus};
+use crate::text::{count, nearest};
+use crate::workspace::Workspace;
 
 /// List the jobs with their schedules and last runs
+///
+/// Jobs whose files have errors are left out; each is named on standard error.
+///
+/// Examples:
+///   etlsched list --status error
+///   etlsched list --tag sales --output json
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub struct List {
-    /// Only jobs of this status
+    /// Only jobs of this status: active, inactive, error or paused
     #[arg(long)]
     pub status: Option<String>,
     /// Only jobs with this tag
@@ -21,7 +38,78 @@ impl List {
     ///
     /// # Errors
     /// What keeps it from being done.
-    pub fn run(self, _context: &Context) -> Result<u8, Failure> {
-        Err(Failure::internal("list is not in this version"))
+    pub fn run(self, context: &Context) -> Result<u8, Failure> {
+        let Self { status, tag } = self;
+        let status = status.as_deref().map(parse_status).transpose()?;
+        let workspace = context.workspace()?;
+        let (mut jobs, problems) = workspace.jobs();
+        jobs.retain(|job| tag.as_ref().is_none_or(|tag| job.tags.contains(tag)));
+        let lines = lines(&workspace, &jobs, status)?;
+        match context.output {
+            Format::Json => output::json::print(&list::json(&lines)),
+            Format::Csv => output::print(&list::csv(&lines).csv()),
+            Format::Table if lines.is_empty() => output::note("no jobs"),
+            Format::Table => output::print(&list::table(&lines, workspace.timezone).text()),
+        }
+        note_broken(&problems);
+        Ok(exit_code::DONE)
+    }
+}
+
+fn parse_status(word: &str) -> Result<JobStatus, Failure> {
+    JobStatus::parse(word).ok_or_else(|| {
+        let words = JobStatus::ALL.map(JobStatus::as_str);
+        let failure = Failure::usage(format!("--status {word:?} is no status of a job: {}", words.join(", ")));
+        match nearest(word, words) {
+            Some(near) => failure.hint(format!("did you mean {near}?")),
+            None => failure,
+        }
+    })
+}
+
+fn lines(workspace: &Workspace, jobs: &[Job], wanted: Option<JobStatus>) -> Result<Vec<list::JobLine>, Failure> {
+    let now = stored::moment();
+    let (records, dead) = match stored::open_existing(workspace)? {
+        Some(mut store) => (store.jobs()?, store.dead_run_ids(&now, &process::liveness)?),
+        None => (Vec::new(), Vec::new()),
+    };
+    let records: BTreeMap<&str, &JobRecord> = records.iter().map(|record| (record.id.as_str(), record)).collect();
+    let mut lines = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let record = records.get(job.id.as_str()).copied();
+        let status = stored::status(job, record, now.at);
+        if wanted.is_none_or(|wanted| wanted == status) {
+            lines.push(line(job, status, record, &dead));
+        }
+    }
+    Ok(lines)
+}
+
+fn line(job: &Job, status: JobStatus, record: Option<&JobRecord>, dead: &[String]) -> list::JobLine {
+    let last_run = record.and_then(|record| record.last_run.as_ref()).map(|run| {
+        let word = if dead.contains(&run.id) { "interrupted" } else { run.status.as_str() };
+        (run.at, word)
+    });
+    list::JobLine {
+        id: job.id.as_str().to_owned(),
+        name: job.name.clone(),
+        schedule: job.schedule.describe(),
+        timezone: job.timezone.name().to_owned(),
+        status: status.as_str(),
+        last_run,
+        success_rate: record.and_then(JobRecord::success_rate),
+        sources_count: job.sources.len(),
+    }
+}
+
+/// Names each file that is left out, in a line each.
+fn note_broken(problems: &[Problem]) {
+    let mut files: BTreeMap<&PathBuf, u64> = BTreeMap::new();
+    for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
+        *files.entry(&problem.file).or_default() += 1;
+    }
+    for (file, errors) in files {
+        let errors = count(errors, "error");
+        output::note(&format!("warning: {}: left out, its file has {errors}; see: etlsched validate", file.display()));
     }
 }

@@ -18,7 +18,9 @@ mod run;
 mod show;
 mod source;
 mod status;
+mod stored;
 mod validate;
+mod when;
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! Results as tables for people and as CSV for scripts.
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width};
 
 use crate::text::printable;
 
@@ -55,8 +55,10 @@ impl Rows {
         for row in &self.rows {
             table.add_row(row.iter().zip(&self.columns).map(|(text, (_, align))| aligned(toned(&printable(text)), *align)));
         }
-        for column in table.column_iter_mut() {
+        let widths = table.column_max_content_widths();
+        for ((column, (name, align)), width) in table.column_iter_mut().zip(&self.columns).zip(widths) {
             column.set_padding((0, 2));
+            column.set_constraint(constraint(name, *align, width));
         }
         table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
     }
@@ -72,6 +74,19 @@ impl Rows {
     }
 }
 
+/// The longest words that are never broken: a time, a status, a run's id.
+const UNBROKEN_MAX: u16 = 19;
+
+/// Numbers and short words keep their line; where a terminal is narrow, the long texts give way.
+fn constraint(name: &str, align: Align, width: u16) -> ColumnConstraint {
+    let header = u16::try_from(name.chars().count()).unwrap_or(u16::MAX);
+    if align == Align::Right || width <= UNBROKEN_MAX.max(header) {
+        ColumnConstraint::ContentWidth
+    } else {
+        ColumnConstraint::LowerBoundary(Width::Fixed(12))
+    }
+}
+
 fn aligned(cell: Cell, align: Align) -> Cell {
     cell.set_alignment(match align {
         Align::Left => CellAlignment::Left,
@@ -83,7 +98,7 @@ fn aligned(cell: Cell, align: Align) -> Cell {
 fn toned(text: &str) -> Cell {
     let color = match text {
         "success" | "active" => Some(Color::Green),
-        "failed" | "error" | "timeout" => Some(Color::Red),
+        "failed" | "error" | "timeout" | "interrupted" => Some(Color::Red),
         "running" | "started" => Some(Color::Cyan),
         "cancelled" | "paused" | "inactive" | "skipped" => Some(Color::Yellow),
         _ => None,

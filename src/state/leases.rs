@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use super::audit::{self, Actor};
 use super::connection::{Store, naive};
 use super::error::StateError;
 use super::schema::leases;
@@ -203,15 +204,19 @@ impl Store {
         self.read(|connection| of_job(connection, job))
     }
 
-    /// Asks a run to stop; its process sees it at its next renewal. Returns whether the run holds a lease.
+    /// Asks a run to stop, with a line in the audit trail; its process sees it at its next renewal. Returns whether the
+    /// run holds a lease.
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn request_cancel(&mut self, run_id: &str, by: &str, at: DateTime<Utc>) -> Result<bool, StateError> {
+    pub fn request_cancel(&mut self, run_id: &str, by: &Actor, at: DateTime<Utc>) -> Result<bool, StateError> {
         self.write(|connection| {
-            let changes = (leases::cancel_requested_by.eq(by), leases::cancel_requested_at.eq(naive(at)));
-            let changed = diesel::update(leases::table.filter(leases::run_id.eq(run_id))).set(changes).execute(connection)?;
-            Ok(changed == 1)
+            let own = leases::table.filter(leases::run_id.eq(run_id));
+            let Some(job) = own.select(leases::job).first::<String>(connection).optional()? else { return Ok(false) };
+            let changes = (leases::cancel_requested_by.eq(&by.user), leases::cancel_requested_at.eq(naive(at)));
+            diesel::update(own).set(changes).execute(connection)?;
+            audit::write(connection, by, "cancel", Some(&job), Some(run_id), None, at)?;
+            Ok(true)
         })
     }
 }

@@ -62,6 +62,24 @@ impl Store {
         })
     }
 
+    /// Returns the ids of all open runs, of any job, that nobody works on: listings show them as interrupted.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn dead_run_ids(&mut self, now: &Moment, probe: Probe<'_>) -> Result<Vec<String>, StateError> {
+        self.read(|connection| {
+            let open = runs::table.filter(runs::status.eq_any(open_statuses())).order(runs::id);
+            let open: Vec<(String, String)> = open.select((runs::id, runs::job)).load(connection)?;
+            let mut dead = Vec::new();
+            for (id, job) in open {
+                if own_lease(connection, &job, &id)?.is_none_or(|lease| lease.is_dead(now, probe)) {
+                    dead.push(id);
+                }
+            }
+            Ok(dead)
+        })
+    }
+
     /// Closes a dead run: row, sources, streams, counters, and gives its lease up. An interrupted run doesn't count towards
     /// `failure_threshold`. The record's sources and streams hold what the destination showed; those still running are
     /// ended as the run is. Returns false, and writes nothing, where the run is closed already or lives after all.

@@ -16,8 +16,10 @@ use crate::run::RunStatus;
 pub struct RunFilter {
     /// Of this job.
     pub job: Option<String>,
-    /// In this status, as written.
+    /// In this status.
     pub status: Option<RunStatus>,
+    /// Open runs whose process is dead ([`Store::dead_run_ids`]): they pass as failed, not as running.
+    pub dead: Vec<String>,
     /// Begun at or after this.
     pub since: Option<DateTime<Utc>>,
 }
@@ -119,13 +121,19 @@ pub(super) fn run_in_full(connection: &mut SqliteConnection, id: &str) -> QueryR
 }
 
 fn filtered(filter: &RunFilter) -> Filtered<'_> {
-    let RunFilter { job, status, since } = filter;
+    let RunFilter { job, status, dead, since } = filter;
     let mut query = runs::table.into_boxed();
     if let Some(job) = job {
         query = query.filter(runs::job.eq(job));
     }
     if let Some(status) = status {
-        query = query.filter(runs::status.eq(status.as_str()));
+        let is_so = runs::status.eq(status.as_str());
+        query = match status {
+            _ if dead.is_empty() => query.filter(is_so),
+            RunStatus::Failed => query.filter(is_so.or(runs::id.eq_any(dead))),
+            RunStatus::Started | RunStatus::Running => query.filter(is_so.and(runs::id.ne_all(dead))),
+            RunStatus::Success | RunStatus::Cancelled | RunStatus::Timeout => query.filter(is_so),
+        };
     }
     if let Some(since) = since {
         query = query.filter(runs::started_at.ge(naive(*since)));

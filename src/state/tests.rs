@@ -297,9 +297,9 @@ fn the_beginning_of_an_id_leads_to_one_run_or_names_those_it_may_mean() {
 #[test]
 fn a_cancel_reaches_the_run_at_its_next_renewal() {
     let mut bench = Bench::new();
-    assert!(!bench.store.request_cancel("r1", "ana", at(0)).unwrap(), "nothing runs");
+    assert!(!bench.store.request_cancel("r1", &person(), at(0)).unwrap(), "nothing runs");
     bench.begin("r1", 0);
-    assert!(bench.store.request_cancel("r1", "ana", at(1)).unwrap());
+    assert!(bench.store.request_cancel("r1", &person(), at(1)).unwrap());
     let renewal = bench.store.renew_lease("r1", r#"{"rows": 1}"#, &moment(2)).unwrap();
     assert_eq!(renewal, Renewal { is_held: true, cancel_requested_by: Some("ana".to_owned()) });
     let lease = bench.store.lease("sales").unwrap().unwrap();
@@ -343,6 +343,21 @@ fn pages_follow_one_another_and_the_total_is_that_of_the_filter() {
     assert_eq!(page(&RunFilter { status: Some(RunStatus::Failed), ..all.clone() }, 1), ("r3".to_owned(), 1));
     assert_eq!(page(&RunFilter { since: Some(at(30)), ..all.clone() }, 1), ("r4 r3".to_owned(), 2));
     assert_eq!(page(&RunFilter { job: Some("x' OR 1=1 --".to_owned()), ..all }, 1), (String::new(), 0));
+}
+
+#[test]
+fn a_dead_run_passes_the_filter_as_failed_without_being_written() {
+    let mut bench = Bench::new();
+    bench.begin("r1", 0);
+    assert_eq!(bench.store.dead_run_ids(&moment(1), &alive).unwrap(), Vec::<String>::new());
+    let dead = bench.store.dead_run_ids(&moment(1), &gone).unwrap();
+    assert_eq!(dead, ["r1"]);
+    let mut total = |status| {
+        let filter = RunFilter { status: Some(status), dead: dead.clone(), ..RunFilter::default() };
+        bench.store.runs(&filter, 1, 10).unwrap().total
+    };
+    assert_eq!([total(RunStatus::Failed), total(RunStatus::Started), total(RunStatus::Success)], [1, 0, 0]);
+    assert_eq!(bench.statuses(), [("r1".to_owned(), RunStatus::Started)]);
 }
 
 #[test]

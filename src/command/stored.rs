@@ -1,0 +1,107 @@
+//! What the commands share that read or change the store: opening it, the present moment, jobs by name, who may change them.
+
+use chrono::{DateTime, Utc};
+
+use crate::clock;
+use crate::error::Failure;
+use crate::exit_code;
+use crate::job::{Job, JobId};
+use crate::process;
+use crate::state::{Actor, JobRecord, JobStatus, Moment, NewJob, Store};
+use crate::text::nearest;
+use crate::workspace::{StateLocation, Workspace};
+
+/// Opens the store, made when absent.
+///
+/// # Errors
+/// It can't be opened.
+pub fn open(workspace: &Workspace) -> Result<Store, Failure> {
+    let StateLocation::Sqlite(path) = &workspace.state;
+    Ok(Store::open(path)?)
+}
+
+/// Opens the store if there is one.
+///
+/// # Errors
+/// It can't be opened.
+pub fn open_existing(workspace: &Workspace) -> Result<Option<Store>, Failure> {
+    let StateLocation::Sqlite(path) = &workspace.state;
+    Ok(Store::open_existing(path)?)
+}
+
+/// Reads both clocks.
+pub fn moment() -> Moment {
+    Moment { at: clock::now(), boot: clock::boot_time() }
+}
+
+/// Returns who runs this command.
+pub fn actor() -> Actor {
+    Actor { user: process::user_name(), host: process::host_name() }
+}
+
+/// Returns the job of a name that was typed.
+///
+/// # Errors
+/// There is no such job (exit 2), or its file has problems (exit 4).
+pub fn job(workspace: &Workspace, name: &str) -> Result<Job, Failure> {
+    let id = JobId::parse(name).map_err(|_| unknown(workspace, name))?;
+    if !has_file(workspace, name) {
+        return Err(unknown(workspace, name));
+    }
+    workspace.job(&id).map_err(Failure::invalid)
+}
+
+/// Whether a job has a file, good or not.
+pub fn has_file(workspace: &Workspace, name: &str) -> bool {
+    JobId::parse(name).is_ok_and(|id| workspace.jobs_folder().join(format!("{id}.yaml")).exists())
+}
+
+/// Returns the failure for a job that isn't there, with the nearest name.
+pub fn unknown(workspace: &Workspace, name: &str) -> Failure {
+    let mut names: Vec<String> = std::fs::read_dir(workspace.jobs_folder())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.path().file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+        .collect();
+    names.sort();
+    let failure = Failure::new(exit_code::USAGE, "unknown_job", format!("no job {name:?} in {}", workspace.jobs_folder().display()));
+    match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => failure.hint(format!("did you mean {near}?")),
+        None => failure.hint("list the jobs with: etlsched list"),
+    }
+}
+
+/// Returns a job as the store registers it.
+pub fn new_job(job: &Job, owner: &str) -> NewJob {
+    NewJob {
+        id: job.id.as_str().to_owned(),
+        file: job.file.display().to_string(),
+        fingerprint: job.fingerprint.clone(),
+        schedule_fingerprint: job.schedule_fingerprint.clone(),
+        owner: owner.to_owned(),
+    }
+}
+
+/// Returns the status that holds: the file's `is_active: false` wins, else the store's; a job that never ran is active.
+pub fn status(job: &Job, record: Option<&JobRecord>, now: DateTime<Utc>) -> JobStatus {
+    match record {
+        _ if !job.is_active => JobStatus::Inactive,
+        Some(record) => record.status_at(now),
+        None => JobStatus::Active,
+    }
+}
+
+/// Checks that this user may change a job: its owner, root, or an admin of the workspace.
+///
+/// # Errors
+/// The user may not.
+pub fn check_permitted(workspace: &Workspace, record: &JobRecord, by: &Actor) -> Result<(), Failure> {
+    let Actor { user, .. } = by;
+    if record.owner == *user || (cfg!(unix) && user == "root") || workspace.admins.contains(user) {
+        return Ok(());
+    }
+    let message = format!("job {}: it belongs to {}, and {user} may not change or stop it", record.id, record.owner);
+    Err(Failure::new(exit_code::NOT_PERMITTED, "not_permitted", message)
+        .hint(format!("ask {}, or an admin of the workspace", record.owner)))
+}
