@@ -159,7 +159,7 @@ fn definitions_that_mean_harm_are_refused_with_their_place() {
 #[test]
 fn job_names_cannot_leave_the_workspace() {
     let etl = Etl::new().csv_job("rows", "", "a\n1\n");
-    for name in ["../rows", "jobs/rows", "/etc/passwd", "rows.yaml", "Rows", "", "-x", "a b", "rows\n", "..", &"x".repeat(64)] {
+    for name in ["../rows", "jobs/../rows", "/etc/passwd", "rows.yml", "Rows", "", "-x", "a b", "rows\n", "..", &"x".repeat(64)] {
         let ended = etl.run(&["run", "--", name]);
         assert_eq!(ended.code, Some(2), "{name:?}: {}{}", ended.stdout, ended.stderr);
     }
