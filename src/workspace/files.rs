@@ -143,3 +143,25 @@ pub fn job_ids(folder: &Path, here: &Path) -> (Vec<JobId>, Vec<Problem>) {
 fn problem(file: PathBuf, message: String, hint: Option<String>) -> Problem {
     Problem { file, line: 0, column: 0, line_text: String::new(), severity: Severity::Error, message, hint }
 }
+
+/// Writes a new file whole or not at all, readable by all and writable by its owner only; never replaces one.
+///
+/// # Errors
+/// `AlreadyExists` where there is one; whatever keeps it from being written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".etlsched-");
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    #[cfg(unix)]
+    {
+        // Whatever the umask: a group-writable job file would be warned of at once.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        file.as_file().set_permissions(mode)?;
+    }
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map(drop).map_err(|error| error.error)
+}

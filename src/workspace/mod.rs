@@ -2,7 +2,7 @@
 //!
 //! A job's other files never matter to it: [`Workspace::job`] reads that one file, and etlsched.yaml was read once.
 
-mod files;
+pub mod files;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
