@@ -3,10 +3,19 @@
 use clap::Args;
 
 use super::Context;
+use super::change::{self, Change};
 use crate::error::Failure;
+use crate::state::{JobStatus, NewStatus};
 
 /// Keep jobs from running until they are enabled
+///
+/// A run that goes on is left alone; `etlsched cancel` stops it.
+///
+/// Examples:
+///   etlsched disable sales
+///   etlsched disable sales leads
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub struct Disable {
     /// The jobs
     #[arg(value_name = "JOB", required = true)]
@@ -17,8 +26,10 @@ impl Disable {
     /// Runs the command; returns its exit code.
     ///
     /// # Errors
-    /// What keeps it from being done.
-    pub fn run(self, _context: &Context) -> Result<u8, Failure> {
-        Err(Failure::internal("disable is not in this version"))
+    /// What keeps it from being done; then no job is changed.
+    pub fn run(self, context: &Context) -> Result<u8, Failure> {
+        let Self { jobs } = self;
+        let change = Change { status: NewStatus::Inactive, from: &JobStatus::ALL, is_file_asked: false, done: "disabled", hint: "" };
+        change::run(context, &jobs, &change)
     }
 }

@@ -3,10 +3,19 @@
 use clap::Args;
 
 use super::Context;
+use super::change::{self, Change};
 use crate::error::Failure;
+use crate::state::{JobStatus, NewStatus};
 
 /// Let jobs run again
+///
+/// Clears an error, ends a pause. A job whose file says `is_active: false` stays inactive.
+///
+/// Examples:
+///   etlsched enable sales
+///   etlsched enable sales leads
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub struct Enable {
     /// The jobs
     #[arg(value_name = "JOB", required = true)]
@@ -17,8 +26,10 @@ impl Enable {
     /// Runs the command; returns its exit code.
     ///
     /// # Errors
-    /// What keeps it from being done.
-    pub fn run(self, _context: &Context) -> Result<u8, Failure> {
-        Err(Failure::internal("enable is not in this version"))
+    /// What keeps it from being done; then no job is changed.
+    pub fn run(self, context: &Context) -> Result<u8, Failure> {
+        let Self { jobs } = self;
+        let change = Change { status: NewStatus::Active, from: &JobStatus::ALL, is_file_asked: true, done: "enabled", hint: "" };
+        change::run(context, &jobs, &change)
     }
 }

@@ -121,7 +121,7 @@ fn check_known(workspace: &Workspace, store: Option<&mut Store>, job: &str) -> R
         Some(store) => store.job(job)?.is_some(),
         None => false,
     };
-    if is_registered || stored::has_file(workspace, job) { Ok(()) } else { Err(stored::unknown(workspace, job)) }
+    if is_registered || stored::has_file(workspace, job) { Ok(()) } else { Err(stored::unknown(job, workspace.nearest(job))) }
 }
 
 fn find(store: Option<&mut Store>, job: Option<&str>, run: &str) -> Result<RunDetail, Failure> {

@@ -1,6 +1,7 @@
 //! The subcommands: one file each, arguments and `run`.
 
 mod cancel;
+mod change;
 mod completions;
 mod create;
 mod delete;

@@ -2,11 +2,26 @@
 
 use clap::Args;
 
-use super::Context;
+use super::{Context, stored};
 use crate::error::Failure;
+use crate::exit_code;
+use crate::job::resolved;
+use crate::output::logs::RunView;
+use crate::output::show::{self as view, Shown};
+use crate::output::{self, Format};
+use crate::process;
+use crate::state::RunFilter;
 
-/// Show one job: definition, status, last runs, cursors
+/// How many of the last runs are shown.
+const RUNS_SHOWN: u64 = 10;
+
+/// Show one job: definition, status, last runs
+///
+/// Examples:
+///   etlsched show sales
+///   etlsched show sales --resolved
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub struct Show {
     /// The job
     #[arg(value_name = "JOB")]
@@ -21,7 +36,38 @@ impl Show {
     ///
     /// # Errors
     /// What keeps it from being done.
-    pub fn run(self, _context: &Context) -> Result<u8, Failure> {
-        Err(Failure::internal("show is not in this version"))
+    pub fn run(self, context: &Context) -> Result<u8, Failure> {
+        let Self { job, resolved: is_resolved } = self;
+        let workspace = context.workspace()?;
+        let loaded = stored::loaded(&workspace, &job)?;
+        if is_resolved {
+            let text = resolved::text(&loaded, workspace.settings(), &workspace.shown(&loaded.job.file));
+            output::print(&workspace.masker_for(&loaded.job).mask(&text));
+            return Ok(exit_code::DONE);
+        }
+        let job = &loaded.job;
+        let now = stored::moment();
+        let (mut record, mut runs, mut dead) = (None, Vec::new(), Vec::new());
+        if let Some(mut store) = stored::open_existing(&workspace)? {
+            let filter = RunFilter { job: Some(job.id.as_str().to_owned()), ..RunFilter::default() };
+            record = store.job(job.id.as_str())?;
+            runs = store.runs(&filter, 1, RUNS_SHOWN)?.runs;
+            dead = store.dead_run_ids(&now, &process::liveness)?;
+        }
+        let views: Vec<RunView<'_>> = runs.iter().map(|run| RunView { run, is_dead: dead.contains(&run.id), now: now.at }).collect();
+        let shown = Shown {
+            job,
+            file: workspace.shown(&job.file),
+            status: stored::status(job, record.as_ref(), now.at),
+            record: record.as_ref(),
+            runs: &views,
+        };
+        let masker = workspace.masker_for(job);
+        match context.output {
+            Format::Json => output::json::print(&view::json(&shown, &masker)),
+            Format::Csv => output::print(&view::sources(&shown, &masker).csv()),
+            Format::Table => output::print(&view::text(&shown, &masker, workspace.timezone)),
+        }
+        Ok(exit_code::DONE)
     }
 }

@@ -2,14 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
+use super::job_id;
 use crate::clock;
 use crate::error::Failure;
 use crate::exit_code;
+use crate::job::load::{Loaded, Secrets};
 use crate::job::{Job, JobId};
 use crate::process;
 use crate::state::{Actor, JobRecord, JobStatus, Moment, NewJob, Store};
-use crate::text::nearest;
-use crate::workspace::{StateLocation, Workspace};
+use crate::workspace::{NoJob, StateLocation, Workspace};
 
 /// Opens the store, made when absent.
 ///
@@ -39,34 +40,35 @@ pub fn actor() -> Actor {
     Actor { user: process::user_name(), host: process::host_name() }
 }
 
-/// Returns the job of a name that was typed.
+/// Returns the job of a name that was typed, its secrets left where they are.
 ///
 /// # Errors
 /// There is no such job (exit 2), or its file has problems (exit 4).
 pub fn job(workspace: &Workspace, name: &str) -> Result<Job, Failure> {
-    let id = JobId::parse(name).map_err(|_| unknown(workspace, name))?;
-    if !has_file(workspace, name) {
-        return Err(unknown(workspace, name));
-    }
-    workspace.job(&id).map_err(Failure::invalid)
+    Ok(loaded(workspace, name)?.job)
+}
+
+/// As [`job`], with the tree that the job was made of.
+///
+/// # Errors
+/// As for [`job`].
+pub fn loaded(workspace: &Workspace, name: &str) -> Result<Loaded, Failure> {
+    let id = job_id(workspace, name)?;
+    workspace.load(&id, Secrets::Left).map_err(|error| match error {
+        NoJob::Unknown(near) => unknown(name, near),
+        NoJob::Invalid(problems) => Failure::invalid(problems),
+    })
 }
 
 /// Whether a job has a file, good or not.
 pub fn has_file(workspace: &Workspace, name: &str) -> bool {
-    JobId::parse(name).is_ok_and(|id| workspace.jobs_folder().join(format!("{id}.yaml")).exists())
+    JobId::parse(name).is_ok_and(|id| workspace.job_file(&id).exists())
 }
 
 /// Returns the failure for a job that isn't there, with the nearest name.
-pub fn unknown(workspace: &Workspace, name: &str) -> Failure {
-    let mut names: Vec<String> = std::fs::read_dir(workspace.jobs_folder())
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.path().file_stem().map(|stem| stem.to_string_lossy().into_owned()))
-        .collect();
-    names.sort();
-    let failure = Failure::new(exit_code::USAGE, "unknown_job", format!("no job {name:?} in {}", workspace.jobs_folder().display()));
-    match nearest(name, names.iter().map(String::as_str)) {
+pub fn unknown(name: &str, near: Option<String>) -> Failure {
+    let failure = Failure::new(exit_code::USAGE, "unknown_job", format!("unknown job {name:?}"));
+    match near {
         Some(near) => failure.hint(format!("did you mean {near}?")),
         None => failure.hint("list the jobs with: etlsched list"),
     }

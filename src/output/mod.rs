@@ -6,6 +6,7 @@ pub mod list;
 pub mod logs;
 pub mod measure;
 pub mod run;
+pub mod show;
 pub mod status;
 pub mod table;
 

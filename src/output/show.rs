@@ -1,0 +1,180 @@
+//! One job, as `show` shows it: what its file says, how it stands, its last runs.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::logs::{RunView, object, table};
+use super::measure::{abbreviation, local, utc};
+use super::table::{Align, Rows};
+use crate::job::{DataSource, Job};
+use crate::plan::SourceKind;
+use crate::secret::Masker;
+use crate::state::{JobRecord, JobStatus};
+use crate::text::{count, printable, printable_lines};
+use crate::zone::Zone;
+
+/// What is shown of a job.
+#[derive(Debug)]
+pub struct Shown<'a> {
+    /// The job as its file says it.
+    pub job: &'a Job,
+    /// Its file, relative to where the user stands.
+    pub file: PathBuf,
+    /// The status that holds.
+    pub status: JobStatus,
+    /// The job as the store knows it.
+    pub record: Option<&'a JobRecord>,
+    /// Its last runs, the newest first.
+    pub runs: &'a [RunView<'a>],
+}
+
+/// Returns the job as an object. Due times are not computed yet: `next_run` is null.
+pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
+    let Shown { job, file, status, record, runs } = shown;
+    let sources: Vec<Value> = job.sources.iter().map(|source| source_object(source, masker)).collect();
+    let runs: Vec<Value> = runs.iter().map(object).collect();
+    json!({"success": true, "job": {
+        "id": job.id.as_str(),
+        "name": job.name,
+        "description": job.description,
+        "tags": job.tags,
+        "file": file,
+        "owner": record.map(|record| &record.owner),
+        "schedule_display": job.schedule.describe(),
+        "timezone": job.timezone.name(),
+        "is_active": *status == JobStatus::Active,
+        "status": status.as_str(),
+        "status_changed_at": record.map(|record| utc(record.status_changed_at)),
+        "paused_until": record.and_then(|record| record.paused_until).map(utc),
+        "consecutive_failures": record.map_or(0, |record| record.consecutive_failures),
+        "failure_threshold": job.failure_threshold,
+        "last_run": record.and_then(|record| record.last_run.as_ref()).map(|run| utc(run.at)),
+        "next_run": null,
+        "success_rate": record.and_then(JobRecord::success_rate),
+        "destination": job.destination.name,
+        "timeout_minutes": job.limits.timeout_minutes,
+        "memory_limit_mb": job.limits.memory_limit_mb,
+        "data_sources_count": job.sources.len(),
+        "data_sources": sources,
+        "logs": runs,
+    }})
+}
+
+fn source_object(source: &DataSource, masker: &Masker) -> Value {
+    let (kind, place) = place(source, masker);
+    json!({
+        "name": source.name,
+        "kind": kind,
+        "from": place,
+        "target": source.options.target,
+        "mode": source.options.mode,
+        "primary_key": source.options.primary_key,
+        "timestamp_column": source.options.timestamp_column,
+    })
+}
+
+/// Returns a source's kind and where its rows come from, without secrets.
+fn place(source: &DataSource, masker: &Masker) -> (&'static str, String) {
+    match &source.kind {
+        SourceKind::Csv(plan) => ("csv", without_login(&masker.mask(&plan.path))),
+        SourceKind::Sqlite(plan) => {
+            let what = plan.table.as_deref().unwrap_or("a query");
+            ("sqlite", masker.mask(&format!("{}: {what}", plan.path.display())))
+        }
+    }
+}
+
+/// Returns a URL without `user:password@` and without its query, which may hold a token; a path as it is.
+fn without_login(path: &str) -> String {
+    let Some((scheme, rest)) = path.split_once("://") else { return path.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let tail = tail.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{host}{tail}")
+}
+
+/// Returns the sources as rows.
+pub fn sources(shown: &Shown<'_>, masker: &Masker) -> Rows {
+    let mut rows = Rows::new(["Source", "Kind", "Mode", "Target", "From"].map(|name| (name, Align::Left)));
+    for source in &shown.job.sources {
+        let (kind, place) = place(source, masker);
+        let target = source.options.target.clone().unwrap_or_else(|| format!("{}*", source.options.table_prefix));
+        rows.push(vec![source.name.clone(), kind.to_owned(), source.options.mode.as_str().to_owned(), target, place]);
+    }
+    rows
+}
+
+/// Returns the job as text for people.
+pub fn text(shown: &Shown<'_>, masker: &Masker, zone: Zone) -> String {
+    let mut text = head(shown, zone);
+    let _ = write!(text, "\n{}\n", sources(shown, masker).text());
+    if shown.runs.is_empty() {
+        text.push_str("\nIt has not run yet.\n");
+    } else {
+        let _ = write!(text, "\nLast runs\n{}\n", table(shown.runs, true, zone).text());
+    }
+    text
+}
+
+fn head(shown: &Shown<'_>, zone: Zone) -> String {
+    let Shown { job, file, status, record, runs: _ } = shown;
+    let mut lines = vec![("Job", job.id.as_str().to_owned()), ("Name", job.name.clone())];
+    if !job.description.is_empty() {
+        lines.push(("About", job.description.clone()));
+    }
+    if !job.tags.is_empty() {
+        lines.push(("Tags", job.tags.join(", ")));
+    }
+    lines.push(("File", file.display().to_string()));
+    lines.push(("Status", status_text(shown, *status, zone)));
+    lines.push(("Schedule", format!("{} ({})", job.schedule.describe(), job.timezone)));
+    lines.push(("Into", job.destination.name.clone()));
+    if let Some(record) = record {
+        lines.push(("Owner", record.owner.clone()));
+        lines.extend(record.success_rate().map(|rate| {
+            let failed = record.failure_count;
+            ("Good runs", format!("{rate:.0} % ({} good, {failed} failed)", record.success_count))
+        }));
+    }
+    let limits = format!("{} minutes, {} MiB of memory", job.limits.timeout_minutes, job.limits.memory_limit_mb);
+    lines.push(("Limits", limits));
+    let mut text = String::new();
+    for (label, value) in lines {
+        let value = printable_lines(value.trim_end()).replace('\n', "\n           ");
+        let _ = writeln!(text, "{label:<9}  {value}");
+    }
+    text
+}
+
+fn status_text(shown: &Shown<'_>, status: JobStatus, zone: Zone) -> String {
+    let time = |time| format!("{} {}", local(time, zone), abbreviation([time], zone));
+    match (status, shown.record) {
+        (JobStatus::Inactive, _) if !shown.job.is_active => {
+            let line = shown.job.is_active_line.map(|line| format!(":{line}")).unwrap_or_default();
+            format!("inactive (is_active: false in {}{line})", printable(&shown.file.display().to_string()))
+        }
+        (JobStatus::Error, Some(record)) => {
+            let failures = count(record.consecutive_failures, "run");
+            format!("error since {} ({failures} in a row refreshed nothing)", time(record.status_changed_at))
+        }
+        (JobStatus::Paused, Some(record)) => match record.paused_until {
+            Some(until) => format!("paused until {}", time(until)),
+            None => "paused until it is resumed".to_owned(),
+        },
+        (status, _) => status.as_str().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_login_and_query() {
+        let shown = ["https://a:b@x.org/p/f.csv?token=s#f", "http://x.org?t=s", "/data/a@b?.csv", "https://u@x.org"].map(without_login);
+        assert_eq!(shown, ["https://x.org/p/f.csv", "http://x.org", "/data/a@b?.csv", "https://x.org"]);
+    }
+}
