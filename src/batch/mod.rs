@@ -19,3 +19,6 @@ pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How many batches may wait between the reader and the writer.
 pub const BATCHES_IN_FLIGHT: usize = 4;
+
+#[cfg(test)]
+mod tests;

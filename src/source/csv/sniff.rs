@@ -83,8 +83,17 @@ fn records(sample: Sample<'_>, dialect: Dialect) -> Vec<Vec<String>> {
             }
             _ => break,
         }
-        let fields = (0..splitter.len()).map(|field| String::from_utf8_lossy(splitter.field(field, &mut scratch).0).into_owned());
-        records.push(fields.collect());
+        let mut record = Vec::with_capacity(splitter.len());
+        for index in 0..splitter.len() {
+            let (field, is_quoted) = splitter.field(index, &mut scratch);
+            if !is_quoted && field.contains(&dialect.quote) {
+                // A quote in the middle of a field: it was parted at the wrong place.
+                record.clear();
+                break;
+            }
+            record.push(String::from_utf8_lossy(field).into_owned());
+        }
+        records.push(record);
     }
     // The last one may be cut.
     if !sample.is_whole && records.len() > 1 && records.len() < RECORDS_MAX {

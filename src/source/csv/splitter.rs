@@ -171,6 +171,8 @@ impl<R: Read> Splitter<R> {
                     self.next = consumed;
                     self.count_lines(start, content);
                     if content - start > RECORD_BYTES_MAX {
+                        self.fields.clear();
+                        self.record = (start, start + super::RAW_BYTES_MAX);
                         return Ok(Found::Flawed(Flaw::TooLong));
                     }
                     return Ok(if is_flawed { Found::Flawed(Flaw::TextAfterQuote) } else { Found::Record });
@@ -318,7 +320,6 @@ impl<R: Read> Splitter<R> {
                 } else {
                     is_closing = false;
                     if byte == b'\n' || byte == b'\r' {
-                        in_quotes = false;
                         break 'search;
                     }
                     in_quotes = is_field_start && byte == quote;
