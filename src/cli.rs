@@ -59,7 +59,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let Cli { project, output, quiet, verbose, color, command } = cli;
     output::set_color(color);
-    let context = Context { project, output, quiet, verbose };
+    let context = Context { project, output, quiet, verbose, definition };
     match command.run(&context) {
         Ok(code) => code,
         Err(failure) => {

@@ -22,6 +22,7 @@ mod status;
 mod stored;
 mod validate;
 mod when;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -44,6 +45,8 @@ pub struct Context {
     pub quiet: bool,
     /// How much more is printed.
     pub verbose: u8,
+    /// Makes the command line's definition, for man pages and completions.
+    pub definition: fn() -> clap::Command,
 }
 
 impl Context {

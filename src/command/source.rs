@@ -1,12 +1,30 @@
 //! `etlsched source`: reach a source without loading.
 
-use clap::{Args, Subcommand};
+use std::path::Path;
+use std::time::Duration;
 
-use super::Context;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Context, worker};
+use crate::engine::{self, ask};
 use crate::error::Failure;
+use crate::exit_code;
+use crate::job::load::Secrets;
+use crate::job::{DataSource, Job};
+use crate::output::table::{Align, Rows};
+use crate::output::{self, Format};
+use crate::plan::{Order, SourceKind, WorkerError};
+use crate::process::Program;
+use crate::text::printable;
+use crate::workspace::Workspace;
+
+/// How long a source may take to answer: a preview of a large remote file is read from its start.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Reach a source without loading
 #[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  etlsched source test flights\n  etlsched source preview flights weather -n 5")]
 pub struct Source {
     /// What to do
     #[command(subcommand)]
@@ -17,7 +35,7 @@ pub struct Source {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// List the sources of a job, or of all
-    List(Job),
+    List(Jobs),
     /// Reach the sources of a job
     Test(Named),
     /// Show the first rows of a source
@@ -28,7 +46,7 @@ pub enum Action {
 
 /// A job, or all.
 #[derive(Debug, Args)]
-pub struct Job {
+pub struct Jobs {
     /// The job (default: all)
     #[arg(value_name = "JOB")]
     pub job: Option<String>,
@@ -59,12 +77,218 @@ pub struct Preview {
     pub rows: usize,
 }
 
+/// A source that was asked, and its answer.
+struct Answer {
+    source: String,
+    value: Result<Value, WorkerError>,
+}
+
 impl Source {
     /// Runs the command; returns its exit code.
     ///
     /// # Errors
     /// What keeps it from being done.
-    pub fn run(self, _context: &Context) -> Result<u8, Failure> {
-        Err(Failure::internal("source is not in this version"))
+    pub fn run(self, context: &Context) -> Result<u8, Failure> {
+        let workspace = context.workspace()?;
+        match self.action {
+            Action::List(Jobs { job }) => list(&workspace, job.as_deref(), context.output),
+            Action::Test(Named { job, source }) => {
+                let answers = answers(&workspace, &job, source.as_deref(), engine::test_order)?;
+                print(&job, &answers, context.output, tested(&answers));
+                Ok(exit_code_of(&answers))
+            }
+            Action::Schema(Named { job, source }) => {
+                let answers = answers(&workspace, &job, source.as_deref(), engine::discover_order)?;
+                print(&job, &answers, context.output, columns(&answers));
+                Ok(exit_code_of(&answers))
+            }
+            Action::Preview(Preview { job, source, rows }) => {
+                let answers = answers(&workspace, &job, source.as_deref(), |job, source| engine::preview_order(job, source, rows))?;
+                preview(&job, &answers, context.output);
+                Ok(exit_code_of(&answers))
+            }
+        }
+    }
+}
+
+/// Asks each source that is named; every one of them answers, also behind one that fails.
+fn answers(
+    workspace: &Workspace,
+    job: &str,
+    source: Option<&str>,
+    order: impl Fn(&Job, &DataSource) -> Order,
+) -> Result<Vec<Answer>, Failure> {
+    let (workspace, job) = worker::job(workspace, job)?;
+    if !job.missing_variables.is_empty() {
+        return Err(Failure::invalid(job.missing_variables));
+    }
+    let chosen: Vec<&DataSource> = job.sources.iter().filter(|candidate| source.is_none_or(|name| candidate.name == name)).collect();
+    if let (Some(name), true) = (source, chosen.is_empty()) {
+        let names: Vec<&str> = job.sources.iter().map(|source| source.name.as_str()).collect();
+        let hint = match crate::text::nearest(name, names.iter().copied()) {
+            Some(nearest) => format!("did you mean {nearest}?"),
+            None => format!("its sources are {}", names.join(", ")),
+        };
+        return Err(Failure::usage(format!("job {}: no source {name:?}", job.id)).hint(hint));
+    }
+    let program = Program { variables_removed: job.variables.clone(), ..worker::program()? };
+    let mask = |mut error: WorkerError| {
+        error.message = workspace.masker.mask(&error.message);
+        error.hint = error.hint.map(|hint| workspace.masker.mask(&hint));
+        error
+    };
+    let asked = |source: &&DataSource| {
+        let value = ask(&program, &order(&job, source), ANSWER_TIMEOUT).map_err(mask);
+        Answer { source: source.name.clone(), value }
+    };
+    Ok(chosen.iter().map(asked).collect())
+}
+
+fn exit_code_of(answers: &[Answer]) -> u8 {
+    if answers.iter().all(|answer| answer.value.is_ok()) { exit_code::DONE } else { exit_code::FAILED }
+}
+
+fn list(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, Failure> {
+    let (jobs, problems) = match job {
+        Some(name) => {
+            let id = super::job_id(workspace, name)?;
+            let loaded = workspace.load(&id, Secrets::Left).map_err(|reason| super::no_job(&id, reason))?;
+            (vec![loaded.job], Vec::new())
+        }
+        None => workspace.jobs(),
+    };
+    let mut rows =
+        Rows::new([("Job", Align::Left), ("Source", Align::Left), ("Type", Align::Left), ("Reads", Align::Left), ("Mode", Align::Left)]);
+    let mut objects = Vec::new();
+    for job in &jobs {
+        for source in &job.sources {
+            let (kind, reads) = described(&source.kind, &workspace.root);
+            let reads = workspace.masker.mask(&reads);
+            let mode = source.options.mode.as_str();
+            objects.push(json!({"job": job.id.as_str(), "name": source.name, "type": kind, "reads": reads, "mode": mode}));
+            rows.push(vec![job.id.to_string(), source.name.clone(), kind.to_owned(), reads, mode.to_owned()]);
+        }
+    }
+    match format {
+        Format::Json => output::json::print(&json!({"success": true, "sources": objects})),
+        Format::Csv => output::print(&rows.csv()),
+        Format::Table => output::print(&rows.text()),
+    }
+    if problems.is_empty() {
+        return Ok(exit_code::DONE);
+    }
+    output::note(&output::errors::problems(&problems));
+    Ok(exit_code::INVALID)
+}
+
+/// Returns the kind of a source, and what it reads as people know it: paths from the workspace.
+fn described(kind: &SourceKind, root: &Path) -> (&'static str, String) {
+    let shown = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+    match kind {
+        SourceKind::Csv(csv) => ("csv", shown(Path::new(&csv.path))),
+        SourceKind::Sqlite(sqlite) => {
+            let what = sqlite.table.as_deref().unwrap_or("custom_sql");
+            ("sqlite", format!("{}: {what}", shown(&sqlite.path)))
+        }
+    }
+}
+
+/// Prints answers: one JSON object, or the rows of those that came and the errors of the others.
+fn print(job: &str, answers: &[Answer], format: Format, rows: Rows) {
+    match format {
+        Format::Json => return output::json::print(&object(job, answers)),
+        Format::Csv => output::print(&rows.csv()),
+        Format::Table if rows.is_empty() => {}
+        Format::Table => output::print(&rows.text()),
+    }
+    tell_errors(job, answers);
+}
+
+fn tell_errors(job: &str, answers: &[Answer]) {
+    for answer in answers {
+        if let Err(error) = &answer.value {
+            let failure = Failure::new(exit_code::FAILED, "source", format!("job {job}, source {}: {}", answer.source, error.message));
+            let failure = Failure { hint: error.hint.clone(), ..failure };
+            output::errors::print(&failure, Format::Table);
+        }
+    }
+}
+
+fn object(job: &str, answers: &[Answer]) -> Value {
+    let sources: Vec<Value> = answers.iter().map(answer_object).collect();
+    json!({"success": answers.iter().all(|answer| answer.value.is_ok()), "job": job, "sources": sources})
+}
+
+fn answer_object(answer: &Answer) -> Value {
+    let mut object = json!({"name": answer.source, "success": answer.value.is_ok()});
+    match &answer.value {
+        Ok(Value::Object(fields)) => fields.iter().for_each(|(key, value)| object[key.as_str()] = value.clone()),
+        Ok(other) => object["value"] = other.clone(),
+        Err(error) => object["error"] = json!({"code": error.code, "message": error.message, "hint": error.hint}),
+    }
+    object
+}
+
+fn tested(answers: &[Answer]) -> Rows {
+    let mut rows = Rows::new([("Source", Align::Left), ("Reached", Align::Left)]);
+    for (answer, value) in answered(answers) {
+        rows.push(vec![answer.source.clone(), text_of(&value["message"])]);
+    }
+    rows
+}
+
+fn columns(answers: &[Answer]) -> Rows {
+    let headers = ["Source", "Stream", "Target", "Column", "Type"];
+    let mut rows = Rows::new(headers.map(|header| (header, Align::Left)));
+    for (answer, value) in answered(answers) {
+        for stream in list_of(&value["streams"]) {
+            for column in list_of(&stream["schema"]) {
+                let cells = [&stream["name"], &stream["target"], &column["name"], &column["type"]].map(text_of);
+                rows.push(std::iter::once(answer.source.clone()).chain(cells).collect());
+            }
+            for note in list_of(&stream["notes"]) {
+                output::note(&printable(&format!("{}: {}", answer.source, text_of(note))));
+            }
+        }
+    }
+    rows
+}
+
+/// Prints the first rows of each stream as a table of its own; NULL is an empty cell.
+fn preview(job: &str, answers: &[Answer], format: Format) {
+    if format == Format::Json {
+        return output::json::print(&object(job, answers));
+    }
+    let streams: Vec<(&Answer, &Value)> =
+        answered(answers).flat_map(|(answer, value)| list_of(&value["streams"]).map(move |stream| (answer, stream))).collect();
+    for (answer, stream) in &streams {
+        let names: Vec<String> = list_of(&stream["schema"]).map(|column| text_of(&column["name"])).collect();
+        let mut rows = Rows::new(names.iter().map(|name| (name.as_str(), Align::Left)));
+        for row in list_of(&stream["rows"]) {
+            let mut cells: Vec<String> = list_of(row).map(text_of).collect();
+            cells.resize(names.len(), String::new());
+            rows.push(cells);
+        }
+        if streams.len() > 1 {
+            output::note(&printable(&format!("{}: {}", answer.source, text_of(&stream["name"]))));
+        }
+        output::print(&if format == Format::Csv { rows.csv() } else { rows.text() });
+    }
+    tell_errors(job, answers);
+}
+
+fn answered(answers: &[Answer]) -> impl Iterator<Item = (&Answer, &Value)> {
+    answers.iter().filter_map(|answer| answer.value.as_ref().ok().map(|value| (answer, value)))
+}
+
+fn list_of(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A destination writes what it is given; it knows nothing of sources, never prints, never reads the clock or the environment.
 
+#[cfg(test)]
+mod conformance;
 mod sqlite;
 
 use chrono::{DateTime, Utc};
@@ -280,6 +282,16 @@ pub enum Access {
 pub fn open(plan: &DestinationPlan, access: Access) -> Result<Option<Box<dyn Destination>>, DestinationError> {
     match &plan.kind {
         DestinationKind::Sqlite(sqlite) => Ok(sqlite::Sqlite::open(&plan.name, &sqlite.path, access)?.map(|open| Box::new(open) as _)),
+    }
+}
+
+/// Returns the statements of a load into a destination that doesn't exist yet, for `--dry-run`. Makes no file.
+///
+/// # Errors
+/// As for [`Destination::begin`].
+pub fn statements_for_new(plan: &DestinationPlan, request: &LoadRequest) -> Result<Vec<String>, DestinationError> {
+    match &plan.kind {
+        DestinationKind::Sqlite(_) => sqlite::statements_for_new(request),
     }
 }
 

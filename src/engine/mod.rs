@@ -26,3 +26,6 @@ pub use report::RunReport;
 pub use run::{RunOptions, run_job};
 pub use source_run::{SourceReport, StreamReport};
 pub use workers::ask;
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -318,11 +318,11 @@ impl SourceReport {
 
     fn conclude_streams(&mut self, failure: Option<&WorkerError>, stop: Option<&StopReason>) {
         for stream in &mut self.streams {
-            if let (Some(stop), Some(error)) = (stop, &mut stream.error) {
-                if error.code == "cancelled" || stream.answer == Answered::Drop {
-                    *error = stopped(stop);
-                    stream.status = stop.source_status();
-                }
+            if let (Some(stop), Some(error)) = (stop, &mut stream.error)
+                && (error.code == "cancelled" || stream.answer == Answered::Drop)
+            {
+                *error = stopped(stop);
+                stream.status = stop.source_status();
             }
             if stream.is_settled() {
                 continue;

@@ -2,7 +2,7 @@
 //! channel, so nothing here sleeps or polls, and nothing a worker does can hold up another.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -149,10 +149,7 @@ impl<'a> Supervisor<'a> {
         let due = [self.deadline, self.kill_at, self.leave_at].into_iter().flatten().min();
         // Without a limit (one beyond what the clock can say) an hour's wait is as good as any.
         let wait = due.map_or(Duration::from_secs(3600), |due| due.saturating_duration_since(now));
-        match self.receiver.recv_timeout(wait) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.receiver.recv_timeout(wait).ok()
     }
 
     fn look_at_the_clock(&mut self) {
@@ -273,23 +270,22 @@ impl<'a> Supervisor<'a> {
 
     /// Answers `ready`: the lease is renewed here and now, so that no other run can have begun, and only then may it publish.
     fn answer(&mut self, index: usize, stream: usize) {
-        if self.stop.is_none() && self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            self.deadline = None;
-            self.stop(StopReason::Timeout(self.times.timeout));
-        }
-        if self.stop.is_none()
-            && let Err(reason) = self.journal.renew()
-        {
-            self.stop(reason);
-        }
+        let reason = match self.deadline {
+            _ if self.stop.is_some() => None,
+            Some(deadline) if deadline <= Instant::now() => Some(StopReason::Timeout(self.times.timeout)),
+            _ => self.journal.renew().err(),
+        };
         // A signal may be in the channel behind this event; it is heard next, and the worker's own answer to it decides.
-        let answer = if self.stop.is_none() { Answer::Publish } else { Answer::Drop };
+        let answer = if self.stop.is_none() && reason.is_none() { Answer::Publish } else { Answer::Drop };
         match answer {
             Answer::Publish => self.sources[index].allow(stream),
             Answer::Drop | Answer::Stop => self.sources[index].refuse(stream),
         }
         if let Some(handle) = &self.posts[index].handle {
             handle.answer(answer);
+        }
+        if let Some(reason) = reason {
+            self.stop(reason);
         }
     }
 

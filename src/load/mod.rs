@@ -1,1 +1,93 @@
-//! The worker: reads one source and loads its tables, nothing else. The only folder that knows both ends.
+//! The worker: serves one order, reads one source and loads its tables, nothing else. The only folder that knows both ends.
+//!
+//! One thread reads the source, the main thread writes the destination, one listens to the supervisor. What the worker says
+//! goes line by line to the writer it was given; it opens no state store and reads no settings.
+
+mod cast;
+mod copy;
+mod orders;
+mod rejects;
+mod stream;
+mod voice;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{BufRead, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::destination::DestinationError;
+use crate::exit_code;
+use crate::plan::{Event, Order, WorkerError};
+use crate::source::SourceError;
+
+pub use voice::Stop;
+use voice::{Voice, listen};
+
+/// Why a stream, or an order, failed.
+#[derive(Debug)]
+struct Fault {
+    error: WorkerError,
+}
+
+impl Fault {
+    fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { error: WorkerError { code: code.to_owned(), message: message.into(), hint: None, is_transient: false } }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.error.hint = Some(hint.into());
+        self
+    }
+
+    fn cancelled() -> Self {
+        Self::new("cancelled", "the load was cancelled; nothing of it is visible")
+    }
+}
+
+impl From<SourceError> for Fault {
+    fn from(error: SourceError) -> Self {
+        let SourceError { code, message, hint, is_transient } = error;
+        Self { error: WorkerError { code: code.to_owned(), message, hint, is_transient } }
+    }
+}
+
+impl From<DestinationError> for Fault {
+    fn from(error: DestinationError) -> Self {
+        let DestinationError { code, message, hint, is_transient } = error;
+        Self { error: WorkerError { code: code.to_owned(), message, hint, is_transient } }
+    }
+}
+
+/// Serves the order on the first line of `input`; says what happens on `output`, one JSON event a line. Returns the exit code.
+///
+/// `stop` is raised from outside (a signal), by [`crate::plan::Answer::Stop`], and where the supervisor is gone.
+pub fn serve(mut input: impl BufRead + Send + 'static, output: Box<dyn Write + Send>, stop: &Stop) -> u8 {
+    let voice = Voice::new(output, stop.clone());
+    let mut line = String::new();
+    let order = match input.read_line(&mut line) {
+        Ok(_) => serde_json::from_str::<Order>(&line).map_err(|error| {
+            // The error's own text could quote a secret of the plan: only its place is told.
+            Fault::new("internal", format!("the order on standard input is malformed at column {}", error.column()))
+        }),
+        Err(error) => Err(Fault::new("internal", format!("reading the order from standard input: {error}"))),
+    };
+    drop(line);
+    let result = order.and_then(|order| {
+        let is_load = matches!(order, Order::Load(_));
+        let answers = listen(input, stop.clone(), is_load);
+        voice.watch_stop(stop.clone());
+        catch_unwind(AssertUnwindSafe(|| orders::serve(order, &voice, &answers, stop))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(Fault::new("internal", format!("a fault of etlsched itself: {}", text.unwrap_or("a panic"))))
+        })
+    });
+    let error = match result {
+        Ok(()) if stop.is_raised() => Some(Fault::cancelled().error),
+        Ok(()) => None,
+        Err(fault) => Some(fault.error),
+    };
+    voice.last(&Event::Finished { error });
+    exit_code::DONE
+}

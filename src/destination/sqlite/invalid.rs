@@ -1,4 +1,5 @@
 //! Finds the values that SQLite can't hold: NaN (it would become NULL), NUL in text, years outside 0000 to 9999.
+//! Infinities are held; the sign of a zero is not (-0.0 is stored as 0.0, its equal).
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float32Type, Float64Type, TimestampMicrosecondType, TimestampNanosecondType};

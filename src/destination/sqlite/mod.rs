@@ -118,8 +118,7 @@ impl Destination for Sqlite {
         }
         let live = LiveTable::read(&self.connection, &request.target)?;
         let layout = staging::layout_of(&self.connection, request, &request.schema, live.as_ref())?;
-        let staging = staging::name(&request.target, &request.run, 0);
-        Ok(publish::statements(&request.target, &staging, live.as_ref(), &layout, &request.disposition))
+        Ok(statements(request, live.as_ref(), &layout))
     }
 
     fn mend(&mut self, plan: &MendPlan) -> Outcome<Vec<String>> {
@@ -129,6 +128,21 @@ impl Destination for Sqlite {
     fn guarantees(&self) -> Guarantees {
         GUARANTEES
     }
+}
+
+/// Returns the statements of a load into a file that isn't there.
+///
+/// # Errors
+/// A name or columns that SQLite doesn't take.
+pub(super) fn statements_for_new(request: &LoadRequest) -> Outcome<Vec<String>> {
+    staging::refuse_name(&request.target)?;
+    let layout = evolve::layout(&request.target, None, None, &request.schema, evolve::OldRows::Go, request.schema_policy)?;
+    Ok(statements(request, None, &layout))
+}
+
+fn statements(request: &LoadRequest, live: Option<&LiveTable>, layout: &evolve::Layout) -> Vec<String> {
+    let staging = staging::name(&request.target, &request.run, 0);
+    publish::statements(&request.target, &staging, live, layout, &request.disposition)
 }
 
 /// Whether the staged rows take the table's place by a rename: a table that is nothing but columns, or none.

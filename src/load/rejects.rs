@@ -1,0 +1,207 @@
+//! Rows that can't be loaded: kept aside with position, column and reason, up to the limit.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+
+use super::Fault;
+use crate::plan::{BadRows, OnBadRow};
+use crate::source::RejectedRow;
+use crate::text::{count, grouped};
+
+/// Rows that may be rejected where the job says nothing: this many, or one in a hundred, whichever is more.
+const ROWS_MAX: u64 = 100;
+const PARTS: u64 = 100;
+
+/// The rejected rows of one stream.
+#[derive(Debug)]
+pub(super) struct Rejects {
+    rules: BadRows,
+    /// `None` in a dry run: nothing is written anywhere.
+    path: Option<PathBuf>,
+    file: Option<csv::Writer<BufWriter<File>>>,
+    rows: u64,
+    first: Option<RejectedRow>,
+    /// Where this stream's rows begin in the file.
+    start: u64,
+}
+
+impl Rejects {
+    /// Begins with no rows; the file is made with the first.
+    pub(super) fn new(rules: BadRows, path: Option<PathBuf>) -> Self {
+        Self { rules, path, file: None, rows: 0, first: None, start: 0 }
+    }
+
+    /// Returns how many rows were rejected.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Keeps a row aside.
+    ///
+    /// # Errors
+    /// `invalid_data` where the job lets no row go, or more than its own limit went; what the file system says.
+    pub(super) fn add(&mut self, row: RejectedRow) -> Result<(), Fault> {
+        self.rows += 1;
+        if self.rules.on_bad_row == OnBadRow::Fail {
+            let hint = "correct the row, declare the column's type as text under columns.types, or set on_bad_row: reject";
+            return Err(Fault::new("invalid_data", described(&row)).hint(hint));
+        }
+        self.write(&row).map_err(|error| {
+            let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+            Fault::new("io", format!("writing rejected rows to {path}: {error}")).hint("look at the folder's permissions and disk")
+        })?;
+        let first = self.first.get_or_insert(row);
+        match self.rules.max_bad_rows {
+            Some(max) if self.rows > max => Err(too_many(self.rows, max, first)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets every row of this stream: it is read again from its first row.
+    pub(super) fn restart(&mut self) -> io::Result<()> {
+        self.rows = 0;
+        self.first = None;
+        if let Some(writer) = self.file.take() {
+            let file = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
+            let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.set_len(self.start)?;
+            if self.start == 0 {
+                drop(file);
+                fs::remove_file(self.path.as_deref().unwrap_or(Path::new("")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the file, and says whether the rejected rows are within the limit.
+    ///
+    /// # Errors
+    /// `too_many_bad_rows`; what the file system says.
+    pub(super) fn finish(&mut self, rows_read: u64) -> Result<(), Fault> {
+        self.flush();
+        let max = self.rules.max_bad_rows.unwrap_or_else(|| ROWS_MAX.max(rows_read / PARTS));
+        match &self.first {
+            Some(first) if self.rows > max => Err(too_many(self.rows, max, first)),
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(file) = &mut self.file {
+            // The rows are for people; that they can't be kept is told by the next write, and the load doesn't depend on it.
+            let _ = file.flush();
+        }
+    }
+
+    fn write(&mut self, row: &RejectedRow) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        if self.file.is_none() {
+            let (file, start) = open(path)?;
+            let mut writer = csv::Writer::from_writer(BufWriter::new(file));
+            if start == 0 {
+                writer.write_record(["position", "column", "reason", "raw"])?;
+            }
+            (self.file, self.start) = (Some(writer), start);
+        }
+        let file = self.file.as_mut().expect("opened above");
+        file.write_record([&row.position, row.column.as_deref().unwrap_or(""), &row.reason, &row.raw])?;
+        Ok(())
+    }
+}
+
+impl Drop for Rejects {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// Opens the file for appending; returns its length. Only its owner may read it, whatever the umask.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    if let Some(folder) = path.parent() {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
+}
+
+fn described(row: &RejectedRow) -> String {
+    match &row.column {
+        Some(column) => format!("{}, column {column}: {}", row.position, row.reason),
+        None => format!("{}: {}", row.position, row.reason),
+    }
+}
+
+fn too_many(rows: u64, max: u64, first: &RejectedRow) -> Fault {
+    let message = format!("{} rejected, at most {} may be; the first: {}", count(rows, "row"), grouped(max), described(first));
+    Fault::new("too_many_bad_rows", message).hint("look at the reject file, correct the source or its columns.types, or raise max_bad_rows")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(number: u32) -> RejectedRow {
+        RejectedRow {
+            position: format!("a.csv, row {number}"),
+            column: Some("n".to_owned()),
+            reason: "'x' is not a bigint".to_owned(),
+            raw: "x,\"1".to_owned(),
+        }
+    }
+
+    fn rules(on_bad_row: OnBadRow, max_bad_rows: Option<u64>) -> BadRows {
+        BadRows { on_bad_row, max_bad_rows }
+    }
+
+    #[test]
+    fn no_row_makes_no_file_and_the_first_makes_a_private_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rejects/run/a.csv");
+        let mut rejects = Rejects::new(rules(OnBadRow::Reject, None), Some(path.clone()));
+        rejects.finish(10).unwrap();
+        assert!(!path.exists());
+        rejects.add(row(7)).unwrap();
+        rejects.finish(10).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "position,column,reason,raw\n\"a.csv, row 7\",n,'x' is not a bigint,\"x,\"\"1\"\n");
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777, 0o600);
+        rejects.restart().unwrap();
+        assert!(!path.exists());
+        assert_eq!(rejects.rows(), 0);
+    }
+
+    #[test]
+    fn the_limit_is_a_hundred_or_one_in_a_hundred() {
+        let fill = |rows: u32| {
+            let mut rejects = Rejects::new(rules(OnBadRow::Reject, None), None);
+            (0..rows).for_each(|number| rejects.add(row(number)).unwrap());
+            rejects
+        };
+        assert!(fill(100).finish(100).is_ok());
+        assert_eq!(fill(101).finish(10_000).unwrap_err().error.code, "too_many_bad_rows");
+        assert!(fill(101).finish(10_100).is_ok());
+    }
+
+    #[test]
+    fn a_limit_of_the_job_ends_the_load_at_once() {
+        let mut rejects = Rejects::new(rules(OnBadRow::Reject, Some(1)), None);
+        rejects.add(row(1)).unwrap();
+        let fault = rejects.add(row(2)).unwrap_err();
+        assert_eq!(fault.error.message, "2 rows rejected, at most 1 may be; the first: a.csv, row 1, column n: 'x' is not a bigint");
+        let mut strict = Rejects::new(rules(OnBadRow::Fail, None), None);
+        assert_eq!(strict.add(row(3)).unwrap_err().error.code, "invalid_data");
+    }
+}

@@ -1,0 +1,327 @@
+//! One stream from its opening to its publish.
+
+use std::sync::mpsc::Receiver;
+
+use super::Fault;
+use super::copy::{Copied, Copy, Nowhere};
+use super::rejects::Rejects;
+use super::voice::{Stop, Voice, await_publish};
+use super::window::{Approach, Facts, Tracker, approach};
+use crate::batch::Schema;
+use crate::clock;
+use crate::destination::{Destination, Disposition, Load, LoadRecord, LoadRequest, PublishRequest};
+use crate::plan::{Answer, Event, Level, LoadPlan, Mode, NullCursor, Owner, Phase, SchemaChange, StreamResult};
+use crate::run::{Counts, CursorValue};
+use crate::source::{ReadRequest, Reader, Source, Stream};
+use crate::text::count;
+
+/// What the streams of one load share.
+pub(super) struct Session<'a> {
+    pub plan: &'a LoadPlan,
+    pub source: &'a mut dyn Source,
+    /// `None` in a dry run towards a file that isn't there yet.
+    pub destination: Option<&'a mut dyn Destination>,
+    pub voice: &'a Voice,
+    pub answers: &'a Receiver<Answer>,
+    pub stop: &'a Stop,
+}
+
+/// A stream's failure, with how many rows were rejected.
+#[derive(Debug)]
+pub(super) struct StreamFault {
+    pub fault: Fault,
+    pub rejected: u64,
+}
+
+/// Returns the target table of a stream.
+pub(super) fn target(options: &crate::plan::LoadOptions, stream: &Stream) -> String {
+    options.target.clone().unwrap_or_else(|| format!("{}{}", options.table_prefix, stream.name))
+}
+
+/// What is known before the source is opened.
+struct Before {
+    target: String,
+    record: Option<LoadRecord>,
+    approach: Approach,
+    safe: Option<CursorValue>,
+}
+
+impl Session<'_> {
+    /// Loads a stream.
+    pub(super) fn load(&mut self, stream: &Stream) -> Result<StreamResult, StreamFault> {
+        let path = self.plan.dry_run.is_none().then(|| self.plan.rejects_path.clone());
+        let mut rejects = Rejects::new(self.plan.options.bad_rows, path);
+        self.load_into(stream, &mut rejects).map_err(|fault| StreamFault { fault, rejected: rejects.rows() })
+    }
+
+    fn phase(&self, stream: &Stream, phase: Phase) {
+        self.voice.say(&Event::Phase { stream: stream.name.clone(), phase });
+    }
+
+    fn load_into(&mut self, stream: &Stream, rejects: &mut Rejects) -> Result<StreamResult, Fault> {
+        self.phase(stream, Phase::Opening);
+        let before = self.look(stream)?;
+        let mut reader = self.open(stream, &before)?;
+        for (level, message) in reader.take_log() {
+            self.voice.log(level, &stream.name, message);
+        }
+        if before.approach.mode == Mode::Incremental && reader.is_nothing_new() {
+            return self.nothing_new(stream, &before, reader.as_ref());
+        }
+        refuse_changed_files(&before.approach, &reader.changed_files())?;
+        let request = self.request(stream, &before, reader.schema());
+        if self.plan.dry_run.is_some() {
+            return self.dry_run(stream, &before, reader, &request, rejects);
+        }
+        let plan = self.plan;
+        let (voice, stop, answers) = (self.voice, self.stop, self.answers);
+        let destination = self.destination.as_deref_mut().ok_or_else(|| Fault::new("internal", "no destination is open"))?;
+        let mut load = destination.begin(&request)?;
+        voice.say(&Event::Phase { stream: stream.name.clone(), phase: Phase::Loading });
+        let copied = copy(plan, stream, &before, voice, stop, rejects).run(reader, load.schema().clone(), load.as_mut())?;
+        refuse_changed_files(&before.approach, &copied.changed_files)?;
+        voice.say(&Event::Phase { stream: stream.name.clone(), phase: Phase::Checking });
+        load.finish(copied.rows)?;
+        rejects.finish(copied.rows_read)?;
+        tell(voice, stream, &copied, &before, load.schema_changes());
+        check(load.as_mut(), plan, &before)?;
+        voice.say(&Event::Ready { stream: stream.name.clone() });
+        await_publish(answers, stop)?;
+        voice.say(&Event::Phase { stream: stream.name.clone(), phase: Phase::Publishing });
+        let schema = load.schema().clone();
+        let publish = publish_request(plan, &before, &copied);
+        let committed = voice.publishing(|| load.publish(&publish))?;
+        let counts = Counts { skipped: copied.skipped, rejected: rejects.rows(), ..committed.counts };
+        Ok(StreamResult {
+            stream: stream.name.clone(),
+            target: before.target,
+            mode: before.approach.mode,
+            counts,
+            rows_in_target: committed.rows_in_target,
+            bytes_read: copied.bytes,
+            cursor: publish.cursor.or(before.approach.cursor_before),
+            version: committed.version,
+            schema,
+            schema_changes: committed.schema_changes,
+            statements: Vec::new(),
+        })
+    }
+
+    /// Looks at the target and settles what the load does.
+    fn look(&mut self, stream: &Stream) -> Result<Before, Fault> {
+        let options = &self.plan.options;
+        let target = target(options, stream);
+        let (record, has_table) = match self.destination.as_deref_mut() {
+            Some(destination) => (destination.record(&target)?, destination.has_table(&target)?),
+            None => (None, false),
+        };
+        let key = if options.primary_key.is_empty() { self.source.primary_key(stream)? } else { options.primary_key.clone() };
+        let facts = Facts { record: record.as_ref(), has_table, is_files: self.source.is_files(), key };
+        let approach = approach(options, facts)?;
+        let safe = match &approach.cursor_column {
+            Some(column) => self.source.safe_cursor(stream, column)?,
+            None => None,
+        };
+        Ok(Before { target, record, approach, safe })
+    }
+
+    fn open(&mut self, stream: &Stream, before: &Before) -> Result<Box<dyn Reader>, Fault> {
+        let is_incremental = before.approach.mode == Mode::Incremental;
+        let known_files = match self.destination.as_deref_mut() {
+            Some(destination) if is_incremental => destination.files(&before.target)?,
+            _ => Vec::new(),
+        };
+        let lower_bound = before.approach.lower_bound.as_ref();
+        let request = ReadRequest { stream, options: &self.plan.options, lower_bound, known_files: &known_files, is_incremental };
+        Ok(self.source.open(&request)?)
+    }
+
+    fn request(&self, stream: &Stream, before: &Before, schema: &Schema) -> LoadRequest {
+        let run = self.plan.run.clone();
+        let owner = Owner {
+            workspace_id: run.workspace_id.clone(),
+            job: run.job.clone(),
+            source: self.plan.source.name.clone(),
+            stream: stream.name.clone(),
+        };
+        LoadRequest {
+            run,
+            owner,
+            target: before.target.clone(),
+            schema: schema.clone(),
+            disposition: before.approach.disposition.clone(),
+            schema_policy: self.plan.options.schema_change,
+            invalid_values: self.plan.options.invalid_values,
+        }
+    }
+
+    fn nothing_new(&mut self, stream: &Stream, before: &Before, reader: &dyn Reader) -> Result<StreamResult, Fault> {
+        self.voice.log(Level::Info, &stream.name, "nothing new to read; the table stays as it is");
+        let rows_in_target = match self.destination.as_deref_mut() {
+            Some(destination) => destination.rows(&before.target)?,
+            None => 0,
+        };
+        let record = before.record.as_ref();
+        Ok(StreamResult {
+            stream: stream.name.clone(),
+            target: before.target.clone(),
+            mode: before.approach.mode,
+            counts: Counts::default(),
+            rows_in_target,
+            bytes_read: reader.bytes().0,
+            cursor: before.approach.cursor_before.clone(),
+            version: record.map_or(0, |record| record.version),
+            schema: record.map(|record| record.schema.clone()).unwrap_or_default(),
+            schema_changes: Vec::new(),
+            statements: Vec::new(),
+        })
+    }
+
+    /// Reads, types and checks the rows' shape; writes nothing anywhere.
+    fn dry_run(
+        &mut self,
+        stream: &Stream,
+        before: &Before,
+        reader: Box<dyn Reader>,
+        request: &LoadRequest,
+        rejects: &mut Rejects,
+    ) -> Result<StreamResult, Fault> {
+        let mut request = request.clone();
+        self.statements(&request)?;
+        self.phase(stream, Phase::Loading);
+        let schema = reader.schema().clone();
+        let copied = copy(self.plan, stream, before, self.voice, self.stop, rejects).run(reader, schema, &mut Nowhere)?;
+        rejects.finish(copied.rows_read)?;
+        request.schema = copied.schema.clone();
+        let statements = self.statements(&request)?;
+        let rows_in_target = match self.destination.as_deref_mut() {
+            Some(destination) => destination.rows(&before.target)?,
+            None => 0,
+        };
+        Ok(StreamResult {
+            stream: stream.name.clone(),
+            target: before.target.clone(),
+            mode: before.approach.mode,
+            counts: Counts { added: copied.rows, skipped: copied.skipped, rejected: rejects.rows(), ..Counts::default() },
+            rows_in_target,
+            bytes_read: copied.bytes,
+            cursor: copied.tracker.as_ref().and_then(|tracker| tracker.cursor(before.approach.cursor_before.as_ref())),
+            version: before.record.as_ref().map_or(0, |record| record.version),
+            schema: copied.schema,
+            schema_changes: Vec::new(),
+            statements,
+        })
+    }
+
+    fn statements(&mut self, request: &LoadRequest) -> Result<Vec<String>, Fault> {
+        match self.destination.as_deref_mut() {
+            Some(destination) => Ok(destination.statements(request)?),
+            None => Ok(crate::destination::statements_for_new(&self.plan.destination, request)?),
+        }
+    }
+}
+
+fn copy<'a>(
+    plan: &'a LoadPlan,
+    stream: &'a Stream,
+    before: &'a Before,
+    voice: &'a Voice,
+    stop: &'a Stop,
+    rejects: &'a mut Rejects,
+) -> CopyParts<'a> {
+    CopyParts { plan, stream, before, voice, stop, rejects }
+}
+
+/// A copy whose tracker is not yet made.
+struct CopyParts<'a> {
+    plan: &'a LoadPlan,
+    stream: &'a Stream,
+    before: &'a Before,
+    voice: &'a Voice,
+    stop: &'a Stop,
+    rejects: &'a mut Rejects,
+}
+
+impl CopyParts<'_> {
+    fn run(self, reader: Box<dyn Reader>, target: Schema, sink: &mut (impl super::copy::Sink + ?Sized)) -> Result<Copied, Fault> {
+        let Self { plan, stream, before, voice, stop, rejects } = self;
+        let tracker = |schema: &Schema| match &before.approach.cursor_column {
+            Some(column) => Tracker::new(column, schema, plan.run.started_at, before.safe.as_ref()).map(Some),
+            None => Ok(None),
+        };
+        let copy = Copy {
+            stream: &stream.name,
+            voice,
+            stop,
+            rejects,
+            tracker: &tracker,
+            null_cursor: before.approach.null_cursor,
+            invalid_values: plan.options.invalid_values,
+            rows_max: plan.dry_run.and_then(|dry_run| dry_run.limit),
+        };
+        copy.run(reader, target, sink)
+    }
+}
+
+/// Without a key a changed file can't replace the rows that it gave before.
+fn refuse_changed_files(approach: &Approach, changed: &[String]) -> Result<(), Fault> {
+    match (&approach.disposition, changed.first()) {
+        (Disposition::Append, Some(first)) => {
+            let message = format!("{} changed since it was loaded, and without a key its old rows can't be told from new ones", first);
+            Err(Fault::new("changed_file", message).hint("set primary_key, or load everything once with --full-refresh"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check(load: &mut dyn Load, plan: &LoadPlan, before: &Before) -> Result<(), Fault> {
+    if plan.options.expect.is_empty() {
+        return Ok(());
+    }
+    let failures = load.check(&plan.options.expect)?;
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let message = format!("table {}: {} failed: {}", before.target, count(failures.len() as u64, "check"), failures.join("; "));
+    Err(Fault::new("check_failed", message).hint("nothing was published; look at the source, or change the checks under `expect`"))
+}
+
+fn publish_request(plan: &LoadPlan, before: &Before, copied: &Copied) -> PublishRequest {
+    let cursor = copied.tracker.as_ref().and_then(|tracker| tracker.cursor(before.approach.cursor_before.as_ref()));
+    PublishRequest {
+        cursor,
+        lower_bound: before.approach.lower_bound.clone(),
+        mode: before.approach.mode,
+        files: copied.files.clone(),
+        replace_files: before.approach.mode == Mode::Full,
+        now: clock::now(),
+        allow_empty: plan.options.allow_empty,
+    }
+}
+
+/// Says what went differently from what people may expect.
+fn tell(voice: &Voice, stream: &Stream, copied: &Copied, before: &Before, changes: &[SchemaChange]) {
+    let warn = |message: String| voice.log(Level::Warn, &stream.name, message);
+    for change in changes {
+        match change {
+            SchemaChange::Added { column, to } => {
+                voice.log(Level::Info, &stream.name, format!("column {column} ({to}) is new in the table"))
+            }
+            SchemaChange::Widened { column, from, to } => {
+                voice.log(Level::Info, &stream.name, format!("column {column} is widened from {from} to {to}"));
+            }
+            SchemaChange::Gone { column } => warn(format!("column {column} is gone from the source; it stays, NULL in new rows")),
+        }
+    }
+    if copied.values_nulled > 0 {
+        warn(format!("{} can't be held by the destination and became NULL (invalid_values: null)", count(copied.values_nulled, "value")));
+    }
+    let Some(tracker) = &copied.tracker else { return };
+    if tracker.rows_beyond > 0 {
+        warn(format!("{} later than the clock: loaded, but they don't become the cursor", count(tracker.rows_beyond, "row")));
+    }
+    if tracker.rows_null > 0 {
+        let what = if before.approach.null_cursor == NullCursor::Skip { "skipped" } else { "loaded all the same" };
+        warn(format!("{} without a value in the cursor column: {what}", count(tracker.rows_null, "row")));
+    }
+}
