@@ -332,7 +332,8 @@ fn exit_codes_say_what_happened() {
 #[test]
 fn errors_in_json_mode_are_one_object_on_stdout() {
     let etl = Etl::sample().file("jobs/broken.yaml", "data_sources:\n  - paht: jobs/data/airlines.csv\n");
-    for (arguments, code, word) in [(vec!["run", "nobody", "-o", "json"], 2, "usage"), (vec!["run", "broken", "-o", "json"], 4, "invalid")]
+    for (arguments, code, word) in
+        [(vec!["run", "nobody", "-o", "json"], 2, "unknown_job"), (vec!["run", "broken", "-o", "json"], 4, "invalid")]
     {
         let ended = etl.run(&arguments).exits(code);
         let object = ended.json();

@@ -77,7 +77,7 @@ fn deliver_sqlite(etl: &Etl, rows: &[Row]) {
 
 impl Loader for Program {
     fn first_rows(&self) -> u32 {
-        20_000
+        8_000
     }
 
     fn deliver(&self, rows: &[Row]) {
