@@ -86,19 +86,20 @@ fn plain_digits(text: &[u8]) -> Option<&str> {
     if is_plain { std::str::from_utf8(text).ok() } else { None }
 }
 
-/// Reads a number that a double gives back with the very digits of the text; leading zeros and a plus sign make it no number.
+/// Reads a number that a double gives back with the very digits of the text, written with as many (at most 17, `DBL_DECIMAL_DIG`) or as
+/// few as it needs; leading zeros and a plus sign make it no number.
 #[inline]
 pub fn double(text: &[u8]) -> Option<f64> {
     let number = Number::read(text)?;
     if number.is_padded || number.has_plus {
         return None;
     }
-    number.double(text, Exactness::Shortest)
+    number.double(text)
 }
 
-/// Reads a number of a declared double column: leading zeros, a plus sign, and up to 17 digits that the nearest double gives back.
+/// Reads a number of a declared double column: a plus sign and leading zeros are taken too.
 pub fn declared_double(text: &[u8]) -> Option<f64> {
-    Number::read(text)?.double(text, Exactness::OwnDigits)
+    Number::read(text)?.double(text)
 }
 
 /// Reads a number of a declared single precision column, by the rules of [`declared_double`] (9 digits).
@@ -112,15 +113,6 @@ pub fn declared_single(text: &[u8]) -> Option<f32> {
     let is_exact = number.equals(shown.as_bytes(), text)
         || (number.significant <= 9 && number.equals(format!("{value:.*e}", number.significant.saturating_sub(1)).as_bytes(), text));
     is_exact.then_some(value)
-}
-
-/// How a double must give a text back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exactness {
-    /// The shortest text of the double has the same digits.
-    Shortest,
-    /// Written with as many digits as the text has (at most 17), the double has the same digits.
-    OwnDigits,
 }
 
 /// The parts of a decimal number's text.
@@ -195,7 +187,7 @@ impl Number {
     }
 
     #[inline]
-    fn double(&self, text: &[u8], exactness: Exactness) -> Option<f64> {
+    fn double(&self, text: &[u8]) -> Option<f64> {
         if self.significant == 0 {
             return Some(if self.is_negative { -0.0 } else { 0.0 });
         }
@@ -214,7 +206,7 @@ impl Number {
         }
         let mut buffer = [0; 40];
         let is_exact = self.equals(shown(&mut buffer, format_args!("{value:e}")), text)
-            || (exactness == Exactness::OwnDigits && self.significant <= 17 && {
+            || (self.significant <= 17 && {
                 let places = self.significant - 1;
                 self.equals(shown(&mut buffer, format_args!("{value:.places$e}")), text)
             });

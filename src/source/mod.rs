@@ -2,7 +2,9 @@
 //!
 //! A source reads; it never writes, never prints, never reads the clock or the environment, and knows nothing of destinations.
 
+mod columns;
 mod csv;
+mod sqlite;
 
 use crate::batch::{RecordBatch, Schema};
 use crate::plan::{Level, LoadOptions, SourceKind, SourcePlan};
@@ -180,6 +182,6 @@ impl std::fmt::Debug for dyn Reader {
 pub fn open(plan: &SourcePlan) -> Result<Box<dyn Source>, SourceError> {
     match &plan.kind {
         SourceKind::Csv(csv) => Ok(Box::new(csv::CsvSource::new(plan, csv)?)),
-        SourceKind::Sqlite(_) => Err(SourceError::new("not_in_this_version", format!("source {}: kind not in this version", plan.name))),
+        SourceKind::Sqlite(sqlite) => Ok(Box::new(sqlite::SqliteSource::new(plan, sqlite)?)),
     }
 }

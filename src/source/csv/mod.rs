@@ -3,7 +3,6 @@
 //! `input` and `fetch` find files, `decode` makes UTF-8 of their bytes, `splitter` makes records, `sniff` and `shape` find out how they are
 //! laid out, `reader` makes batches. A row is loaded exactly, or rejected with its place and reason.
 
-mod columns;
 mod decode;
 mod fetch;
 mod input;

@@ -9,12 +9,12 @@ use crate::secret::Secret;
 use crate::source::{Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
-use super::columns::{Hasher, OutputColumn, layout};
 use super::decode::Decoded;
 use super::input::{self, InputFile};
 use super::shape::{self, NullTexts, RowFlaw, Shape};
 use super::splitter::{Flaw, Found, RECORD_BYTES_MAX, Splitter};
 use super::{RAW_BYTES_MAX, invalid};
+use crate::source::columns::{Hasher, OutputColumn, layout};
 
 /// How many rows of each file behind the first are looked at to infer types.
 const SAMPLE_ROWS_OF_OTHERS: u64 = 1_000;

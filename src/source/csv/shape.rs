@@ -6,12 +6,12 @@ use crate::batch::{ColumnType, Inference};
 use crate::plan::{CsvPlan, Level};
 use crate::source::SourceError;
 
-use super::columns::{OutputColumn, whole_names};
 use super::decode::Decoded;
 use super::input::InputFile;
 use super::invalid;
 use super::sniff::{self, Sample};
 use super::splitter::{Dialect, Found, Splitter};
+use crate::source::columns::{OutputColumn, whole_names};
 
 /// The most columns of a file.
 const COLUMNS_MAX: usize = 10_000;
@@ -62,11 +62,11 @@ pub(super) fn shapes(files: &[InputFile], plan: &CsvPlan, log: &mut Vec<(Level, 
         let mut shape = probe(file, plan, first.map(|first| &shapes[first]), log)?;
         if let Some(model) = first.map(|first| &shapes[first])
             && !shape.names.is_empty()
-            && !shape.names.iter().any(|name| model.names.contains(name))
+            && !has_common_name(&shape, model)
         {
             // Perhaps it is written otherwise than the first.
             shape = probe(file, plan, None, log)?;
-            if !shape.names.iter().any(|name| model.names.contains(name)) {
+            if !has_common_name(&shape, model) {
                 let message =
                     format!("{} has no column of {}: its columns are {}", file.name, files[first.unwrap_or(0)].name, listed(&shape.names));
                 return Err(
@@ -90,6 +90,11 @@ pub(super) fn shapes(files: &[InputFile], plan: &CsvPlan, log: &mut Vec<(Level, 
         return Err(invalid("invalid_data", message).hint("a file without rows still needs its header"));
     }
     Ok(shapes)
+}
+
+fn has_common_name(shape: &Shape, model: &Shape) -> bool {
+    let names: std::collections::HashSet<String> = model.names.iter().map(|name| name.to_lowercase()).collect();
+    shape.names.iter().any(|name| names.contains(&name.to_lowercase()))
 }
 
 fn listed(names: &[String]) -> String {
@@ -233,7 +238,8 @@ pub(super) fn observe(
             let (Some(inference), Some(field)) = (inference, field) else { continue };
             let (text, is_quoted) = splitter.field(*field, &mut scratch);
             let is_null = !is_quoted && nulls.holds(text);
-            if !is_null && !(has_nul && text.contains(&0)) {
+            let is_nul = has_nul && text.contains(&0);
+            if !is_null && !is_nul {
                 inference.observe(text);
             }
         }

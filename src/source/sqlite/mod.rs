@@ -1,0 +1,136 @@
+//! A table, view or query of a SQLite file, read in one read transaction of a connection that can't write.
+//!
+//! SQLite's writers take turns and a read transaction sees every commit before it, so no commit can come later with an earlier value
+//! than those that were read: the cursor needs no lookback.
+
+mod query;
+mod reader;
+mod values;
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::batch::ColumnType;
+use crate::plan::{ColumnRules, SourcePlan, SqliteSourcePlan};
+use crate::run::CursorValue;
+use crate::secret::Secret;
+use crate::text;
+
+use super::{ReadRequest, Reader, Source, SourceError, Stream};
+
+/// How long a lock is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A SQLite source.
+#[derive(Debug)]
+pub(super) struct SqliteSource {
+    name: String,
+    plan: SqliteSourcePlan,
+    rules: ColumnRules,
+    hash_key: Option<Secret>,
+}
+
+impl SqliteSource {
+    /// Checks what can be checked without reading.
+    pub fn new(plan: &SourcePlan, sqlite: &SqliteSourcePlan) -> Result<Self, SourceError> {
+        if sqlite.table.is_some() == sqlite.custom_sql.is_some() {
+            return Err(SourceError::new("invalid", format!("source {}: exactly one of table and custom_sql is needed", plan.name)));
+        }
+        Ok(Self { name: plan.name.clone(), plan: sqlite.clone(), rules: plan.columns.clone(), hash_key: plan.hash_key.clone() })
+    }
+}
+
+impl Source for SqliteSource {
+    fn test(&mut self) -> Result<String, SourceError> {
+        let connection = connect(&self.plan.path)?;
+        let count: i64 = connection
+            .query_row(
+                "SELECT count(*) FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+                [],
+                |row| row.get(0),
+            )
+            .map_err(|error| sql_error("read", &self.plan.path, &error))?;
+        Ok(format!("{}: {}", self.plan.path.display(), text::count(count.unsigned_abs(), "table")))
+    }
+
+    fn discover(&mut self) -> Result<Vec<Stream>, SourceError> {
+        Ok(vec![Stream { name: self.name.clone() }])
+    }
+
+    fn primary_key(&mut self, _stream: &Stream) -> Result<Vec<String>, SourceError> {
+        let Some(table) = &self.plan.table else { return Ok(Vec::new()) };
+        let connection = connect(&self.plan.path)?;
+        let key = query::table_columns(&connection, table).map_err(|error| sql_error("read", &self.plan.path, &error))?;
+        let mut key: Vec<_> = key.into_iter().filter(|column| column.key_place > 0).collect();
+        key.sort_by_key(|column| column.key_place);
+        let renamed = |name: String| self.rules.rename.iter().find(|(from, _)| *from == name).map_or(name.clone(), |(_, to)| to.clone());
+        Ok(key.into_iter().map(|column| renamed(column.name)).collect())
+    }
+
+    fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {
+        Ok(Box::new(reader::SqliteReader::open(&self.name, &self.plan, &self.rules, self.hash_key.as_ref(), request)?))
+    }
+
+    /// The greatest value there is: a commit behind it can't be missed, see the module.
+    fn safe_cursor(&mut self, _stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
+        let Some(table) = &self.plan.table else { return Ok(None) };
+        let connection = connect(&self.plan.path)?;
+        let name = query::quoted(column);
+        // `unixepoch` and such are for people to declare; here a number is a number and anything else its text.
+        let sql = format!("SELECT max({name}) FROM {} WHERE typeof({name}) = 'integer'", query::quoted(table));
+        let greatest: Option<i64> =
+            connection.query_row(&sql, [], |row| row.get(0)).map_err(|error| sql_error("read", &self.plan.path, &error))?;
+        Ok(greatest.map(|value| CursorValue { column_type: ColumnType::Int64, text: value.to_string() }))
+    }
+}
+
+/// Opens a file for reading alone.
+fn connect(path: &Path) -> Result<Connection, SourceError> {
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            SourceError::new("not_found", format!("open {shown}: no such file")).hint("check the path of the connection")
+        }
+        _ => SourceError::new("permission_denied", format!("open {shown}: {error}")),
+    })?;
+    if !metadata.is_file() {
+        return Err(SourceError::new("invalid_path", format!("{shown} is not a file")));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
+        // The first thing that reads the file.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    };
+    open().map_err(|error| sql_error("open", path, &error))
+}
+
+/// Makes an error of what SQLite reports.
+fn sql_error(verb: &str, path: &Path, error: &rusqlite::Error) -> SourceError {
+    let (code, hint, is_transient) = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => ("invalid_data", Some("it is not a SQLite file, or it is encrypted"), false),
+        Some(ErrorCode::DatabaseCorrupt) => ("invalid_data", Some("check it with: sqlite3 FILE 'PRAGMA integrity_check'"), false),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ("locked", Some("another program holds a lock on it"), true),
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            ("permission_denied", Some("a file in WAL mode also needs its -wal and -shm files"), false)
+        }
+        Some(ErrorCode::OperationInterrupted) => ("cancelled", None, false),
+        Some(ErrorCode::SystemIoFailure) => ("io", None, true),
+        _ => ("invalid_sql", None, false),
+    };
+    let error = error.to_string();
+    SourceError {
+        code,
+        message: format!("{verb} {}: {}", path.display(), text::printable(&error)),
+        hint: hint.map(str::to_owned),
+        is_transient,
+    }
+}
+
+#[cfg(test)]
+mod tests;
