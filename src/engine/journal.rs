@@ -82,6 +82,8 @@ pub(super) struct Journal {
     ledger: Option<Ledger>,
     lines: Vec<EventRecord>,
     failure: Option<String>,
+    /// After a failure only the closing is tried: every other write would wait for the same lock or disk again.
+    is_broken: bool,
     rejects: Vec<PathBuf>,
     is_running: bool,
 }
@@ -89,12 +91,12 @@ pub(super) struct Journal {
 impl Journal {
     /// One that writes into a store; `rejects` are the reject files of the sources, in order.
     pub(super) fn new(ledger: Ledger, rejects: Vec<PathBuf>) -> Self {
-        Self { ledger: Some(ledger), lines: Vec::new(), failure: None, rejects, is_running: false }
+        Self { ledger: Some(ledger), lines: Vec::new(), failure: None, is_broken: false, rejects, is_running: false }
     }
 
     /// One that writes nothing.
     pub(super) fn nowhere() -> Self {
-        Self { ledger: None, lines: Vec::new(), failure: None, rejects: Vec::new(), is_running: false }
+        Self { ledger: None, lines: Vec::new(), failure: None, is_broken: false, rejects: Vec::new(), is_running: false }
     }
 
     /// Returns why the store can't be written any more, once.
@@ -123,9 +125,10 @@ impl Journal {
     }
 
     fn write(&mut self, work: impl FnOnce(&mut Store, &str) -> Result<(), StateError>) {
-        let Some(ledger) = &self.ledger else { return };
+        let Some(ledger) = self.ledger.as_ref().filter(|_| !self.is_broken) else { return };
         if let Err(error) = work(&mut ledger.store(), &ledger.run_id) {
             self.failure.get_or_insert(error.to_string());
+            self.is_broken = true;
         }
     }
 

@@ -98,7 +98,8 @@ fn file_name(name: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
     let plain: String = name.chars().take(80).map(|character| if is_plain(character) { character } else { '_' }).collect();
     // Windows keeps no two files whose names differ in case only, and opens devices for some names.
-    let is_same = plain == name && !plain.is_empty() && !plain.starts_with('.') && !plain.chars().any(|character| character.is_ascii_uppercase());
+    let is_same =
+        plain == name && !plain.is_empty() && !plain.starts_with('.') && !plain.chars().any(|character| character.is_ascii_uppercase());
     let devices = ["con", "prn", "aux", "nul"];
     let stem = plain.split('.').next().unwrap_or_default();
     let is_device = devices.contains(&stem) || ((stem.starts_with("com") || stem.starts_with("lpt")) && stem.len() == 4);

@@ -299,7 +299,8 @@ impl SourceReport {
         };
         self.conclude_streams(failure.as_ref(), stop);
         let all_published = !self.streams.is_empty() && self.streams.iter().all(|stream| stream.status == SourceStatus::Success);
-        let said_error = matches!(self.finished, Some(Some(_)));
+        // A cancel that came behind the last publish changes nothing.
+        let said_error = matches!(&self.finished, Some(Some(error)) if error.code != "cancelled");
         if all_published && !said_error {
             self.status = SourceStatus::Success;
             return (!is_clean || self.fault.is_some()).then(|| match &self.fault {

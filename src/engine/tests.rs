@@ -15,7 +15,7 @@ use crate::process::{self, Program, Stop, StopSignal};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::schedule::Schedule;
 use crate::secret::Masker;
-use crate::state::{Begun, Found, NewJob, NewRun, RunDetail, Store};
+use crate::state::{Actor, Begun, Found, NewJob, NewRun, RunDetail, Store};
 use crate::workspace::{StateLocation, Workspace};
 use crate::zone::Zone;
 
@@ -324,6 +324,18 @@ fn a_signal_cancels_what_runs_and_skips_what_waits() {
 }
 
 #[test]
+fn a_cancel_behind_the_last_publish_changes_nothing() {
+    let late = "streams a; ready a; published a; say '{\"event\":\"finished\",\"error\":{\"code\":\"cancelled\",\"message\":\"stopped\",\"hint\":null,\"is_transient\":false}}'";
+    let bench = Bench::new(&[("a", late)]);
+    let report = bench.watched(|notice| {
+        if let Notice::StreamEnded { .. } = notice {
+            bench.stop.request(StopSignal::Interrupt);
+        }
+    });
+    assert_eq!((statuses(&report), report.exit_code), (vec![Success], 0));
+}
+
+#[test]
 fn a_run_that_lost_its_lease_publishes_nothing() {
     let bench = Bench::new(&[("a", STUBBORN)]);
     let report = bench.watched(|notice| {
@@ -344,7 +356,10 @@ fn a_cancel_in_the_lease_is_seen_before_the_publish() {
     let report = bench.watched(|notice| match notice {
         Notice::RunStarted { run_id, .. } => run = (*run_id).to_owned(),
         Notice::Progress { .. } => {
-            bench.store().request_cancel(&run, "someone", clock::now()).expect("the store can be written");
+            bench
+                .store()
+                .request_cancel(&run, &Actor { user: "someone".to_owned(), host: "here".to_owned() }, clock::now())
+                .expect("the store can be written");
         }
         _ => {}
     });
@@ -430,7 +445,7 @@ fn a_dead_run_whose_sources_were_all_published_is_a_success() {
 /// Writes a run whose process is gone.
 fn begin_and_die(bench: &Bench, run_id: &str) {
     let mut store = bench.store();
-    let now = super::journal::moment();
+    let now = journal::moment();
     let job = NewJob {
         id: "bench".to_owned(),
         file: "f".to_owned(),
@@ -510,10 +525,10 @@ fn a_question_is_answered_or_says_why_not() {
         |script: &str| Program { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], variables_removed: vec![] };
     let bench = Bench::new(&[("a", "")]);
     let order = test_order(&bench.job, &bench.job.sources[0]);
-    let ask = |script: &str, seconds: f64| super::ask(&program(script), &order, Duration::from_secs_f64(seconds));
+    let asked = |script: &str, seconds: f64| ask(&program(script), &order, Duration::from_secs_f64(seconds));
     let answered = "read x; echo '{\"event\":\"answered\",\"value\":{\"message\":\"hi\"}}'; echo '{\"event\":\"finished\",\"error\":null}'";
-    assert_eq!(ask(answered, 10.0).expect("it answers")["message"], "hi");
-    assert_eq!(ask("read x; sleep 60", 0.2).expect_err("it hangs").code, "timeout");
-    assert_eq!(ask("read x; exit 3", 10.0).expect_err("it ends").code, "worker_crashed");
-    assert_eq!(ask("read x; echo nonsense; sleep 60", 10.0).expect_err("it raves").code, "worker_fault");
+    assert_eq!(asked(answered, 10.0).expect("it answers")["message"], "hi");
+    assert_eq!(asked("read x; sleep 60", 0.2).expect_err("it hangs").code, "timeout");
+    assert_eq!(asked("read x; exit 3", 10.0).expect_err("it ends").code, "worker_crashed");
+    assert_eq!(asked("read x; echo nonsense; sleep 60", 10.0).expect_err("it raves").code, "worker_fault");
 }

@@ -44,14 +44,14 @@ enum View {
 
 impl Progress {
     /// Chooses how a run is shown: nothing with `--quiet`, bars at a terminal (unless a log format is asked for), else lines.
-    pub fn new(is_quiet: bool, verbose: u8, log_format: Option<LogFormat>) -> Self {
+    pub fn new(job: &str, is_quiet: bool, verbose: u8, log_format: Option<LogFormat>) -> Self {
         let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let view = match log_format {
             _ if is_quiet => View::Nothing,
             None if is_terminal => View::Bars(Bars::default()),
             format => View::Lines(format.unwrap_or_default()),
         };
-        Self { view, is_verbose: verbose > 0, job: String::new(), run: None }
+        Self { view, is_verbose: verbose > 0, job: job.to_owned(), run: None }
     }
 
     fn line(&self, format: LogFormat, level: Level, event: &str, fields: &[(&str, Value)]) {
@@ -61,8 +61,8 @@ impl Progress {
 
 impl Observer for Progress {
     fn notice(&mut self, notice: &Notice<'_>) {
-        if let Notice::RunStarted { job, run_id, .. } = notice {
-            (self.job, self.run) = ((*job).to_owned(), Some((*run_id).to_owned()));
+        if let Notice::RunStarted { run_id, .. } = notice {
+            self.run = Some((*run_id).to_owned());
         }
         match &mut self.view {
             View::Nothing => {}
