@@ -44,6 +44,10 @@ impl Fault {
     fn cancelled() -> Self {
         Self::new("cancelled", "the load was cancelled; nothing of it is visible")
     }
+
+    fn is_cancelled(&self) -> bool {
+        self.error.code == "cancelled"
+    }
 }
 
 impl From<SourceError> for Fault {
@@ -84,7 +88,6 @@ pub fn serve(mut input: impl BufRead + Send + 'static, output: Box<dyn Write + S
         })
     });
     let error = match result {
-        Ok(()) if stop.is_raised() => Some(Fault::cancelled().error),
         Ok(()) => None,
         Err(fault) => Some(fault.error),
     };

@@ -50,15 +50,16 @@ pub(super) fn load_from(
         if stop.is_raised() {
             return Err(Fault::cancelled());
         }
-        let destination = match &mut opened {
-            Some(destination) => Some(destination.as_mut() as &mut dyn destination::Destination),
-            None => None,
-        };
+        let destination = opened.as_mut().map(|destination| destination.as_mut() as &mut dyn destination::Destination);
         let mut session = Session { plan, source, destination, voice, answers, stop };
         match session.load(stream) {
             Ok(result) => voice.say(&Event::Published(result)),
             Err(StreamFault { fault, rejected }) => {
+                let is_cancelled = fault.is_cancelled();
                 voice.say(&Event::StreamFailed { stream: stream.name.clone(), error: fault.error, rejected });
+                if is_cancelled {
+                    return Err(Fault::cancelled());
+                }
             }
         }
     }
@@ -96,8 +97,11 @@ fn preview(order: &PreviewPlan, stop: &Stop) -> Result<Value, Fault> {
     Ok(json!({ "streams": streams }))
 }
 
-fn first_rows(mut reader: Box<dyn Reader>, rows_max: usize, stop: &Stop) -> Result<(Schema, Vec<Vec<Option<String>>>), Fault> {
-    let mut rows = Vec::new();
+/// A row as text, `None` for NULL.
+type TextRow = Vec<Option<String>>;
+
+fn first_rows(mut reader: Box<dyn Reader>, rows_max: usize, stop: &Stop) -> Result<(Schema, Vec<TextRow>), Fault> {
+    let mut rows: Vec<TextRow> = Vec::new();
     while rows.len() < rows_max {
         if stop.is_raised() {
             return Err(Fault::cancelled());
