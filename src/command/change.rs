@@ -64,7 +64,7 @@ fn check(workspace: &Workspace, store: &mut Store, job: &Job, change: &Change, b
         let place = workspace.shown(&job.file).display().to_string();
         let place = job.is_active_line.map_or_else(|| place.clone(), |line| format!("{place}:{line}"));
         let message = format!("job {}: its file says is_active: false, which wins", job.id);
-        let failure = Failure::new(exit_code::NOT_ACTIVE, "not_active", message).hint(format!("change is_active in {place}"));
+        let failure = Failure::new(exit_code::NOT_ACTIVE, "not_active", message).hint("set is_active: true there");
         return Err(Failure { location: Some(place), ..failure });
     }
     let status = record.as_ref().map_or(JobStatus::Active, |record| record.status_at(now));

@@ -12,7 +12,7 @@ use crate::job::{Job, Problem, Severity};
 use crate::output::{self, Format, list};
 use crate::process;
 use crate::state::{JobRecord, JobStatus};
-use crate::text::{count, nearest};
+use crate::text::{count, nearest, printable};
 use crate::workspace::Workspace;
 
 /// List the jobs with their schedules and last runs
@@ -110,6 +110,7 @@ fn note_broken(problems: &[Problem]) {
     }
     for (file, errors) in files {
         let errors = count(errors, "error");
-        output::note(&format!("warning: {}: left out, its file has {errors}; see: etlsched validate", file.display()));
+        let file = file.display().to_string();
+        output::note(&format!("warning: {}: left out, its file has {errors}; see: etlsched validate", printable(&file)));
     }
 }

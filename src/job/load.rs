@@ -44,7 +44,7 @@ pub struct Loaded {
 pub fn load(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: Secrets) -> Result<Loaded, Vec<Problem>> {
     let mut report = Report::new(text, &settings.text);
     let tree = settings::tree(Origin::Job, text, &settings.environment, &mut report);
-    let Some(own) = tree else {
+    let Some(own) = tree.filter(|tree| !tree.is_null()) else {
         if !report.has_errors() {
             let nowhere = Place { origin: Origin::Job, line: 0, column: 0 };
             report.error(nowhere, "the file is empty", "`etlsched init` makes an example".to_owned());

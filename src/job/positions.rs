@@ -18,6 +18,10 @@ const NODES_MAX: usize = 50_000;
 /// How many bytes of text aliases may add.
 const ALIAS_BYTES_MAX: usize = 1024 * 1024;
 
+/// How many characters may stand in a document that can begin or part values in brackets. The parser reads a bracket to its end
+/// before it says anything of it, and takes some 180 bytes for each of these.
+const FLOW_CHARACTERS_MAX: usize = 100_000;
+
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
@@ -255,6 +259,10 @@ pub fn text(origin: Origin, bytes: &[u8]) -> Result<&str, Fault> {
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_refused = |character: char| (character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{85}')) || character == '\u{feff}';
+    if text.bytes().filter(|byte| matches!(byte, b'[' | b'{' | b',' | b'?')).count() > FLOW_CHARACTERS_MAX {
+        let message = format!("more than {FLOW_CHARACTERS_MAX} commas and brackets");
+        return Err(Fault { place: whole, message, hint: Some("split the job".to_owned()) });
+    }
     match text.char_indices().find(|(_, character)| is_refused(*character)) {
         None => Ok(text),
         Some((index, character)) => Err(Fault {

@@ -112,11 +112,13 @@ pub fn masked_line(line: &str) -> String {
         let key = before[..colon].rsplit(['{', ',', ' ', '-', '[']).next().unwrap_or_default().to_lowercase();
         let spaces = rest.len() - rest.trim_start().len();
         let value = &rest[spaces..];
-        let value_end = value_end(value);
-        if SECRET_WORDS.iter().any(|word| key.contains(word)) && value_end > 0 && !value[..value_end].contains("${") && !value.starts_with('{') {
-            masked.push_str(&rest[..spaces]);
-            masked.push_str(crate::secret::MASK);
-            rest = &value[value_end..];
+        if is_secret(key.trim_matches(['"', '\''])) && !value.starts_with('{') {
+            let value_end = value_end(value);
+            if value_end > 0 && !value[..value_end].contains("${") {
+                masked.push_str(&rest[..spaces]);
+                masked.push_str(crate::secret::MASK);
+                rest = &value[value_end..];
+            }
         }
         if let Some(login) = rest.strip_prefix("//")
             && let Some((at, _)) = login.char_indices().find(|(_, character)| matches!(character, '@' | ' ' | ',' | '/' | '"'))
@@ -130,6 +132,11 @@ pub fn masked_line(line: &str) -> String {
     }
     masked.push_str(rest);
     masked
+}
+
+/// Whether a key names a secret, rightly or wrongly spelt.
+fn is_secret(key: &str) -> bool {
+    SECRET_WORDS.iter().any(|word| key.contains(word)) || ((5..=20).contains(&key.len()) && crate::text::nearest(key, ["password", "hash_key"]).is_some())
 }
 
 fn value_end(value: &str) -> usize {

@@ -11,6 +11,10 @@ pub fn fault(origin: Origin, text: &str, error: &ScanError) -> Fault {
     let place = Place { origin, line, column };
     let line_text = text.lines().nth(line - 1).unwrap_or_default();
     let info = error.info();
+    if info.contains("recursion limit") {
+        let message = format!("more than {} lists and maps in each other", super::positions::DEPTH_MAX);
+        return Fault { place, message, hint: Some("a job file needs six".to_owned()) };
+    }
     let hint = hint(info, line_text, text, line);
     Fault { place, message: format!("invalid YAML: {}", reason(info, line_text)), hint }
 }
@@ -21,6 +25,7 @@ fn reason(info: &str, line_text: &str) -> String {
     }
     info.to_owned()
 }
+
 
 fn hint(info: &str, line_text: &str, text: &str, line: usize) -> Option<String> {
     if has_bare_star(line_text) && (info.contains("alias") || info.contains("anchor")) {

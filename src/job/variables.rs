@@ -13,6 +13,8 @@ use super::positions::{Fault, Node, Place, ScalarKind, Template, Value};
 
 /// How long a command may take that gives a secret.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many variables one value may have.
+const VARIABLES_MAX: usize = 1000;
 /// The longest secret in bytes.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
@@ -96,6 +98,9 @@ fn replaced(text: &str, environment: &Environment) -> Result<(String, Template),
         };
         if !is_name(name) {
             return Err(format!("\"{}\" is not the name of a variable", shortened(name, 60)));
+        }
+        if template.names.len() == VARIABLES_MAX {
+            return Err(format!("more than {VARIABLES_MAX} variables in one value"));
         }
         template.names.push(name.to_owned());
         match environment.get(name).filter(|value| default.is_none() || !value.is_empty()).or(default) {

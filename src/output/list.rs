@@ -42,7 +42,8 @@ pub fn table(jobs: &[JobLine], zone: Zone) -> Rows {
         ("Result", Align::Left),
         ("Good", Align::Right),
         ("Sources", Align::Right),
-    ]);
+    ])
+    .giving_way(&["Zone", "Sources", "Good", "Name"], "Job");
     for job in jobs {
         let (at, result) = match job.last_run {
             Some((at, result)) => (local(at, zone), result),

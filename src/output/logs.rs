@@ -76,7 +76,8 @@ pub fn table(views: &[RunView<'_>], is_one_job: bool, zone: Zone) -> Rows {
         ("Rows", Align::Right),
         ("Sources", Align::Right),
         ("Trigger", Align::Left),
-    ]));
+    ]))
+    .giving_way(&["Trigger", "Sources"], "Job");
     for view in views {
         let mut cells = vec![short_id(&view.run.id).to_owned()];
         cells.extend((!is_one_job).then(|| view.run.job.clone()));

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::logs::{INTERRUPTED, short_id};
+use super::logs::short_id;
 use super::measure::{abbreviation, bytes, local, span, utc};
 use super::table::{Align, Rows};
 use crate::state::{JobRecord, RunRecord};
@@ -87,7 +87,8 @@ pub fn running_rows(running: &[RunningRun], now: DateTime<Utc>) -> Rows {
         ("Rows/s", Align::Right),
         ("Read", Align::Right),
         ("Sources", Align::Right),
-    ]);
+    ])
+    .giving_way(&["Sources", "Run", "Read"], "Source");
     for run in running {
         let head = [run.run.job.clone(), short_id(&run.run.id).to_owned(), span(elapsed(&run.run, now))];
         let done = match (run.progress["sources_done"].as_u64(), run.progress["sources_total"].as_u64()) {
@@ -136,17 +137,17 @@ pub fn text(overview: &Overview, zone: Zone) -> String {
     }
     let shown = |time: DateTime<Utc>| format!("{} {}", local(time, zone), abbreviation([time], zone));
     if !interrupted.is_empty() {
-        let _ = writeln!(text, "\nInterrupted");
+        let _ = writeln!(text, "\nInterrupted (the next run of the job settles it)");
         for run in interrupted {
-            let _ = writeln!(text, "  {}: run {} of {}: {INTERRUPTED}", run.job, short_id(&run.id), shown(run.started_at));
+            let _ = writeln!(text, "  {}: run {} of {}", run.job, short_id(&run.id), shown(run.started_at));
         }
     }
     if !in_error.is_empty() {
-        let _ = writeln!(text, "\nIn error");
+        let _ = writeln!(text, "\nIn error (see: etlsched logs JOB; then: etlsched enable JOB)");
         for job in in_error {
             let failures = count(job.consecutive_failures, "run");
             let since = shown(job.status_changed_at);
-            let _ = writeln!(text, "  {}: since {since}, {failures} in a row refreshed nothing; see: etlsched logs {}", job.id, job.id);
+            let _ = writeln!(text, "  {}: since {since}, {failures} in a row refreshed nothing", job.id);
         }
     }
     if !paused.is_empty() {

@@ -19,12 +19,26 @@ pub enum Align {
 pub struct Rows {
     columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
+    /// Columns that a narrow terminal leaves out, the first first.
+    spare: Vec<usize>,
+    /// The column whose words may be broken.
+    breakable: Option<usize>,
 }
 
 impl Rows {
     /// Makes a table with a header.
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
-        Self { columns: columns.into_iter().map(|(name, align)| (name.to_owned(), align)).collect(), rows: Vec::new() }
+        let columns = columns.into_iter().map(|(name, align)| (name.to_owned(), align)).collect();
+        Self { columns, rows: Vec::new(), spare: Vec::new(), breakable: None }
+    }
+
+    /// Names what gives way where the terminal is too narrow: columns left out, one by one, then one whose words are broken.
+    #[must_use]
+    pub fn giving_way(mut self, spare: &[&str], breakable: &str) -> Self {
+        let place = |name: &str| self.columns.iter().position(|(column, _)| column == name);
+        self.spare = spare.iter().filter_map(|name| place(name)).collect();
+        self.breakable = place(breakable);
+        self
     }
 
     /// Adds a row; it has as many cells as the header.
@@ -40,6 +54,10 @@ impl Rows {
 
     /// Returns the table as text, without a frame, as wide as the terminal (or as it needs to be away from one).
     pub fn text(&self) -> String {
+        self.text_within(terminal_width())
+    }
+
+    fn text_within(&self, width: Option<u16>) -> String {
         let mut table = Table::new();
         table.load_style(NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -47,20 +65,54 @@ impl Rows {
             table.enforce_styling();
         } else {
             table.force_no_tty();
-            if let Some(width) = terminal_width() {
-                table.set_width(width);
-            }
         }
-        table.set_header(self.columns.iter().map(|(name, align)| aligned(Cell::new(name).add_attribute(Attribute::Bold), *align)));
+        if let Some(width) = width {
+            table.set_width(width);
+        }
+        let shown = self.shown(width);
+        let header = shown.iter().map(|column| &self.columns[*column]);
+        table.set_header(header.map(|(name, align)| aligned(Cell::new(name).add_attribute(Attribute::Bold), *align)));
         for row in &self.rows {
-            table.add_row(row.iter().zip(&self.columns).map(|(text, (_, align))| aligned(toned(&printable(text)), *align)));
+            table.add_row(shown.iter().map(|column| aligned(toned(&printable(&row[*column])), self.columns[*column].1)));
         }
         let widths = table.column_max_content_widths();
-        for ((column, (name, align)), width) in table.column_iter_mut().zip(&self.columns).zip(widths) {
-            column.set_padding((0, 2));
-            column.set_constraint(constraint(name, *align, width));
+        for ((column, index), width) in table.column_iter_mut().zip(&shown).zip(widths) {
+            column.set_padding((0, GAP));
+            column.set_constraint(self.constraint(*index, width));
         }
         table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Returns the columns that are shown in this width.
+    fn shown(&self, width: Option<u16>) -> Vec<usize> {
+        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        let Some(width) = width else { return shown };
+        let characters = |text: &str| printable(text).chars().count();
+        let widths: Vec<usize> = (0..self.columns.len())
+            .map(|column| {
+                let cells = self.rows.iter().map(|row| characters(&row[column]));
+                cells.chain([characters(&self.columns[column].0)]).max().unwrap_or(0) + usize::from(GAP)
+            })
+            .collect();
+        for spare in &self.spare {
+            if shown.iter().map(|column| widths[*column]).sum::<usize>() > usize::from(width) {
+                shown.retain(|column| column != spare);
+            }
+        }
+        shown
+    }
+
+    /// Numbers and short words keep their line; where a terminal is narrow, the long texts give way.
+    fn constraint(&self, column: usize, width: u16) -> ColumnConstraint {
+        let (name, align) = &self.columns[column];
+        let header = u16::try_from(name.chars().count()).unwrap_or(u16::MAX);
+        if self.breakable == Some(column) {
+            ColumnConstraint::LowerBoundary(Width::Fixed(BREAKABLE_MIN.min(width) + GAP))
+        } else if *align == Align::Right || width <= UNBROKEN_MAX.max(header) {
+            ColumnConstraint::ContentWidth
+        } else {
+            ColumnConstraint::LowerBoundary(Width::Fixed(12))
+        }
     }
 
     /// Returns the rows as CSV (RFC 4180) with the header in lower snake case.
@@ -74,18 +126,14 @@ impl Rows {
     }
 }
 
+/// Between columns.
+const GAP: u16 = 2;
+
 /// The longest words that are never broken: a time, a status, a run's id.
 const UNBROKEN_MAX: u16 = 19;
 
-/// Numbers and short words keep their line; where a terminal is narrow, the long texts give way.
-fn constraint(name: &str, align: Align, width: u16) -> ColumnConstraint {
-    let header = u16::try_from(name.chars().count()).unwrap_or(u16::MAX);
-    if align == Align::Right || width <= UNBROKEN_MAX.max(header) {
-        ColumnConstraint::ContentWidth
-    } else {
-        ColumnConstraint::LowerBoundary(Width::Fixed(12))
-    }
-}
+/// So wide at least stays a column whose words may be broken.
+const BREAKABLE_MIN: u16 = 8;
 
 fn aligned(cell: Cell, align: Align) -> Cell {
     cell.set_alignment(match align {
@@ -121,4 +169,42 @@ fn terminal_width() -> Option<u16> {
 #[cfg(not(unix))]
 fn terminal_width() -> Option<u16> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Rows {
+        let columns = [("Job", Align::Left), ("Started", Align::Left), ("Rows", Align::Right), ("Trigger", Align::Left)];
+        let mut rows = Rows::new(columns).giving_way(&["Trigger"], "Job");
+        rows.push(["warehouse_stock_497", "2026-11-23 22:55:00", "299,987", "schedule"].map(str::to_owned).to_vec());
+        rows
+    }
+
+    #[test]
+    fn a_wide_table_is_whole() {
+        let text =
+            "Job                  Started                 Rows  Trigger\nwarehouse_stock_497  2026-11-23 22:55:00  299,987  schedule";
+        assert_eq!(rows().text_within(None), text);
+        assert_eq!(rows().text_within(Some(80)), text);
+    }
+
+    #[test]
+    fn a_narrow_table_leaves_columns_out_and_breaks_the_one_that_may_be_broken() {
+        let text = "Job                  Started                 Rows\nwarehouse_stock_497  2026-11-23 22:55:00  299,987";
+        assert_eq!(rows().text_within(Some(60)), text);
+        assert_eq!(
+            rows().text_within(Some(44)),
+            "Job           Started                 Rows\nwarehouse_st  2026-11-23 22:55:00  299,987\nock_497"
+        );
+    }
+
+    #[test]
+    fn cells_can_t_steer_the_terminal_and_csv_keeps_them_as_they_are() {
+        let mut rows = Rows::new([("A b", Align::Left)]);
+        rows.push(vec!["x\u{1b}[2J\n".to_owned()]);
+        assert_eq!(rows.text_within(None), "A b\nx\\u{1b}[2J\\n");
+        assert_eq!(rows.csv(), "a_b\n\"x\u{1b}[2J\n\"\n");
+    }
 }

@@ -76,7 +76,8 @@ pub fn read(path: &Path, shown: &Path, origin: Origin, kind: Kind, problems: &mu
 /// Whether a line that [`masked_line`](crate::job::report::masked_line) changes stands there: it holds a literal secret.
 #[cfg(unix)]
 fn has_inline_password(line: &str) -> bool {
-    !line.trim_start().starts_with('#') && crate::job::report::masked_line(line) != line
+    let line = crate::text::shortened(line, 2000);
+    !line.trim_start().starts_with('#') && crate::job::report::masked_line(&line) != line
 }
 
 #[cfg(unix)]
