@@ -126,7 +126,9 @@ impl Create {
     fn id(&self, map: &Mapping) -> Result<JobId, Failure> {
         let text = match (&self.job, map.get("name").and_then(Value::as_str)) {
             (Some(job), _) => job.clone(),
-            (None, Some(name)) => write::slug(name).ok_or_else(|| Failure::usage(format!("no id can be made of the name {name:?}")).hint("name the job: etlsched create JOB --from FILE"))?,
+            (None, Some(name)) => write::slug(name).ok_or_else(|| {
+                Failure::usage(format!("no id can be made of the name {name:?}")).hint("name the job: etlsched create JOB --from FILE")
+            })?,
             (None, None) => return Err(Failure::usage("the document has no name").hint("name the job: etlsched create JOB --from FILE")),
         };
         JobId::parse(&text).map_err(Failure::usage)

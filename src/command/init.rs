@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::Context;
 use crate::error::Failure;
+use crate::exit_code;
 use crate::job::{json_schema, write};
 use crate::output::{self, Format};
 use crate::workspace::{FILE, files};
-use crate::exit_code;
 
 /// Make a workspace that runs at once
 ///
@@ -109,7 +109,8 @@ impl Init {
 
 fn put(dir: &Path, name: &str, text: &str) -> Result<(), Failure> {
     let path = dir.join(name);
-    files::write_new(&path, text.as_bytes()).map_err(|error| Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", path.display())))
+    files::write_new(&path, text.as_bytes())
+        .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", path.display())))
 }
 
 /// Writes .gitignore; one that is there stays as it is, and the lines that it lacks are told.
@@ -120,7 +121,8 @@ fn ignore(dir: &Path) -> Result<Option<&'static str>, Failure> {
         return Ok(Some(".gitignore"));
     }
     let present = fs::read_to_string(&path).unwrap_or_default();
-    let lacking: Vec<&str> = IGNORE.into_iter().filter(|line| !present.lines().any(|there| there.trim().trim_matches('/') == line.trim_matches('/'))).collect();
+    let lacking: Vec<&str> =
+        IGNORE.into_iter().filter(|line| !present.lines().any(|there| there.trim().trim_matches('/') == line.trim_matches('/'))).collect();
     if !lacking.is_empty() {
         output::note(&format!("{} exists already; add to it: {}", path.display(), lacking.join(" ")));
     }

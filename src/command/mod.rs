@@ -55,11 +55,16 @@ impl Context {
     /// # Errors
     /// There is none, or etlsched.yaml or .env has problems: exit 4.
     pub fn workspace(&self) -> Result<Workspace, Failure> {
-        let here = std::env::current_dir().map_err(|error| Failure::new(exit_code::INVALID, "no_workspace", format!("the current folder can't be read: {error}")))?;
+        let here = std::env::current_dir()
+            .map_err(|error| Failure::new(exit_code::INVALID, "no_workspace", format!("the current folder can't be read: {error}")))?;
         Workspace::find(&here, self.project.as_deref(), environment()).map_err(|error| match error {
             NoWorkspace::Invalid(problems) => Failure::invalid(problems),
             NoWorkspace::NotFound(start) => {
-                let message = format!("no workspace: neither etlsched.yaml nor jobs/ in {}{}", start.display(), if self.project.is_some() { "" } else { " or above it" });
+                let message = format!(
+                    "no workspace: neither etlsched.yaml nor jobs/ in {}{}",
+                    start.display(),
+                    if self.project.is_some() { "" } else { " or above it" }
+                );
                 Failure::new(exit_code::INVALID, "no_workspace", message).hint("`etlsched init` makes one; -C names another folder")
             }
         })
@@ -100,7 +105,7 @@ pub fn no_job(id: &JobId, reason: NoJob) -> Failure {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Init(init::Init),
-    Create(create::Create),
+    Create(Box<create::Create>),
     List(list::List),
     Show(show::Show),
     Validate(validate::Validate),

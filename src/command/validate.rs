@@ -63,7 +63,9 @@ fn named(workspace: &Workspace, names: &[String]) -> Result<(Vec<Loaded>, Vec<Pr
 
 /// Sorts by file and place; a problem of etlsched.yaml that several jobs meet is told once.
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
-    problems.sort_by(|left, right| (&left.file, left.line, left.column, &left.message).cmp(&(&right.file, right.line, right.column, &right.message)));
+    problems.sort_by(|left, right| {
+        (&left.file, left.line, left.column, &left.message).cmp(&(&right.file, right.line, right.column, &right.message))
+    });
     problems.dedup();
     problems
 }

@@ -41,7 +41,10 @@ pub fn find<'a>(name: &str, place: Place, settings: &'a Settings, report: &mut R
         let hint = match near(name, declared.iter().map(|entry| entry.key.as_str())) {
             Some(near) => format!("did you mean {near}?"),
             None if declared.is_empty() => "etlsched.yaml declares no connections: add it under connections".to_owned(),
-            None => format!("etlsched.yaml declares {}", declared.iter().map(|entry| entry.key.as_str()).take(20).collect::<Vec<_>>().join(", ")),
+            None => format!(
+                "etlsched.yaml declares {}",
+                declared.iter().map(|entry| entry.key.as_str()).take(20).collect::<Vec<_>>().join(", ")
+            ),
         };
         report.error(place, format!("unknown connection {}", crate::text::shortened(name, 60)), hint);
         return None;
@@ -77,7 +80,11 @@ fn only(name: &str, node: &Node, allowed: &[&str], report: &mut Report<'_>) {
         } else if entry.key == "schema" && kind == "sqlite" {
             report.error(entry.place, format!("connection {name}: SQLite has no schemas"), "use table_prefix".to_owned());
         } else if keys::CONNECTION.key(&entry.key).is_some() {
-            report.error(entry.place, format!("connection {name}: {} doesn't belong to type {kind}", entry.key), format!("its keys are {}", allowed.join(", ")));
+            report.error(
+                entry.place,
+                format!("connection {name}: {} doesn't belong to type {kind}", entry.key),
+                format!("its keys are {}", allowed.join(", ")),
+            );
         }
     }
 }
@@ -105,7 +112,11 @@ pub fn destination(job: &Node, settings: &Settings, report: &mut Report<'_>) -> 
                 (name.to_owned(), path, Some(node))
             }
             Some(Connection::Csv(_)) => {
-                report.error(place, format!("connection {name} is of type csv and takes no tables"), "name a connection of type sqlite".to_owned());
+                report.error(
+                    place,
+                    format!("connection {name} is of type csv and takes no tables"),
+                    "name a connection of type sqlite".to_owned(),
+                );
                 (name.to_owned(), embedded, None)
             }
             None => (name.to_owned(), embedded, None),

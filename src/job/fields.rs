@@ -66,6 +66,9 @@ fn unknown(entry: &Entry, level: &'static Level, report: &mut Report<'_>) {
     if entry.key.starts_with('\0') {
         return; // a key that is no scalar: said by the parser
     }
+    if report.is_full() {
+        return;
+    }
     let shown = shortened(&entry.key, 60);
     let hint = elsewhere(&entry.key, level)
         .or_else(|| near(&entry.key, level.keys.iter().map(|key| key.name)).map(|name| format!("did you mean {name}?")))
@@ -90,14 +93,23 @@ fn elsewhere(key: &str, level: &'static Level) -> Option<String> {
         .find(|other| other.name != level.name && other.key(key).is_some())
         .filter(|_| matches!(level.name, "a job" | "a data source"))
         .map(|other| format!("it belongs under {}", other.name))
-        .or_else(|| (level.name != keys::JOB.name && keys::JOB.key(key).is_some() && level.name != keys::CONNECTION.name).then(|| {
-            if level.name == keys::WORKSPACE.name { "for all jobs, put it under defaults".to_owned() } else { "it belongs to the job".to_owned() }
-        }))
+        .or_else(|| {
+            (level.name != keys::JOB.name && keys::JOB.key(key).is_some() && level.name != keys::CONNECTION.name).then(|| {
+                if level.name == keys::WORKSPACE.name {
+                    "for all jobs, put it under defaults".to_owned()
+                } else {
+                    "it belongs to the job".to_owned()
+                }
+            })
+        })
 }
+
+/// How many names are looked at for "did you mean".
+const CANDIDATES_MAX: usize = 1000;
 
 /// Returns the name that was meant, unless the text is too long to be one.
 pub fn near<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if given.len() <= 64 { nearest(given, names) } else { None }
+    if given.len() <= 64 { nearest(given, names.into_iter().take(CANDIDATES_MAX)) } else { None }
 }
 
 /// Returns what a value is, in words, without showing secrets.
@@ -143,7 +155,9 @@ fn value(node: &Node, name: &str, kind: Kind, usage: Use, report: &mut Report<'_
             }
         }),
         Kind::Character => character(node, name, report),
-        Kind::TextMap => map(node, name, report, |entry, report| expect_text(&entry.node, &format!("{name}.{}", shortened(&entry.key, 60)), report)),
+        Kind::TextMap => {
+            map(node, name, report, |entry, report| expect_text(&entry.node, &format!("{name}.{}", shortened(&entry.key, 60)), report))
+        }
         Kind::TypeMap => map(node, name, report, |entry, report| column_type(entry, name, report)),
         Kind::Secret => secret(node, name, report),
         Kind::Zone => zone(node, name, report),
@@ -214,7 +228,10 @@ fn integer(node: &Node, name: &str, min: i64, max: i64, report: &mut Report<'_>)
         Some(ScalarKind::Int(number)) if max == i64::MAX => report.error(node.place, format!("{name}: {number} is less than {min}"), None),
         Some(ScalarKind::Int(number)) => report.error(node.place, format!("{name}: {number} is not between {min} and {max}"), None),
         _ => {
-            let plain = node.as_scalar().filter(|scalar| matches!(resolve(&scalar.text), ScalarKind::Int(_))).map(|scalar| scalar.shown().to_owned());
+            let plain = node
+                .as_scalar()
+                .filter(|scalar| matches!(resolve(&scalar.text), ScalarKind::Int(_)))
+                .map(|scalar| scalar.shown().to_owned());
             wrong(node, name, "a whole number", plain.map(|text| format!("write {text} without quotes")), report);
         }
     }
@@ -310,7 +327,9 @@ fn secret(node: &Node, name: &str, report: &mut Report<'_>) {
         Value::Map(entries) => match entries.as_slice() {
             [entry] if entry.key == "file" => expect_text(&entry.node, &format!("{name}.file"), report),
             [entry] if entry.key == "command" => match &entry.node.value {
-                Value::List(words) if !words.is_empty() => words.iter().for_each(|word| expect_text(word, &format!("{name}.command"), report)),
+                Value::List(words) if !words.is_empty() => {
+                    words.iter().for_each(|word| expect_text(word, &format!("{name}.command"), report))
+                }
                 _ => report.error(entry.node.place, format!("{name}.command: expected a list: the program and its arguments"), Some(hint)),
             },
             _ => report.error(node.place, format!("{name}: expected either file or command"), Some(hint)),
@@ -351,7 +370,8 @@ fn days(node: &Node, name: &str, report: &mut Report<'_>, parse: impl Fn(&str) -
 
 fn clock(node: &Node, name: &str, report: &mut Report<'_>) {
     let is_time = node.as_scalar().and_then(|scalar| scalar.text.split_once(':')).is_some_and(|(hour, minute)| {
-        let is_below = |text: &str, limit: u8| text.len() == 2 && text.parse::<u8>().is_ok_and(|number| number < limit) && !text.starts_with('+');
+        let is_below =
+            |text: &str, limit: u8| text.len() == 2 && text.parse::<u8>().is_ok_and(|number| number < limit) && !text.starts_with('+');
         is_below(hour, 24) && is_below(minute, 60)
     });
     if !is_time {
@@ -400,5 +420,9 @@ pub fn is_http(url: &str) -> bool {
     ["http://", "https://"]
         .iter()
         .find_map(|scheme| url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &url[scheme.len()..]))
-        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !url.contains(|character: char| character.is_whitespace() || character.is_control()))
+        .is_some_and(|rest| {
+            !rest.is_empty()
+                && !rest.starts_with('/')
+                && !url.contains(|character: char| character.is_whitespace() || character.is_control())
+        })
 }

@@ -118,6 +118,9 @@ pub fn load(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets
 }
 
 fn check_required(own: &Node, report: &mut Report<'_>) {
+    if let Some(name) = own.get("name").filter(|name| name.as_scalar().is_some_and(|scalar| scalar.text.chars().any(char::is_control))) {
+        report.error(name.place, "name: control characters and line ends can't be in a name", None);
+    }
     match own.get("data_sources") {
         None => report.error(own.place, "data_sources is missing", "add data_sources: with at least one source".to_owned()),
         Some(Node { place, value: Value::List(items) }) if items.is_empty() => {

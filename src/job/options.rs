@@ -52,7 +52,11 @@ fn lookback(config: &Node, report: &mut Report<'_>) -> Lookback {
     match (config.entry("lookback_value"), config.entry("lookback_minutes")) {
         (None, _) => Lookback::Minutes(minutes),
         (Some(value), Some(minutes)) if value.place.origin == minutes.place.origin => {
-            report.error(value.place, "lookback_value and lookback_minutes together", "keep one: minutes for timestamps, value for numbers".to_owned());
+            report.error(
+                value.place,
+                "lookback_value and lookback_minutes together",
+                "keep one: minutes for timestamps, value for numbers".to_owned(),
+            );
             Lookback::Minutes(None)
         }
         (Some(_), _) => Lookback::Value(int(config, "lookback_value").unwrap_or(0)),

@@ -258,7 +258,8 @@ pub fn text(origin: Origin, bytes: &[u8]) -> Result<&str, Fault> {
         Fault { place, message: "the file is not UTF-8 here".to_owned(), hint: Some("save the file as UTF-8".to_owned()) }
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let is_refused = |character: char| (character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{85}')) || character == '\u{feff}';
+    let is_refused =
+        |character: char| (character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{85}')) || character == '\u{feff}';
     if text.bytes().filter(|byte| matches!(byte, b'[' | b'{' | b',' | b'?')).count() > FLOW_CHARACTERS_MAX {
         let message = format!("more than {FLOW_CHARACTERS_MAX} commas and brackets");
         return Err(Fault { place: whole, message, hint: Some("split the job".to_owned()) });
@@ -281,7 +282,17 @@ fn place_of(origin: Origin, before: &[u8]) -> Place {
 
 /// Parses a document; `None` where it is empty. The tree stands even where keys are doubled, for the checks that follow.
 pub fn parse(origin: Origin, text: &str) -> (Option<Node>, Vec<Fault>) {
-    let mut builder = Builder { origin, text, faults: Vec::new(), stack: Vec::new(), anchors: HashMap::new(), root: None, aliases: 0, nodes: 0, bytes: 0 };
+    let mut builder = Builder {
+        origin,
+        text,
+        faults: Vec::new(),
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        aliases: 0,
+        nodes: 0,
+        bytes: 0,
+    };
     if let Err(fault) = builder.run() {
         // A tree that was cut is not looked at: its missing keys are not the user's fault.
         return (None, vec![fault]);
@@ -355,7 +366,8 @@ impl Builder<'_> {
 
     fn tag(&mut self, place: Place, tag: Option<&saphyr_parser::Tag>) {
         if let Some(tag) = tag {
-            let message = format!("tag {}{}: tags are not allowed", crate::text::shortened(&tag.handle, 40), crate::text::shortened(&tag.suffix, 40));
+            let message =
+                format!("tag {}{}: tags are not allowed", crate::text::shortened(&tag.handle, 40), crate::text::shortened(&tag.suffix, 40));
             self.faults.push(self.fault(place, message, "remove it; quotes make a value text"));
         }
     }

@@ -69,6 +69,11 @@ impl<'a> Report<'a> {
         self.text(place.origin).problem(Severity::Error, place, message, hint)
     }
 
+    /// Whether nothing more is kept: looking for hints would be wasted.
+    pub fn is_full(&self) -> bool {
+        self.problems.len() > PROBLEMS_MAX
+    }
+
     /// Whether there are errors.
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
@@ -136,7 +141,8 @@ pub fn masked_line(line: &str) -> String {
 
 /// Whether a key names a secret, rightly or wrongly spelt.
 fn is_secret(key: &str) -> bool {
-    SECRET_WORDS.iter().any(|word| key.contains(word)) || ((5..=20).contains(&key.len()) && crate::text::nearest(key, ["password", "hash_key"]).is_some())
+    SECRET_WORDS.iter().any(|word| key.contains(word))
+        || ((5..=20).contains(&key.len()) && crate::text::nearest(key, ["password", "hash_key"]).is_some())
 }
 
 fn value_end(value: &str) -> usize {

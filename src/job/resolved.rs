@@ -15,9 +15,11 @@ const SECRET_KEYS: &[&str] = &["healthcheck_url", "webhooks", "password", "hash_
 
 /// Returns the resolved job as YAML; each value has its origin in a comment.
 pub fn text(loaded: &Loaded, settings: &Settings, job_path: &Path) -> String {
-    let mut printer = Printer { job: job_path.display().to_string(), workspace: settings.text.path.display().to_string(), lines: Vec::new() };
+    let mut printer =
+        Printer { job: job_path.display().to_string(), workspace: settings.text.path.display().to_string(), lines: Vec::new() };
     printer.map(loaded.tree.entries(), 0, None);
-    let width = printer.lines.iter().filter(|(_, origin)| !origin.is_empty()).map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
+    let width =
+        printer.lines.iter().filter(|(_, origin)| !origin.is_empty()).map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
     let mut text = String::new();
     for (line, origin) in &printer.lines {
         let line = masked_line(&printable(line));
@@ -100,7 +102,6 @@ fn scalar_text(scalar: &Scalar, is_secret: bool) -> String {
         ScalarKind::Bool(_) | ScalarKind::Int(_) | ScalarKind::Float(_) => scalar.text.clone(),
     }
 }
-
 
 /// Returns a text as YAML reads it back: plain where that is safe everywhere, else in double quotes.
 pub fn plain_or_quoted(text: &str) -> String {

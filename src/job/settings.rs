@@ -211,7 +211,10 @@ mod tests {
         let over = parse(Origin::Job, "m: {y: 3, z: 4}\nl: [9]\nn: null\nq: 7\n");
         let merged = merged(&base, &over);
         let inner = merged.get("m").unwrap();
-        assert_eq!([int(&merged, "a"), int(inner, "x"), int(inner, "y"), int(inner, "z"), int(&merged, "n"), int(&merged, "q")], [1, 1, 3, 4, 5, 7].map(Some));
+        assert_eq!(
+            [int(&merged, "a"), int(inner, "x"), int(inner, "y"), int(inner, "z"), int(&merged, "n"), int(&merged, "q")],
+            [1, 1, 3, 4, 5, 7].map(Some)
+        );
         assert_eq!(texts(&merged, "l"), Some(vec!["9".to_owned()]));
         assert_eq!((inner.get("x").unwrap().place.origin, inner.get("y").unwrap().place.origin), (Origin::Workspace, Origin::Job));
     }

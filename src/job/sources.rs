@@ -16,6 +16,8 @@ use super::report::Report;
 use super::settings::{Settings, boolean, filled, merged, set, text, text_map, texts, unset};
 use super::spec::DataSource;
 
+/// How many settings all sources may have together, shared ones written out at each: a few times many sources are too many.
+const NODES_MAX: usize = 200_000;
 /// Keys of which a source has exactly one, with what they are.
 const PLACES: &[&str] = &["path", "table", "tables", "custom_sql", "endpoint"];
 /// Keys that only files have.
@@ -33,6 +35,7 @@ pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec
     {
         set(&mut config, "publish", publish.clone());
     }
+    config = filled(&config, &keys::ETL_CONFIG, |_| false);
     RUN_KEYS.iter().for_each(|key| unset(&mut config, key));
     let query = config.entry("custom_sql").cloned();
     unset(&mut config, "custom_sql");
@@ -40,9 +43,10 @@ pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec
         let hint = "write custom_sql at the source that it reads".to_owned();
         report.error(query.place, format!("etl_config.custom_sql needs a job of one source; this one has {}", items.len()), hint);
     }
-    let maps = items.iter().filter(|item| matches!(item.value, Value::Map(_)));
-    maps.filter_map(|item| {
-        let mut source = with_shared(item, settings, report)?;
+    let mut sources = Vec::new();
+    let mut nodes = 0;
+    for item in items.iter().filter(|item| matches!(item.value, Value::Map(_))) {
+        let Some(mut source) = with_shared(item, settings, report) else { continue };
         let own = source.get("etl_config").cloned().unwrap_or_else(|| Node::map(item.place.origin));
         for entry in own.entries().iter().filter(|entry| RUN_KEYS.contains(&entry.key.as_str())) {
             report.error(entry.place, format!("{} concerns the whole run", entry.key), "write it in the job's own etl_config".to_owned());
@@ -53,9 +57,14 @@ pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec
             unset(&mut config, "custom_sql");
         }
         set(&mut source, "etl_config", config);
-        Some(source)
-    })
-    .collect()
+        source.walk(&mut |_| nodes += 1);
+        sources.push(source);
+        if nodes > NODES_MAX {
+            report.error(item.place, format!("more than {NODES_MAX} settings in all sources"), "split the job".to_owned());
+            break;
+        }
+    }
+    sources
 }
 
 fn with_shared(item: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<Node> {
@@ -113,7 +122,11 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut R
         let Some(name) = name(&mut node, report) else { continue };
         if let Some(line) = names.insert(name.to_lowercase(), node.place.line) {
             let place = node.get("name").map_or(node.place, |name| name.place);
-            report.error(place, format!("two sources are called {}: the first is in line {line}", shortened(&name, 60)), "give one of them another name".to_owned());
+            report.error(
+                place,
+                format!("two sources are called {}: the first is in line {line}", shortened(&name, 60)),
+                "give one of them another name".to_owned(),
+            );
             continue;
         }
         let (target, place) = target(&mut node, &name, prefix);
@@ -159,7 +172,11 @@ fn kind(node: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<Sou
         }
         [entry] => *entry,
         [first, second, ..] => {
-            report.error(second.place, format!("{} and {} together", first.key, second.key), "keep one of them, or make two sources".to_owned());
+            report.error(
+                second.place,
+                format!("{} and {} together", first.key, second.key),
+                "keep one of them, or make two sources".to_owned(),
+            );
             return None;
         }
     };
@@ -185,7 +202,11 @@ fn kind(node: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<Sou
             None
         }
         (key, Some((name, Connection::Csv(_)))) => {
-            report.error(entry.place, format!("{key} beside connection {name}, which is of type csv"), "say path, or name a connection of type sqlite".to_owned());
+            report.error(
+                entry.place,
+                format!("{key} beside connection {name}, which is of type csv"),
+                "say path, or name a connection of type sqlite".to_owned(),
+            );
             None
         }
         (key, Some((_, Connection::Sqlite { path, .. }))) => {
@@ -215,7 +236,10 @@ fn csv(node: &Node, entry: &Entry, fetch: connections::Fetch, settings: &Setting
     let path = if super::fields::is_http(path) {
         path.to_owned()
     } else if path.contains("://") && !is_missing {
-        let message = format!("path: {} is not a file and not an http(s) URL", shortened(entry.node.as_scalar().map_or("", |scalar| scalar.shown()), 60));
+        let message = format!(
+            "path: {} is not a file and not an http(s) URL",
+            shortened(entry.node.as_scalar().map_or("", |scalar| scalar.shown()), 60)
+        );
         report.error(entry.node.place, message, None);
         return None;
     } else {
@@ -284,7 +308,12 @@ fn name(node: &mut Node, report: &mut Report<'_>) -> Option<String> {
         }
     };
     let is_bad = |character: char| character.is_control() || matches!(character, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
-    if name.trim().is_empty() || name.len() > 100 || name.chars().any(is_bad) || name.chars().all(|character| character == '.') || name.trim() != name {
+    if name.trim().is_empty()
+        || name.len() > 100
+        || name.chars().any(is_bad)
+        || name.chars().all(|character| character == '.')
+        || name.trim() != name
+    {
         let hint = "add a name of at most 100 characters without / \\ : * ? \" < > |".to_owned();
         report.error(place, format!("{:?} can't be the name of a source", shortened(&name, 60)), hint);
         return None;
@@ -340,11 +369,16 @@ fn columns(node: &Node, primary_key: &[String], settings: &Settings, report: &mu
         report.error(place("exclude"), format!("column {} is selected and excluded", shortened(column, 60)), "keep one of them".to_owned());
     }
     let declared = columns.get("types").map(Node::entries).unwrap_or_default();
-    let used = declared.iter().map(|entry| (entry.key.as_str(), entry.place)).chain(hash.iter().map(|column| (column.as_str(), place("hash"))));
+    let used =
+        declared.iter().map(|entry| (entry.key.as_str(), entry.place)).chain(hash.iter().map(|column| (column.as_str(), place("hash"))));
     let keyed = primary_key.iter().map(|column| (column.as_str(), node.get("primary_key").map_or(node.place, |node| node.place)));
     for (column, place) in used.chain(keyed) {
         if exclude.iter().any(|excluded| excluded == column) {
-            report.error(place, format!("column {} is excluded, and needed here", shortened(column, 60)), "take it out of columns.exclude".to_owned());
+            report.error(
+                place,
+                format!("column {} is excluded, and needed here", shortened(column, 60)),
+                "take it out of columns.exclude".to_owned(),
+            );
         }
     }
     let mut names = HashMap::new();

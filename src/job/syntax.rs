@@ -26,13 +26,13 @@ fn reason(info: &str, line_text: &str) -> String {
     info.to_owned()
 }
 
-
 fn hint(info: &str, line_text: &str, text: &str, line: usize) -> Option<String> {
     if has_bare_star(line_text) && (info.contains("alias") || info.contains("anchor")) {
         let value = line_text.split_once(':').map_or("* * * * *", |(_, value)| value.trim());
         return Some(format!("quote it: \"{}\"", crate::text::shortened(value, 60)));
     }
-    let is_tabbed = |line_text: &str| line_text.chars().take_while(|character| character.is_whitespace()).any(|character| character == '\t');
+    let is_tabbed =
+        |line_text: &str| line_text.chars().take_while(|character| character.is_whitespace()).any(|character| character == '\t');
     if info.contains("tab") || is_tabbed(line_text) || text.lines().nth(line.saturating_sub(2)).is_some_and(is_tabbed) {
         return Some("indent with spaces: YAML allows no tabs there".to_owned());
     }

@@ -60,7 +60,8 @@ impl Environment {
 /// Replaces the variables in every text of a tree, once.
 pub fn substitute(node: &mut Node, environment: &Environment, faults: &mut Vec<Fault>) {
     match &mut node.value {
-        Value::Scalar(scalar) if scalar.kind == ScalarKind::Text && scalar.text.contains("${") => match replaced(&scalar.text, environment) {
+        Value::Scalar(scalar) if scalar.kind == ScalarKind::Text && scalar.text.contains("${") => match replaced(&scalar.text, environment)
+        {
             Ok((text, template)) => {
                 scalar.template = (!template.names.is_empty()).then_some(template);
                 scalar.text = text;
@@ -243,7 +244,10 @@ mod tests {
     use super::*;
 
     fn environment() -> Environment {
-        Environment::new([("NAME".to_owned(), "value".to_owned()), ("NESTED".to_owned(), "${NAME}".to_owned()), ("EMPTY".to_owned(), String::new())], 2)
+        Environment::new(
+            [("NAME".to_owned(), "value".to_owned()), ("NESTED".to_owned(), "${NAME}".to_owned()), ("EMPTY".to_owned(), String::new())],
+            2,
+        )
     }
 
     #[track_caller]
@@ -289,7 +293,8 @@ mod tests {
 
     #[test]
     fn the_process_wins_over_dotenv() {
-        let environment = environment().with_dotenv([("NAME".to_owned(), "other".to_owned()), ("MORE".to_owned(), "more".to_owned())].into());
+        let environment =
+            environment().with_dotenv([("NAME".to_owned(), "other".to_owned()), ("MORE".to_owned(), "more".to_owned())].into());
         assert_eq!([environment.get("NAME"), environment.get("MORE")], [Some("value"), Some("more")]);
     }
 }

@@ -10,7 +10,8 @@ pub const JOB_SCHEMA_LINE: &str = "# yaml-language-server: $schema=../.etlsched/
 pub const WORKSPACE_SCHEMA_LINE: &str = "# yaml-language-server: $schema=.etlsched/workspace.schema.json";
 
 /// Keys of the system replaced that the machine wrote.
-const MACHINE_KEYS: &[&str] = &["id", "status", "last_run", "next_run", "created_at", "updated_at", "created_by", "user", "schedule_display"];
+const MACHINE_KEYS: &[&str] =
+    &["id", "status", "last_run", "next_run", "created_at", "updated_at", "created_by", "user", "schedule_display"];
 
 /// Reads a document of a job: YAML, or JSON as JSON has it (with `\ud83d\ude00` and tabs).
 ///
@@ -72,7 +73,9 @@ pub fn value(node: &Node) -> Value {
 pub fn translate(map: &mut Mapping) -> Result<(), String> {
     map.retain(|key, value| {
         let is_machine = key.as_str().is_some_and(|key| MACHINE_KEYS.contains(&key));
-        let is_empty = matches!(value, Value::Null) || matches!(value, Value::String(text) if text.is_empty()) || matches!(value, Value::Sequence(items) if items.is_empty());
+        let is_empty = matches!(value, Value::Null)
+            || matches!(value, Value::String(text) if text.is_empty())
+            || matches!(value, Value::Sequence(items) if items.is_empty());
         !is_machine && !is_empty
     });
     if let Some(Value::Mapping(config)) = map.get_mut("etl_config") {
@@ -98,7 +101,11 @@ pub fn translate(map: &mut Mapping) -> Result<(), String> {
 /// # Errors
 /// What keeps the map from being written as YAML.
 pub fn text(map: &Mapping) -> Result<String, String> {
-    let yaml = serde_yaml::to_string(map).map_err(|error| error.to_string())?;
+    // The order of the tables, which is that of the documentation; JSON has none.
+    let known = super::keys::JOB.keys.iter().filter_map(|key| Some((Value::from(key.name), map.get(key.name)?.clone())));
+    let unknown = map.iter().filter(|(key, _)| key.as_str().is_none_or(|key| super::keys::JOB.key(key).is_none()));
+    let ordered: Mapping = known.chain(unknown.map(|(key, value)| (key.clone(), value.clone()))).collect();
+    let yaml = serde_yaml::to_string(&ordered).map_err(|error| error.to_string())?;
     Ok(format!("{JOB_SCHEMA_LINE}\n{yaml}"))
 }
 

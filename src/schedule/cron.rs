@@ -125,7 +125,10 @@ impl Field {
                 let number = self.number(range)?;
                 if let Some(step) = step {
                     let message = format!("{}: {} has a step behind a single value", self.name, shown(text));
-                    return Err(CronError { message, hint: format!("write {range}-{}/{}, or {range} alone", self.max, shortened(step, 10)) });
+                    return Err(CronError {
+                        message,
+                        hint: format!("write {range}-{}/{}, or {range} alone", self.max, shortened(step, 10)),
+                    });
                 }
                 (number, number)
             }
@@ -142,7 +145,8 @@ impl Field {
     }
 
     fn step(&self, step: &str, text: &str) -> Result<u8, CronError> {
-        let number = step.parse::<u8>().ok().filter(|number| *number >= 1 && *number <= self.max && step.bytes().all(|byte| byte.is_ascii_digit()));
+        let number =
+            step.parse::<u8>().ok().filter(|number| *number >= 1 && *number <= self.max && step.bytes().all(|byte| byte.is_ascii_digit()));
         number.ok_or_else(|| CronError {
             message: format!("{}: {} has no step that works", self.name, shown(text)),
             hint: format!("a step is 1 to {}", self.max),
@@ -204,12 +208,27 @@ mod tests {
         refuses("0 0 * * fri-mon", "day of the week: \"fri-mon\" runs backwards", "write two ranges: 5-7,0-1");
         refuses("*/0 * * * *", "minute: \"*/0\" has no step that works", "a step is 1 to 59");
         refuses("+5 * * * *", "minute: \"+5\" is not between 0 and 59", "write 0 to 59; * for all");
-        refuses("0 0 31 feb,apr *", "\"0 0 31 feb,apr *\" is never due: those months don't have those days", "31 exists in jan, mar, may, jul, aug, oct and dec");
+        refuses(
+            "0 0 31 feb,apr *",
+            "\"0 0 31 feb,apr *\" is never due: those months don't have those days",
+            "31 exists in jan, mar, may, jul, aug, oct and dec",
+        );
     }
 
     #[test]
     fn odd_texts_are_refused_and_never_panic() {
-        for text in ["", "*", ", , , , ,", "-1 * * * *", "1- * * * *", "* * L * *", "* * * * mon#2", "*/ * * * *", "999999999999 * * * *", "٣ * * * *"] {
+        for text in [
+            "",
+            "*",
+            ", , , , ,",
+            "-1 * * * *",
+            "1- * * * *",
+            "* * L * *",
+            "* * * * mon#2",
+            "*/ * * * *",
+            "999999999999 * * * *",
+            "٣ * * * *",
+        ] {
             assert!(Cron::parse(text).is_err(), "{text}");
         }
     }

@@ -79,7 +79,10 @@ mod tests {
             (Schedule::Weekly(vec![0], time), "Weekly on Monday at 06:00"),
             (Schedule::Weekly(vec![0, 2, 4], time), "Weekly on Monday, Wednesday and Friday at 06:00"),
             (Schedule::Monthly(vec![MonthDay::Day(1)], ShortMonth::Clip, time), "Monthly on day 1 at 06:00"),
-            (Schedule::Monthly(vec![MonthDay::Day(15), MonthDay::Last], ShortMonth::Clip, time), "Monthly on day 15 and the last day at 06:00"),
+            (
+                Schedule::Monthly(vec![MonthDay::Day(15), MonthDay::Last], ShortMonth::Clip, time),
+                "Monthly on day 15 and the last day at 06:00",
+            ),
             (Schedule::Monthly(vec![MonthDay::Day(31)], ShortMonth::Skip, time), "Monthly on day 31 at 06:00, only in months that have it"),
             (Schedule::Cron("5 4 * * *".to_owned()), "Cron 5 4 * * *"),
             (Schedule::Manual, "Manual"),

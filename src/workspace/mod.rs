@@ -75,7 +75,11 @@ impl Workspace {
     pub fn find(here: &Path, project: Option<&Path>, environment: Environment) -> Result<Self, NoWorkspace> {
         let root = match project {
             Some(project) => Some(here.join(project)).filter(|root| root.join(FILE).is_file() || root.join("jobs").is_dir()),
-            None => here.ancestors().find(|folder| folder.join(FILE).is_file()).or_else(|| here.ancestors().find(|folder| folder.join("jobs").is_dir())).map(Path::to_owned),
+            None => here
+                .ancestors()
+                .find(|folder| folder.join(FILE).is_file())
+                .or_else(|| here.ancestors().find(|folder| folder.join("jobs").is_dir()))
+                .map(Path::to_owned),
         };
         let start = project.map_or_else(|| here.to_owned(), |project| here.join(project));
         let root = root.ok_or(NoWorkspace::NotFound(start))?;
@@ -124,7 +128,9 @@ impl Workspace {
         Ok(Self {
             timezone: settings.zone_override.or(own_zone).unwrap_or(Zone::UTC),
             state,
-            retention_days: settings::int(&settings.tree, "retention_days").and_then(|days| u32::try_from(days).ok()).unwrap_or(defaults::RETENTION_DAYS as u32),
+            retention_days: settings::int(&settings.tree, "retention_days")
+                .and_then(|days| u32::try_from(days).ok())
+                .unwrap_or(defaults::RETENTION_DAYS as u32),
             admins: settings::texts(&settings.tree, "admins").unwrap_or_default(),
             masker: Masker::new(secrets(&settings, &settings.variables())),
             warnings: problems,
@@ -229,7 +235,9 @@ impl Workspace {
     fn load_file(&self, id: &JobId, path: &Path, secrets: Secrets) -> Result<Loaded, Vec<Problem>> {
         let mut problems = Vec::new();
         let text = files::read(path, &self.shown(path), Origin::Job, files::Kind::Job, &mut problems);
-        let Some(text) = text.filter(|_| problems.iter().all(|problem| problem.severity == Severity::Warning)) else { return Err(problems) };
+        let Some(text) = text.filter(|_| problems.iter().all(|problem| problem.severity == Severity::Warning)) else {
+            return Err(problems);
+        };
         match load::load(id, path.to_owned(), &text, &self.settings, secrets) {
             Ok(mut loaded) => {
                 problems.append(&mut loaded.job.warnings);
@@ -253,15 +261,16 @@ fn dotenv_problem(path: &Path, line: usize, message: String) -> Problem {
 fn state(settings: &Settings) -> Result<StateLocation, Box<Problem>> {
     let Some(node) = settings.tree.get("state") else { return Ok(StateLocation::Sqlite(settings.root.join(".etlsched").join("state.db"))) };
     let text = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
-    let problem = |message: &str, hint: &str| {
-        Box::new(settings.text.problem(Severity::Error, node.place, message.to_owned(), Some(hint.to_owned())))
-    };
+    let problem =
+        |message: &str, hint: &str| Box::new(settings.text.problem(Severity::Error, node.place, message.to_owned(), Some(hint.to_owned())));
     match text.split_once(':') {
         Some(("sqlite", path)) if !path.trim_start_matches("//").is_empty() => {
             let path = path.strip_prefix("///").map(|path| format!("/{path}")).unwrap_or_else(|| path.trim_start_matches("//").to_owned());
             Ok(StateLocation::Sqlite(settings.root.join(path)))
         }
-        Some(("postgresql" | "postgres", _)) => Err(problem("state: postgresql is not in this version", "write state: sqlite:.etlsched/state.db")),
+        Some(("postgresql" | "postgres", _)) => {
+            Err(problem("state: postgresql is not in this version", "write state: sqlite:.etlsched/state.db"))
+        }
         _ => Err(problem("state: expected sqlite:PATH", "write state: sqlite:.etlsched/state.db")),
     }
 }
@@ -271,7 +280,9 @@ fn secrets(settings: &Settings, names: &[String]) -> Vec<String> {
     let mut values: Vec<String> = settings.environment.dotenv_values().map(str::to_owned).collect();
     values.extend(names.iter().filter_map(|name| settings.environment.get(name)).map(str::to_owned));
     let mut literal = |node: &crate::job::positions::Node| {
-        for entry in node.entries().iter().filter(|entry| matches!(entry.key.as_str(), "password" | "hash_key" | "bearer" | "token" | "secret")) {
+        for entry in
+            node.entries().iter().filter(|entry| matches!(entry.key.as_str(), "password" | "hash_key" | "bearer" | "token" | "secret"))
+        {
             values.extend(entry.node.as_scalar().map(|scalar| scalar.text.clone()));
         }
     };

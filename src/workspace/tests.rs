@@ -127,7 +127,8 @@ fn settings_of_the_job_win_over_the_defaults_and_those_over_the_built_in_ones() 
     let job = folder.workspace().job(&id("x")).unwrap();
     assert_eq!((job.failure_threshold, job.limits.timeout_minutes, job.limits.max_parallel_sources), (3, 7, 4));
     assert_eq!((job.schedule.describe().as_str(), job.timezone.name()), ("Daily at 04:05", "Europe/Paris"));
-    let options: Vec<_> = job.sources.iter().map(|source| (source.options.mode, source.options.batch_size, source.options.sample_rows)).collect();
+    let options: Vec<_> =
+        job.sources.iter().map(|source| (source.options.mode, source.options.batch_size, source.options.sample_rows)).collect();
     assert_eq!(options, [(Mode::Incremental, 200, 10_000), (Mode::Full, 300, 10_000)]);
     let elsewhere = folder.find(&[("ETLSCHED_TIMEZONE", "Asia/Tokyo")]).unwrap();
     assert_eq!((elsewhere.timezone.name(), elsewhere.job(&id("x")).unwrap().timezone.name()), ("Asia/Tokyo", "Asia/Tokyo"));
@@ -163,7 +164,9 @@ fn the_resolved_job_names_the_origin_of_each_value_and_shows_no_secret() {
     assert_eq!(loaded.job.variables, ["KEY", "SHOP", "TOKEN"]);
     assert_eq!(loaded.job.hash_key.as_ref().map(|key| key.expose()), Some("hunter22"));
     match &loaded.job.sources[0].kind {
-        SourceKind::Sqlite(plan) => assert_eq!((plan.path.clone(), plan.filter.as_deref()), (workspace.root.join("shop.db"), Some("token = 't0ps3cret'"))),
+        SourceKind::Sqlite(plan) => {
+            assert_eq!((plan.path.clone(), plan.filter.as_deref()), (workspace.root.join("shop.db"), Some("token = 't0ps3cret'")))
+        }
         SourceKind::Csv(_) => panic!("a sqlite source"),
     }
 }
@@ -174,15 +177,24 @@ fn a_missing_variable_is_told_with_its_place_only_where_a_run_needs_it() {
     let job = "webhooks: [\"${HOOK}\"]\ndata_sources:\n  - {name: a, path: \"${DATA}/a.csv\"}\n";
     let folder = Folder::new(&[(FILE, settings), ("jobs/x.yaml", job)]);
     let loaded = folder.workspace().load(&id("x"), Secrets::Left).unwrap();
-    let told = |problems: &[Problem]| problems.iter().map(|problem| format!("{}:{}: {}", problem.file.display(), problem.line, problem.message)).collect::<Vec<_>>();
+    let told = |problems: &[Problem]| {
+        problems.iter().map(|problem| format!("{}:{}: {}", problem.file.display(), problem.line, problem.message)).collect::<Vec<_>>()
+    };
     assert_eq!(told(&loaded.job.missing_variables), ["jobs/x.yaml:3: the variable DATA is not set"]);
-    let all = ["jobs/x.yaml:3: the variable DATA is not set", "jobs/x.yaml:1: the variable HOOK is not set", "etlsched.yaml:2: the variable UNUSED is not set"];
+    let all = [
+        "jobs/x.yaml:3: the variable DATA is not set",
+        "jobs/x.yaml:1: the variable HOOK is not set",
+        "etlsched.yaml:2: the variable UNUSED is not set",
+    ];
     assert_eq!(told(&loaded.missing_variables), all);
 }
 
 #[test]
 fn dotenv_gives_variables_and_its_values_are_masked() {
-    let folder = Folder::new(&[(".env", "DATA=/from/dotenv\nOTHER='hunter22'\n"), ("jobs/x.yaml", "data_sources: [{name: a, path: \"${DATA}/a.csv\"}]\n")]);
+    let folder = Folder::new(&[
+        (".env", "DATA=/from/dotenv\nOTHER='hunter22'\n"),
+        ("jobs/x.yaml", "data_sources: [{name: a, path: \"${DATA}/a.csv\"}]\n"),
+    ]);
     set_mode(&folder.path().join(".env"), 0o600);
     let workspace = folder.workspace();
     assert_eq!(workspace.masker.mask("hunter22"), "***");
@@ -195,7 +207,9 @@ fn dotenv_gives_variables_and_its_values_are_masked() {
 #[test]
 fn files_that_everybody_can_write_are_refused_and_those_of_a_group_bring_a_warning() {
     let folder = Folder::new(&[(FILE, ""), ("jobs/x.yaml", "data_sources: [{path: a.csv}]\n"), (".env", "A=hunter22\n")]);
-    let told = |problems: &[Problem]| problems.iter().map(|problem| format!("{}: {:?} {}", problem.file.display(), problem.severity, problem.message)).collect::<Vec<_>>();
+    let told = |problems: &[Problem]| {
+        problems.iter().map(|problem| format!("{}: {:?} {}", problem.file.display(), problem.severity, problem.message)).collect::<Vec<_>>()
+    };
     let workspace = folder.workspace();
     assert_eq!(told(&workspace.warnings), [".env: Warning others can read it"]);
     set_mode(&folder.path().join("jobs/x.yaml"), 0o664);
@@ -210,7 +224,13 @@ fn files_that_everybody_can_write_are_refused_and_those_of_a_group_bring_a_warni
 #[test]
 fn one_bad_file_never_stops_another_job() {
     let good = "data_sources: [{path: a.csv}]\n";
-    let folder = Folder::new(&[("jobs/good.yaml", good), ("jobs/bad.yaml", "[["), ("jobs/Odd.yaml", good), ("jobs/late.yml", good), ("jobs/README.md", "x")]);
+    let folder = Folder::new(&[
+        ("jobs/good.yaml", good),
+        ("jobs/bad.yaml", "[["),
+        ("jobs/Odd.yaml", good),
+        ("jobs/late.yml", good),
+        ("jobs/README.md", "x"),
+    ]);
     let workspace = folder.workspace();
     assert!(workspace.job(&id("good")).is_ok());
     let (jobs, problems) = workspace.jobs();
@@ -225,7 +245,10 @@ fn a_workspace_is_found_upwards_and_its_absence_is_told() {
     let folder = Folder::new(&[("jobs/x.yaml", "data_sources: [{path: a.csv}]\n")]);
     fs::create_dir_all(folder.path().join("data/deep")).unwrap();
     let found = Workspace::find(&folder.path().join("data/deep"), None, Environment::default()).unwrap();
-    assert_eq!((found.root.clone(), found.state.clone()), (folder.path(), StateLocation::Sqlite(folder.path().join(".etlsched").join("state.db"))));
+    assert_eq!(
+        (found.root.clone(), found.state.clone()),
+        (folder.path(), StateLocation::Sqlite(folder.path().join(".etlsched").join("state.db")))
+    );
     let empty = tempfile::tempdir().unwrap();
     assert!(matches!(Workspace::find(&folder.path(), Some(empty.path()), Environment::default()), Err(NoWorkspace::NotFound(_))));
 }
@@ -233,12 +256,24 @@ fn a_workspace_is_found_upwards_and_its_absence_is_told() {
 #[test]
 fn impossible_combinations_are_refused_where_they_stand() {
     let sqlite = "connections: {shop: {type: sqlite, path: shop.db}, erp: {type: postgresql, host: db}}\n";
-    refuses(sqlite, "data_sources: [{connection: shop, table: t, etl_config: {mode: incremental}}]\n", &["1:64: source t: incremental without a cursor column or a key"]);
-    refuses(sqlite, "data_sources: [{connection: erp, table: t}]\n", &["1:29: connection erp is of type postgresql, which is not in this version"]);
+    refuses(
+        sqlite,
+        "data_sources: [{connection: shop, table: t, etl_config: {mode: incremental}}]\n",
+        &["1:64: source t: incremental without a cursor column or a key"],
+    );
+    refuses(
+        sqlite,
+        "data_sources: [{connection: erp, table: t}]\n",
+        &["1:29: connection erp is of type postgresql, which is not in this version"],
+    );
     refuses(sqlite, "schema: raw\ndata_sources: [{path: a.csv}]\n", &["1:1: schema: the destination is SQLite, which has no schemas"]);
     refuses(sqlite, "data_sources: [{connection: shop, custom_sql: SELECT 1}]\n", &["1:35: a source with custom_sql needs a name"]);
     refuses(sqlite, "data_sources: [{connection: shop, table: t, header: true}]\n", &["1:45: header is what only files have"]);
-    refuses("", "data_sources: [{path: a.csv}, {path: b.csv, target: A}]\n", &["1:53: two sources have the target A: the first is in line 1"]);
+    refuses(
+        "",
+        "data_sources: [{path: a.csv}, {path: b.csv, target: A}]\n",
+        &["1:53: two sources have the target A: the first is in line 1"],
+    );
     refuses("", "data_sources: [{path: a.csv, target: _ETLSCHED_x}]\n", &["1:38: _ETLSCHED_x can't be a target"]);
     refuses("", "data_sources: [{path: a.csv, name: ../x}]\n", &["1:36: \"../x\" can't be the name of a source"]);
     refuses("", "data_sources: []\n", &["1:15: data_sources is empty"]);
@@ -246,8 +281,16 @@ fn impossible_combinations_are_refused_where_they_stand() {
     refuses("", "schedule_type: 15min\nminute: 15\ndata_sources: [{path: a.csv}]\n", &["2:9: minute: 15 is not within 15 minutes"]);
     refuses("", "schedule_type: hourly\nhour: 5\ndata_sources: [{path: a.csv}]\n", &["2:1: hour has no effect with schedule_type hourly"]);
     refuses("", "schedule_type: cron\ndata_sources: [{path: a.csv}]\n", &["1:16: schedule_type cron without a schedule"]);
-    refuses("", "schedule: 5/15 * * * *\ndata_sources: [{path: a.csv}]\n", &["1:11: schedule: minute: \"5/15\" has a step behind a single value"]);
-    refuses("", "etl_config: {custom_sql: SELECT 1}\ndata_sources: [{path: a.csv}, {path: b.csv}]\n", &["1:14: etl_config.custom_sql needs a job of one source; this one has 2"]);
+    refuses(
+        "",
+        "schedule: 5/15 * * * *\ndata_sources: [{path: a.csv}]\n",
+        &["1:11: schedule: minute: \"5/15\" has a step behind a single value"],
+    );
+    refuses(
+        "",
+        "etl_config: {custom_sql: SELECT 1}\ndata_sources: [{path: a.csv}, {path: b.csv}]\n",
+        &["1:14: etl_config.custom_sql needs a job of one source; this one has 2"],
+    );
 }
 
 #[test]
@@ -258,7 +301,11 @@ fn shared_sources_come_from_etlsched_yaml() {
     let folder = Folder::new(&[(FILE, &settings), ("jobs/x.yaml", job), ("jobs/y.yaml", "data_sources: [{source: region}]\n")]);
     let workspace = folder.workspace();
     let job = workspace.job(&id("x")).unwrap();
-    let sources: Vec<_> = job.sources.iter().map(|source| (source.name.as_str(), source.options.target.as_deref(), source.options.primary_key.clone())).collect();
+    let sources: Vec<_> = job
+        .sources
+        .iter()
+        .map(|source| (source.name.as_str(), source.options.target.as_deref(), source.options.primary_key.clone()))
+        .collect();
     assert_eq!(sources, [("regions", Some("raw_regions"), vec![]), ("orders", Some("o"), vec!["id".to_owned()])]);
     assert_eq!(problems_of(&workspace, "y")[0].hint.as_deref(), Some("did you mean regions?"));
     let DestinationKind::Sqlite(plan) = &job.destination.kind;
@@ -320,7 +367,11 @@ fn every_key_does_what_its_table_says() {
             let found = (count(format!("{} has no effect yet", key.name)), count(format!("{} is not in this version", key.name)));
             assert_eq!(found, expected, "{}: {problems:?}", key.name);
             assert_eq!(count("unknown key".to_owned()), 0, "{}", key.name);
-            assert!(!problems.iter().any(|problem| problem.message.contains("expected") && problem.message.starts_with(key.name)), "{}: {problems:?}", key.name);
+            assert!(
+                !problems.iter().any(|problem| problem.message.contains("expected") && problem.message.starts_with(key.name)),
+                "{}: {problems:?}",
+                key.name
+            );
         }
     }
 }
