@@ -83,7 +83,7 @@ fn in_sqlite(field: &str) -> String {
         "NA" | "" => "NULL".to_owned(),
         // Of whole numbers in a column of doubles nothing but the value is left; the same for the expected side.
         _ => match field.parse::<f64>() {
-            Ok(number) if field.contains('.') => number.to_string(),
+            Ok(number) if field.contains(['.', 'e']) => number.to_string(),
             _ => field.to_owned(),
         },
     }
