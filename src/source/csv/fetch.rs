@@ -16,8 +16,8 @@ use crate::text;
 
 use super::invalid;
 
-/// How long a whole fetch may take.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long the answer, and each read of its body, may take; the whole is limited by the run's `timeout_minutes`.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 10;
 /// The most bytes that are fetched (16 GiB).
@@ -118,7 +118,7 @@ fn client(plan: &CsvPlan) -> Result<Client, reqwest::Error> {
         // The bytes as stored: their number is compared with Content-Length.
         .gzip(false)
         .connect_timeout(Duration::from_secs(plan.connect_timeout_seconds.max(1)))
-        .timeout(FETCH_TIMEOUT)
+        .timeout(READ_TIMEOUT)
         .user_agent(concat!("etlsched/", env!("CARGO_PKG_VERSION")))
         .build()
 }

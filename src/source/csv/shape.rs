@@ -152,7 +152,7 @@ fn names(
                 "invalid_data",
                 format!("{}: the name of column {} is not valid text in the file's encoding", file.name, index + 1),
             );
-            return Err(error.hint("declare the file's encoding: windows-1252, latin1 or utf-16"));
+            return Err(error.hint("declare the file's encoding: windows-1252, latin-1 or utf-16"));
         };
         given.push(name.to_owned());
     }

@@ -11,6 +11,9 @@ pub(super) const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The most bytes that are passed over in search of the end of a record that is too long.
 const SKIPPED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// The most fields of a record that are kept: more than any file may have columns, so that a row of delimiters costs no memory.
+const FIELDS_MAX: usize = 20_000;
+
 /// How much is read at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
 
@@ -262,7 +265,9 @@ impl<R: Read> Splitter<R> {
             };
             at += found;
             is_flawed |= end.is_some() && found > 0;
-            self.fields.push(Field { start: start as u32, end: end.unwrap_or(at) as u32, kind });
+            if self.fields.len() < FIELDS_MAX {
+                self.fields.push(Field { start: start as u32, end: end.unwrap_or(at) as u32, kind });
+            }
             match bytes[at] {
                 b'\n' => return Scan::Whole { content: base + at, consumed: base + at + 1, is_flawed },
                 b'\r' if delimiter != b'\r' => {
@@ -431,6 +436,14 @@ mod tests {
         }
         let too_long = Found::Flawed(Flaw::TooLong);
         assert_eq!(found, [(Found::Record, 1), (too_long, 2), (Found::Record, 4), (too_long, 5), (Found::Record, 6)]);
+    }
+
+    #[test]
+    fn a_row_of_delimiters_costs_no_memory() {
+        let text = b",".repeat(1_000_000);
+        let mut splitter = Splitter::new(&text[..], COMMA);
+        assert_eq!(splitter.advance().unwrap(), Found::Record);
+        assert_eq!((splitter.len(), splitter.raw().len()), (FIELDS_MAX + 1, 1_000_000));
     }
 
     proptest! {
