@@ -165,6 +165,7 @@ fn matches(pattern: &str, text: &[char]) -> bool {
 /// A run of the program that came to its end.
 pub struct Ended {
     call: String,
+    raw: String,
     /// The exit code; `None` where a signal ended it.
     pub code: Option<i32>,
     /// Standard output, redacted.
@@ -176,9 +177,10 @@ pub struct Ended {
 impl Ended {
     /// Takes the output of a process apart.
     pub fn new(etl: &Etl, arguments: &[&str], output: Output) -> Self {
-        let text = |bytes| etl.redact(&String::from_utf8(bytes).expect("output is UTF-8"));
+        let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+        let (raw, stderr) = (text(output.stdout), text(output.stderr));
         let call = format!("etlsched {}", arguments.join(" "));
-        Self { call, code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self { call, code: output.status.code(), stdout: etl.redact(&raw), stderr: etl.redact(&stderr), raw }
     }
 
     /// Demands an exit code.
@@ -210,10 +212,10 @@ impl Ended {
         self
     }
 
-    /// Reads standard output as JSON.
+    /// Reads standard output as JSON, as it was printed: not redacted.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
+        serde_json::from_str(&self.raw)
             .unwrap_or_else(|error| panic!("{}: {error}\nstdout:\n{}\nstderr:\n{}", self.call, self.stdout, self.stderr))
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! `ETLSCHED_KILLS=500 cargo test --test it kills` kills the real program more often; `ETLSCHED_KILLS_SEED` gives other moments.
 
+#![expect(clippy::print_stdout, reason = "the spread of the kills is shown with --nocapture")]
+
 mod judge;
 mod program;
 mod stand_ins;

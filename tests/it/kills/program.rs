@@ -1,28 +1,27 @@
-//! The real program: a job of two sources, one loaded whole, one merged by its key.
+//! The real program: a job of two sources, one loaded whole, one merged by its key; and one that reads a window from its cursor.
 
 use std::process::Command;
+
+use rusqlite::{Connection, params};
 
 use super::judge::{Loader, Row, Tables, judge};
 use crate::etl::Etl;
 
-#[test]
-fn the_program_survives_kills_at_any_moment() {
-    let kills = super::setting("ETLSCHED_KILLS", 30);
+#[track_caller]
+fn survives(program: &dyn Loader, kills: u64) {
     let seed = super::setting("ETLSCHED_KILLS_SEED", 1);
-    let program = Program::new();
-    match judge(&program, kills, seed) {
-        Ok(tally) => assert!(tally.too_late < tally.kills, "no kill met a run at work: {tally:?}"),
+    match judge(program, kills, seed) {
+        Ok(tally) => {
+            println!("seed {seed}: {tally:?}");
+            assert!(tally.too_late < tally.kills, "no kill met a run at work: {tally:?}");
+        }
         Err(conviction) => panic!("ETLSCHED_KILLS={kills} ETLSCHED_KILLS_SEED={seed}: {conviction}"),
     }
 }
 
-struct Program {
-    etl: Etl,
-}
-
-impl Program {
-    fn new() -> Self {
-        let job = "
+#[test]
+fn whole_and_merged_loads_of_files_survive_kills_at_any_moment() {
+    let job = "
 etl_config: {max_parallel_sources: 2}
 max_retries: 0
 data_sources:
@@ -33,18 +32,56 @@ data_sources:
     primary_key: [id]
     etl_config: {mode: incremental}
 ";
-        Self { etl: Etl::new().file("jobs/kills.yaml", job) }
+    let program = Program { etl: Etl::new().file("jobs/kills.yaml", job), targets: &["whole", "merged"], deliver: deliver_csv };
+    survives(&program, super::setting("ETLSCHED_KILLS", 30));
+}
+
+#[test]
+fn loads_of_a_window_survive_kills_at_any_moment() {
+    let job = "
+max_retries: 0
+data_sources:
+  - name: windowed
+    connection: shop
+    table: rows
+    primary_key: [id]
+    etl_config: {mode: incremental, timestamp_column: stamp}
+";
+    let etl = Etl::new()
+        .file("etlsched.yaml", "connections:\n  shop: {type: sqlite, path: data/shop.db}\n")
+        .file("data/.keep", "")
+        .file("jobs/kills.yaml", job);
+    survives(&Program { etl, targets: &["windowed"], deliver: deliver_sqlite }, super::setting("ETLSCHED_KILLS", 30));
+}
+
+struct Program {
+    etl: Etl,
+    targets: &'static [&'static str],
+    deliver: fn(&Etl, &[Row]),
+}
+
+fn deliver_csv(etl: &Etl, rows: &[Row]) {
+    let lines: String = rows.iter().map(|Row { id, stamp, value }| format!("{id},{stamp},{value}\n")).collect();
+    etl.write("data/rows.csv", format!("id,stamp,value\n{lines}"));
+}
+
+fn deliver_sqlite(etl: &Etl, rows: &[Row]) {
+    let mut shop = Connection::open(etl.path("data/shop.db")).expect("the shop's database");
+    shop.execute_batch("CREATE TABLE IF NOT EXISTS rows (id INTEGER PRIMARY KEY, stamp INTEGER, value INTEGER)").expect("its table");
+    let transaction = shop.transaction().expect("a transaction");
+    for Row { id, stamp, value } in rows {
+        transaction.execute("REPLACE INTO rows VALUES (?1, ?2, ?3)", params![id, stamp, value]).expect("a row");
     }
+    transaction.commit().expect("the delivery");
 }
 
 impl Loader for Program {
     fn first_rows(&self) -> u32 {
-        20_000
+        8_000
     }
 
     fn deliver(&self, rows: &[Row]) {
-        let lines: String = rows.iter().map(|Row { id, stamp, value }| format!("{id},{stamp},{value}\n")).collect();
-        self.etl.write("data/rows.csv", format!("id,stamp,value\n{lines}"));
+        (self.deliver)(&self.etl, rows);
     }
 
     fn command(&self) -> Command {
@@ -53,11 +90,11 @@ impl Loader for Program {
 
     fn tables(&self) -> Tables {
         let warehouse = self.etl.warehouse();
-        let read = |name: &str| {
+        let read = |name: &&str| {
             let rows = warehouse.rows(&format!("SELECT id, stamp, value FROM {name} ORDER BY id, stamp, value"));
-            (name.to_owned(), rows.iter().map(|row| parse(row)).collect())
+            ((*name).to_owned(), rows.iter().map(|row| parse(row)).collect())
         };
-        ["whole", "merged"].map(read).into()
+        self.targets.iter().map(read).collect()
     }
 
     fn leftovers(&self) -> Vec<String> {
