@@ -384,3 +384,13 @@ fn every_key_does_what_its_table_says() {
         }
     }
 }
+
+#[test]
+fn sources_by_the_thousand_cost_no_more_than_their_first_problems() {
+    let declared: String = (0..2000).map(|number| format!("  reg{number}: {{path: x}}\n")).collect();
+    let job = format!("data_sources:\n{}", "- source: rag\n".repeat(8000));
+    let folder = Folder::new(&[(FILE, &format!("data_sources:\n{declared}")), ("jobs/x.yaml", &job)]);
+    let problems = problems_of(&folder.workspace(), "x");
+    assert_eq!(problems.len(), 101);
+    assert!(problems.iter().any(|problem| problem.message == "more than 100 problems: the rest are not listed"));
+}
