@@ -1,7 +1,6 @@
 use std::fs;
 
 use super::*;
-use crate::output::errors;
 use crate::plan::{DestinationKind, Mode, SourceKind};
 
 /// A workspace in a temporary folder.
@@ -116,7 +115,7 @@ jobs/x.yaml:13:17: error: unknown connection erp
   |                 ^
   hint: etlsched.yaml declares no connections: add it under connections
 11 errors, 1 warning";
-    assert_eq!(errors::problems(&problems_of(&folder.workspace(), "x")), expected);
+    assert_eq!(crate::output::errors::problems(&problems_of(&folder.workspace(), "x")), expected);
 }
 
 #[test]
@@ -194,7 +193,7 @@ fn problems_never_show_what_a_variable_holds() {
     let job = "destination: \"${SECRET}\"\nhour: \"${SECRET}\"\ndata_sources: [{path: a.csv, name: \"a/${SECRET}\"}]\n";
     let folder = Folder::new(&[("jobs/x.yaml", job)]);
     let workspace = folder.find(&[("SECRET", "hunter22")]).unwrap();
-    let text = errors::problems(&problems_of(&workspace, "x"));
+    let text = crate::output::errors::problems(&problems_of(&workspace, "x"));
     assert!(text.ends_with("3 errors") && !text.contains("hunter22"), "{text}");
 }
 
