@@ -46,7 +46,12 @@ pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec
     let mut sources = Vec::new();
     let mut nodes = 0;
     for item in items.iter().filter(|item| matches!(item.value, Value::Map(_))) {
-        let Some(mut source) = with_shared(item, settings, report) else { continue };
+        let Some(mut source) = with_shared(item, settings, report) else {
+            if report.is_full() {
+                break;
+            }
+            continue;
+        };
         let own = source.get("etl_config").cloned().unwrap_or_else(|| Node::map(item.place.origin));
         for entry in own.entries().iter().filter(|entry| RUN_KEYS.contains(&entry.key.as_str())) {
             report.error(entry.place, format!("{} concerns the whole run", entry.key), "write it in the job's own etl_config".to_owned());
@@ -59,6 +64,9 @@ pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec
         set(&mut source, "etl_config", config);
         source.walk(&mut |_| nodes += 1);
         sources.push(source);
+        if report.is_full() {
+            break;
+        }
         if nodes > NODES_MAX {
             report.error(item.place, format!("more than {NODES_MAX} settings in all sources"), "split the job".to_owned());
             break;
@@ -118,6 +126,9 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut R
     let mut names: HashMap<String, usize> = HashMap::new();
     let mut targets: HashMap<String, usize> = HashMap::new();
     for mut node in nodes {
+        if report.is_full() {
+            break;
+        }
         let Some(kind) = kind(&node, settings, report) else { continue };
         let Some(name) = name(&mut node, report) else { continue };
         if let Some(line) = names.insert(name.to_lowercase(), node.place.line) {

@@ -1,7 +1,6 @@
 use std::fs;
 
 use super::*;
-use crate::output::errors;
 use crate::plan::{DestinationKind, Mode, SourceKind};
 
 /// A workspace in a temporary folder.
@@ -116,7 +115,7 @@ jobs/x.yaml:13:17: error: unknown connection erp
   |                 ^
   hint: etlsched.yaml declares no connections: add it under connections
 11 errors, 1 warning";
-    assert_eq!(errors::problems(&problems_of(&folder.workspace(), "x")), expected);
+    assert_eq!(crate::output::errors::problems(&problems_of(&folder.workspace(), "x")), expected);
 }
 
 #[test]
@@ -194,7 +193,7 @@ fn problems_never_show_what_a_variable_holds() {
     let job = "destination: \"${SECRET}\"\nhour: \"${SECRET}\"\ndata_sources: [{path: a.csv, name: \"a/${SECRET}\"}]\n";
     let folder = Folder::new(&[("jobs/x.yaml", job)]);
     let workspace = folder.find(&[("SECRET", "hunter22")]).unwrap();
-    let text = errors::problems(&problems_of(&workspace, "x"));
+    let text = crate::output::errors::problems(&problems_of(&workspace, "x"));
     assert!(text.ends_with("3 errors") && !text.contains("hunter22"), "{text}");
 }
 
@@ -383,4 +382,14 @@ fn every_key_does_what_its_table_says() {
             );
         }
     }
+}
+
+#[test]
+fn sources_by_the_thousand_cost_no_more_than_their_first_problems() {
+    let declared: String = (0..2000).map(|number| format!("  reg{number}: {{path: x}}\n")).collect();
+    let job = format!("data_sources:\n{}", "- source: rag\n".repeat(8000));
+    let folder = Folder::new(&[(FILE, &format!("data_sources:\n{declared}")), ("jobs/x.yaml", &job)]);
+    let problems = problems_of(&folder.workspace(), "x");
+    assert_eq!(problems.len(), 101);
+    assert!(problems.iter().any(|problem| problem.message == "more than 100 problems: the rest are not listed"));
 }
