@@ -122,7 +122,9 @@ fn run_one(
     if !job.warnings.is_empty() && !is_quiet {
         output::note(&errors::problems(&job.warnings));
     }
-    engine::run_job(&workspace, &job, options, stop, progress).map_err(failure_of)
+    let run = engine::run_job(&workspace, &job, options, stop, progress);
+    progress.finish();
+    run.map_err(failure_of)
 }
 
 fn failure_of(refusal: Refusal) -> Failure {

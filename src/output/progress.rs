@@ -54,6 +54,13 @@ impl Progress {
         Self { view, is_verbose: verbose > 0, job: job.to_owned(), run: None }
     }
 
+    /// Takes the bars away: what follows begins on a line of its own, and the result says it all again.
+    pub fn finish(&mut self) {
+        if let View::Bars(bars) = &self.view {
+            let _ = bars.multi.clear();
+        }
+    }
+
     fn line(&self, format: LogFormat, level: Level, event: &str, fields: &[(&str, Value)]) {
         super::note(&line(format, &Stamp { at: clock::now(), level, event, job: &self.job, run: self.run.as_deref() }, fields));
     }
