@@ -8,10 +8,10 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::clock;
 use crate::job::{DataSource, Job, OnOverlap};
-use crate::plan::{DryRun, Level, WorkerError};
+use crate::plan::{DryRun, Level};
 use crate::process::{self, Program, Stop, StopSignal};
 use crate::run::{RunStatus, SourceStatus, Trigger};
-use crate::state::{Begun, EndPolicy, JobRecord, JobStatus, Lease, NewJob, NewRun, RunFilter, StateError, Store};
+use crate::state::{Begun, EndPolicy, JobRecord, JobStatus, Lease, NewJob, NewRun, RunFilter, RunRecord, StateError, Store};
 use crate::workspace::{StateLocation, Workspace};
 
 use super::journal::{Closing, Journal, Ledger, moment};
@@ -171,9 +171,12 @@ fn run_for_real(setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) 
         let _ = setting.channel.0.send(Message::Stop(StopReason::LeaseLost(why)));
     }
     let (program, began) = (setting.program.clone(), setting.began);
-    mend(&mut journal, job, &workspace_id, &program, dead);
+    let unmended = mend(&mut journal, job, &workspace_id, &program, dead, repair::ASK_TIMEOUT);
     let (sources, stop) = supervise(setting, &workspace_id, &run_id, started_at, &mut journal, observer);
-    sweep(&mut journal, job, &workspace_id, &program, &sources, stop.as_ref(), &run_id);
+    let left = left_by(unmended, &sources, stop.as_ref(), &run_id);
+    // After a limit there is little time (P11); what isn't done then is done by the next run.
+    let time = if stop.is_some() { Duration::from_secs(1) } else { repair::ASK_TIMEOUT };
+    mend(&mut journal, job, &workspace_id, &program, left, time);
     drop(keeper);
     let draft = RunReport {
         run_id: Some(run_id),
@@ -224,15 +227,15 @@ fn admit(store: &mut Store, workspace: &Workspace, job: &Job, options: &RunOptio
     }
 }
 
-/// Returns the runs since the last good one: what they left in the destination is dropped.
+/// Returns the last runs that were not good, where the very last was not: what any of them left in the destination is dropped.
 fn earlier_failures(store: &mut Store, job: &Job, known: &JobRecord) -> Result<Vec<String>, StateError> {
     if known.last_run.as_ref().is_none_or(|last| last.status == RunStatus::Success) {
         return Ok(Vec::new());
     }
     let filter = RunFilter { job: Some(job.id.to_string()), ..RunFilter::default() };
     let page = store.runs(&filter, 1, MENDED_RUNS_MAX)?;
-    let since_success = page.runs.into_iter().take_while(|run| run.status != RunStatus::Success);
-    Ok(since_success.filter(|run| !run.status.is_open()).map(|run| run.id).collect())
+    let is_bad = |run: &RunRecord| !run.status.is_open() && (run.status != RunStatus::Success || run.is_interrupted);
+    Ok(page.runs.into_iter().filter(is_bad).map(|run| run.id).collect())
 }
 
 /// Settles dead runs, takes the lease and writes the run row; waits where the job says so.
@@ -336,41 +339,37 @@ fn supervise(
     Supervisor::new(Commission { frame, program: &program, masker, specs, parallel_max, times, journal, observer, channel }).run()
 }
 
-/// Drops what earlier runs left in the destination, under this run's lease.
-fn mend(journal: &mut Journal, job: &Job, workspace_id: &str, program: &Program, dead: Vec<String>) {
-    if !dead.is_empty() {
-        note_mended(journal, repair::mend(job, workspace_id, program, dead, repair::ASK_TIMEOUT));
+/// Drops what dead runs left in the destination, under this run's lease; returns the runs of which it could not be dropped.
+fn mend(journal: &mut Journal, job: &Job, workspace_id: &str, program: &Program, dead: Vec<String>, timeout: Duration) -> Vec<String> {
+    if dead.is_empty() {
+        return dead;
     }
-}
-
-/// Drops what this run's own workers left, where one of them came to a bad end.
-fn sweep(
-    journal: &mut Journal,
-    job: &Job,
-    workspace_id: &str,
-    program: &Program,
-    sources: &[SourceReport],
-    stop: Option<&StopReason>,
-    run_id: &str,
-) {
-    // Without the lease or the log nothing more is touched: the next run drops it.
-    let is_ours = !matches!(stop, Some(StopReason::LeaseLost(_) | StopReason::StoreFailed(_)));
-    if is_ours && sources.iter().any(SourceReport::is_killed) && !sources.iter().any(SourceReport::is_left_behind) {
-        // After a limit there is little time (P11); what isn't done then is done by the next run.
-        let timeout = if stop.is_some() { Duration::from_secs(1) } else { repair::ASK_TIMEOUT };
-        note_mended(journal, repair::mend(job, workspace_id, program, vec![run_id.to_owned()], timeout));
-    }
-}
-
-fn note_mended(journal: &mut Journal, dropped: Result<Vec<String>, WorkerError>) {
-    match dropped {
-        Ok(names) if names.is_empty() => {}
-        Ok(names) => journal.log(Level::Info, None, None, &format!("dropped the staging of ended workers: {}", names.join(", "))),
+    match repair::mend(job, workspace_id, program, dead.clone(), timeout) {
+        Ok(names) => {
+            if !names.is_empty() {
+                journal.log(Level::Info, None, None, &format!("dropped the staging of ended workers: {}", names.join(", ")));
+            }
+            Vec::new()
+        }
         Err(error) => {
             let text = format!("the staging of ended workers could not be dropped yet: {}", error.message);
             journal.log(Level::Warn, None, None, &text);
+            dead
         }
     }
+}
+
+/// Returns the runs whose staging is to be dropped at this run's end: those that could not be mended at its begin, and itself
+/// where a worker of its own came to a bad end.
+fn left_by(mut unmended: Vec<String>, sources: &[SourceReport], stop: Option<&StopReason>, run_id: &str) -> Vec<String> {
+    if matches!(stop, Some(StopReason::LeaseLost(_) | StopReason::StoreFailed(_))) {
+        // Without the lease or the log nothing more is touched: the next run drops it.
+        return Vec::new();
+    }
+    if sources.iter().any(SourceReport::is_killed) && !sources.iter().any(SourceReport::is_left_behind) {
+        unmended.push(run_id.to_owned());
+    }
+    unmended
 }
 
 fn close(mut report: RunReport, journal: &mut Journal, workspace: &Workspace, job: &Job, mut stop: Option<StopReason>) -> RunReport {

@@ -379,8 +379,11 @@ impl<'a> Supervisor<'a> {
         if let Some(warning) = warning {
             self.journal.log(Level::Warn, Some(&source.name), None, &warning);
         }
-        self.journal.source_changed(index, source);
         self.observer.notice(&Notice::SourceEnded { source });
+        // The last one is written by the closing of the run, which follows at once.
+        if self.is_at_work() {
+            self.journal.source_changed(index, &self.sources[index]);
+        }
     }
 }
 

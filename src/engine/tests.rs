@@ -36,6 +36,7 @@ case "$order" in
     if [ -f "$dir/inspect" ]; then say "{\"event\":\"answered\",\"value\":$(cat "$dir/inspect")}"; else say '{"event":"answered","value":{"records":[],"exists":false}}'; fi
     finished ;;
 '{"order":"mend"'*)
+    if [ -f "$dir/unmendable" ]; then rm "$dir/unmendable"; kill -9 $$; fi
     say "$order" >> "$dir/mended"
     say '{"event":"answered","value":{"dropped":[]}}'
     finished ;;
@@ -429,6 +430,15 @@ fn a_dead_run_is_closed_and_what_it_left_is_dropped_by_the_next() {
     let dead = bench.logged("0193-dead");
     assert_eq!((dead.run.status, dead.run.is_interrupted), (RunStatus::Failed, true));
     assert_eq!(dead.sources[0].status, Failed);
+}
+
+#[test]
+fn what_could_not_be_dropped_at_the_begin_is_dropped_at_the_end() {
+    let bench = Bench::new(&[("a", "load a")]);
+    begin_and_die(&bench, "0193-dead");
+    fs::write(bench.file("unmendable"), "").expect("the folder is writable");
+    assert_eq!(bench.run().exit_code, 0);
+    assert!(bench.said("mended").contains("\"dead_runs\":[\"0193-dead\"]"), "{}", bench.said("mended"));
 }
 
 #[test]
