@@ -226,12 +226,12 @@ impl Bench {
     }
 
     fn load(&mut self, source: &mut Memory) -> Result<StreamResult, WorkerError> {
-        let ends = self.events(source).into_iter().filter_map(|event| match event {
+        let mut ends = self.events(source).into_iter().filter_map(|event| match event {
             Event::Published(result) => Some(Ok(result)),
             Event::StreamFailed { error, .. } => Some(Err(error)),
             _ => None,
         });
-        ends.last().unwrap()
+        ends.next_back().unwrap()
     }
 
     fn load_steps(&mut self, steps: &[Step]) -> Result<StreamResult, WorkerError> {

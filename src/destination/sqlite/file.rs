@@ -1,14 +1,12 @@
 //! Opening and making the file itself.
 
+use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Duration;
-
-use rusqlite::{Connection, OpenFlags};
 
 use super::failure::{Outcome, failed};
-use super::lock::patiently;
+use super::lock::{PATIENCE, patiently};
 use crate::destination::{Access, DestinationError};
 
 /// Pages of a file that we make. 8 KiB holds twice the rows of the default page: fewer pages to split, log and copy.
@@ -29,7 +27,7 @@ pub(super) fn open(name: &str, path: &Path, access: Access) -> Outcome<Option<Co
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed(what()))?;
     let set = || -> rusqlite::Result<()> {
-        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.busy_timeout(PATIENCE)?;
         if access == Access::Write && is_empty(path) {
             connection.pragma_update(None, "page_size", PAGE_BYTES)?;
             patiently(&connection, "PRAGMA journal_mode = WAL")?;
@@ -43,8 +41,6 @@ pub(super) fn open(name: &str, path: &Path, access: Access) -> Outcome<Option<Co
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
     };
     set().map_err(failed(what()))?;
-    // From here on a lock is waited for turn by turn (lock.rs), never inside SQLite.
-    connection.busy_timeout(Duration::ZERO).map_err(failed(what()))?;
     Ok(Some(connection))
 }
 

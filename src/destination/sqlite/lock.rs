@@ -8,6 +8,9 @@ use rusqlite::{Connection, Error, ErrorCode};
 
 use super::failure::{Outcome, failed};
 
+/// How long SQLite itself waits for a lock inside a statement: a reader of a file without WAL meets the moment of a commit.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How often a turn is asked for: shorter than the gap that a chunk's checkpoint leaves, so that turns alternate.
 const POLL: Duration = Duration::from_millis(3);
 
@@ -47,16 +50,27 @@ pub(super) fn roll_back(connection: &Connection) {
 /// # Errors
 /// SQLite's own.
 pub(super) fn patiently(connection: &Connection, sql: &str) -> Result<(), Error> {
-    let mut polls = 0;
-    loop {
-        match connection.execute_batch(sql) {
-            Err(error) if is_busy(&error) && polls < POLLS_MAX => {
-                polls += 1;
-                std::thread::sleep(POLL);
+    at_once(connection, || {
+        let mut polls = 0;
+        loop {
+            match connection.execute_batch(sql) {
+                Err(error) if is_busy(&error) && polls < POLLS_MAX => {
+                    polls += 1;
+                    std::thread::sleep(POLL);
+                }
+                result => return result,
             }
-            result => return result,
         }
-    }
+    })
+}
+
+/// Does `work` without SQLite's own waiting, whose pauses grow to 100 ms: too long to meet the gap between two chunks.
+pub(super) fn at_once<T>(connection: &Connection, work: impl FnOnce() -> T) -> T {
+    // Setting the timeout of an open connection can't fail.
+    let _ = connection.busy_timeout(Duration::ZERO);
+    let result = work();
+    let _ = connection.busy_timeout(PATIENCE);
+    result
 }
 
 /// Does `work` in a writing transaction: all of it, or nothing.

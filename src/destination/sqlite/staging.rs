@@ -111,8 +111,8 @@ impl<'a> Staging<'a> {
         }
         lock::commit(connection)?;
         if self.destination.is_wal {
-            let pages = self.destination.checkpoint("PASSIVE").unwrap_or(0);
-            if pages * 4096 > LOG_BYTES_MAX {
+            let log_bytes = self.destination.checkpoint("PASSIVE").unwrap_or(0);
+            if log_bytes > LOG_BYTES_MAX {
                 self.destination.checkpoint("RESTART");
             }
         }
