@@ -63,6 +63,7 @@ impl Store {
     /// As [`Store::open`].
     pub fn open_existing(path: &Path) -> Result<Option<Self>, StateError> {
         match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => Err(unreachable_file(path, "it is a folder")),
             Ok(_) => Self::open_file(path).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StateError::Unreachable { path: path.to_owned(), reason: error.to_string() }),
@@ -198,6 +199,9 @@ fn unreachable_file(path: &Path, reason: &str) -> StateError {
 }
 
 fn make_file(path: &Path) -> Result<(), StateError> {
+    if path.is_dir() {
+        return Err(unreachable_file(path, "it is a folder"));
+    }
     if path.exists() {
         return Ok(());
     }

@@ -460,6 +460,19 @@ fn other_files_and_missing_folders_give_one_clear_error() {
 }
 
 #[test]
+fn a_damaged_store_says_so() {
+    let bench = Bench::new();
+    let path = bench.path();
+    let folder = bench.folder;
+    drop(bench.store);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096..].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let found = Store::open(&path).and_then(|mut store| store.jobs());
+    assert!(matches!(found, Err(StateError::Damaged { .. })), "{found:?} in {folder:?}");
+}
+
+#[test]
 fn migrations_go_down_and_up_again() {
     let mut bench = Bench::new();
     bench.store.connection.revert_all_migrations(MIGRATIONS).unwrap();
