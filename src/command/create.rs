@@ -114,7 +114,7 @@ impl Create {
         }
         let text = write::text(&map).map_err(Failure::internal)?;
         let loaded = workspace.check(&id, text.clone()).map_err(Failure::invalid)?;
-        files::write_new(&file, text.as_bytes()).map_err(|error| match error.kind() {
+        files::write_new(&file, text.as_bytes(), 0o644).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => exists(&id, &shown),
             _ => Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", shown.display())),
         })?;

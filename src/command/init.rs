@@ -109,7 +109,7 @@ impl Init {
 
 fn put(dir: &Path, name: &str, text: &str) -> Result<(), Failure> {
     let path = dir.join(name);
-    files::write_new(&path, text.as_bytes())
+    files::write_new(&path, text.as_bytes(), 0o644)
         .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", path.display())))
 }
 
@@ -144,7 +144,7 @@ pub fn schemas(private_folder: &Path) -> Result<(), Failure> {
             continue;
         }
         let _ = fs::remove_file(&path);
-        files::write_new(&path, text.as_bytes()).map_err(failed)?;
+        files::write_new(&path, text.as_bytes(), 0o600).map_err(failed)?;
     }
     Ok(())
 }

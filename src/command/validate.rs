@@ -33,6 +33,7 @@ impl Validate {
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         let Self { jobs, online } = self;
         let workspace = context.workspace()?;
+        let checked = if jobs.is_empty() { workspace.job_ids().0.len() } else { jobs.len() };
         let (loaded, mut problems) = if jobs.is_empty() { workspace.load_all() } else { named(&workspace, &jobs)? };
         problems.extend(workspace.warnings.iter().cloned());
         for job in &loaded {
@@ -42,7 +43,7 @@ impl Validate {
             }
         }
         let problems = sorted(problems);
-        print(&workspace, &loaded, &problems, context);
+        print(checked, &loaded, &problems, context);
         let has_errors = problems.iter().any(|problem| problem.severity == Severity::Error);
         Ok(if has_errors { exit_code::INVALID } else { exit_code::DONE })
     }
@@ -70,12 +71,8 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-fn print(workspace: &Workspace, loaded: &[Loaded], problems: &[Problem], context: &Context) {
+fn print(checked: usize, loaded: &[Loaded], problems: &[Problem], context: &Context) {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    let checked = match loaded.len() {
-        0 => workspace.job_ids().0.len(),
-        valid => valid,
-    };
     if context.output == Format::Json {
         let shown: Vec<_> = problems.iter().map(errors::problem_object).collect();
         let valid: Vec<&str> = loaded.iter().map(|loaded| loaded.job.id.as_str()).collect();

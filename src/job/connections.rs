@@ -122,7 +122,7 @@ pub fn destination(job: &Node, settings: &Settings, report: &mut Report<'_>) -> 
             None => (name.to_owned(), embedded, None),
         },
     };
-    if let Some(entry) = job.entry("schema") {
+    if let Some(entry) = job.entry("schema").filter(|_| named.is_none() || node.is_some()) {
         report.error(entry.place, "schema: the destination is SQLite, which has no schemas", "use table_prefix".to_owned());
     }
     let prefix = text(job, "table_prefix").or_else(|| node.and_then(|node| text(node, "table_prefix"))).unwrap_or_default().to_owned();

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+use crate::secret::Masker;
+
 use super::connections;
 use super::defaults;
 use super::fields::{self, Use};
@@ -40,8 +42,20 @@ pub struct Loaded {
 /// Builds a job from the text of its file.
 ///
 /// # Errors
-/// Every problem, warnings too.
+/// Every problem, warnings too, without the values of variables.
 pub fn load(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: Secrets) -> Result<Loaded, Vec<Problem>> {
+    build(id, file, text, settings, secrets).map_err(|mut problems| {
+        let values = [text, &settings.text].map(|text| variables::values_in(&text.text, &settings.environment));
+        let masker = Masker::new(values.concat().into_iter().map(str::to_owned));
+        for problem in &mut problems {
+            problem.message = masker.mask(&problem.message);
+            problem.hint = problem.hint.as_deref().map(|hint| masker.mask(hint));
+        }
+        problems
+    })
+}
+
+fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: Secrets) -> Result<Loaded, Vec<Problem>> {
     let mut report = Report::new(text, &settings.text);
     let tree = settings::tree(Origin::Job, text, &settings.environment, &mut report);
     let Some(own) = tree.filter(|tree| !tree.is_null()) else {

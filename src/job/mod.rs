@@ -16,6 +16,7 @@ mod sources;
 pub mod spec;
 mod syntax;
 mod timing;
+mod tree;
 pub mod variables;
 pub mod write;
 

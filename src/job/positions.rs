@@ -1,11 +1,6 @@
-//! YAML text to a tree in which every key and value knows its line and column. Limits what a hostile file may cost,
-//! finds duplicate keys, refuses merge keys and tags. Knows nothing of jobs.
+//! The tree of a YAML document, in which every key and value knows its line and column. Knows nothing of jobs.
 //!
 //! Scalars are resolved by the core schema of YAML 1.2 (<https://yaml.org/spec/1.2.2/#103-core-schema>): `yes` and `on` are text.
-
-use std::collections::HashMap;
-
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// The largest document in bytes; job files have a few hundred.
 pub const BYTES_MAX: usize = 1024 * 1024;
@@ -13,10 +8,6 @@ pub const BYTES_MAX: usize = 1024 * 1024;
 pub const DEPTH_MAX: usize = 64;
 /// How many aliases a document may have.
 pub const ALIASES_MAX: usize = 100;
-/// How many values a document may have, aliases written out: nested aliases multiply.
-const NODES_MAX: usize = 50_000;
-/// How many bytes of text aliases may add.
-const ALIAS_BYTES_MAX: usize = 1024 * 1024;
 
 /// How many characters may stand in a document that can begin or part values in brackets. The parser reads a bracket to its end
 /// before it says anything of it, and takes some 180 bytes for each of these.
@@ -187,7 +178,8 @@ impl Node {
         }
     }
 
-    fn size(&self) -> (usize, usize) {
+    /// Returns how many values there are, and the bytes of their text.
+    pub fn size(&self) -> (usize, usize) {
         let (mut nodes, mut bytes) = (0, 0);
         self.walk(&mut |node| {
             nodes += 1;
@@ -280,181 +272,10 @@ fn place_of(origin: Origin, before: &[u8]) -> Place {
     Place { origin, line, column: String::from_utf8_lossy(&before[start..]).chars().count() + 1 }
 }
 
-/// Parses a document; `None` where it is empty. The tree stands even where keys are doubled, for the checks that follow.
+/// Parses a document; `None` where it is empty or can't be parsed. The tree stands even where keys are doubled, for the checks
+/// that follow.
 pub fn parse(origin: Origin, text: &str) -> (Option<Node>, Vec<Fault>) {
-    let mut builder = Builder {
-        origin,
-        text,
-        faults: Vec::new(),
-        stack: Vec::new(),
-        anchors: HashMap::new(),
-        root: None,
-        aliases: 0,
-        nodes: 0,
-        bytes: 0,
-    };
-    if let Err(fault) = builder.run() {
-        // A tree that was cut is not looked at: its missing keys are not the user's fault.
-        return (None, vec![fault]);
-    }
-    (builder.root, builder.faults)
-}
-
-struct Builder<'a> {
-    origin: Origin,
-    text: &'a str,
-    faults: Vec<Fault>,
-    stack: Vec<Open>,
-    anchors: HashMap<usize, Node>,
-    root: Option<Node>,
-    aliases: usize,
-    nodes: usize,
-    bytes: usize,
-}
-
-/// A list or map whose end has not come.
-struct Open {
-    place: Place,
-    anchor: usize,
-    content: Content,
-}
-
-enum Content {
-    List(Vec<Node>),
-    Map { entries: Vec<Entry>, lines: HashMap<String, usize>, key: Option<(String, Place)> },
-}
-
-impl Builder<'_> {
-    fn run(&mut self) -> Result<(), Fault> {
-        let mut documents = 0;
-        for event in Parser::new_from_str(self.text) {
-            let (event, span) = event.map_err(|error| super::syntax::fault(self.origin, self.text, &error))?;
-            let place = self.place(span);
-            match event {
-                Event::DocumentStart(_) => {
-                    documents += 1;
-                    if documents > 1 {
-                        return Err(self.fault(place, "a second document begins here", "one file holds one document: remove the ---"));
-                    }
-                }
-                Event::Scalar(text, style, anchor, tag) => {
-                    self.tag(place, tag.as_deref());
-                    let kind = if style == ScalarStyle::Plain { resolve(&text) } else { ScalarKind::Text };
-                    let scalar = Scalar { text: text.into_owned(), kind, template: None };
-                    self.add(Node { place, value: Value::Scalar(scalar) }, anchor)?;
-                }
-                Event::SequenceStart(anchor, tag) => self.open(place, anchor, tag.as_deref(), Content::List(Vec::new()))?,
-                Event::MappingStart(anchor, tag) => {
-                    let content = Content::Map { entries: Vec::new(), lines: HashMap::new(), key: None };
-                    self.open(place, anchor, tag.as_deref(), content)?;
-                }
-                Event::SequenceEnd | Event::MappingEnd => self.close()?,
-                Event::Alias(anchor) => self.alias(place, anchor)?,
-                Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn place(&self, span: Span) -> Place {
-        Place { origin: self.origin, line: span.start.line().max(1), column: span.start.col() + 1 }
-    }
-
-    fn fault(&self, place: Place, message: impl Into<String>, hint: &str) -> Fault {
-        Fault { place, message: message.into(), hint: Some(hint.to_owned()) }
-    }
-
-    fn tag(&mut self, place: Place, tag: Option<&saphyr_parser::Tag>) {
-        if let Some(tag) = tag {
-            let message =
-                format!("tag {}{}: tags are not allowed", crate::text::shortened(&tag.handle, 40), crate::text::shortened(&tag.suffix, 40));
-            self.faults.push(self.fault(place, message, "remove it; quotes make a value text"));
-        }
-    }
-
-    fn open(&mut self, place: Place, anchor: usize, tag: Option<&saphyr_parser::Tag>, content: Content) -> Result<(), Fault> {
-        self.tag(place, tag);
-        if self.stack.len() == DEPTH_MAX {
-            return Err(self.fault(place, format!("more than {DEPTH_MAX} lists and maps in each other"), "a job file needs six"));
-        }
-        self.stack.push(Open { place, anchor, content });
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<(), Fault> {
-        let Some(Open { place, anchor, content }) = self.stack.pop() else { return Ok(()) };
-        let value = match content {
-            Content::List(items) => Value::List(items),
-            Content::Map { entries, .. } => Value::Map(entries),
-        };
-        self.add(Node { place, value }, anchor)
-    }
-
-    fn alias(&mut self, place: Place, anchor: usize) -> Result<(), Fault> {
-        self.aliases += 1;
-        if self.aliases > ALIASES_MAX {
-            return Err(self.fault(place, format!("more than {ALIASES_MAX} aliases"), "write the values out"));
-        }
-        let Some(node) = self.anchors.get(&anchor) else {
-            return Err(self.fault(place, "an alias that stands inside its own anchor", "write the value out"));
-        };
-        let (nodes, bytes) = node.size();
-        self.bytes += bytes;
-        if self.bytes > ALIAS_BYTES_MAX || self.nodes + nodes > NODES_MAX {
-            return Err(self.fault(place, "aliases that multiply without end", "write the values out"));
-        }
-        let mut node = node.clone();
-        self.nodes += nodes - 1;
-        node.place = place;
-        self.add(node, 0)
-    }
-
-    fn add(&mut self, node: Node, anchor: usize) -> Result<(), Fault> {
-        self.nodes += 1;
-        if self.nodes > NODES_MAX {
-            return Err(self.fault(node.place, format!("more than {NODES_MAX} values in one file"), "split the job"));
-        }
-        if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
-            let (nodes, bytes) = node.size();
-            self.bytes += bytes;
-            if self.bytes > 4 * ALIAS_BYTES_MAX || nodes > NODES_MAX {
-                return Err(self.fault(node.place, "anchors inside anchors without end", "write the values out"));
-            }
-        }
-        let faults = &mut self.faults;
-        match self.stack.last_mut().map(|open| &mut open.content) {
-            None => self.root = Some(node),
-            Some(Content::List(items)) => items.push(node),
-            Some(Content::Map { entries, lines, key }) => match key.take() {
-                None => *key = Some(key_text(node, faults)),
-                Some((key, place)) => {
-                    if key == "<<" {
-                        let hint = "repeat the keys, or put what jobs share under defaults in etlsched.yaml".to_owned();
-                        faults.push(Fault { place, message: "merge keys (<<) are not allowed".to_owned(), hint: Some(hint) });
-                    } else if let Some(line) = lines.get(&key) {
-                        let message = format!("{} stands twice: first in line {line}", crate::text::shortened(&key, 60));
-                        faults.push(Fault { place, message, hint: Some("keep one of them".to_owned()) });
-                    } else {
-                        lines.insert(key.clone(), place.line);
-                        entries.push(Entry { key, place, node });
-                    }
-                }
-            },
-        }
-        Ok(())
-    }
-}
-
-fn key_text(node: Node, faults: &mut Vec<Fault>) -> (String, Place) {
-    match node.value {
-        Value::Scalar(scalar) => (scalar.text, node.place),
-        Value::List(_) | Value::Map(_) => {
-            let hint = "put quotes around values that begin with [ or {".to_owned();
-            faults.push(Fault { place: node.place, message: "a list or map where a key is expected".to_owned(), hint: Some(hint) });
-            (format!("\0{}:{}", node.place.line, node.place.column), node.place)
-        }
-    }
+    super::tree::build(origin, text)
 }
 
 #[cfg(test)]

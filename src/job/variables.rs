@@ -117,6 +117,15 @@ fn replaced(text: &str, environment: &Environment) -> Result<(String, Template),
     Ok((result, template))
 }
 
+/// Returns the values of the variables that a file's text names, wherever they stand in it: messages must not show them.
+pub fn values_in<'a>(text: &str, environment: &'a Environment) -> Vec<&'a str> {
+    let names = text.split("${").skip(1).filter_map(|rest| rest.split(['}', ':']).next()).take(VARIABLES_MAX);
+    let mut values: Vec<&str> = names.filter_map(|name| environment.get(name)).collect();
+    values.sort_unstable();
+    values.dedup();
+    values
+}
+
 fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')

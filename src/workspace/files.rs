@@ -145,12 +145,13 @@ fn problem(file: PathBuf, message: String, hint: Option<String>) -> Problem {
     Problem { file, line: 0, column: 0, line_text: String::new(), severity: Severity::Error, message, hint }
 }
 
-/// Writes a new file whole or not at all, readable by all and writable by its owner only; never replaces one.
+/// Writes a new file whole or not at all, with a Unix mode whatever the umask; never replaces one.
 ///
 /// # Errors
 /// `AlreadyExists` where there is one; whatever keeps it from being written.
-pub fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     use std::io::Write;
+
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
@@ -160,9 +161,11 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     #[cfg(unix)]
     {
         // Whatever the umask: a group-writable job file would be warned of at once.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
         file.as_file().set_permissions(mode)?;
     }
+    #[cfg(not(unix))]
+    let _ = mode;
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map(drop).map_err(|error| error.error)
 }

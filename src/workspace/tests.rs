@@ -190,6 +190,15 @@ fn a_missing_variable_is_told_with_its_place_only_where_a_run_needs_it() {
 }
 
 #[test]
+fn problems_never_show_what_a_variable_holds() {
+    let job = "destination: \"${SECRET}\"\nhour: \"${SECRET}\"\ndata_sources: [{path: a.csv, name: \"a/${SECRET}\"}]\n";
+    let folder = Folder::new(&[("jobs/x.yaml", job)]);
+    let workspace = folder.find(&[("SECRET", "hunter22")]).unwrap();
+    let text = errors::problems(&problems_of(&workspace, "x"));
+    assert!(text.ends_with("3 errors") && !text.contains("hunter22"), "{text}");
+}
+
+#[test]
 fn dotenv_gives_variables_and_its_values_are_masked() {
     let folder = Folder::new(&[
         (".env", "DATA=/from/dotenv\nOTHER='hunter22'\n"),
