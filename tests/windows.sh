@@ -105,7 +105,7 @@ counts=$(for table in $tables; do sqlite3 "$windows/.etlsched/warehouse.db" "SEL
 # A job that takes long enough to be struck: the flights of January ten times over.
 long() {
     local job=$1/jobs/long.yaml data=$1/jobs/data/long.csv
-    zcat jobs/data/flights-2013-01.csv.gz | head -1 >"$data"
+    zcat jobs/data/flights-2013-01.csv.gz | sed -n 1p >"$data"
     for _ in $(seq 10); do zcat jobs/data/flights-2013-01.csv.gz | tail -n +2; done >>"$data"
     printf 'data_sources:\n  - path: jobs/data/long.csv\n    null_values: ["NA", ""]\n' >"$job"
 }

@@ -90,6 +90,22 @@ impl ColumnBuilder {
         Ok(size)
     }
 
+    /// Appends a text to a column whose type was inferred: as [`ColumnBuilder::append_text`], but a number must be written as
+    /// inference reads it, for `007` in a column of whole numbers is no whole number.
+    ///
+    /// # Errors
+    /// [`Misfit`], with nothing appended, where inference would not have taken the text for this type.
+    #[inline]
+    pub fn append_inferred(&mut self, text: &[u8]) -> Result<usize, Misfit> {
+        match (&mut self.values, self.column_type) {
+            (Values::Int64(values), ColumnType::Int64) => values.push(parse::integer(text).ok_or(Misfit)?),
+            (Values::Float64(values), _) => values.push(parse::double(text).ok_or(Misfit)?),
+            _ => return self.append_text(text),
+        }
+        self.validity.append_non_null();
+        Ok(self.width())
+    }
+
     #[inline]
     fn push_text(&mut self, text: &[u8]) -> Option<usize> {
         use ColumnType::*;

@@ -186,6 +186,7 @@ impl CsvReader {
             let appended = match &self.hasher {
                 _ if is_nul => Err(crate::batch::Misfit),
                 Some(hasher) if column.is_hashed => builder.append_text(hasher.hash(value).as_bytes()),
+                _ if column.declared.is_none() => builder.append_inferred(value),
                 _ => builder.append_text(value),
             };
             if let Ok(length) = appended {

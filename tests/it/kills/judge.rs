@@ -123,7 +123,10 @@ pub fn judge(loader: &dyn Loader, kills: u64, seed: u64) -> Result<Tally, Convic
             tally.before_publish += u64::from(published.is_empty());
             tally.after_publish += u64::from(published.len() == tables.len());
         }
+        let begun = Instant::now();
         finish(loader, &rows)?;
+        // The machine may be busy now and free later: go by the fastest, or most kills come too late.
+        usual = usual.min(begun.elapsed());
     }
     Ok(tally)
 }
