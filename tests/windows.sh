@@ -126,6 +126,6 @@ echo "== a killed supervisor under Wine" >&2
 (cd "$windows" && on_wine "$work/bin/etlsched.exe" run long) || fail "the run after the kill failed"
 rows=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT count(*) FROM long")
 [ "$rows" = $((10 * 27004)) ] || fail "the run after the kill loaded $rows rows"
-left=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT group_concat(name) FROM sqlite_schema WHERE name GLOB '_etlsched_[0-9a-f]*'")
+left=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT group_concat(name) FROM sqlite_schema WHERE name GLOB '_etlsched_*_*_*'")
 [ -z "$left" ] || fail "staging is left: $left"
 echo "tests/windows.sh: the same rows and the same log; Ctrl-C and a killed supervisor left nothing behind" >&2
