@@ -54,6 +54,8 @@ pub(super) fn publication() -> PublishRequest {
         replace_files: true,
         now: DateTime::UNIX_EPOCH,
         allow_empty: false,
+        skipped: 0,
+        rejected: 0,
     }
 }
 

@@ -47,6 +47,10 @@ pub struct LoadRecord {
     pub cursor: Option<CursorValue>,
     /// Rows of the last publish.
     pub rows: u64,
+    /// What became of the rows of the last publish; `None` before the first.
+    pub counts: Option<Counts>,
+    /// Rows in the table after the last publish; `None` before the first.
+    pub rows_in_target: Option<u64>,
     /// The columns as published.
     pub schema: Schema,
     /// When it was published.
@@ -143,12 +147,16 @@ pub struct PublishRequest {
     pub now: DateTime<Utc>,
     /// A full load of no rows may replace rows.
     pub allow_empty: bool,
+    /// Rows that the reader left out by a rule of the job.
+    pub skipped: u64,
+    /// Rows that could not be loaded.
+    pub rejected: u64,
 }
 
 /// What a publish did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Committed {
-    /// Added, updated, unchanged, folded, deleted; the other counts are the reader's.
+    /// Every row that was taken from the source, by what became of it.
     pub counts: Counts,
     /// Rows in the target now.
     pub rows_in_target: u64,

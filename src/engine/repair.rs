@@ -96,8 +96,8 @@ fn close_source(source: &mut SourceRecord, streams: &[StreamRecord], message: &s
 fn take_over(stream: &mut StreamRecord, record: &Record) {
     stream.status = SourceStatus::Success;
     stream.mode = record.mode.map(|mode| mode.as_str().to_owned());
-    stream.counts = Counts { added: record.rows, ..Counts::default() };
-    stream.rows_in_target = Some(record.rows);
+    stream.counts = record.counts();
+    stream.rows_in_target = Some(record.rows_in_target());
     stream.load_version = Some(record.version);
     stream.cursor = record.cursor.as_ref().map(|cursor| cursor.text.clone());
 }
@@ -132,4 +132,35 @@ pub(super) fn mend(
     let answer = ask(program, &plan::mend_order(job, workspace_id, dead_runs), timeout)?;
     let dropped = answer.get("dropped").and_then(|names| serde_json::from_value(names.clone()).ok());
     Ok(dropped.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken_over(extra: &serde_json::Value) -> StreamRecord {
+        let mut record = serde_json::json!({
+            "target": "t", "source": "a", "stream": "a", "version": 4, "run_id": "r", "mode": "incremental", "cursor": null, "rows": 9
+        });
+        record.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        let answer = Ok(serde_json::json!({ "exists": true, "records": [record] }));
+        let mut stream = StreamRecord::waiting("a", "a", "t");
+        take_over(&mut stream, &settle::records(&answer).unwrap()[0]);
+        stream
+    }
+
+    #[test]
+    fn a_publish_that_nobody_reported_is_logged_with_its_exact_counts() {
+        let counts = Counts { added: 2, updated: 3, unchanged: 4, folded: 5, skipped: 6, rejected: 7, deleted: 0 };
+        let stream = taken_over(&serde_json::json!({ "counts": counts, "rows_in_target": 100 }));
+        assert_eq!((stream.status, stream.counts, stream.rows_in_target), (SourceStatus::Success, counts, Some(100)));
+    }
+
+    #[test]
+    fn a_row_without_counts_tells_the_number_of_rows() {
+        for absent in [serde_json::json!({}), serde_json::json!({ "counts": null, "rows_in_target": null })] {
+            let stream = taken_over(&absent);
+            assert_eq!((stream.counts, stream.rows_in_target), (Counts { added: 9, ..Counts::default() }, Some(9)));
+        }
+    }
 }

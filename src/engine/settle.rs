@@ -24,9 +24,23 @@ pub(super) struct Record {
     pub(super) run_id: Option<String>,
     pub(super) mode: Option<Mode>,
     pub(super) cursor: Option<CursorValue>,
-    pub(super) rows: u64,
+    rows: u64,
+    counts: Option<Counts>,
+    rows_in_target: Option<u64>,
     #[serde(default)]
     pub(super) schema: Schema,
+}
+
+impl Record {
+    /// Returns what became of the rows; a row of a version that didn't write it tells their number only.
+    pub(super) fn counts(&self) -> Counts {
+        self.counts.unwrap_or(Counts { added: self.rows, ..Counts::default() })
+    }
+
+    /// Returns the rows in the table after the publish, as exactly as the destination knows.
+    pub(super) fn rows_in_target(&self) -> u64 {
+        self.rows_in_target.unwrap_or(self.rows)
+    }
 }
 
 /// Reads the records of an answer.
@@ -59,12 +73,11 @@ pub(super) fn published(
             && record.stream == stream.name
     });
     Ok(found.map(|record| StreamResult {
+        counts: record.counts(),
+        rows_in_target: record.rows_in_target(),
         stream: record.stream,
         target: record.target,
         mode: record.mode.unwrap_or_default(),
-        // How the rows part into added, updated and unchanged died with the worker; their number is known.
-        counts: Counts { added: record.rows, ..Counts::default() },
-        rows_in_target: record.rows,
         bytes_read: stream.bytes.0,
         cursor: record.cursor,
         version: record.version,

@@ -125,7 +125,7 @@ fn open(source: &mut dyn Source, stream: &Stream, options: &LoadOptions) -> Resu
 }
 
 /// `{"exists": bool, "records": [{"target", "job", "source", "stream", "version", "run_id", "slot", "mode", "cursor", "rows",
-/// "schema", "committed_at"}]}`
+/// "counts", "rows_in_target", "schema", "committed_at"}]}`
 fn inspect(plan: &InspectPlan) -> Result<Value, Fault> {
     let Some(mut destination) = destination::open(&plan.destination, Access::Read)? else {
         return Ok(json!({ "exists": false, "records": [] }));
@@ -144,7 +144,7 @@ fn inspect(plan: &InspectPlan) -> Result<Value, Fault> {
 }
 
 fn record_json(record: &LoadRecord) -> Value {
-    let LoadRecord { target, owner, version, run_id, slot, mode, cursor, rows, schema, committed_at } = record;
+    let LoadRecord { target, owner, version, run_id, slot, mode, cursor, rows, counts, rows_in_target, schema, committed_at } = record;
     json!({
         "target": target,
         "workspace_id": owner.workspace_id,
@@ -157,6 +157,8 @@ fn record_json(record: &LoadRecord) -> Value {
         "mode": mode.map(Mode::as_str),
         "cursor": cursor,
         "rows": rows,
+        "counts": counts,
+        "rows_in_target": rows_in_target,
         "schema": schema,
         "committed_at": committed_at.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
     })

@@ -89,14 +89,13 @@ impl Session<'_> {
         await_publish(answers, stop)?;
         voice.say(&Event::Phase { stream: stream.name.clone(), phase: Phase::Publishing });
         let schema = load.schema().clone();
-        let publish = publish_request(plan, &before, &copied);
+        let publish = publish_request(plan, &before, &copied, rejects.rows());
         let committed = voice.publishing(|| load.publish(&publish))?;
-        let counts = Counts { skipped: copied.skipped, rejected: rejects.rows(), ..committed.counts };
         Ok(StreamResult {
             stream: stream.name.clone(),
             target: before.target,
             mode: before.approach.mode,
-            counts,
+            counts: committed.counts,
             rows_in_target: committed.rows_in_target,
             bytes_read: copied.bytes,
             cursor: publish.cursor.or(before.approach.cursor_before),
@@ -286,7 +285,7 @@ fn check(load: &mut dyn Load, plan: &LoadPlan, before: &Before) -> Result<(), Fa
     Err(Fault::new("check_failed", message).hint("nothing was published; look at the source, or change the checks under `expect`"))
 }
 
-fn publish_request(plan: &LoadPlan, before: &Before, copied: &Copied) -> PublishRequest {
+fn publish_request(plan: &LoadPlan, before: &Before, copied: &Copied, rejected: u64) -> PublishRequest {
     let cursor = copied.tracker.as_ref().and_then(|tracker| tracker.cursor(before.approach.cursor_before.as_ref()));
     PublishRequest {
         cursor,
@@ -296,6 +295,8 @@ fn publish_request(plan: &LoadPlan, before: &Before, copied: &Copied) -> Publish
         replace_files: before.approach.mode == Mode::Full,
         now: clock::now(),
         allow_empty: plan.options.allow_empty,
+        skipped: copied.skipped,
+        rejected,
     }
 }
 

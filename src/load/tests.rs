@@ -12,9 +12,9 @@ use super::orders::load_from;
 use super::voice::{Stop, Voice};
 use crate::batch::{Column, ColumnType, Schema};
 use crate::plan::{
-    Answer, BadRows, ColumnRules, CsvPlan, DestinationKind, DestinationPlan, DryRun, Encoding, Event, Expect, Level, LoadOptions, LoadPlan,
-    Lookback, Mode, NullCursor, OnBadRow, OnInvalidValue, Publish, RunRef, SchemaPolicy, SourceKind, SourcePlan, SqlitePlan, StreamResult,
-    WorkerError,
+    Answer, BadRows, ColumnRules, CsvPlan, DestinationKind, DestinationPlan, DryRun, Encoding, Event, Expect, InspectPlan, Level,
+    LoadOptions, LoadPlan, Lookback, Mode, NullCursor, OnBadRow, OnInvalidValue, Order, Publish, RunRef, SchemaPolicy, SourceKind,
+    SourcePlan, SqlitePlan, StreamResult, WorkerError,
 };
 use crate::run::{Counts, CursorValue, FileRecord};
 use crate::source::{Read, ReadRequest, Reader, RejectedRow, Source, SourceError, Stream};
@@ -238,6 +238,16 @@ impl Bench {
         self.load(&mut Memory { steps: steps.to_vec(), ..Memory::default() })
     }
 
+    /// Serves an order that has an answer.
+    fn ask(&self, order: &Order) -> serde_json::Value {
+        let said = Said::default();
+        let line = std::io::Cursor::new(format!("{}\n", serde_json::to_string(order).unwrap()));
+        assert_eq!(super::serve(line, Box::new(said.clone()), &Stop::default()), 0);
+        let text = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+        let events = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        events.filter_map(|event| if let Event::Answered { value } = event { Some(value) } else { None }).next().unwrap()
+    }
+
     fn ids(&self) -> Vec<i64> {
         let connection = rusqlite::Connection::open(self.warehouse()).unwrap();
         let mut statement = connection.prepare("SELECT id FROM people ORDER BY id").unwrap();
@@ -369,6 +379,20 @@ fn files_append_and_a_changed_one_needs_a_key() {
     let nothing = bench.load(&mut source).unwrap();
     assert_eq!((nothing.counts, nothing.rows_in_target, nothing.version), (Counts::default(), 2, 2));
     assert_eq!(bench.ids(), [1, 1]);
+}
+
+#[test]
+fn inspection_tells_the_counts_of_the_load_that_published() {
+    let mut bench = Bench::incremental(&["id"]);
+    bench.load_steps(&[rows(&[(1, None, minute(-5)), (2, None, minute(-5))])]).unwrap();
+    let steps = [rows(&[(1, None, minute(-5)), (2, Some("b"), minute(-4)), (3, None, minute(-3)), (4, None, None)]), Step::Rejected(5)];
+    let result = bench.load_steps(&steps).unwrap();
+    let plan = bench.plan();
+    let inspect = InspectPlan { destination: plan.destination, targets: Vec::new(), workspace_id: "w".to_owned(), job: "job".to_owned() };
+    let answer = bench.ask(&Order::Inspect(inspect));
+    let counts: Counts = serde_json::from_value(answer["records"][0]["counts"].clone()).unwrap();
+    assert_eq!(counts, Counts { added: 1, updated: 1, unchanged: 1, skipped: 1, rejected: 1, ..Counts::default() });
+    assert_eq!((counts, &answer["records"][0]["rows_in_target"]), (result.counts, &serde_json::json!(3)));
 }
 
 #[test]

@@ -5,9 +5,9 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::failure::{Outcome, failed, refusal};
 use crate::batch::{ColumnType, Schema};
-use crate::destination::{LoadRecord, PublishRequest};
+use crate::destination::{DestinationError, LoadRecord, PublishRequest};
 use crate::plan::{Mode, Owner, RunRef};
-use crate::run::{CursorValue, FileRecord};
+use crate::run::{Counts, CursorValue, FileRecord};
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS _etlsched_loads (
@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS _etlsched_loads (
     cursor_value TEXT,
     lower_bound TEXT,
     row_count INTEGER NOT NULL DEFAULT 0,
+    counts TEXT,
+    rows_in_target INTEGER,
     columns TEXT,
     committed_at TEXT,
     begun_version INTEGER NOT NULL,
@@ -39,8 +41,8 @@ CREATE TABLE IF NOT EXISTS _etlsched_files (
     PRIMARY KEY (target, path)
 );";
 
-const COLUMNS: &str = "target, workspace_id, job, source, stream, version, run_id, slot, mode, cursor_type, cursor_value, row_count, columns, \
-     committed_at";
+/// Columns that files made before them lack.
+const LATER_COLUMNS: [(&str, &str); 2] = [("counts", "TEXT"), ("rows_in_target", "INTEGER")];
 
 /// What a load holds against other runs: it publishes only while its row still says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,17 @@ pub(super) struct Fence {
 
 /// Makes the tables where they are absent. Inside a transaction.
 pub(super) fn make_tables(connection: &Connection) -> Outcome<()> {
-    connection.execute_batch(TABLES).map_err(failed("making the _etlsched_ tables"))
+    let make = || -> rusqlite::Result<()> {
+        connection.execute_batch(TABLES)?;
+        for (column, declared) in LATER_COLUMNS {
+            let sql = "SELECT count(*) FROM pragma_table_info('_etlsched_loads') WHERE name = ?1";
+            if connection.query_row(sql, [column], |row| Ok(row.get::<_, i64>(0)? == 0))? {
+                connection.execute_batch(&format!("ALTER TABLE _etlsched_loads ADD COLUMN {column} {declared}"))?;
+            }
+        }
+        Ok(())
+    };
+    make().map_err(failed("making the _etlsched_ tables"))
 }
 
 /// Inserts or raises the target's row. Inside a transaction.
@@ -125,13 +137,26 @@ pub(super) fn publish(
         .query_row(sql, parameters, |row| row.get(0))
         .optional()
         .map_err(failed(format_args!("publishing {target} in _etlsched_loads")))?;
-    version.ok_or_else(|| {
-        refusal(
-            "fence_lost",
-            format!("table {target}: another run began after this one; nothing of this load is visible"),
-            "look at `etlsched logs`: the later run decides",
-        )
-    })
+    version.ok_or_else(|| fence_lost(target))
+}
+
+/// Says that another run decides.
+pub(super) fn fence_lost(target: &str) -> DestinationError {
+    refusal(
+        "fence_lost",
+        format!("table {target}: another run began after this one; nothing of this load is visible"),
+        "look at `etlsched logs`: the later run decides",
+    )
+}
+
+/// Writes what became of the rows. Inside the transaction of the rows, when they are in their place.
+pub(super) fn write_counts(connection: &Connection, target: &str, counts: &Counts, rows_in_target: u64) -> Outcome<()> {
+    let counts = serde_json::to_string(counts).expect("numbers are JSON");
+    let rows_in_target = i64::try_from(rows_in_target).unwrap_or(i64::MAX);
+    connection
+        .execute("UPDATE _etlsched_loads SET counts = ?2, rows_in_target = ?3 WHERE target = ?1", (target, counts, rows_in_target))
+        .map(|_| ())
+        .map_err(failed(format_args!("writing the counts of {target} into _etlsched_loads")))
 }
 
 /// Forgets how far the source of a table was read, for the owner that it has from now on; a load under way loses its fence.
@@ -217,7 +242,7 @@ fn select(connection: &Connection, condition: &str, parameters: &[&str]) -> Outc
         return Ok(Vec::new());
     }
     let read = || -> rusqlite::Result<Vec<LoadRecord>> {
-        let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM _etlsched_loads WHERE {condition}"))?;
+        let mut statement = connection.prepare(&format!("SELECT * FROM _etlsched_loads WHERE {condition}"))?;
         statement.query_map(rusqlite::params_from_iter(parameters), from_row)?.collect()
     };
     read().map_err(failed("reading _etlsched_loads"))
@@ -233,6 +258,10 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<LoadRecord> {
     };
     let mode = text("mode")?.and_then(|mode| [Mode::Full, Mode::Incremental].into_iter().find(|known| known.as_str() == mode));
     let committed_at = text("committed_at")?.and_then(|at| DateTime::parse_from_rfc3339(&at).ok());
+    // A file that an earlier version made has no such columns before the next load.
+    let has = |name: &str| row.as_ref().column_index(name).is_ok();
+    let counts = if has("counts") { text("counts")? } else { None };
+    let rows_in_target = if has("rows_in_target") { row.get::<_, Option<i64>>("rows_in_target")? } else { None };
     Ok(LoadRecord {
         target: row.get("target")?,
         owner: Owner {
@@ -247,6 +276,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<LoadRecord> {
         mode,
         cursor,
         rows: u64::try_from(row.get::<_, i64>("row_count")?).unwrap_or(0),
+        counts: counts.and_then(|counts| serde_json::from_str(&counts).ok()),
+        rows_in_target: rows_in_target.and_then(|rows| u64::try_from(rows).ok()),
         schema: text("columns")?.and_then(|columns| serde_json::from_str(&columns).ok()).unwrap_or_default(),
         committed_at: committed_at.map(|at| at.with_timezone(&Utc)),
     })

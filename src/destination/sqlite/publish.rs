@@ -37,7 +37,8 @@ pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Ou
         )?;
         bookkeeping::write_files(connection, &staging.request.target, &staging.fence.run_id, request)?;
         let (mut counts, rows_in_target) = apply(staging, request)?;
-        counts.folded = folded;
+        counts = Counts { folded, skipped: request.skipped, rejected: request.rejected, ..counts };
+        bookkeeping::write_counts(connection, &staging.request.target, &counts, rows_in_target)?;
         drop_table(connection, &staging.table)?;
         let schema_changes = staging.layout.changes.clone();
         Ok(Committed { counts, rows_in_target, version, schema_changes })

@@ -525,3 +525,30 @@ fn a_directory_or_a_text_file_is_no_database() {
     assert_eq!(open(&text), "not_a_database");
     assert_eq!(fs::read_to_string(&text).unwrap().len(), 268);
 }
+
+#[test]
+fn the_bookkeeping_row_holds_what_became_of_every_row() {
+    let file = File::new();
+    load(&file, &request(1, "people", &people(), FULL), &[people_rows(&[(1, None, 0), (2, None, 0), (8, None, 0)])]).unwrap();
+    let rows = people_rows(&[(1, None, 0), (2, Some("b"), 0), (3, None, 0), (3, None, 0)]);
+    let publish = PublishRequest { skipped: 5, rejected: 6, ..publication() };
+    let committed = load_with(&file, &request(2, "people", &people(), merge(None)), &[rows], &publish).unwrap();
+    let expected = Counts { added: 1, updated: 1, unchanged: 1, folded: 1, skipped: 5, rejected: 6, deleted: 0 };
+    assert_eq!((committed.counts, committed.rows_in_target), (expected, 4));
+    let record = file.open().record("people").unwrap().unwrap();
+    assert_eq!((record.counts, record.rows_in_target, record.rows), (Some(expected), Some(4), 3));
+}
+
+#[test]
+fn a_bookkeeping_table_without_counts_is_read_and_gets_them_with_the_next_load() {
+    let file = File::new();
+    file.people(1, &[(1, None, 0)]).unwrap();
+    file.connection()
+        .execute_batch("ALTER TABLE _etlsched_loads DROP COLUMN counts; ALTER TABLE _etlsched_loads DROP COLUMN rows_in_target")
+        .unwrap();
+    let record = file.open().record("people").unwrap().unwrap();
+    assert_eq!((record.version, record.counts, record.rows_in_target), (1, None, None));
+    file.people(2, &[(1, None, 0), (2, None, 0)]).unwrap();
+    let record = file.open().record("people").unwrap().unwrap();
+    assert_eq!((record.counts.unwrap().added, record.rows_in_target), (2, Some(2)));
+}
