@@ -140,6 +140,12 @@ pub(super) fn publish(
     version.ok_or_else(|| fence_lost(target))
 }
 
+/// Whether no other run has begun a load of the table since.
+pub(super) fn is_held(connection: &Connection, target: &str, fence: &Fence) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM _etlsched_loads WHERE target = ?1 AND begun_version = ?2 AND begun_run_id = ?3";
+    connection.query_row(sql, (target, fence.begun_version, &fence.run_id), |row| Ok(row.get::<_, i64>(0)? == 1))
+}
+
 /// Says that another run decides.
 pub(super) fn fence_lost(target: &str) -> DestinationError {
     refusal(
@@ -147,6 +153,14 @@ pub(super) fn fence_lost(target: &str) -> DestinationError {
         format!("table {target}: another run began after this one; nothing of this load is visible"),
         "look at `etlsched logs`: the later run decides",
     )
+}
+
+/// Returns the targets that have a row.
+pub(super) fn targets(connection: &Connection) -> Outcome<Vec<String>> {
+    let read = || -> rusqlite::Result<Vec<String>> {
+        connection.prepare("SELECT target FROM _etlsched_loads")?.query_map([], |row| row.get(0))?.collect()
+    };
+    read().map_err(failed("reading _etlsched_loads"))
 }
 
 /// Writes what became of the rows. Inside the transaction of the rows, when they are in their place.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::failure::{Outcome, failed, refusal};
-use super::staging::{drop_table, run_mark};
+use super::staging::{drop_table, run_mark, target_hash};
 use super::{Sqlite, bookkeeping, lock};
 use crate::destination::Mended;
 use crate::plan::{MendAction, MendPlan, Owner};
@@ -34,6 +34,19 @@ fn drop_staging(connection: &Connection, dead_runs: &[String]) -> Outcome<Mended
         lock::in_transaction(connection, || dropped.iter().try_for_each(|name| drop_table(connection, name)))?;
     }
     Ok(Mended { dropped, changed: Vec::new() })
+}
+
+/// Drops every staging table of a target, however old its run: whoever has raised the fence is the only one who may publish, so that
+/// all others are dead or have lost. Inside the transaction that raised it.
+pub(super) fn drop_older_staging(connection: &Connection, target: &str) -> Outcome<()> {
+    let hash = target_hash(target);
+    let twin =
+        bookkeeping::targets(connection)?.into_iter().any(|other| !other.eq_ignore_ascii_case(target) && target_hash(&other) == hash);
+    if twin {
+        // Two names with one mark: the tables can't be told apart, and the other target's load may be under way.
+        return Ok(());
+    }
+    tables_like(connection, &format!("_etlsched_{hash}_"))?.iter().try_for_each(|name| drop_table(connection, name))
 }
 
 /// Returns the tables whose names begin so, in any case.

@@ -9,9 +9,9 @@ use super::evolve::{self, Layout, OldRows};
 use super::failure::{Outcome, failed, refusal};
 use super::table::{LiveTable, create_sql};
 use super::types::{listed, quoted};
-use super::{Sqlite, checks, invalid, is_swap, lock, publish};
+use super::{Sqlite, checks, invalid, is_swap, lock, mend, publish};
 use crate::batch::{RecordBatch, Schema};
-use crate::destination::{Committed, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written};
+use crate::destination::{Committed, DestinationError, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written};
 use crate::plan::{Expect, RunRef, SchemaChange};
 
 /// Rows and bytes of a chunk: the lock is held for well under a second, and a chunk's log is copied while it is small.
@@ -63,6 +63,7 @@ impl<'a> Staging<'a> {
                 number += 1;
                 table = name(&request.target, &request.run, number);
             }
+            mend::drop_older_staging(connection, &request.target)?;
             make(connection, &table, request, live.as_ref(), &layout)?;
             Ok((fence, number))
         })?;
@@ -117,6 +118,12 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 
+    /// Tells why a step failed: a run that began after this one has dropped the staging table, which SQLite only finds missing.
+    fn explained(&self, error: DestinationError) -> DestinationError {
+        let is_held = bookkeeping::is_held(self.connection(), &self.request.target, &self.fence);
+        if is_held.is_ok_and(|is_held| !is_held) { bookkeeping::fence_lost(&self.request.target) } else { error }
+    }
+
     fn drop_table(&mut self) -> Outcome<()> {
         self.insert = None;
         let connection = self.connection();
@@ -140,7 +147,7 @@ impl Load for Staging<'_> {
             self.insert = None;
             lock::roll_back(self.connection());
         }
-        written
+        written.map_err(|error| self.explained(error))
     }
 
     fn pause(&mut self) -> Outcome<()> {
@@ -162,7 +169,7 @@ impl Load for Staging<'_> {
     fn finish(&mut self, rows: u64) -> Outcome<()> {
         self.end_chunk()?;
         self.insert = None;
-        let staged = checks::staged_rows(self.connection(), &self.table, &self.layout)?;
+        let staged = checks::staged_rows(self.connection(), &self.table, &self.layout).map_err(|error| self.explained(error))?;
         if staged == rows && self.rows == rows {
             return Ok(());
         }
@@ -171,13 +178,13 @@ impl Load for Staging<'_> {
     }
 
     fn check(&mut self, expect: &Expect) -> Outcome<Vec<String>> {
-        checks::run(self, expect)
+        checks::run(self, expect).map_err(|error| self.explained(error))
     }
 
     fn publish(mut self: Box<Self>, request: &PublishRequest) -> Outcome<Committed> {
         self.end_chunk()?;
         self.insert = None;
-        let committed = publish::publish(&mut self, request)?;
+        let committed = publish::publish(&mut self, request).map_err(|error| self.explained(error))?;
         self.is_over = true;
         Ok(committed)
     }

@@ -552,3 +552,45 @@ fn a_bookkeeping_table_without_counts_is_read_and_gets_them_with_the_next_load()
     let record = file.open().record("people").unwrap().unwrap();
     assert_eq!((record.counts.unwrap().added, record.rows_in_target), (2, Some(2)));
 }
+
+#[test]
+fn a_load_leaves_no_staging_of_any_older_run_and_touches_no_other_table() {
+    let file = File::new();
+    file.people(1, &[(1, None, 0)]).unwrap();
+    load(&file, &request(2, "people", &people(), merge(None)), &[people_rows(&[(1, None, 0)])]).unwrap();
+    let hash = super::staging::target_hash("people");
+    let of_other = super::staging::name("other", &conformance::run(9), 0);
+    file.connection()
+        .execute_batch(&format!(
+            "CREATE TABLE _etlsched_{hash}_ffffffffffff_3_r2 AS SELECT * FROM people;
+             CREATE TABLE _etlsched_{hash}_eeeeeeeeeeee_1_w AS SELECT * FROM people;
+             CREATE TABLE {of_other} (a);"
+        ))
+        .unwrap();
+    let ours = "SELECT type, name FROM sqlite_schema WHERE name GLOB '_etlsched_*' ORDER BY name";
+    let key = format!("_etlsched_key_{hash}");
+    load(&file, &request(3, "people", &people(), merge(None)), &[people_rows(&[(2, None, 0)])]).unwrap();
+    let mut expected = vec![["table", "_etlsched_files"], ["index", key.as_str()], ["table", "_etlsched_loads"], ["table", &of_other]];
+    expected.sort_by_key(|row| row[1]);
+    assert_eq!(file.rows(ours), expected);
+}
+
+#[test]
+fn a_load_whose_staging_a_later_run_dropped_says_that_it_lost() {
+    let file = File::new();
+    file.people(1, &[(7, None, 0)]).unwrap();
+    let steps: [fn(&mut Box<dyn crate::destination::Load + '_>) -> &'static str; 3] = [
+        |load| load.write(&people_rows(&[(1, None, 0)])).unwrap_err().code,
+        |load| load.finish(0).unwrap_err().code,
+        |load| load.check(&Expect { not_null: vec!["id".to_owned()], ..Expect::default() }).unwrap_err().code,
+    ];
+    for (number, step) in (2..).step_by(2).zip(steps) {
+        let (mut first, mut second) = (file.sqlite(), file.sqlite());
+        let mut earlier = first.begin(&request(number, "people", &people(), merge(None))).unwrap();
+        let later = second.begin(&request(number + 1, "people", &people(), merge(None))).unwrap();
+        assert_eq!(step(&mut earlier), "fence_lost");
+        assert_eq!(earlier.publish(&publication()).unwrap_err().code, "fence_lost");
+        later.publish(&publication()).unwrap();
+    }
+    assert_eq!(file.rows("SELECT id FROM people"), [["7"]]);
+}
