@@ -6,6 +6,7 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::Fault;
+use super::rejects;
 use super::stream::{Session, StreamFault, target};
 use super::voice::{Stop, Voice};
 use crate::batch::Schema;
@@ -44,6 +45,10 @@ pub(super) fn load_from(
     let streams = source.discover()?;
     let named = streams.iter().map(|stream| (stream.name.clone(), target(&plan.options, stream))).collect();
     voice.say(&Event::Streams { streams: named });
+    if plan.dry_run.is_none() && plan.published_streams.is_empty() {
+        // An attempt before this one of the same run may have left its rejected rows, which are read again now.
+        rejects::forget(&plan.rejects_path)?;
+    }
     let access = if plan.dry_run.is_some() { Access::Read } else { Access::Write };
     let mut opened = destination::open(&plan.destination, access)?;
     for stream in streams.iter().filter(|stream| !plan.published_streams.contains(&stream.name)) {

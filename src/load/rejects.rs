@@ -47,10 +47,7 @@ impl Rejects {
             let hint = "correct the row, declare the column's type as text under columns.types, or set on_bad_row: reject";
             return Err(Fault::new("invalid_data", described(&row)).hint(hint));
         }
-        self.write(&row).map_err(|error| {
-            let path = self.path.as_deref().unwrap_or(Path::new("")).display();
-            Fault::new("io", format!("writing rejected rows to {path}: {error}")).hint("look at the folder's permissions and disk")
-        })?;
+        self.write(&row).map_err(|error| self.unwritten(&error))?;
         let first = self.first.get_or_insert(row);
         match self.rules.max_bad_rows {
             Some(max) if self.rows > max => Err(too_many(self.rows, max, first)),
@@ -79,7 +76,9 @@ impl Rejects {
     /// # Errors
     /// `too_many_bad_rows`; what the file system says.
     pub(super) fn finish(&mut self, rows_read: u64) -> Result<(), Fault> {
-        self.flush();
+        if let Some(file) = &mut self.file {
+            file.flush().map_err(|error| self.unwritten(&error))?;
+        }
         let max = self.rules.max_bad_rows.unwrap_or_else(|| ROWS_MAX.max(rows_read / PARTS));
         match &self.first {
             Some(first) if self.rows > max => Err(too_many(self.rows, max, first)),
@@ -87,11 +86,9 @@ impl Rejects {
         }
     }
 
-    fn flush(&mut self) {
-        if let Some(file) = &mut self.file {
-            // The rows are for people; that they can't be kept is told by the next write, and the load doesn't depend on it.
-            let _ = file.flush();
-        }
+    fn unwritten(&self, error: &io::Error) -> Fault {
+        let path = self.path.as_deref().unwrap_or(Path::new("")).display();
+        Fault::new("io", format!("writing rejected rows to {path}: {error}")).hint("look at the folder's permissions and disk")
     }
 
     fn write(&mut self, row: &RejectedRow) -> io::Result<()> {
@@ -112,7 +109,23 @@ impl Rejects {
 
 impl Drop for Rejects {
     fn drop(&mut self) {
-        self.flush();
+        if let Some(file) = &mut self.file {
+            // Only a load that has failed already ends without `finish`.
+            let _ = file.flush();
+        }
+    }
+}
+
+/// Takes away the file of an attempt before.
+///
+/// # Errors
+/// What the file system says.
+pub(super) fn forget(path: &Path) -> Result<(), Fault> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Fault::new("io", format!("beginning the reject file {} anew: {error}", path.display())))
+        }
+        _ => Ok(()),
     }
 }
 
