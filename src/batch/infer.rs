@@ -77,6 +77,21 @@ impl Inference {
         self.column_type.unwrap_or(ColumnType::Text)
     }
 
+    /// Returns the type; where every value is NULL, the one that was expected, made as wide as inference would have it.
+    pub fn column_type_or(&self, expected: Option<ColumnType>) -> ColumnType {
+        use ColumnType::*;
+        let inferable = |expected: ColumnType| match expected {
+            Int16 | Int32 => Some(Int64),
+            Float32 => Some(Float64),
+            Boolean | Int64 | Float64 | Date | Time | TimeNanos | Timestamp | TimestampNanos | TimestampUtc | TimestampNanosUtc => {
+                Some(expected)
+            }
+            // Types that only a declaration gives read texts by other rules than inference does.
+            UInt64 | Decimal { .. } | Text | Binary | Json | Uuid => None,
+        };
+        self.column_type.or_else(|| expected.and_then(inferable)).unwrap_or(Text)
+    }
+
     fn note_bounds(&mut self, class: ColumnType, text: &[u8]) {
         use ColumnType::{Date, Int64, Timestamp, TimestampUtc};
         match class {

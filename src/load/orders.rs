@@ -125,7 +125,7 @@ fn first_rows(mut reader: Box<dyn Reader>, rows_max: usize, stop: &Stop) -> Resu
 }
 
 fn open(source: &mut dyn Source, stream: &Stream, options: &LoadOptions) -> Result<Box<dyn Reader>, Fault> {
-    let request = ReadRequest { stream, options, lower_bound: None, known_files: &[], is_incremental: false };
+    let request = ReadRequest { stream, options, lower_bound: None, known_files: &[], is_incremental: false, expected: None };
     Ok(source.open(&request)?)
 }
 

@@ -131,7 +131,8 @@ impl Session<'_> {
             _ => Vec::new(),
         };
         let lower_bound = before.approach.lower_bound.as_ref();
-        let request = ReadRequest { stream, options: &self.plan.options, lower_bound, known_files: &known_files, is_incremental };
+        let expected = before.record.as_ref().map(|record| &record.schema);
+        let request = ReadRequest { stream, options: &self.plan.options, lower_bound, known_files: &known_files, is_incremental, expected };
         Ok(self.source.open(&request)?)
     }
 

@@ -212,7 +212,7 @@ impl Bench {
     }
 
     /// Loads; returns every event.
-    fn events(&mut self, source: &mut Memory) -> Vec<Event> {
+    fn events(&mut self, source: &mut dyn Source) -> Vec<Event> {
         self.run += 1;
         let (sender, answers) = channel();
         sender.send(self.answer).unwrap();
@@ -226,6 +226,10 @@ impl Bench {
     }
 
     fn load(&mut self, source: &mut Memory) -> Result<StreamResult, WorkerError> {
+        self.load_from(source)
+    }
+
+    fn load_from(&mut self, source: &mut dyn Source) -> Result<StreamResult, WorkerError> {
         let mut ends = self.events(source).into_iter().filter_map(|event| match event {
             Event::Published(result) => Some(Ok(result)),
             Event::StreamFailed { error, .. } => Some(Err(error)),
@@ -393,6 +397,42 @@ fn inspection_tells_the_counts_of_the_load_that_published() {
     let counts: Counts = serde_json::from_value(answer["records"][0]["counts"].clone()).unwrap();
     assert_eq!(counts, Counts { added: 1, updated: 1, unchanged: 1, skipped: 1, rejected: 1, ..Counts::default() });
     assert_eq!((counts, &answer["records"][0]["rows_in_target"]), (result.counts, &serde_json::json!(3)));
+}
+
+#[test]
+fn a_file_whose_column_is_empty_keeps_the_type_of_the_table() {
+    let mut bench = Bench::incremental(&[]);
+    bench.options.timestamp_column = None;
+    let data = bench.folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let load = |bench: &mut Bench, name: &str, text: &str| {
+        std::fs::write(data.join(name), text).unwrap();
+        let mut plan = bench.plan().source;
+        let SourceKind::Csv(csv) = &mut plan.kind else { unreachable!("it is a CSV plan") };
+        csv.path = data.join("*.csv").display().to_string();
+        bench.load_from(crate::source::open(&plan).unwrap().as_mut()).unwrap()
+    };
+    load(&mut bench, "1.csv", "id,n\n1,5\n");
+    bench.dry_run = Some(DryRun { limit: None });
+    let tried = load(&mut bench, "2.csv", "id,n\n2,\n3,\n");
+    bench.dry_run = None;
+    let loaded = load(&mut bench, "2.csv", "id,n\n2,\n3,\n");
+    for result in [&tried, &loaded] {
+        assert_eq!(result.schema.columns[1].column_type, ColumnType::Int64);
+    }
+    assert_eq!((loaded.counts.added, loaded.rows_in_target, loaded.schema_changes.len()), (2, 3, 0));
+}
+
+#[test]
+fn an_attempt_begins_its_reject_file_anew_and_one_that_fails_keeps_it() {
+    let mut bench = Bench::new();
+    let lines = |bench: &Bench| std::fs::read_to_string(bench.plan().rejects_path).map(|text| text.lines().skip(1).count());
+    bench.load_steps(&[Step::Rejected(1), Step::Rejected(2), Step::Fail]).unwrap_err();
+    assert_eq!(lines(&bench).unwrap(), 2);
+    let result = bench.load_steps(&[Step::Rejected(1), rows(&[(1, None, None)]), Step::Rejected(2), Step::Rejected(4)]).unwrap();
+    assert_eq!((result.counts.rejected, lines(&bench).unwrap()), (3, 3));
+    bench.load_steps(&[rows(&[(1, None, None)])]).unwrap();
+    assert_eq!(lines(&bench).unwrap_err().kind(), std::io::ErrorKind::NotFound);
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub struct ReadRequest<'a> {
     pub known_files: &'a [FileRecord],
     /// Read only new and changed files.
     pub is_incremental: bool,
+    /// The columns as published before, under the target's names: their types hold for columns in which no value is seen.
+    pub expected: Option<&'a Schema>,
 }
 
 /// A row that can't be loaded, with its place and reason.

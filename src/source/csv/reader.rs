@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::batch::{BatchBuilder, Column, ColumnType, Schema};
+use crate::batch::{BatchBuilder, Column, ColumnType, Inference, Schema};
 use crate::plan::{ColumnRules, CsvPlan, Level, OnInvalidValue};
 use crate::run::FileRecord;
 use crate::secret::Secret;
@@ -28,6 +28,8 @@ pub(super) struct CsvReader {
     source: String,
     plan: CsvPlan,
     nulls: NullTexts,
+    /// The columns as published before.
+    expected: Schema,
     invalid_values: OnInvalidValue,
     batch_rows_max: usize,
     files: Vec<InputFile>,
@@ -86,13 +88,16 @@ impl CsvReader {
         let columns = layout(source, &shape::all_names(&shapes), rules, hash_key)?;
         shape::place(&mut shapes, &files, &columns, &mut log);
         let nulls = NullTexts::new(plan.null_values.as_deref());
-        let types = sample(&files, &shapes, plan, &nulls, &columns, request.options.sample_rows)?;
+        let expected = request.expected.cloned().unwrap_or_default();
+        let inferences = sample(&files, &shapes, plan, &nulls, &columns, request.options.sample_rows)?;
+        let types = shape::types(&columns, &inferences, &expected);
         let schema = schema(&columns, &types);
         let batch = BatchBuilder::new(&schema, request.options.batch_size);
         Ok(Self {
             source: source.to_owned(),
             plan: plan.clone(),
             nulls,
+            expected,
             invalid_values: request.options.invalid_values,
             batch_rows_max: request.options.batch_size,
             nulled: vec![0; columns.len()],
@@ -261,7 +266,7 @@ impl CsvReader {
             splitter.finish_input(Decoded::exhaust).map_err(|error| file.read_error(&error))?;
             file.close(splitter.input())?;
         }
-        let types = shape::types(&self.columns, &inferences);
+        let types = shape::types(&self.columns, &inferences, &self.expected);
         if types[column] == before {
             return Err(inconsistent());
         }
@@ -379,7 +384,7 @@ fn sample(
     nulls: &NullTexts,
     columns: &[OutputColumn],
     sample_rows: usize,
-) -> Result<Vec<ColumnType>, SourceError> {
+) -> Result<Vec<Option<Inference>>, SourceError> {
     let mut inferences = shape::inferences(columns);
     let with_rows = files.iter().zip(shapes).filter(|(_, shape)| !shape.names.is_empty());
     for (place, (file, shape)) in with_rows.take(1 + SAMPLE_FILES_MAX).enumerate() {
@@ -387,7 +392,7 @@ fn sample(
         let rows = if place == 0 { rows } else { rows.min(SAMPLE_ROWS_OF_OTHERS) };
         shape::observe(file, shape, plan, nulls, rows, &mut inferences)?;
     }
-    Ok(shape::types(columns, &inferences))
+    Ok(inferences)
 }
 
 fn schema(columns: &[OutputColumn], types: &[ColumnType]) -> Schema {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _};
 
-use crate::batch::{ColumnType, Inference};
+use crate::batch::{ColumnType, Inference, Schema};
 use crate::plan::{CsvPlan, Level};
 use crate::source::SourceError;
 
@@ -247,13 +247,19 @@ pub(super) fn observe(
     Ok(splitter)
 }
 
-/// Returns the type of each column: declared, text where hashed, else inferred.
-pub(super) fn types(columns: &[OutputColumn], inferences: &[Option<Inference>]) -> Vec<ColumnType> {
-    let inferred = |inference: &Option<Inference>| inference.as_ref().map_or(ColumnType::Text, Inference::column_type);
+/// Returns the type of each column: declared, text where hashed, else inferred, or as published before where no value tells.
+pub(super) fn types(columns: &[OutputColumn], inferences: &[Option<Inference>], expected: &Schema) -> Vec<ColumnType> {
+    let before = |name: &str| {
+        let column = expected.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+        column.map(|column| column.column_type)
+    };
+    let inferred = |column: &OutputColumn, inference: &Option<Inference>| {
+        inference.as_ref().map_or(ColumnType::Text, |inference| inference.column_type_or(before(&column.name)))
+    };
     columns
         .iter()
         .zip(inferences)
-        .map(|(column, inference)| column.declared.filter(|_| !column.is_hashed).unwrap_or_else(|| inferred(inference)))
+        .map(|(column, inference)| column.declared.filter(|_| !column.is_hashed).unwrap_or_else(|| inferred(column, inference)))
         .collect()
 }
 

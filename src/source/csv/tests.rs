@@ -37,6 +37,7 @@ struct Case {
     options: LoadOptions,
     hash_key: Option<Secret>,
     known: Option<Vec<FileRecord>>,
+    expected: Option<Schema>,
 }
 
 impl Case {
@@ -72,7 +73,7 @@ impl Case {
             batch_size: 3,
             sample_rows: 2,
         };
-        Self { folder, plan, rules: ColumnRules::default(), options, hash_key: None, known: None }
+        Self { folder, plan, rules: ColumnRules::default(), options, hash_key: None, known: None, expected: None }
     }
 
     fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
@@ -109,6 +110,7 @@ impl Case {
             lower_bound: None,
             known_files: self.known.as_deref().unwrap_or_default(),
             is_incremental: self.known.is_some(),
+            expected: self.expected.as_ref(),
         })
     }
 
@@ -316,4 +318,30 @@ fn the_read_does_not_depend_on_batch_size() {
     let text: String = (0..1000).map(|number| format!("{number},\"text {number}\"\n")).collect();
     let rows = |size| Case::new(format!("a,b\n{text}")).with(|case| case.options.batch_size = size).read().unwrap().rows;
     assert_eq!(rows(1), rows(100_000));
+}
+
+#[test]
+fn a_column_without_values_keeps_the_type_it_was_published_with() {
+    let published = |types: &[(&str, ColumnType)]| Some(Schema::new(types.iter().map(|(name, of)| Column::new(*name, *of)).collect()));
+    let case = Case::new("a,b,c,d\n1,,,\n2,,,\n").with(|case| {
+        case.rules.rename.push(("b".to_owned(), "bee".to_owned()));
+        case.expected = published(&[
+            ("a", ColumnType::Float64),
+            ("BEE", ColumnType::Int64),
+            ("c", ColumnType::Int16),
+            ("d", ColumnType::Decimal { precision: 9, scale: 2 }),
+        ]);
+    });
+    assert_eq!(case.read().unwrap().schema, "a bigint, bee bigint, c bigint, d text");
+    // A value behind the sample widens the column as ever; one that fits is loaded.
+    let late = |value: &str| {
+        let case = Case::new(format!("a,b\n1,\n2,\n3,\n4,{value}\n")).with(|case| case.expected = published(&[("b", ColumnType::Int64)]));
+        let outcome = case.read().unwrap();
+        (outcome.schema.clone(), outcome.restarts.len(), outcome.lines().concat())
+    };
+    assert_eq!(late("7"), ("a bigint, b bigint".to_owned(), 0, "1|NULL2|NULL3|NULL4|7".to_owned()));
+    assert_eq!(late("007"), ("a bigint, b text".to_owned(), 1, "1|NULL2|NULL3|NULL4|007".to_owned()));
+    // The look at the whole file for another column forgets nothing.
+    let case = Case::new("a,b\n1,\n2,\nx,\n").with(|case| case.expected = published(&[("b", ColumnType::Int64)]));
+    assert_eq!(case.read().unwrap().schema, "a text, b bigint");
 }

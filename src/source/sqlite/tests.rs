@@ -71,6 +71,7 @@ impl Case {
             lower_bound: self.lower.as_ref(),
             known_files: &[],
             is_incremental: self.lower.is_some(),
+            expected: None,
         })?;
         let (mut lines, mut rejected, mut restarts) = (Vec::new(), Vec::new(), Vec::new());
         loop {
@@ -203,7 +204,8 @@ fn a_snapshot_sees_no_row_that_comes_later() {
         "PRAGMA journal_mode = WAL; CREATE TABLE t (i INTEGER); INSERT INTO t VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13)",
     );
     let stream = Stream { name: "s".to_owned() };
-    let request = ReadRequest { stream: &stream, options: &case.options, lower_bound: None, known_files: &[], is_incremental: false };
+    let request =
+        ReadRequest { stream: &stream, options: &case.options, lower_bound: None, known_files: &[], is_incremental: false, expected: None };
     let mut reader = case.source().open(&request).unwrap();
     Connection::open(&case.path).unwrap().execute_batch("DELETE FROM t WHERE i > 1; INSERT INTO t VALUES (99)").unwrap();
     let mut rows = 0;
