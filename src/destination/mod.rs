@@ -312,6 +312,13 @@ pub fn statements_for_new(plan: &DestinationPlan, request: &LoadRequest) -> Resu
     }
 }
 
+/// Returns the values of a batch that a destination can't hold, by row, without opening it.
+pub fn invalid_values(kind: &DestinationKind, batch: &RecordBatch) -> Vec<InvalidValue> {
+    match kind {
+        DestinationKind::Sqlite(_) => sqlite::invalid_values(batch),
+    }
+}
+
 /// Says what readers of a destination's tables are promised, without opening it.
 pub fn guarantees(kind: &DestinationKind) -> Guarantees {
     match kind {

@@ -66,24 +66,6 @@ impl Sink for dyn Load + '_ {
     }
 }
 
-/// Takes everything and keeps nothing: a dry run.
-#[derive(Debug)]
-pub(super) struct Nowhere;
-
-impl Sink for Nowhere {
-    fn write(&mut self, batch: &RecordBatch) -> Result<crate::destination::Written, Fault> {
-        Ok(crate::destination::Written { rows: batch.num_rows() as u64, invalid: Vec::new() })
-    }
-
-    fn pause(&mut self) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    fn restart(&mut self, schema: &Schema) -> Result<Schema, Fault> {
-        Ok(schema.clone())
-    }
-}
-
 /// How rows are copied.
 pub(super) struct Copy<'a> {
     pub stream: &'a str,

@@ -5,6 +5,7 @@
 
 mod cast;
 mod copy;
+mod dry;
 mod orders;
 mod rejects;
 mod stream;

@@ -3,7 +3,8 @@
 use std::sync::mpsc::Receiver;
 
 use super::Fault;
-use super::copy::{Copied, Copy, Nowhere};
+use super::copy::{Copied, Copy};
+use super::dry::Nowhere;
 use super::rejects::Rejects;
 use super::voice::{Stop, Voice, await_publish};
 use super::window::{Approach, Facts, Tracker, approach};
@@ -190,8 +191,12 @@ impl Session<'_> {
         self.statements(&request)?;
         self.phase(stream, Phase::Loading);
         let schema = reader.schema().clone();
-        let copied = copy(self.plan, stream, before, self.voice, self.stop, rejects).run(reader, schema, &mut Nowhere)?;
+        let options = &self.plan.options;
+        let mut nowhere = Nowhere::new(&self.plan.destination.kind, options.invalid_values, &options.expect, schema.clone())?;
+        let copied = copy(self.plan, stream, before, self.voice, self.stop, rejects).run(reader, schema, &mut nowhere)?;
         rejects.finish(copied.rows_read)?;
+        self.phase(stream, Phase::Checking);
+        self.judge(stream, before, &nowhere, &copied)?;
         request.schema = copied.schema.clone();
         let statements = self.statements(&request)?;
         let rows_in_target = match self.destination.as_deref_mut() {
@@ -211,6 +216,18 @@ impl Session<'_> {
             schema_changes: Vec::new(),
             statements,
         })
+    }
+
+    /// Runs the checks that rows which are nowhere allow.
+    fn judge(&self, stream: &Stream, before: &Before, nowhere: &Nowhere<'_>, copied: &Copied) -> Result<(), Fault> {
+        let limit = self.plan.dry_run.and_then(|dry_run| dry_run.limit);
+        let is_whole = limit.is_none_or(|limit| copied.rows_read < limit);
+        let (failures, unmade) = nowhere.judge(before.record.as_ref(), is_whole);
+        if !unmade.is_empty() {
+            let reason = if is_whole { "" } else { " that reads not every row" };
+            self.voice.log(Level::Warn, &stream.name, format!("not checked in a dry run{reason}: {}", unmade.join(", ")));
+        }
+        passed(&before.target, &failures)
     }
 
     fn statements(&mut self, request: &LoadRequest) -> Result<Vec<String>, Fault> {
@@ -278,11 +295,14 @@ fn check(load: &mut dyn Load, plan: &LoadPlan, before: &Before) -> Result<(), Fa
     if plan.options.expect.is_empty() {
         return Ok(());
     }
-    let failures = load.check(&plan.options.expect)?;
+    passed(&before.target, &load.check(&plan.options.expect)?)
+}
+
+fn passed(target: &str, failures: &[String]) -> Result<(), Fault> {
     if failures.is_empty() {
         return Ok(());
     }
-    let message = format!("table {}: {} failed: {}", before.target, count(failures.len() as u64, "check"), failures.join("; "));
+    let message = format!("table {target}: {} failed: {}", count(failures.len() as u64, "check"), failures.join("; "));
     Err(Fault::new("check_failed", message).hint("nothing was published; look at the source, or change the checks under `expect`"))
 }
 

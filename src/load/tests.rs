@@ -453,3 +453,42 @@ fn a_malformed_order_ends_the_worker_and_quotes_no_secret() {
     assert_eq!(code, 0);
     assert!(text.contains("\"code\":\"internal\"") && !text.contains("hunter22"), "{text}");
 }
+
+#[test]
+fn a_dry_run_checks_what_it_can_and_says_what_it_did_not() {
+    let mut bench = Bench::new();
+    bench.load_steps(&[rows(&[(1, None, None), (2, None, None), (3, None, None), (4, None, None)])]).unwrap();
+    bench.dry_run = Some(DryRun { limit: None });
+    bench.options.invalid_values = OnInvalidValue::Null;
+    bench.options.expect = Expect {
+        min_rows: Some(4),
+        max_rows: Some(2),
+        max_row_drop_percent: Some(10.0),
+        not_null: vec!["ID".to_owned(), "name".to_owned()],
+        unique: vec!["id".to_owned()],
+        sql: Some("SELECT 1".to_owned()),
+    };
+    let steps = [rows(&[(1, None, None)]), Step::Restart, rows(&[(1, None, None), (2, Some("a\0b"), None), (3, Some("c"), None)])];
+    let mut source = Memory { steps: steps.to_vec(), ..Memory::default() };
+    let events = bench.events(&mut source);
+    let said = |wanted: &str| events.iter().any(|event| matches!(event, Event::Log { message, .. } if message == wanted));
+    assert!(said("not checked in a dry run: unique, sql"), "{events:?}");
+    let error = bench.load(&mut source).unwrap_err();
+    assert_eq!(
+        (error.code.as_str(), error.message.as_str()),
+        (
+            "check_failed",
+            "table people: 4 checks failed: min_rows: 3 rows, expected at least 4; max_rows: 3 rows, expected at most 2; \
+             max_row_drop_percent: 3 rows, 4 at the last load, expected at most 10 % fewer; not_null: column name is NULL in 2 rows"
+        )
+    );
+    // What reads not every row can't tell of too few; a value that can't be held is rejected as in a load.
+    bench.dry_run = Some(DryRun { limit: Some(2) });
+    bench.options.invalid_values = OnInvalidValue::Reject;
+    bench.options.expect.max_rows = None;
+    bench.options.expect.not_null.pop();
+    let result = bench.load(&mut source).unwrap();
+    assert_eq!((result.counts.added, result.counts.rejected), (1, 1));
+    bench.options.expect.not_null.push("nope".to_owned());
+    assert_eq!(bench.load(&mut source).unwrap_err().code, "no_such_column");
+}

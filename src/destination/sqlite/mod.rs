@@ -4,9 +4,14 @@
 //! nothing of sources. The bookkeeping tables `_etlsched_loads` and `_etlsched_files` stand in the same file and change in
 //! the same transaction as the rows.
 //!
-//! Durability: chunks are committed with `synchronous=NORMAL`, which in WAL mode loses the last commits at a power cut but never
-//! their order; the publish is committed with FULL, which syncs the whole log and so every chunk before it, and a checkpoint syncs
-//! the log before it copies. So a publish that is there has all its rows. In files without WAL, FULL holds throughout.
+//! Durability: chunks, and the fence before them, are committed with `synchronous=NORMAL`, never with OFF. In WAL mode NORMAL loses
+//! the last commits at a power cut but never their order: a commit syncs nothing, each frame's checksum covers all frames before it,
+//! and recovery ends at the first that doesn't fit. The publish is committed with FULL, which syncs the whole log and so every chunk
+//! still in it. Chunks that a checkpoint has copied before are safe too: under NORMAL it syncs the log before it writes to the file,
+//! and the file before the log may begin anew, whose new header is synced as well. (With OFF it would do neither: frames that never
+//! reached the disk would be half copied, the log begun anew over them, and a publish with FULL couldn't bring them back.) So a publish
+//! that is there has all its rows, and before it a power cut loses no more than staged rows. In files without WAL, where NORMAL may
+//! damage the file, FULL holds throughout; no other program can leave WAL mode while we hold the file open.
 
 mod bind;
 mod bookkeeping;
@@ -32,7 +37,8 @@ use rusqlite::Connection;
 
 use self::failure::{Outcome, failed, refusal};
 use self::table::LiveTable;
-use super::{Access, Destination, Disposition, Guarantees, Load, LoadRecord, LoadRequest, Mended};
+use super::{Access, Destination, Disposition, Guarantees, InvalidValue, Load, LoadRecord, LoadRequest, Mended};
+use crate::batch::RecordBatch;
 use crate::plan::{MendPlan, Publish};
 use crate::run::FileRecord;
 
@@ -143,6 +149,11 @@ pub(super) fn statements_for_new(request: &LoadRequest) -> Outcome<Vec<String>> 
     staging::refuse_name(&request.target)?;
     let layout = evolve::layout(&request.target, None, None, &request.schema, evolve::OldRows::Go, request.schema_policy)?;
     Ok(statements(request, None, &layout))
+}
+
+/// Returns the values of a batch that SQLite can't hold, by row.
+pub(super) fn invalid_values(batch: &RecordBatch) -> Vec<InvalidValue> {
+    invalid::find(batch)
 }
 
 fn statements(request: &LoadRequest, live: Option<&LiveTable>, layout: &evolve::Layout) -> Vec<String> {

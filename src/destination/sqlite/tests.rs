@@ -579,7 +579,8 @@ fn a_load_leaves_no_staging_of_any_older_run_and_touches_no_other_table() {
 fn a_load_whose_staging_a_later_run_dropped_says_that_it_lost() {
     let file = File::new();
     file.people(1, &[(7, None, 0)]).unwrap();
-    let steps: [fn(&mut Box<dyn crate::destination::Load + '_>) -> &'static str; 3] = [
+    type Step = fn(&mut Box<dyn crate::destination::Load + '_>) -> &'static str;
+    let steps: [Step; 3] = [
         |load| load.write(&people_rows(&[(1, None, 0)])).unwrap_err().code,
         |load| load.finish(0).unwrap_err().code,
         |load| load.check(&Expect { not_null: vec!["id".to_owned()], ..Expect::default() }).unwrap_err().code,
