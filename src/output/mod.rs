@@ -11,6 +11,7 @@ pub mod run_result;
 pub mod show;
 pub mod status;
 pub mod table;
+pub mod targets;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
