@@ -41,7 +41,7 @@ pub struct LoadRecord {
     pub run_id: Option<String>,
     /// Its slot.
     pub slot: Option<String>,
-    /// Its mode.
+    /// Its mode; `None` before the first publish and after a reset, so that the next load is a first one.
     pub mode: Option<Mode>,
     /// How far the source has been read.
     pub cursor: Option<CursorValue>,
@@ -158,6 +158,15 @@ pub struct Committed {
     pub schema_changes: Vec<SchemaChange>,
 }
 
+/// What mending did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mended {
+    /// Staging tables that are no more.
+    pub dropped: Vec<String>,
+    /// Targets whose bookkeeping row changed, in their spelling there.
+    pub changed: Vec<String>,
+}
+
 /// What readers of a target are promised, as data for `show` and the README.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guarantees {
@@ -256,11 +265,11 @@ pub trait Destination: Send {
     /// As for [`Destination::begin`].
     fn statements(&mut self, request: &LoadRequest) -> Result<Vec<String>, DestinationError>;
 
-    /// Drops the staging tables of dead runs; returns their names.
+    /// Puts the bookkeeping in order: drops staging of dead runs, forgets cursors, gives tables to another owner. All of it, or nothing.
     ///
     /// # Errors
     /// As for [`Destination::record`].
-    fn mend(&mut self, plan: &MendPlan) -> Result<Vec<String>, DestinationError>;
+    fn mend(&mut self, plan: &MendPlan) -> Result<Mended, DestinationError>;
 
     /// Says what readers are promised.
     fn guarantees(&self) -> Guarantees;

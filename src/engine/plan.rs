@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use crate::job::{DataSource, Job};
-use crate::plan::{DryRun, InspectPlan, LoadPlan, MendPlan, Order, PreviewPlan, RunRef, SourceOrder, SourcePlan};
+use crate::plan::{DryRun, InspectPlan, LoadPlan, MendAction, MendPlan, Order, PreviewPlan, RunRef, SourceOrder, SourcePlan};
 
 /// What every plan of a run shares.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub(super) fn mend_order(job: &Job, workspace_id: &str, dead_runs: Vec<String>) 
         destination: job.destination.clone(),
         workspace_id: workspace_id.to_owned(),
         job: job.id.as_str().to_owned(),
-        dead_runs,
+        action: MendAction::DropStaging { dead_runs },
     })
 }
 

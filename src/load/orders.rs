@@ -10,7 +10,7 @@ use super::stream::{Session, StreamFault, target};
 use super::voice::{Stop, Voice};
 use crate::batch::Schema;
 use crate::batch::text::cell_text;
-use crate::destination::{self, Access, LoadRecord};
+use crate::destination::{self, Access, LoadRecord, Mended};
 use crate::plan::{Answer, Event, InspectPlan, LoadOptions, LoadPlan, MendPlan, Mode, Order, PreviewPlan, SourceOrder};
 use crate::source::{self, Read, ReadRequest, Reader, Source, Stream};
 
@@ -162,15 +162,14 @@ fn record_json(record: &LoadRecord) -> Value {
     })
 }
 
-/// `{"dropped": [name]}`
+/// `{"dropped": [staging table], "changed": [target]}`
 fn mend(plan: &MendPlan) -> Result<Value, Fault> {
-    // A file that isn't there has no staging tables, and mending makes none.
-    if destination::open(&plan.destination, Access::Read)?.is_none() {
-        return Ok(json!({ "dropped": [] }));
-    }
-    let dropped = match destination::open(&plan.destination, Access::Write)? {
+    // A file that isn't there has nothing to mend, and mending makes none.
+    let exists = destination::open(&plan.destination, Access::Read)?.is_some();
+    let opened = if exists { destination::open(&plan.destination, Access::Write)? } else { None };
+    let Mended { dropped, changed } = match opened {
         Some(mut destination) => destination.mend(plan)?,
-        None => Vec::new(),
+        None => Mended::default(),
     };
-    Ok(json!({ "dropped": dropped }))
+    Ok(json!({ "dropped": dropped, "changed": changed }))
 }

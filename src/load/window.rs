@@ -51,7 +51,8 @@ pub(super) fn approach(options: &LoadOptions, facts: Facts<'_>) -> Result<Approa
     if options.window.is_some() {
         return Err(Fault::new("not_in_this_version", "loading one window (--since, --until) is not in this version"));
     }
-    let published = record.filter(|record| record.version > 0);
+    // A row without a mode was reset: what it published doesn't count any more.
+    let published = record.filter(|record| record.version > 0 && record.mode.is_some());
     let is_incremental = options.mode == Mode::Incremental;
     let fold = (!key.is_empty()).then(|| Fold { key, newest_by: options.timestamp_column.clone() });
     let is_first = published.is_none() || !has_table || options.is_full_refresh;

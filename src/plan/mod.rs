@@ -12,4 +12,4 @@ pub use load::{
     BadRows, ColumnRules, CsvPlan, DestinationKind, DestinationPlan, Encoding, Expect, LoadOptions, Lookback, Mode, NullCursor, OnBadRow,
     OnInvalidValue, Publish, SchemaPolicy, SourceKind, SourcePlan, SqlitePlan, SqliteSourcePlan, Window,
 };
-pub use order::{Answer, DryRun, InspectPlan, LoadPlan, MendPlan, Order, Owner, PreviewPlan, RunRef, SourceOrder};
+pub use order::{Answer, DryRun, InspectPlan, LoadPlan, MendAction, MendPlan, Order, Owner, PreviewPlan, RunRef, SourceOrder};

@@ -129,7 +129,7 @@ pub struct InspectPlan {
     pub job: String,
 }
 
-/// Put a destination in order after runs that died. Only the holder of the job's lease orders this.
+/// Put a destination in order: after runs that died, or because someone asks for a fresh start. Only the holder of the job's lease orders this.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MendPlan {
     /// The destination.
@@ -138,6 +138,28 @@ pub struct MendPlan {
     pub workspace_id: String,
     /// The job's id.
     pub job: String,
-    /// Dead runs whose staging tables are dropped.
-    pub dead_runs: Vec<String>,
+    /// What is put in order.
+    pub action: MendAction,
+}
+
+/// What a [`MendPlan`] does. The tables themselves and their rows stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum MendAction {
+    /// Drop what dead runs left.
+    DropStaging {
+        /// Runs whose staging tables are dropped.
+        dead_runs: Vec<String>,
+    },
+    /// Forget how far the sources of these tables were read: the next incremental run is a first run. Only rows of this job.
+    Reset {
+        /// The tables.
+        targets: Vec<String>,
+    },
+    /// Give tables to this job, with a fresh start as after `Reset`: the former owner's cursor says nothing about another source.
+    /// A load of the former owner that is under way can't publish any more.
+    TakeOver {
+        /// Table and new owner; a table that nobody owns, or this owner already, stays as it is.
+        owners: Vec<(String, Owner)>,
+    },
 }

@@ -134,6 +134,23 @@ pub(super) fn publish(
     })
 }
 
+/// Forgets how far the source of a table was read, for the owner that it has from now on; a load under way loses its fence.
+/// Without a mode the row counts as never published, so that the next load is a first one. Inside a transaction.
+pub(super) fn forget(connection: &Connection, target: &str, owner: &Owner) -> Outcome<()> {
+    let write = || -> rusqlite::Result<()> {
+        let sql = "UPDATE _etlsched_loads SET workspace_id = :workspace, job = :job, source = :source, stream = :stream, mode = NULL,
+                 cursor_type = NULL, cursor_value = NULL, lower_bound = NULL, begun_version = begun_version + 1
+             WHERE target = :target";
+        let parameters = named_params! {
+            ":target": target, ":workspace": owner.workspace_id, ":job": owner.job, ":source": owner.source, ":stream": owner.stream,
+        };
+        connection.execute(sql, parameters)?;
+        connection.execute("DELETE FROM _etlsched_files WHERE target = ?1", [target])?;
+        Ok(())
+    };
+    write().map_err(failed(format_args!("resetting {target} in _etlsched_loads")))
+}
+
 /// Writes which files are in. Inside the transaction of the rows.
 pub(super) fn write_files(connection: &Connection, target: &str, run_id: &str, request: &PublishRequest) -> Outcome<()> {
     let write = || -> rusqlite::Result<()> {

@@ -16,6 +16,7 @@ mod failure;
 mod file;
 mod invalid;
 mod lock;
+mod mend;
 mod merge;
 mod publish;
 mod staging;
@@ -31,7 +32,7 @@ use rusqlite::Connection;
 
 use self::failure::{Outcome, failed, refusal};
 use self::table::LiveTable;
-use super::{Access, Destination, Disposition, Guarantees, Load, LoadRecord, LoadRequest};
+use super::{Access, Destination, Disposition, Guarantees, Load, LoadRecord, LoadRequest, Mended};
 use crate::plan::{MendPlan, Publish};
 use crate::run::FileRecord;
 
@@ -125,8 +126,8 @@ impl Destination for Sqlite {
         Ok(statements(request, live.as_ref(), &layout))
     }
 
-    fn mend(&mut self, plan: &MendPlan) -> Outcome<Vec<String>> {
-        staging::mend(self, plan)
+    fn mend(&mut self, plan: &MendPlan) -> Outcome<Mended> {
+        mend::mend(self, plan)
     }
 
     fn guarantees(&self) -> Guarantees {

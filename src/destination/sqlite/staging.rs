@@ -1,7 +1,5 @@
 //! A load under way: its staging table, filled in chunks, and what becomes of it.
 
-use std::collections::BTreeSet;
-
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
@@ -14,7 +12,7 @@ use super::types::{listed, quoted};
 use super::{Sqlite, checks, invalid, is_swap, lock, publish};
 use crate::batch::{RecordBatch, Schema};
 use crate::destination::{Committed, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written};
-use crate::plan::{Expect, MendPlan, RunRef, SchemaChange};
+use crate::plan::{Expect, RunRef, SchemaChange};
 
 /// Rows and bytes of a chunk: the lock is held for well under a second, and a chunk's log is copied while it is small.
 const CHUNK_ROWS_MAX: u64 = 100_000;
@@ -215,7 +213,7 @@ pub(super) fn target_hash(target: &str) -> String {
     Sha256::digest(target.to_ascii_lowercase().as_bytes())[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn run_mark(run_id: &str) -> String {
+pub(super) fn run_mark(run_id: &str) -> String {
     let plain: Vec<char> = run_id.chars().filter(char::is_ascii_alphanumeric).collect();
     plain[plain.len().saturating_sub(12)..].iter().collect()
 }
@@ -226,28 +224,6 @@ pub(super) fn layout_of(connection: &Connection, request: &LoadRequest, schema: 
     let published = record.as_ref().map(|record| &record.schema);
     let old_rows = if matches!(request.disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay };
     evolve::layout(&request.target, live, published, schema, old_rows, request.schema_policy)
-}
-
-/// Drops the staging tables of dead runs, and of no other.
-pub(super) fn mend(destination: &Sqlite, plan: &MendPlan) -> Outcome<Vec<String>> {
-    let marks: BTreeSet<String> = plan.dead_runs.iter().map(|run_id| run_mark(run_id)).collect();
-    let connection = &destination.connection;
-    let read = || -> rusqlite::Result<Vec<String>> {
-        let mut statement = connection
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '\\_etlsched\\_%' ESCAPE '\\' ORDER BY name")?;
-        statement.query_map([], |row| row.get(0))?.collect()
-    };
-    let names = read().map_err(failed("looking for staging tables"))?;
-    let is_dead = |name: &String| name.split('_').nth(3).is_some_and(|mark| marks.contains(mark));
-    let dead: Vec<String> = names.into_iter().filter(is_dead).collect();
-    if dead.is_empty() {
-        return Ok(dead);
-    }
-    lock::in_transaction(connection, || dead.iter().try_for_each(|name| drop_table(connection, name)))?;
-    if destination.is_wal {
-        destination.checkpoint("TRUNCATE");
-    }
-    Ok(dead)
 }
 
 /// Drops a table of ours where it is there. Inside a transaction.

@@ -13,9 +13,11 @@ use crate::batch::ColumnType;
 use crate::destination::conformance::{
     self, Bench, FULL, batch, load, load_with, merge, people, people_rows, publication, request, schema,
 };
-use crate::destination::{Access, Destination, Disposition, PublishRequest};
-use crate::plan::{DestinationKind, DestinationPlan, Expect, MendPlan, OnInvalidValue, Publish, SchemaChange, SchemaPolicy, SqlitePlan};
-use crate::run::Counts;
+use crate::destination::{Access, Destination, Disposition, Mended, PublishRequest};
+use crate::plan::{
+    DestinationKind, DestinationPlan, Expect, MendAction, MendPlan, OnInvalidValue, Owner, Publish, SchemaChange, SchemaPolicy, SqlitePlan,
+};
+use crate::run::{Counts, CursorValue};
 
 struct File {
     path: PathBuf,
@@ -41,6 +43,12 @@ impl File {
 
     fn sqlite(&self) -> Sqlite {
         Sqlite::open("warehouse", &self.path, Access::Write).unwrap().unwrap()
+    }
+
+    fn mending(&self, action: MendAction) -> MendPlan {
+        let kind = DestinationKind::Sqlite(SqlitePlan { path: self.path.clone() });
+        let destination = DestinationPlan { name: "w".to_owned(), kind, schema: None };
+        MendPlan { destination, workspace_id: "w1".to_owned(), job: "job".to_owned(), action }
     }
 
     fn people(&self, number: u32, rows: &[(i64, Option<&str>, i64)]) -> Result<Counts, String> {
@@ -402,20 +410,59 @@ fn mend_drops_the_staging_of_dead_runs_only() {
     let mut second = file.sqlite();
     std::mem::forget(first.begin(&request(1, "people", &people(), FULL)).unwrap());
     std::mem::forget(second.begin(&request(2, "other", &people(), FULL)).unwrap());
-    let plan = MendPlan {
-        destination: DestinationPlan {
-            name: "w".to_owned(),
-            kind: DestinationKind::Sqlite(SqlitePlan { path: file.path.clone() }),
-            schema: None,
-        },
-        workspace_id: "w1".to_owned(),
-        job: "job".to_owned(),
-        dead_runs: vec![conformance::run(1).run_id],
-    };
-    let dropped = file.open().mend(&plan).unwrap();
-    assert_eq!(dropped, [super::staging::name("people", &conformance::run(1), 0)]);
+    let plan = file.mending(MendAction::DropStaging { dead_runs: vec![conformance::run(1).run_id] });
+    let mended = file.open().mend(&plan).unwrap();
+    assert_eq!(mended.dropped, [super::staging::name("people", &conformance::run(1), 0)]);
+    assert!(mended.changed.is_empty());
     assert_eq!(file.rows("SELECT count(*) FROM sqlite_schema WHERE name GLOB '_etlsched_????????_*'"), [["1"]]);
-    assert!(file.open().mend(&plan).unwrap().is_empty());
+    assert!(file.open().mend(&plan).unwrap().dropped.is_empty());
+}
+
+#[test]
+fn a_reset_forgets_cursor_and_files_of_its_own_job_and_keeps_the_rows() {
+    let file = File::new();
+    let cursor = CursorValue { column_type: ColumnType::Int64, text: "7".to_owned() };
+    let record = crate::run::FileRecord { path: "/a.csv".to_owned(), size: 1, modified_at_micros: Some(2), content_hash: "h".to_owned() };
+    let publish = PublishRequest { cursor: Some(cursor), files: vec![record], ..publication() };
+    load_with(&file, &request(1, "people", &people(), FULL), &[people_rows(&[(1, None, 0)])], &publish).unwrap();
+    let mut destination = file.sqlite();
+    let load = destination.begin(&request(2, "people", &people(), FULL)).unwrap();
+    let mut of_another = file.mending(MendAction::Reset { targets: vec!["people".to_owned()] });
+    of_another.job = "another".to_owned();
+    assert_eq!(file.open().mend(&of_another).unwrap(), Mended::default());
+    assert_eq!(file.open().files("people").unwrap().len(), 1);
+    let plan = file.mending(MendAction::Reset { targets: vec!["PEOPLE".to_owned(), "absent".to_owned()] });
+    assert_eq!(file.open().mend(&plan).unwrap(), Mended { dropped: Vec::new(), changed: vec!["people".to_owned()] });
+    let record = file.open().record("people").unwrap().unwrap();
+    assert_eq!((record.cursor, record.mode, record.version, record.owner.job.as_str()), (None, None, 1, "job"));
+    assert!(file.open().files("people").unwrap().is_empty());
+    assert_eq!(file.rows("SELECT id FROM people"), [["1"]]);
+    assert_eq!(load.publish(&publication()).unwrap_err().code, "fence_lost", "it read from the old cursor on");
+}
+
+#[test]
+fn a_table_is_taken_over_with_a_fresh_start_and_the_former_owner_loses_its_load() {
+    let file = File::new();
+    let cursor = CursorValue { column_type: ColumnType::Int64, text: "7".to_owned() };
+    let publish = PublishRequest { cursor: Some(cursor), ..publication() };
+    load_with(&file, &request(1, "people", &people(), FULL), &[people_rows(&[(1, None, 0)])], &publish).unwrap();
+    let mut former = file.sqlite();
+    let under_way = former.begin(&request(2, "people", &people(), FULL)).unwrap();
+    let mut next = request(3, "people", &people(), FULL);
+    next.owner.source = "renamed".to_owned();
+    assert_eq!(load(&file, &next, &[]).map(|_| ()), Err("owner_clash".to_owned()));
+    let foreign = Owner { job: "another".to_owned(), ..next.owner.clone() };
+    let refused = file.mending(MendAction::TakeOver { owners: vec![("people".to_owned(), foreign)] });
+    assert_eq!(file.open().mend(&refused).unwrap_err().code, "owner_clash");
+    let owners = vec![("people".to_owned(), next.owner.clone()), ("absent".to_owned(), next.owner.clone())];
+    let plan = file.mending(MendAction::TakeOver { owners });
+    assert_eq!(file.open().mend(&plan).unwrap().changed, ["people"]);
+    assert_eq!(file.open().mend(&plan).unwrap(), Mended::default(), "it is this owner's already");
+    let record = file.open().record("people").unwrap().unwrap();
+    assert_eq!((record.owner, record.cursor, record.mode), (next.owner.clone(), None, None));
+    assert_eq!(under_way.publish(&publication()).unwrap_err().code, "fence_lost");
+    load(&file, &next, &[people_rows(&[(9, None, 0)])]).unwrap();
+    assert_eq!(file.rows("SELECT id FROM people"), [["9"]]);
 }
 
 #[test]
