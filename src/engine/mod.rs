@@ -26,7 +26,7 @@ pub use refusal::Refusal;
 pub use report::RunReport;
 pub use run::{RunOptions, run_job};
 pub use source_run::{SourceReport, StreamReport};
-pub use targets::{TargetRecord, target_records};
+pub use targets::{TargetRecord, mend_targets, target_records};
 pub use workers::ask;
 
 #[cfg(all(test, unix))]

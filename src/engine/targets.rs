@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::job::Job;
-use crate::plan::WorkerError;
+use crate::plan::{MendAction, WorkerError};
 use crate::process::Program;
 use crate::run::CursorValue;
 
-use super::plan::inspect_order;
+use super::plan::{inspect_order, mend_order};
 use super::workers;
 
 /// How far a stream of a job is loaded, by the destination's own bookkeeping.
@@ -49,4 +49,28 @@ pub fn target_records(program: &Program, job: &Job, workspace_id: &str, timeout:
     let mut records = inspection.records;
     records.sort_by(|left, right| (&left.source, &left.stream, &left.target).cmp(&(&right.source, &right.stream, &right.target)));
     Ok(records)
+}
+
+/// The answer to a `mend` order.
+#[derive(Debug, Deserialize)]
+struct Mended {
+    changed: Vec<String>,
+}
+
+/// Resets or takes over targets of a job, or none of them; returns those that changed. The caller sees to it that no run of the job
+/// goes on; a load that does all the same can't publish any more.
+///
+/// # Errors
+/// What the worker says, or that it said nothing within `timeout`.
+pub fn mend_targets(
+    program: &Program,
+    job: &Job,
+    workspace_id: &str,
+    action: MendAction,
+    timeout: Duration,
+) -> Result<Vec<String>, WorkerError> {
+    let program = Program { variables_removed: job.variables.clone(), ..program.clone() };
+    let answer = workers::ask(&program, &mend_order(job, workspace_id, action), timeout)?;
+    let mended: Mended = serde_json::from_value(answer).map_err(|error| workers::garbled(&format!("no word on what changed: {error}")))?;
+    Ok(mended.changed)
 }

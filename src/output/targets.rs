@@ -32,14 +32,24 @@ pub fn table(records: &[TargetRecord], zone: Zone) -> Rows {
     rows.giving_way(&["Version"], "Cursor")
 }
 
+/// Returns the targets of several jobs as rows for people.
+pub fn table_of_jobs(records: &[(String, TargetRecord)], zone: Zone) -> Rows {
+    let at = format!("At ({})", abbreviation(records.iter().filter_map(|(_, record)| record.committed_at), zone));
+    let mut rows = Rows::new([("Job", Align::Left)].into_iter().chain(columns(&at)));
+    for (job, record) in records {
+        rows.push(std::iter::once(job.clone()).chain(cells(record, zone)).collect());
+    }
+    rows.giving_way(&["Version"], "Cursor")
+}
+
 /// The columns of [`cells`], the last with its time zone.
-pub fn columns(at: &str) -> [(&str, Align); 6] {
+fn columns(at: &str) -> [(&str, Align); 6] {
     let (left, right) = (Align::Left, Align::Right);
     [("Source", left), ("Target", left), ("Cursor", left), ("Version", right), ("Rows", right), (at, left)]
 }
 
 /// Returns a target as cells for people.
-pub fn cells(record: &TargetRecord, zone: Zone) -> Vec<String> {
+fn cells(record: &TargetRecord, zone: Zone) -> Vec<String> {
     let TargetRecord { source, stream, target, cursor, version, rows, committed_at } = record;
     vec![
         if stream == source { source.clone() } else { format!("{source}: {stream}") },

@@ -35,3 +35,56 @@ fn show_says_so_where_the_destination_can_t_tell() {
     assert!(job["cursors_unknown"].as_str().is_some_and(|why| why.contains("warehouse.db")), "{job:#}");
     etl.run(&["show", "shop"]).exits(0).mentions("Loaded: unknown (");
 }
+
+/// Puts the lease of a run on another host into the store, renewed just now.
+fn hold_lease(etl: &Etl, job: &str) {
+    etl.state().execute(&format!(
+        "INSERT INTO leases (job, run_id, host, pid, process_start, boot_id, renewed_boot_micros, renewed_at, progress)
+         VALUES ('{job}', (SELECT id FROM runs WHERE job = '{job}' LIMIT 1), 'elsewhere', 7, '1', 'b', 0, strftime('%Y-%m-%d %H:%M:%f', 'now'), '{{}}')"
+    ));
+}
+
+#[test]
+fn a_reset_source_is_read_anew_by_its_next_run() {
+    let etl = incremental();
+    let added = || etl.run(&["run", "shop", "-o", "json"]).exits(0).json()["runs"][0]["sources"][0]["streams"][0]["mode"].clone();
+    assert_eq!(added(), "full");
+    assert_eq!(added(), "incremental");
+    etl.run(&["state", "reset", "shop", "--source", "orders"]).exits(2).mentions("--yes");
+    etl.run(&["state", "reset", "shop", "--source", "order", "--yes"]).exits(2).mentions("did you mean orders?");
+    etl.run(&["state", "reset", "shop", "--source", "orders", "--yes"]).exits(0).prints("shop: reset 1 table of source orders: orders\n");
+    assert_eq!(etl.warehouse().value("SELECT count(*) FROM orders"), "2");
+    assert_eq!(etl.run(&["state", "show", "-o", "json"]).exits(0).json()["cursors"][0]["cursor"], serde_json::Value::Null);
+    assert_eq!(
+        etl.state().value("SELECT action || ' ' || details FROM audit ORDER BY at DESC, id DESC LIMIT 1"),
+        "reset source orders: orders"
+    );
+    assert_eq!(added(), "full");
+}
+
+#[test]
+fn a_source_is_not_reset_while_its_job_runs() {
+    let etl = incremental();
+    etl.run(&["run", "shop"]).exits(0);
+    hold_lease(&etl, "shop");
+    etl.run(&["state", "reset", "shop", "--source", "orders", "--yes"]).exits(5).mentions("on elsewhere");
+    assert_eq!(etl.warehouse().value("SELECT cursor_value FROM _etlsched_loads"), "2");
+}
+
+#[test]
+fn a_table_is_taken_over_from_another_job_and_from_another_source() {
+    let etl = Etl::new().csv_job("old", "target: t", "a\n1\n2\n").csv_job("new", "target: t", "a\n3\n");
+    etl.run(&["run", "old"]).exits(0);
+    etl.run(&["run", "new"]).exits(1).mentions("etlsched state reset new --source new --take-over");
+    let take = ["state", "reset", "new", "--source", "new", "--take-over", "--yes"];
+    etl.run(&take).exits(0).prints("new: took over 1 table of source new: t\n");
+    etl.run(&take).exits(0).prints("new: nothing to take over\n");
+    etl.run(&["run", "new"]).exits(0);
+    assert_eq!(etl.warehouse().rows("SELECT a FROM t"), ["3"]);
+    etl.run(&["run", "old"]).exits(1).mentions("--take-over");
+    // The source gets another name, its table stays.
+    etl.write("jobs/new.yaml", "data_sources:\n  - {name: renamed, path: jobs/data/new.csv, target: t}\n");
+    etl.run(&["run", "new"]).exits(1).mentions("state reset new --source renamed --take-over");
+    etl.run(&["state", "reset", "new", "--source", "renamed", "--take-over", "--yes"]).exits(0);
+    etl.run(&["run", "new"]).exits(0);
+}
