@@ -88,3 +88,17 @@ fn a_table_is_taken_over_from_another_job_and_from_another_source() {
     etl.run(&["state", "reset", "new", "--source", "renamed", "--take-over", "--yes"]).exits(0);
     etl.run(&["run", "new"]).exits(0);
 }
+
+#[test]
+fn a_dry_run_beside_a_store_leaves_every_file_as_it_was_and_publishes_nothing() {
+    let etl = Etl::new().csv_job("few", "", "a\n1\n2\n");
+    etl.run(&["run", "few"]).exits(0);
+    etl.write("jobs/data/few.csv", "a\n3\n");
+    let before = etl.listing();
+    let ended = etl.run(&["run", "few", "--dry-run"]).exits(0).mentions("event=stream_checked");
+    assert!(!ended.stderr.contains("published"), "{}", ended.stderr);
+    let after = etl.listing();
+    let names = |listing: &[(std::path::PathBuf, Option<Vec<u8>>)]| listing.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&after), names(&before));
+    assert!(after == before, "a dry run changed a file");
+}
