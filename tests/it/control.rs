@@ -102,3 +102,36 @@ fn a_dry_run_beside_a_store_leaves_every_file_as_it_was_and_publishes_nothing() 
     assert_eq!(names(&after), names(&before));
     assert!(after == before, "a dry run changed a file");
 }
+
+#[test]
+fn validate_online_reaches_every_source() {
+    let etl = Etl::new().csv_job("good", "", "a\n1\n").file("jobs/gone.yaml", "data_sources:\n  - path: jobs/data/nowhere.csv\n");
+    etl.run(&["validate"]).exits(0);
+    etl.run(&["validate", "good", "--online"]).exits(0).prints("1 job is valid, 1 source reached\n");
+    etl.run(&["validate", "--online"])
+        .exits(1)
+        .mentions("job gone, source nowhere: ")
+        .mentions("2 jobs are valid, 1 source reached, 1 not");
+    let json = etl.run(&["validate", "--online", "-o", "json"]).exits(1).json();
+    assert_eq!((json["success"].as_bool(), json["sources"].as_array().map(Vec::len)), (Some(false), Some(2)), "{json:#}");
+    etl.write("jobs/bad.yaml", "data_sources: 7\n");
+    etl.run(&["validate", "--online"]).exits(4).mentions("job gone, source nowhere: ");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_result_that_can_t_be_written_is_an_error_and_a_reader_that_has_gone_is_none() {
+    let etl = Etl::new().csv_job("few", "", "a\n1\n");
+    let to = |arguments: &[&str], stdout: std::process::Stdio| etl.command(arguments).stdout(stdout).output().expect("the program starts");
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let ended = to(&["list"], full().into());
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&ended.stderr).starts_with("error: the output could not be written: "), "{ended:?}");
+    let gone = || std::io::pipe().expect("a pipe").1;
+    let ended = to(&["list"], gone().into());
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), b"".as_slice()));
+    // A run that fails fails, whoever reads.
+    std::fs::remove_file(etl.path("jobs/data/few.csv")).expect("the file goes");
+    assert_eq!(to(&["run", "few"], gone().into()).status.code(), Some(1));
+    assert_eq!(to(&["run", "few"], full().into()).status.code(), Some(1));
+}
