@@ -135,3 +135,62 @@ fn a_result_that_can_t_be_written_is_an_error_and_a_reader_that_has_gone_is_none
     assert_eq!(to(&["run", "few"], gone().into()).status.code(), Some(1));
     assert_eq!(to(&["run", "few"], full().into()).status.code(), Some(1));
 }
+
+/// A workspace whose job reads from a server that sends a header and then nothing more; the receiver hears of each read.
+#[cfg(target_os = "linux")]
+fn stuck() -> (Etl, std::sync::mpsc::Receiver<()>) {
+    use std::io::{Read, Write};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/x.csv", server.local_addr().expect("an address"));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = server.accept() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\na,b\n1,2\n");
+            open.push(stream);
+            let _ = tell.send(());
+        }
+    });
+    (Etl::new().file("jobs/stuck.yaml", format!("data_sources:\n  - {{name: stuck, path: \"{url}\"}}\n")), told)
+}
+
+/// Starts a command, sends it signals once its worker reads, and returns its exit status when every process of it has gone.
+#[cfg(target_os = "linux")]
+fn signalled(etl: &Etl, told: &std::sync::mpsc::Receiver<()>, arguments: &[&str], signals: &[i32]) -> std::process::ExitStatus {
+    let mut child =
+        etl.command(arguments).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    told.recv().expect("the worker reads");
+    for signal in signals {
+        let sent = std::process::Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status();
+        assert!(sent.expect("kill is there").success());
+    }
+    let status = child.wait().expect("it ends");
+    let workers = || {
+        let processes = std::fs::read_dir("/proc").expect("Linux has it").filter_map(Result::ok);
+        let here = std::fs::canonicalize(etl.path("")).expect("the workspace");
+        processes.filter(|process| std::fs::read_link(process.path().join("cwd")).is_ok_and(|folder| folder == here)).count()
+    };
+    let began = std::time::Instant::now();
+    while workers() > 0 {
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{arguments:?}: its worker outlives it");
+        std::thread::yield_now();
+    }
+    status
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_closed_terminal_or_ctrl_c_ends_every_process_of_a_command() {
+    use std::os::unix::process::ExitStatusExt;
+    let (hangup, interrupt) = (1, 2);
+    let (etl, told) = stuck();
+    let hung_up = signalled(&etl, &told, &["run", "stuck"], &[hangup]);
+    let log = etl.run(&["logs", "--run", "last"]);
+    assert_eq!(hung_up.code(), Some(143), "{}", log.stdout);
+    assert_eq!(etl.run(&["logs", "-o", "json"]).exits(0).json()["logs"][0]["status"], "cancelled");
+    let dry = signalled(&etl, &told, &["run", "stuck", "--dry-run"], &[interrupt]);
+    assert_eq!(dry.code(), Some(130));
+    let preview = signalled(&etl, &told, &["source", "preview", "stuck"], &[interrupt]);
+    assert_eq!((preview.code(), preview.signal()), (None, Some(interrupt)));
+}
