@@ -189,6 +189,10 @@ fn a_closed_terminal_or_ctrl_c_ends_every_process_of_a_command() {
     let log = etl.run(&["logs", "--run", "last"]);
     assert_eq!(hung_up.code(), Some(143), "{}", log.stdout);
     assert_eq!(etl.run(&["logs", "-o", "json"]).exits(0).json()["logs"][0]["status"], "cancelled");
+    // The second request doesn't wait for the worker; the next run settles what it left.
+    assert_eq!(signalled(&etl, &told, &["run", "stuck"], &[hangup, interrupt]).code(), Some(130));
+    let page = etl.run(&["logs", "-o", "json"]).exits(0).json();
+    assert_eq!((page["logs"][0]["status"].as_str(), page["logs"][0]["completed_at"].as_str()), (Some("failed"), None), "{page:#}");
     let dry = signalled(&etl, &told, &["run", "stuck", "--dry-run"], &[interrupt]);
     assert_eq!(dry.code(), Some(130));
     let preview = signalled(&etl, &told, &["source", "preview", "stuck"], &[interrupt]);
