@@ -61,6 +61,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     output::set_color(color);
     let context = Context { project, output, quiet, verbose, definition };
     match command.run(&context) {
+        // What nobody could read was not done.
+        Ok(exit_code::DONE) if output::has_failed() => exit_code::FAILED,
         Ok(code) => code,
         Err(failure) => {
             errors::print(&failure, output);

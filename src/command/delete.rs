@@ -1,11 +1,10 @@
 //! `etlsched delete`.
 
-use std::io::{self, BufRead, IsTerminal};
-
 use clap::Args;
 use serde_json::json;
 
-use super::Context;
+use super::{Context, confirm, stored};
+use crate::clock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::output::{self, Format};
@@ -38,20 +37,22 @@ impl Delete {
             return Err(super::no_job(&id, NoJob::Unknown(workspace.nearest(id.as_str()))));
         }
         let shown = workspace.shown(&file);
-        if !yes {
-            if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-                return Err(Failure::usage(format!("deleting job {id} needs a confirmation")).hint("add --yes"));
-            }
-            output::note(&format!("delete {}? Run logs and tables stay. [y/N]", shown.display()));
-            let mut answer = String::new();
-            let _ = io::stdin().lock().read_line(&mut answer);
-            if !matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-                output::note("nothing was deleted");
-                return Ok(exit_code::FAILED);
-            }
+        confirm::check(&format!("deleting job {id}"), yes)?;
+        let mut store = stored::open_existing(&workspace)?;
+        let by = stored::actor();
+        if let Some(store) = &mut store
+            && let Some(record) = store.job(id.as_str())?
+        {
+            stored::check_permitted(&workspace, &record, &by)?;
+        }
+        if !yes && !confirm::ask(&format!("delete {}? Run logs and tables stay.", shown.display()), "nothing was deleted") {
+            return Ok(exit_code::FAILED);
         }
         std::fs::remove_file(&file)
             .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("deleting {}: {error}", shown.display())))?;
+        if let Some(store) = &mut store {
+            store.note(&by, "delete", id.as_str(), Some(&shown.display().to_string()), clock::now())?;
+        }
         if context.output == Format::Json {
             output::json::print(&json!({"success": true, "id": id.as_str(), "file": shown}));
         } else if !context.quiet {

@@ -3,6 +3,7 @@
 mod cancel;
 mod change;
 mod completions;
+mod confirm;
 mod create;
 mod delete;
 mod disable;
@@ -18,6 +19,7 @@ mod resume;
 mod run;
 mod show;
 mod source;
+mod state;
 mod status;
 mod stored;
 mod validate;
@@ -119,6 +121,7 @@ pub enum Command {
     Logs(logs::Logs),
     Status(status::Status),
     Source(source::Source),
+    State(state::State),
     JsonSchema(json_schema::JsonSchema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -148,6 +151,7 @@ impl Command {
             Self::Logs(command) => command.run(context),
             Self::Status(command) => command.run(context),
             Self::Source(command) => command.run(context),
+            Self::State(command) => command.run(context),
             Self::JsonSchema(command) => command.run(context),
             Self::Completions(command) => command.run(context),
             Self::Man(command) => command.run(context),

@@ -80,7 +80,7 @@ impl Run {
             if stop.requested().is_some() {
                 break;
             }
-            let mut progress = Progress::new(name, context.quiet, context.verbose, log_format);
+            let mut progress = Progress::new(name, context.quiet, context.verbose, log_format, dry_run);
             let run = run_one(&workspace, name, &options, &stop, &mut progress, context.quiet);
             results.push(JobResult { job: name.clone(), run });
             if context.output != Format::Json || jobs.len() > 1 {

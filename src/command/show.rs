@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{Context, stored};
+use super::{Context, stored, worker};
+use crate::destination;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::resolved;
@@ -15,7 +16,9 @@ use crate::state::RunFilter;
 /// How many of the last runs are shown.
 const RUNS_SHOWN: u64 = 10;
 
-/// Show one job: definition, status, last runs
+/// Show one job: definition, status, last runs, cursors
+///
+/// How far each stream is loaded is asked of the destination, for 5 s at most.
 ///
 /// Examples:
 ///   etlsched show sales
@@ -48,11 +51,14 @@ impl Show {
         let job = &loaded.job;
         let now = stored::moment();
         let (mut record, mut runs, mut dead) = (None, Vec::new(), Vec::new());
+        // Without a store nothing was ever loaded.
+        let mut targets = Ok(Vec::new());
         if let Some(mut store) = stored::open_existing(&workspace)? {
             let filter = RunFilter { job: Some(job.id.as_str().to_owned()), ..RunFilter::default() };
             record = store.job(job.id.as_str())?;
             runs = store.runs(&filter, 1, RUNS_SHOWN)?.runs;
             dead = store.dead_run_ids(&now, &process::liveness)?;
+            targets = worker::targets(&workspace, &job.id, &store.workspace_id()?);
         }
         let views: Vec<RunView<'_>> = runs.iter().map(|run| RunView { run, is_dead: dead.contains(&run.id), now: now.at }).collect();
         let shown = Shown {
@@ -61,6 +67,8 @@ impl Show {
             status: stored::status(job, record.as_ref(), now.at),
             record: record.as_ref(),
             runs: &views,
+            targets: &targets,
+            guarantees: destination::guarantees(&job.destination.kind).text,
         };
         let masker = workspace.masker_for(job);
         match context.output {

@@ -78,9 +78,9 @@ pub struct Preview {
 }
 
 /// A source that was asked, and its answer.
-struct Answer {
-    source: String,
-    value: Result<Value, WorkerError>,
+pub(super) struct Answer {
+    pub(super) source: String,
+    pub(super) value: Result<Value, WorkerError>,
 }
 
 impl Source {
@@ -109,6 +109,14 @@ impl Source {
             }
         }
     }
+}
+
+/// Reaches every source of a job.
+///
+/// # Errors
+/// The job can't be loaded.
+pub(super) fn reach(workspace: &Workspace, job: &str) -> Result<Vec<Answer>, Failure> {
+    answers(workspace, job, None, engine::test_order)
 }
 
 /// Asks each source that is named; every one of them answers, also behind one that fails.
@@ -204,7 +212,7 @@ fn print(job: &str, answers: &[Answer], format: Format, rows: Rows) {
     tell_errors(job, answers);
 }
 
-fn tell_errors(job: &str, answers: &[Answer]) {
+pub(super) fn tell_errors(job: &str, answers: &[Answer]) {
     for answer in answers {
         if let Err(error) = &answer.value {
             let failure = Failure::new(exit_code::FAILED, "source", format!("job {job}, source {}: {}", answer.source, error.message));
@@ -219,7 +227,7 @@ fn object(job: &str, answers: &[Answer]) -> Value {
     json!({"success": answers.iter().all(|answer| answer.value.is_ok()), "job": job, "sources": sources})
 }
 
-fn answer_object(answer: &Answer) -> Value {
+pub(super) fn answer_object(answer: &Answer) -> Value {
     let mut object = json!({"name": answer.source, "success": answer.value.is_ok()});
     match &answer.value {
         Ok(Value::Object(fields)) => fields.iter().for_each(|(key, value)| object[key.as_str()] = value.clone()),

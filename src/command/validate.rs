@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
+use super::source::{self, Answer};
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::{Loaded, Problem, Secrets, Severity};
@@ -13,14 +14,15 @@ use crate::workspace::{NoJob, Workspace};
 
 /// Check job files and print every problem
 ///
-/// Exit 4 if there is any error; warnings alone are no error.
+/// Exit 4 if there is any error; warnings alone are no error. With --online, exit 1 if no more is wrong than that a source can't be
+/// reached.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  etlsched validate\n  etlsched validate daily_sales --online")]
 pub struct Validate {
     /// The jobs (default: all)
     #[arg(value_name = "JOB")]
     pub jobs: Vec<String>,
-    /// Also demand every variable
+    /// Also demand every variable and reach every source
     #[arg(long)]
     pub online: bool,
 }
@@ -43,9 +45,19 @@ impl Validate {
             }
         }
         let problems = sorted(problems);
-        print(checked, &loaded, &problems, context);
+        let mut reached = Vec::new();
+        for job in loaded.iter().filter(|job| online && job.missing_variables.is_empty()) {
+            let id = job.job.id.as_str();
+            reached.push((id, source::reach(&workspace, id)?));
+        }
+        let is_reached = reached.iter().flat_map(|(_, answers)| answers).all(|answer| answer.value.is_ok());
+        print(checked, &loaded, &problems, &reached, context);
         let has_errors = problems.iter().any(|problem| problem.severity == Severity::Error);
-        Ok(if has_errors { exit_code::INVALID } else { exit_code::DONE })
+        Ok(match (has_errors, is_reached) {
+            (true, _) => exit_code::INVALID,
+            (false, false) => exit_code::FAILED,
+            (false, true) => exit_code::DONE,
+        })
     }
 }
 
@@ -71,19 +83,44 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-fn print(checked: usize, loaded: &[Loaded], problems: &[Problem], context: &Context) {
+fn print(checked: usize, loaded: &[Loaded], problems: &[Problem], reached: &[(&str, Vec<Answer>)], context: &Context) {
+    let is_reached = reached.iter().flat_map(|(_, answers)| answers).all(|answer| answer.value.is_ok());
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     if context.output == Format::Json {
         let shown: Vec<_> = problems.iter().map(errors::problem_object).collect();
         let valid: Vec<&str> = loaded.iter().map(|loaded| loaded.job.id.as_str()).collect();
-        output::json::print(&json!({"success": errors == 0, "problems": shown, "jobs_checked": checked, "jobs_valid": valid}));
+        let is_good = errors == 0 && is_reached;
+        let mut object = json!({"success": is_good, "problems": shown, "jobs_checked": checked, "jobs_valid": valid});
+        if !reached.is_empty() {
+            object["sources"] =
+                reached.iter().flat_map(|(job, answers)| answers.iter().map(|answer| reached_object(job, answer))).collect();
+        }
+        output::json::print(&object);
         return;
     }
     if !problems.is_empty() {
         output::note(&errors::problems(problems));
     }
+    for (job, answers) in reached {
+        source::tell_errors(job, answers);
+    }
     if errors == 0 && !context.quiet {
         let are = if loaded.len() == 1 { "is" } else { "are" };
-        output::print(&format!("{} {are} valid", count(loaded.len() as u64, "job")));
+        let mut text = format!("{} {are} valid", count(loaded.len() as u64, "job"));
+        if !reached.is_empty() {
+            let all = reached.iter().flat_map(|(_, answers)| answers);
+            let (good, bad): (Vec<&Answer>, Vec<&Answer>) = all.partition(|answer| answer.value.is_ok());
+            text.push_str(&format!(", {} reached", count(good.len() as u64, "source")));
+            if !bad.is_empty() {
+                text.push_str(&format!(", {} not", bad.len()));
+            }
+        }
+        output::print(&text);
     }
+}
+
+fn reached_object(job: &str, answer: &Answer) -> serde_json::Value {
+    let mut object = source::answer_object(answer);
+    object["job"] = job.into();
+    object
 }

@@ -1,7 +1,10 @@
 //! What the commands that start workers share: this program as the worker, and a job by its name. No command itself.
 
+use std::time::Duration;
+
+use crate::engine::{self, TargetRecord};
 use crate::error::Failure;
-use crate::job::Job;
+use crate::job::{Job, JobId};
 use crate::process::Program;
 use crate::workspace::Workspace;
 
@@ -9,6 +12,19 @@ use crate::workspace::Workspace;
 pub(super) fn program() -> Result<Program, Failure> {
     let program = std::env::current_exe().map_err(|error| Failure::internal(format!("the path of this program is not known: {error}")))?;
     Ok(Program { program, arguments: vec!["load".into()], variables_removed: Vec::new() })
+}
+
+/// How long a destination is asked how far it is loaded.
+const TARGETS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Returns how far the streams of a job are loaded, by its destination; why that isn't known where it can't tell in time.
+pub(super) fn targets(workspace: &Workspace, id: &JobId, workspace_id: &str) -> Result<Vec<TargetRecord>, String> {
+    let job = match workspace.job(id) {
+        Ok(job) if job.missing_variables.is_empty() => job,
+        _ => return Err("the job can't be resolved here".to_owned()),
+    };
+    let program = program().map_err(|failure| failure.message)?;
+    engine::target_records(&program, &job, workspace_id, TARGETS_TIMEOUT).map_err(|error| workspace.masker_for(&job).mask(&error.message))
 }
 
 /// Returns a job by its name as typed, ready for workers, with the workspace that hides the job's secrets too.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::plan::Level;
@@ -14,6 +15,9 @@ use super::source_run::{SourceReport, StreamReport};
 
 /// So many lines are written at once at the latest.
 const LINES_TOGETHER_MAX: usize = 200;
+
+/// So long at least is another process's transaction waited for: ours take milliseconds.
+const PATIENCE_MIN: Duration = Duration::from_millis(500);
 
 /// Returns both clocks' readings.
 pub(super) fn moment() -> Moment {
@@ -28,6 +32,8 @@ pub(super) struct Ledger {
     path: PathBuf,
     file: Option<FileMark>,
     pub(super) run_id: String,
+    /// When the run's time is over.
+    deadline: Option<Instant>,
     progress: Arc<Mutex<String>>,
 }
 
@@ -47,13 +53,20 @@ fn mark(path: &std::path::Path) -> Option<FileMark> {
 }
 
 impl Ledger {
-    pub(super) fn new(store: Store, path: PathBuf, run_id: String) -> Self {
+    pub(super) fn new(store: Store, path: PathBuf, run_id: String, deadline: Option<Instant>) -> Self {
         let file = mark(&path);
-        Self { store: Arc::new(Mutex::new(store)), path, file, run_id, progress: Arc::new(Mutex::new("{}".to_owned())) }
+        Self { store: Arc::new(Mutex::new(store)), path, file, run_id, deadline, progress: Arc::new(Mutex::new("{}".to_owned())) }
     }
 
+    /// Returns the store. Whoever else holds the file is waited for until the run's time is over, and then hardly any longer, so that
+    /// a store that is locked doesn't keep the run beyond its limit.
     fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(deadline) = self.deadline {
+            // Where this fails the next statement does too, and says why.
+            let _ = store.set_patience(deadline.saturating_duration_since(Instant::now()).max(PATIENCE_MIN));
+        }
+        store
     }
 
     fn check_file(&self) -> Result<(), StateError> {

@@ -15,6 +15,7 @@ mod run;
 mod settle;
 mod source_run;
 mod supervisor;
+mod targets;
 mod wire;
 mod workers;
 
@@ -25,6 +26,7 @@ pub use refusal::Refusal;
 pub use report::RunReport;
 pub use run::{RunOptions, run_job};
 pub use source_run::{SourceReport, StreamReport};
+pub use targets::{TargetRecord, mend_targets, target_records};
 pub use workers::ask;
 
 #[cfg(all(test, unix))]

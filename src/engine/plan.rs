@@ -53,13 +53,13 @@ pub fn inspect_order(job: &Job, workspace_id: &str, targets: Vec<String>) -> Ord
     })
 }
 
-/// Returns the order to drop what dead runs left in a job's destination.
-pub(super) fn mend_order(job: &Job, workspace_id: &str, dead_runs: Vec<String>) -> Order {
+/// Returns the order to put a job's destination in order.
+pub(super) fn mend_order(job: &Job, workspace_id: &str, action: MendAction) -> Order {
     Order::Mend(MendPlan {
         destination: job.destination.clone(),
         workspace_id: workspace_id.to_owned(),
         job: job.id.as_str().to_owned(),
-        action: MendAction::DropStaging { dead_runs },
+        action,
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::job::Job;
-use crate::plan::WorkerError;
+use crate::plan::{MendAction, WorkerError};
 use crate::process::{self, Program};
 use crate::run::{Counts, SourceStatus};
 use crate::state::{DeadEnd, DeadRun, RecordedError, SourceRecord, StateError, Store, StreamRecord};
@@ -129,7 +129,7 @@ pub(super) fn mend(
     dead_runs: Vec<String>,
     timeout: Duration,
 ) -> Result<Vec<String>, WorkerError> {
-    let answer = ask(program, &plan::mend_order(job, workspace_id, dead_runs), timeout)?;
+    let answer = ask(program, &plan::mend_order(job, workspace_id, MendAction::DropStaging { dead_runs }), timeout)?;
     let dropped = answer.get("dropped").and_then(|names| serde_json::from_value(names.clone()).ok());
     Ok(dropped.unwrap_or_default())
 }

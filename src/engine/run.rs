@@ -126,14 +126,14 @@ fn chosen<'a>(job: &'a Job, names: &[String]) -> Result<Vec<&'a DataSource>, Ref
 fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
     let StateLocation::Sqlite(path) = &setting.workspace.state;
     // Targets remember the workspace that owns them; a store that isn't there yet owns none.
-    let store = Store::open_existing(path).ok().flatten();
-    let workspace_id = store.and_then(|mut store| store.workspace_id().ok()).unwrap_or_default();
+    let workspace_id = Store::peek_workspace_id(path).unwrap_or_default();
     let run_id = new_run_id(clock::now());
     let started_at = clock::now();
     let mut journal = Journal::nowhere();
     let began = setting.began;
     let (job, trigger) = (setting.job.id.to_string(), setting.options.trigger);
-    let (sources, stop) = supervise(setting, &workspace_id, &run_id, started_at, &mut journal, observer);
+    let deadline = Instant::now().checked_add(setting.options.timeout.unwrap_or_else(|| timeout_of(setting.job)));
+    let (sources, stop) = supervise(setting, &workspace_id, &run_id, started_at, deadline, &mut journal, observer);
     let statuses: Vec<SourceStatus> = sources.iter().map(|source| source.status).collect();
     let (status, exit_code) = policy::outcome(&statuses, stop.as_ref());
     RunReport {
@@ -161,7 +161,9 @@ fn run_for_real(setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) 
     let known = admit(&mut store, workspace, job, options)?;
     let mut dead = earlier_failures(&mut store, job, &known)?;
     let (run_id, started_at) = begin(&mut store, &setting, &workspace_id, stop, observer, &mut dead)?;
-    let ledger = Ledger::new(store, path.clone(), run_id.clone());
+    let limit = options.timeout.unwrap_or_else(|| timeout_of(job));
+    let deadline = Instant::now().checked_add(limit);
+    let ledger = Ledger::new(store, path.clone(), run_id.clone(), deadline);
     let keeper = Keeper::start(ledger.clone(), setting.channel.0.clone());
     let rejects: Vec<_> =
         setting.specs.iter().map(|source| plan::rejects_path(&workspace.private_folder(), &run_id, &source.name)).collect();
@@ -171,8 +173,8 @@ fn run_for_real(setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) 
         let _ = setting.channel.0.send(Message::Stop(StopReason::LeaseLost(why)));
     }
     let (program, began) = (setting.program.clone(), setting.began);
-    let unmended = mend(&mut journal, job, &workspace_id, &program, dead, repair::ASK_TIMEOUT);
-    let (sources, stop) = supervise(setting, &workspace_id, &run_id, started_at, &mut journal, observer);
+    let unmended = mend(&mut journal, job, &workspace_id, &program, dead, repair::ASK_TIMEOUT.min(limit));
+    let (sources, stop) = supervise(setting, &workspace_id, &run_id, started_at, deadline, &mut journal, observer);
     let left = left_by(unmended, &sources, stop.as_ref(), &run_id);
     // After a limit there is little time (P11); what isn't done then is done by the next run.
     let time = if stop.is_some() { Duration::from_secs(1) } else { repair::ASK_TIMEOUT };
@@ -262,6 +264,10 @@ fn begin(
             Begun::Held(lease) => lease,
         };
         let limit = options.timeout.unwrap_or_else(|| timeout_of(job));
+        if job.on_overlap == OnOverlap::Fail {
+            let message = format!("{} holds the lease, and on_overlap is fail", held_by(&lease));
+            store.write_refused_run(&run, crate::exit_code::OVERLAP, &message, &now)?;
+        }
         if job.on_overlap != OnOverlap::Wait || began.elapsed() > limit {
             return Err(Refusal::Held { job: job.id.to_string(), run_id: lease.run_id.clone(), held_by: held_by(&lease) });
         }
@@ -315,6 +321,7 @@ fn supervise(
     workspace_id: &str,
     run_id: &str,
     started_at: DateTime<Utc>,
+    deadline: Option<Instant>,
     journal: &mut Journal,
     observer: &mut dyn Observer,
 ) -> (Vec<SourceReport>, Option<StopReason>) {
@@ -331,6 +338,7 @@ fn supervise(
     };
     let times = Times {
         timeout: options.timeout.unwrap_or_else(|| timeout_of(job)),
+        deadline,
         grace: options.grace.unwrap_or(GRACE),
         inspect: INSPECT_TIMEOUT,
     };

@@ -36,6 +36,8 @@ pub(super) enum Message {
 pub(super) struct Times {
     /// The run's time limit.
     pub(super) timeout: Duration,
+    /// When it has passed; `None` where that is beyond what the clock can say.
+    pub(super) deadline: Option<Instant>,
     /// From SIGTERM to SIGKILL.
     pub(super) grace: Duration,
     /// The most that asking a destination may take.
@@ -95,7 +97,7 @@ impl<'a> Supervisor<'a> {
             sources: specs.iter().map(|source| SourceReport::new(&source.name)).collect(),
             posts: specs.iter().map(|_| Post::default()).collect(),
             waiting: (0..specs.len()).collect(),
-            deadline: Instant::now().checked_add(times.timeout),
+            deadline: times.deadline,
             kill_at: None,
             leave_at: None,
             stop: None,
@@ -156,7 +158,6 @@ impl<'a> Supervisor<'a> {
         let now = Instant::now();
         let is_due = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
         if is_due(self.deadline) {
-            self.deadline = None;
             self.stop(StopReason::Timeout(self.times.timeout));
         }
         if is_due(self.kill_at) {
@@ -299,13 +300,16 @@ impl<'a> Supervisor<'a> {
     /// Stops the run: no publish from now on, nothing new is begun, workers are asked to roll back and end.
     fn stop(&mut self, reason: StopReason) {
         if self.stop.is_some() {
+            self.deadline = None;
             return;
         }
         self.observer.notice(&Notice::Stopping { reason: &reason });
         self.journal.log(Level::Warn, None, None, &reason.message());
+        // The grace counts from the limit itself, however late that is noticed.
+        let since = self.deadline.filter(|_| matches!(reason, StopReason::Timeout(_))).unwrap_or_else(Instant::now);
         self.stop = Some(reason);
         self.deadline = None;
-        self.kill_at = Some(Instant::now() + self.times.grace);
+        self.kill_at = Some(since + self.times.grace);
         for handle in self.posts.iter().filter(|post| !post.is_over).filter_map(|post| post.handle.as_ref()) {
             handle.stop();
         }

@@ -414,6 +414,87 @@ fn a_second_run_of_a_job_is_refused_while_the_first_holds_the_lease() {
 }
 
 #[test]
+fn a_run_refused_by_on_overlap_fail_is_in_the_log_and_counts_towards_nothing() {
+    let mut other = Bench::new(&[("a", "load a")]);
+    other.job.on_overlap = OnOverlap::Fail;
+    let mut refused = None;
+    let report = other.watched(|notice| {
+        if let Notice::SourceStarted { .. } = notice {
+            refused = Some(other.refused());
+        }
+    });
+    let running = report.run_id.expect("it has an id");
+    assert_eq!((report.exit_code, refused.expect("the second run was tried").exit_code()), (0, 5));
+    let mut store = other.store();
+    let runs = store.runs(&crate::state::RunFilter::default(), 1, 10).expect("the store can be read").runs;
+    assert_eq!(runs.len(), 2);
+    let row = runs.iter().find(|run| run.id != running).expect("the refused run is in the log");
+    assert_eq!((row.status, row.exit_code, row.is_interrupted), (RunStatus::Failed, Some(5), false));
+    assert_eq!(row.completed_at, Some(row.started_at));
+    assert_eq!(row.summary.sources_skipped, ["a"]);
+    assert!(row.summary.error_message.as_deref().is_some_and(|message| message.contains(&running)), "{row:?}");
+    let job = store.job("bench").expect("the store can be read").expect("it is registered");
+    assert_eq!((job.consecutive_failures, job.failure_count, job.success_count), (0, 0, 1));
+    assert_eq!(job.last_run.expect("it ran").id, running);
+}
+
+#[test]
+fn a_run_that_waits_begins_when_the_lease_is_free_and_stops_waiting_when_asked() {
+    let mut bench = Bench::new(&[("a", "load a")]);
+    bench.job.on_overlap = OnOverlap::Wait;
+    let waiter = |stop: &Stop| {
+        let (workspace, job, options, stop) = (bench.workspace.clone(), bench.job.clone(), bench.options.clone(), stop.clone());
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let mut hook = Hook(|notice: &Notice<'_>| {
+                if let Notice::Waiting { .. } = notice {
+                    let _ = tell.send(());
+                }
+            });
+            run_job(&workspace, &job, &options, &stop, &mut hook)
+        });
+        told.recv().expect("it waits");
+        thread
+    };
+    let (mut patient, mut stopped) = (None, None);
+    let report = bench.watched(|notice| {
+        if let Notice::SourceStarted { .. } = notice {
+            patient = Some(waiter(&Stop::new()));
+            let stop = Stop::new();
+            let thread = waiter(&stop);
+            stop.request(StopSignal::Terminate);
+            stopped = Some(thread.join().expect("it doesn't panic"));
+        }
+    });
+    assert_eq!(report.exit_code, 0);
+    assert_eq!(stopped.expect("it was started").expect_err("it was stopped").exit_code(), 143);
+    let second = patient.expect("it was started").join().expect("it doesn't panic").expect("it begins");
+    assert_eq!(second.exit_code, 0);
+    assert!(second.started_at >= report.completed_at, "{second:?}");
+}
+
+#[test]
+fn a_store_that_is_locked_keeps_no_run_beyond_its_limit() {
+    let bench = Bench::new(&[(
+        "deaf",
+        "streams deaf; trap '' TERM; while :; do say '{\"event\":\"log\",\"level\":\"warn\",\"stream\":null,\"message\":\"x\"}'; sleep 0.1; done",
+    )]);
+    let bench = Bench { options: RunOptions { timeout: Some(Duration::from_millis(800)), ..bench.options.clone() }, ..bench };
+    let began = Instant::now();
+    let mut backup = None;
+    let report = bench.watched(|notice| {
+        if let (Notice::Progress { .. }, None) = (notice, &backup) {
+            let connection = rusqlite::Connection::open(bench.state_path()).expect("the store is there");
+            connection.execute_batch("BEGIN IMMEDIATE").expect("it can be locked");
+            backup = Some(connection);
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert_ne!((report.status, report.exit_code), (RunStatus::Success, 0));
+    assert!(report.error.is_some());
+}
+
+#[test]
 fn a_dead_run_is_closed_and_what_it_left_is_dropped_by_the_next() {
     let bench = Bench::new(&[("a", "load a")]);
     begin_and_die(&bench, "0193-dead");

@@ -11,6 +11,7 @@ pub mod run_result;
 pub mod show;
 pub mod status;
 pub mod table;
+pub mod targets;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,15 +62,26 @@ pub fn is_colored() -> bool {
     IS_COLORED.load(Ordering::Relaxed)
 }
 
-/// Writes a result to stdout with a line end. A reader that has gone (`| head`) ends the process in silence, as other tools do.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a result could not be written, which a reader that has gone (`| head`) is not.
+pub fn has_failed() -> bool {
+    HAS_FAILED.load(Ordering::Relaxed)
+}
+
+/// Writes a result to stdout with a line end. A reader that has gone is no error, and the command goes on to its own exit code; any
+/// other failure is told once.
 pub fn print(text: &str) {
     let mut stdout = io::stdout().lock();
     let mut result = stdout.write_all(text.as_bytes());
     if !text.ends_with('\n') {
         result = result.and_then(|()| stdout.write_all(b"\n"));
     }
-    if result.and_then(|()| stdout.flush()).is_err() {
-        std::process::exit(i32::from(crate::exit_code::DONE));
+    if let Err(error) = result.and_then(|()| stdout.flush())
+        && error.kind() != io::ErrorKind::BrokenPipe
+        && !HAS_FAILED.swap(true, Ordering::Relaxed)
+    {
+        note(&format!("error: the output could not be written: {error}"));
     }
 }
 

@@ -32,6 +32,7 @@ pub struct Progress {
     is_verbose: bool,
     job: String,
     run: Option<String>,
+    is_dry_run: bool,
 }
 
 #[derive(Debug)]
@@ -44,14 +45,14 @@ enum View {
 
 impl Progress {
     /// Chooses how a run is shown: nothing with `--quiet`, bars at a terminal (unless a log format is asked for), else lines.
-    pub fn new(job: &str, is_quiet: bool, verbose: u8, log_format: Option<LogFormat>) -> Self {
+    pub fn new(job: &str, is_quiet: bool, verbose: u8, log_format: Option<LogFormat>, is_dry_run: bool) -> Self {
         let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let view = match log_format {
             _ if is_quiet => View::Nothing,
             None if is_terminal => View::Bars(Bars::default()),
             format => View::Lines(format.unwrap_or_default()),
         };
-        Self { view, is_verbose: verbose > 0, job: job.to_owned(), run: None }
+        Self { view, is_verbose: verbose > 0, job: job.to_owned(), run: None, is_dry_run }
     }
 
     /// Takes the bars away: what follows begins on a line of its own, and the result says it all again.
@@ -76,7 +77,7 @@ impl Observer for Progress {
             View::Bars(bars) => bars.notice(notice, self.is_verbose),
             View::Lines(format) => {
                 let format = *format;
-                if let Some((level, event, fields)) = told(notice, self.is_verbose) {
+                if let Some((level, event, fields)) = told(notice, self.is_verbose, self.is_dry_run) {
                     self.line(format, level, event, &fields);
                 }
             }
@@ -87,7 +88,7 @@ impl Observer for Progress {
 type Told<'a> = (Level, &'static str, Vec<(&'a str, Value)>);
 
 /// Returns what a notice is as a log line, where it is one.
-fn told<'a>(notice: &'a Notice<'_>, is_verbose: bool) -> Option<Told<'a>> {
+fn told<'a>(notice: &'a Notice<'_>, is_verbose: bool, is_dry_run: bool) -> Option<Told<'a>> {
     Some(match notice {
         Notice::RunStarted { sources, .. } => (Level::Info, "run_started", vec![("sources", json!(sources.len()))]),
         Notice::Settled { run_id, finding } => {
@@ -107,7 +108,7 @@ fn told<'a>(notice: &'a Notice<'_>, is_verbose: bool) -> Option<Told<'a>> {
             fields.push(("message", json!(message)));
             (*level, "log", fields)
         }
-        Notice::StreamEnded { source, stream } => stream_told(source, stream),
+        Notice::StreamEnded { source, stream } => stream_told(source, stream, is_dry_run),
         Notice::SourceEnded { source } => source_told(source),
         Notice::Stopping { reason } => (Level::Warn, "stopping", vec![("message", json!(reason.message()))]),
     })
@@ -125,7 +126,7 @@ fn progress_fields<'a>(source: &SourceReport, stream: &StreamReport) -> Vec<(&'a
     fields
 }
 
-fn stream_told<'a>(source: &SourceReport, stream: &StreamReport) -> Told<'a> {
+fn stream_told<'a>(source: &SourceReport, stream: &StreamReport, is_dry_run: bool) -> Told<'a> {
     let mut fields = vec![("source", json!(source.name)), ("stream", json!(stream.name)), ("target", json!(stream.target))];
     let counts = stream.counts();
     if let Some(error) = &stream.error {
@@ -137,7 +138,8 @@ fn stream_told<'a>(source: &SourceReport, stream: &StreamReport) -> Told<'a> {
     fields.push(("updated", json!(counts.updated)));
     fields.push(("deleted", json!(counts.deleted)));
     fields.push(("rejected", json!(counts.rejected)));
-    (if counts.rejected > 0 { Level::Warn } else { Level::Info }, "stream_published", fields)
+    let event = if is_dry_run { "stream_checked" } else { "stream_published" };
+    (if counts.rejected > 0 { Level::Warn } else { Level::Info }, event, fields)
 }
 
 fn source_told<'a>(source: &SourceReport) -> Told<'a> {

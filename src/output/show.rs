@@ -1,4 +1,4 @@
-//! One job, as `show` shows it: what its file says, how it stands, its last runs.
+//! One job, as `show` shows it: what its file says, how it stands, how far it is loaded, its last runs.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::logs::{RunView, object, table};
 use super::measure::{abbreviation, local, utc};
 use super::table::{Align, Rows};
+use super::targets;
+use crate::engine::TargetRecord;
 use crate::job::{DataSource, Job};
 use crate::plan::SourceKind;
 use crate::secret::Masker;
@@ -28,11 +30,15 @@ pub struct Shown<'a> {
     pub record: Option<&'a JobRecord>,
     /// Its last runs, the newest first.
     pub runs: &'a [RunView<'a>],
+    /// How far its streams are loaded, or why that isn't known.
+    pub targets: &'a Result<Vec<TargetRecord>, String>,
+    /// What readers of its tables are promised.
+    pub guarantees: &'static str,
 }
 
 /// Returns the job as an object. Due times are not computed yet: `next_run` is null.
 pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
-    let Shown { job, file, status, record, runs } = shown;
+    let Shown { job, file, status, record, runs, targets, guarantees } = shown;
     let sources: Vec<Value> = job.sources.iter().map(|source| source_object(source, masker)).collect();
     let runs: Vec<Value> = runs.iter().map(object).collect();
     json!({"success": true, "job": {
@@ -54,10 +60,13 @@ pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
         "next_run": null,
         "success_rate": record.and_then(JobRecord::success_rate),
         "destination": job.destination.name,
+        "guarantees": guarantees,
         "timeout_minutes": job.limits.timeout_minutes,
         "memory_limit_mb": job.limits.memory_limit_mb,
         "data_sources_count": job.sources.len(),
         "data_sources": sources,
+        "cursors": targets.as_ref().ok().map(|records| records.iter().map(targets::object).collect::<Vec<_>>()),
+        "cursors_unknown": targets.as_ref().err(),
         "logs": runs,
     }})
 }
@@ -111,6 +120,15 @@ pub fn sources(shown: &Shown<'_>, masker: &Masker) -> Rows {
 pub fn text(shown: &Shown<'_>, masker: &Masker, zone: Zone) -> String {
     let mut text = head(shown, zone);
     let _ = write!(text, "\n{}\n", sources(shown, masker).text());
+    match shown.targets {
+        Ok(records) if records.is_empty() => {}
+        Ok(records) => {
+            let _ = write!(text, "\nLoaded\n{}\n", targets::table(records, zone).text());
+        }
+        Err(why) => {
+            let _ = writeln!(text, "\nLoaded: unknown ({})", printable(why));
+        }
+    }
     if shown.runs.is_empty() {
         text.push_str("\nIt has not run yet.\n");
     } else {
@@ -120,7 +138,7 @@ pub fn text(shown: &Shown<'_>, masker: &Masker, zone: Zone) -> String {
 }
 
 fn head(shown: &Shown<'_>, zone: Zone) -> String {
-    let Shown { job, file, status, record, runs: _ } = shown;
+    let Shown { job, file, status, record, runs: _, targets: _, guarantees } = shown;
     let mut lines = vec![("Job", job.id.as_str().to_owned()), ("Name", job.name.clone())];
     if !job.description.is_empty() {
         lines.push(("About", job.description.clone()));
@@ -132,6 +150,7 @@ fn head(shown: &Shown<'_>, zone: Zone) -> String {
     lines.push(("Status", status_text(shown, *status, zone)));
     lines.push(("Schedule", format!("{} ({})", job.schedule.describe(), job.timezone)));
     lines.push(("Into", job.destination.name.clone()));
+    lines.push(("Readers", (*guarantees).to_owned()));
     if let Some(record) = record {
         lines.push(("Owner", record.owner.clone()));
         lines.extend(record.success_rate().map(|rate| {

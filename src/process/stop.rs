@@ -79,7 +79,7 @@ impl Stop {
     }
 }
 
-/// Turns SIGINT and SIGTERM (Ctrl-C and the console's end on Windows) into requests. The second ends this process at once with its
+/// Turns SIGINT, SIGTERM and SIGHUP (Ctrl-C and the console's end on Windows) into requests. The second ends this process at once with its
 /// exit code: workers end with it, because their standard input closes, and what they had staged is dropped.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{Ended, Exit, Program, Stop, StopSignal, Usage};
 
@@ -156,9 +156,12 @@ fn peak_mb(usage: &libc::rusage) -> f64 {
     usage.ru_maxrss as f64 / unit
 }
 
-/// Hears SIGINT and SIGTERM on a thread of its own.
+/// Hears SIGINT, SIGTERM and SIGHUP (the terminal is gone) on a thread of its own. What was started under nohup(1) keeps ignoring SIGHUP.
 pub(super) fn watch_signals(stop: Stop) -> io::Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    if !is_ignored(SIGHUP) {
+        signals.add_signal(SIGHUP)?;
+    }
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             let signal = if signal == SIGINT { StopSignal::Interrupt } else { StopSignal::Terminate };
@@ -168,6 +171,14 @@ pub(super) fn watch_signals(stop: Stop) -> io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: sigaction is a plain structure, for which zeros are values; with no new action the call only fills it in.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use uuid::Uuid;
 
-use super::connection::naive;
+use super::connection::{Store, naive};
+use super::error::StateError;
 use super::schema::audit;
 
 /// Who does something.
@@ -15,6 +16,16 @@ pub struct Actor {
     pub user: String,
     /// The host.
     pub host: String,
+}
+
+impl Store {
+    /// Adds a line to the trail about something done outside of the store.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn note(&mut self, by: &Actor, action: &str, job: &str, details: Option<&str>, at: DateTime<Utc>) -> Result<(), StateError> {
+        self.write(|connection| write(connection, by, action, Some(job), None, details, at))
+    }
 }
 
 /// Adds a line to the trail, in the transaction of what it tells of.

@@ -7,6 +7,8 @@ use super::audit::{self, Actor};
 use super::connection::{Store, naive};
 use super::error::StateError;
 use super::leases::{self, Holder, Lease, Moment, Probe};
+use super::records::RunSummary;
+use super::rows::SummaryChanges;
 use super::runs::open_statuses;
 use super::schema::{jobs, run_sources, runs};
 use crate::run::{RunStatus, SourceStatus, Trigger};
@@ -67,6 +69,22 @@ impl Store {
         })
     }
 
+    /// Writes a run that was refused because another one goes on, as failed and over. It takes no lease, counts towards nothing, and
+    /// leaves the job's last run as it is.
+    ///
+    /// # Errors
+    /// The store can't be written, or the job isn't registered.
+    pub fn write_refused_run(&mut self, run: &NewRun, exit_code: u8, message: &str, now: &Moment) -> Result<(), StateError> {
+        self.write(|connection| {
+            write_row(connection, run, now, RunStatus::Failed, SourceStatus::Skipped)?;
+            let summary =
+                RunSummary { sources_skipped: run.sources.clone(), error_message: Some(message.to_owned()), ..RunSummary::default() };
+            let end = (runs::execution_time_seconds.eq(0.0), runs::exit_code.eq(i64::from(exit_code)), SummaryChanges::of(&summary));
+            diesel::update(runs::table.find(&run.run_id)).set(end).execute(connection)?;
+            audit_run(connection, run, "refused", now)
+        })
+    }
+
     /// Notes that the first worker of a run is at work.
     ///
     /// # Errors
@@ -90,11 +108,33 @@ fn has_open_run(connection: &mut SqliteConnection, job: &str) -> QueryResult<boo
 }
 
 fn write_run(connection: &mut SqliteConnection, run: &NewRun, now: &Moment) -> QueryResult<()> {
+    write_row(connection, run, now, RunStatus::Started, SourceStatus::Waiting)?;
+    let NewRun { run_id, job, host, pid, process_start, .. } = run;
+    leases::take(connection, &Holder { job, run_id, host, pid: *pid, process_start }, now)?;
+    let last = (jobs::last_run_id.eq(run_id), jobs::last_run_at.eq(naive(now.at)), jobs::last_run_status.eq(RunStatus::Started.as_str()));
+    diesel::update(jobs::table.find(job)).set(last).execute(connection)?;
+    audit_run(connection, run, run.trigger.as_str(), now)
+}
+
+fn audit_run(connection: &mut SqliteConnection, run: &NewRun, details: &str, now: &Moment) -> QueryResult<()> {
+    let by = Actor { user: run.user.clone(), host: run.host.clone() };
+    audit::write(connection, &by, "run", Some(&run.job), Some(&run.run_id), Some(details), now.at)
+}
+
+/// Writes a run with its sources; one that is over from the start ends when it began.
+fn write_row(
+    connection: &mut SqliteConnection,
+    run: &NewRun,
+    now: &Moment,
+    status: RunStatus,
+    source_status: SourceStatus,
+) -> QueryResult<()> {
     let NewRun { run_id, job, trigger, slot, host, pid, process_start, user, version, sources } = run;
     let row = (
         runs::id.eq(run_id),
         runs::job.eq(job),
-        runs::status.eq(RunStatus::Started.as_str()),
+        runs::status.eq(status.as_str()),
+        runs::completed_at.eq((!status.is_open()).then(|| naive(now.at))),
         runs::triggered_by.eq(trigger.as_str()),
         runs::slot.eq(slot),
         runs::started_at.eq(naive(now.at)),
@@ -110,13 +150,9 @@ fn write_run(connection: &mut SqliteConnection, run: &NewRun, now: &Moment) -> Q
             run_sources::run_id.eq(run_id),
             run_sources::source.eq(source),
             run_sources::position.eq(position),
-            run_sources::status.eq(SourceStatus::Waiting.as_str()),
+            run_sources::status.eq(source_status.as_str()),
         );
         diesel::insert_into(run_sources::table).values(row).execute(connection)?;
     }
-    leases::take(connection, &Holder { job, run_id, host, pid: *pid, process_start }, now)?;
-    let last = (jobs::last_run_id.eq(run_id), jobs::last_run_at.eq(naive(now.at)), jobs::last_run_status.eq(RunStatus::Started.as_str()));
-    diesel::update(jobs::table.find(job)).set(last).execute(connection)?;
-    let by = Actor { user: user.clone(), host: host.clone() };
-    audit::write(connection, &by, "run", Some(job), Some(run_id), Some(trigger.as_str()), now.at)
+    Ok(())
 }

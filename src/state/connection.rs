@@ -79,12 +79,33 @@ impl Store {
         Ok(store)
     }
 
+    /// Returns the workspace's UUID and leaves no trace: no file beside the store, no migration. `None` where there is no store yet, or
+    /// none that can be read.
+    pub fn peek_workspace_id(path: &Path) -> Option<String> {
+        let log = PathBuf::from(format!("{}-wal", path.to_str()?));
+        // Without a log the file holds everything, and nobody writes while it is read; with one somebody works on it right now.
+        if !path.is_file() || log.exists() {
+            return Self::open_existing(path).ok().flatten()?.workspace_id().ok();
+        }
+        let mut connection = SqliteConnection::establish(&format!("file:{}?immutable=1", uri_path(path)?)).ok()?;
+        workspace::table.select(workspace::id).first(&mut connection).ok()
+    }
+
     /// Returns the UUID that was made with the store; targets remember by it which workspace owns them.
     ///
     /// # Errors
     /// The store can't be read.
     pub fn workspace_id(&mut self) -> Result<String, StateError> {
         self.read(|connection| workspace::table.select(workspace::id).first(connection))
+    }
+
+    /// Sets how long another process's transaction is waited for from now on.
+    ///
+    /// # Errors
+    /// The store is not usable at all.
+    pub fn set_patience(&mut self, patience: Duration) -> Result<(), StateError> {
+        let sql = format!("PRAGMA busy_timeout = {}", patience.min(BUSY_TIMEOUT).as_millis());
+        self.connection.batch_execute(&sql).map_err(|error| StateError::of(error, &self.path))
     }
 
     /// Runs statements that belong together, so that no other process comes between them.
@@ -166,6 +187,12 @@ impl Store {
             None => Ok(()),
         }
     }
+}
+
+/// Returns a path as a URI spells it (<https://www.sqlite.org/uri.html>, section 3.1).
+fn uri_path(path: &Path) -> Option<String> {
+    let text = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    Some(if cfg!(windows) { format!("/{}", text.replace('\\', "/")) } else { text })
 }
 
 fn known_migrations() -> Vec<String> {

@@ -6,10 +6,12 @@
 //! | `layers` | src/ keeps to the map in src/lib.rs: who may import whom, who reads the clock, who prints |
 //! | `docs` | man/, README.md and the job files that it shows are true of this build |
 //! | `flights` | the sample job from end to end: rows, types, counts, logs, the second delivery |
+//! | `control` | what operators do around runs: cursors, reset, overlap, stopping, permissions |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
+mod control;
 #[cfg(target_os = "linux")]
 mod disk;
 mod docs;

@@ -1,0 +1,297 @@
+//! `etlsched state`: how far sources are loaded, and how to make them start anew.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{Context, confirm, stored, worker};
+use crate::engine::{self, TargetRecord};
+use crate::error::Failure;
+use crate::exit_code;
+use crate::job::load::Secrets;
+use crate::job::{DataSource, Job};
+use crate::output::measure::utc;
+use crate::output::table::{Align, Rows};
+use crate::output::{self, Format, targets};
+use crate::plan::{MendAction, Owner, WorkerError};
+use crate::process::{self, Program};
+use crate::text::{count, printable};
+use crate::workspace::Workspace;
+
+/// How long a source may take to name its streams, and a destination to change its rows.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Look at what is loaded, or make sources start anew
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  etlsched state show sales\n  etlsched state reset sales --source orders")]
+pub struct State {
+    /// What to do
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What to do with the state.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Show how far each stream is loaded
+    Show(Show),
+    /// Forget how far a source was read
+    ///
+    /// The next run of an incremental source is then a first run: everything is read again and takes the table's place. Tables and
+    /// their rows stay as they are until then. With --take-over the source's tables are taken from whichever job or source owns them.
+    Reset(Reset),
+}
+
+/// A job, or all.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The job (default: all)
+    #[arg(value_name = "JOB")]
+    pub job: Option<String>,
+}
+
+/// A source of a job.
+#[derive(Debug, Args)]
+pub struct Reset {
+    /// The job
+    #[arg(value_name = "JOB")]
+    pub job: String,
+    /// The source
+    #[arg(long, value_name = "NAME")]
+    pub source: String,
+    /// Take the source's tables from another job or source
+    #[arg(long)]
+    pub take_over: bool,
+    /// Don't ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+impl State {
+    /// Runs the command; returns its exit code.
+    ///
+    /// # Errors
+    /// What keeps it from being done.
+    pub fn run(self, context: &Context) -> Result<u8, Failure> {
+        let workspace = context.workspace()?;
+        match self.action {
+            Action::Show(Show { job }) => show(&workspace, job.as_deref(), context.output),
+            Action::Reset(reset) => reset.run(&workspace, context),
+        }
+    }
+}
+
+fn show(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, Failure> {
+    let (jobs, problems) = match job {
+        Some(name) => {
+            let id = super::job_id(workspace, name)?;
+            let loaded = workspace.load(&id, Secrets::Left).map_err(|reason| super::no_job(&id, reason))?;
+            (vec![loaded.job], Vec::new())
+        }
+        None => workspace.jobs(),
+    };
+    let mut found: Vec<(String, TargetRecord)> = Vec::new();
+    let mut unknown: Vec<(String, String)> = Vec::new();
+    // Without a store nothing was ever loaded.
+    if let Some(mut store) = stored::open_existing(workspace)? {
+        let workspace_id = store.workspace_id()?;
+        for job in &jobs {
+            match worker::targets(workspace, &job.id, &workspace_id) {
+                Ok(records) => found.extend(records.into_iter().map(|record| (job.id.to_string(), record))),
+                Err(why) => unknown.push((job.id.to_string(), why)),
+            }
+        }
+    }
+    print(workspace, &found, &unknown, format);
+    if !problems.is_empty() {
+        output::note(&output::errors::problems(&problems));
+        return Ok(exit_code::INVALID);
+    }
+    Ok(if unknown.is_empty() { exit_code::DONE } else { exit_code::FAILED })
+}
+
+fn print(workspace: &Workspace, found: &[(String, TargetRecord)], unknown: &[(String, String)], format: Format) {
+    if format == Format::Json {
+        let object = |(job, record): &(String, TargetRecord)| {
+            let mut object = targets::object(record);
+            object["job"] = job.clone().into();
+            object
+        };
+        let cursors: Vec<Value> = found.iter().map(object).collect();
+        let unknown: Vec<Value> = unknown.iter().map(|(job, why)| json!({"job": job, "message": why})).collect();
+        return output::json::print(&json!({"success": unknown.is_empty(), "cursors": cursors, "unknown": unknown}));
+    }
+    if format == Format::Csv {
+        output::print(&csv(found).csv());
+    } else if found.is_empty() && unknown.is_empty() {
+        output::print("nothing is loaded yet");
+    } else if !found.is_empty() {
+        output::print(&targets::table_of_jobs(found, workspace.timezone).text());
+    }
+    for (job, why) in unknown {
+        let failure = Failure::new(exit_code::FAILED, "destination", format!("job {job}: {why}"));
+        output::errors::print(&failure, Format::Table);
+    }
+}
+
+fn csv(found: &[(String, TargetRecord)]) -> Rows {
+    let names = ["job", "source", "stream", "target", "cursor", "version", "rows", "committed_at"];
+    let mut rows = Rows::new(names.map(|name| (name, Align::Left)));
+    for (job, TargetRecord { source, stream, target, cursor, version, rows: loaded, committed_at }) in found {
+        let cursor = cursor.as_ref().map(|cursor| cursor.text.clone()).unwrap_or_default();
+        let at = committed_at.map(utc).unwrap_or_default();
+        let cells = [job, source, stream, target, &cursor, &version.to_string(), &loaded.to_string(), &at];
+        rows.push(cells.map(Clone::clone).to_vec());
+    }
+    rows
+}
+
+/// A reset that may be done: its job, and who asks.
+struct Order {
+    workspace: Workspace,
+    job: Job,
+    workspace_id: String,
+    program: Program,
+}
+
+impl Reset {
+    fn run(self, workspace: &Workspace, context: &Context) -> Result<u8, Failure> {
+        let Self { job, source, take_over: is_take_over, yes: is_yes } = self;
+        let what = if is_take_over { "taking tables over" } else { "resetting a source" };
+        confirm::check(what, is_yes)?;
+        let (workspace, job) = worker::job(workspace, &job)?;
+        if !job.missing_variables.is_empty() {
+            return Err(Failure::invalid(job.missing_variables));
+        }
+        let by = stored::actor();
+        let mut store = stored::open(&workspace)?;
+        if let Some(record) = store.job(job.id.as_str())? {
+            stored::check_permitted(&workspace, &record, &by)?;
+        }
+        refuse_while_it_runs(&mut store, &job)?;
+        let order = Order { workspace_id: store.workspace_id()?, program: worker::program()?, workspace, job };
+        let action = if is_take_over { order.take_over(&source)? } else { order.reset(&source, context)? };
+        let Some(action) = action else {
+            print_changed(context, &order.job, &source, &[], is_take_over);
+            return Ok(exit_code::DONE);
+        };
+        let question = question(&action, &source);
+        if !is_yes && !confirm::ask(&question, "nothing was changed") {
+            return Ok(exit_code::FAILED);
+        }
+        // It may have begun while the question stood.
+        refuse_while_it_runs(&mut store, &order.job)?;
+        let changed = engine::mend_targets(&order.program, &order.job, &order.workspace_id, action, ANSWER_TIMEOUT)
+            .map_err(|error| order.failure(&source, error))?;
+        if !changed.is_empty() {
+            let word = if is_take_over { "take-over" } else { "reset" };
+            let details = format!("source {source}: {}", changed.join(", "));
+            store.note(&by, word, order.job.id.as_str(), Some(&details), stored::moment().at)?;
+        }
+        print_changed(context, &order.job, &source, &changed, is_take_over);
+        Ok(exit_code::DONE)
+    }
+}
+
+/// Refuses where a run of the job goes on: what it publishes would be of before the reset.
+fn refuse_while_it_runs(store: &mut crate::state::Store, job: &Job) -> Result<(), Failure> {
+    let now = stored::moment();
+    match store.lease(job.id.as_str())? {
+        Some(lease) if !lease.is_dead(&now, &process::liveness) => {
+            let message = format!("job {}: run {} goes on (process {} on {})", job.id, lease.run_id, lease.pid, lease.host);
+            Err(Failure::new(exit_code::OVERLAP, "overlap", message)
+                .hint(format!("wait for it, or stop it with etlsched cancel {}", job.id)))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Order {
+    fn source(&self, name: &str) -> Result<&DataSource, Failure> {
+        let known = self.job.sources.iter().find(|source| source.name == name);
+        known.ok_or_else(|| {
+            let names: Vec<&str> = self.job.sources.iter().map(|source| source.name.as_str()).collect();
+            let hint = match crate::text::nearest(name, names.iter().copied()) {
+                Some(nearest) => format!("did you mean {nearest}?"),
+                None => format!("its sources are {}", names.join(", ")),
+            };
+            Failure::usage(format!("job {}: no source {name:?}", self.job.id)).hint(hint)
+        })
+    }
+
+    /// Returns the reset of every table that the source loaded, one that the job's file names no more too; `None` where there is none.
+    fn reset(&self, source: &str, context: &Context) -> Result<Option<MendAction>, Failure> {
+        let records = engine::target_records(&self.program, &self.job, &self.workspace_id, ANSWER_TIMEOUT)
+            .map_err(|error| self.failure(source, error))?;
+        let own: Vec<TargetRecord> = records.into_iter().filter(|record| record.source == source).collect();
+        if own.is_empty() {
+            self.source(source)?;
+            return Ok(None);
+        }
+        if context.output == Format::Table && !context.quiet {
+            output::note(&targets::table(&own, self.workspace.timezone).text());
+        }
+        Ok(Some(MendAction::Reset { targets: own.into_iter().map(|record| record.target).collect() }))
+    }
+
+    /// Returns the change of owner of every table that the source loads now.
+    fn take_over(&self, source: &str) -> Result<Option<MendAction>, Failure> {
+        let order = engine::discover_order(&self.job, self.source(source)?);
+        let program = Program { variables_removed: self.job.variables.clone(), ..self.program.clone() };
+        let answer = engine::ask(&program, &order, ANSWER_TIMEOUT).map_err(|error| self.failure(source, error))?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let streams = answer["streams"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let owners: Vec<(String, Owner)> = streams
+            .iter()
+            .filter_map(|stream| {
+                let owner = Owner {
+                    workspace_id: self.workspace_id.clone(),
+                    job: self.job.id.to_string(),
+                    source: source.to_owned(),
+                    stream: text(&stream["name"])?,
+                };
+                Some((text(&stream["target"])?, owner))
+            })
+            .collect();
+        Ok((!owners.is_empty()).then_some(MendAction::TakeOver { owners }))
+    }
+
+    fn failure(&self, source: &str, error: WorkerError) -> Failure {
+        let message = self.workspace.masker.mask(&error.message);
+        let failure = Failure::new(exit_code::FAILED, "state", format!("job {}, source {source}: {message}", self.job.id));
+        Failure { hint: error.hint.map(|hint| self.workspace.masker.mask(&hint)), ..failure }
+    }
+}
+
+fn question(action: &MendAction, source: &str) -> String {
+    match action {
+        MendAction::TakeOver { owners } => {
+            let tables: Vec<&str> = owners.iter().map(|(target, _)| target.as_str()).collect();
+            let tables = printable(&tables.join(", ")).into_owned();
+            format!("give {tables} to source {source}? Its next run replaces what is there; whoever owned it can't load it any more.")
+        }
+        _ => format!("forget how far source {source} was read? Its next run reads everything; tables stay as they are until then."),
+    }
+}
+
+fn print_changed(context: &Context, job: &Job, source: &str, changed: &[String], is_take_over: bool) {
+    let job = job.id.as_str();
+    match context.output {
+        Format::Json => output::json::print(&json!({"success": true, "job": job, "source": source, "changed": changed})),
+        Format::Csv => {
+            let mut rows = Rows::new(["job", "source", "target"].map(|name| (name, Align::Left)));
+            changed.iter().for_each(|target| rows.push([job, source, target].map(str::to_owned).to_vec()));
+            output::print(&rows.csv());
+        }
+        Format::Table if context.quiet => {}
+        Format::Table if changed.is_empty() => {
+            output::print(&format!("{job}: nothing to {}", if is_take_over { "take over" } else { "reset" }));
+        }
+        Format::Table => {
+            let done = if is_take_over { "took over" } else { "reset" };
+            let tables = count(changed.len() as u64, "table");
+            output::print(&format!("{job}: {done} {tables} of source {source}: {}", printable(&changed.join(", "))));
+        }
+    }
+}
