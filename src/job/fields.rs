@@ -1,13 +1,12 @@
 //! Holds a tree to the tables of keys: unknown keys, wrong types, values out of range. All of them, never only the first.
 
-use crate::batch::ColumnType;
-use crate::schedule::{self, cron};
+use crate::schedule;
 use crate::text::{nearest, shortened};
-use crate::zone::Zone;
 
 use super::keys::{self, Key, Kind, Level, Status};
 use super::positions::{Entry, Node, Scalar, ScalarKind, Value, resolve};
 use super::report::Report;
+use super::values;
 
 /// Whether keys that don't work in this version are problems here, or only where a job uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +26,9 @@ pub fn check(node: &Node, level: &'static Level, usage: Use, report: &mut Report
         return;
     };
     for entry in entries {
+        if report.is_full() {
+            return; // whatever comes is not listed
+        }
         match level.key(&entry.key) {
             None => unknown(entry, level, report),
             Some(_) if entry.node.is_null() => {}
@@ -66,9 +68,6 @@ fn unknown(entry: &Entry, level: &'static Level, report: &mut Report<'_>) {
     if entry.key.starts_with('\0') {
         return; // a key that is no scalar: said by the parser
     }
-    if report.is_full() {
-        return;
-    }
     let shown = shortened(&entry.key, 60);
     let hint = elsewhere(&entry.key, level)
         .or_else(|| near(&entry.key, level.keys.iter().map(|key| key.name)).map(|name| format!("did you mean {name}?")))
@@ -105,7 +104,7 @@ fn elsewhere(key: &str, level: &'static Level) -> Option<String> {
 }
 
 /// How many names are looked at for "did you mean".
-const CANDIDATES_MAX: usize = 1000;
+const CANDIDATES_MAX: usize = 100;
 
 /// Returns the name that was meant, unless the text is too long to be one.
 pub fn near<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -125,7 +124,8 @@ pub fn what(node: &Node) -> String {
     }
 }
 
-fn wrong(node: &Node, name: &str, expected: &str, hint: Option<String>, report: &mut Report<'_>) {
+/// Reports a value that is not what its key takes.
+pub fn wrong(node: &Node, name: &str, expected: &str, hint: Option<String>, report: &mut Report<'_>) {
     report.error(node.place, format!("{name}: expected {expected}, not {}", what(node)), hint);
 }
 
@@ -158,15 +158,15 @@ fn value(node: &Node, name: &str, kind: Kind, usage: Use, report: &mut Report<'_
         Kind::TextMap => {
             map(node, name, report, |entry, report| expect_text(&entry.node, &format!("{name}.{}", shortened(&entry.key, 60)), report))
         }
-        Kind::TypeMap => map(node, name, report, |entry, report| column_type(entry, name, report)),
+        Kind::TypeMap => map(node, name, report, |entry, report| values::column_type(entry, name, report)),
         Kind::Secret => secret(node, name, report),
-        Kind::Zone => zone(node, name, report),
-        Kind::Weekdays => days(node, name, report, |text| schedule::parse_weekday(text).map(|_| ())),
-        Kind::MonthDays => days(node, name, report, |text| schedule::parse_month_day(text).map(|_| ())),
-        Kind::Clock => clock(node, name, report),
-        Kind::Cron => cron_line(node, name, report),
-        Kind::Emails => list(node, name, report, |item, report| email(item, name, report)),
-        Kind::Urls => list(node, name, report, |item, report| url(item, name, report)),
+        Kind::Zone => values::zone(node, name, report),
+        Kind::Weekdays => values::days(node, name, report, |text| schedule::parse_weekday(text).map(|_| ())),
+        Kind::MonthDays => values::days(node, name, report, |text| schedule::parse_month_day(text).map(|_| ())),
+        Kind::Clock => values::clock(node, name, report),
+        Kind::Cron => values::cron_line(node, name, report),
+        Kind::Emails => list(node, name, report, |item, report| values::email(item, name, report)),
+        Kind::Urls => list(node, name, report, |item, report| values::url(item, name, report)),
         Kind::Map(level) => check(node, level, usage, report),
         Kind::List(level) => match &node.value {
             Value::List(items) => items.iter().for_each(|item| check(item, level, usage, report)),
@@ -185,7 +185,8 @@ fn expect_text(node: &Node, name: &str, report: &mut Report<'_>) {
     let _ = text(node, name, report);
 }
 
-fn text<'a>(node: &'a Node, name: &str, report: &mut Report<'_>) -> Option<&'a str> {
+/// Returns a value's text; anything else, and emptiness, is reported.
+pub fn text<'a>(node: &'a Node, name: &str, report: &mut Report<'_>) -> Option<&'a str> {
     match node.as_scalar() {
         Some(scalar) if scalar.kind == ScalarKind::Text => {
             if scalar.text.trim().is_empty() {
@@ -270,11 +271,15 @@ fn items(node: &Node) -> &[Node] {
     }
 }
 
-fn list(node: &Node, name: &str, report: &mut Report<'_>, mut item: impl FnMut(&Node, &mut Report<'_>)) {
+/// Calls `item` for each item of a list; one value stands for a list of one.
+pub fn list(node: &Node, name: &str, report: &mut Report<'_>, mut item: impl FnMut(&Node, &mut Report<'_>)) {
     if matches!(node.value, Value::Map(_)) {
         return wrong(node, name, "a list", None, report);
     }
     for each in items(node) {
+        if report.is_full() {
+            return;
+        }
         if !each.as_scalar().is_some_and(Scalar::is_missing) {
             item(each, report);
         }
@@ -294,7 +299,14 @@ fn texts(node: &Node, name: &str, report: &mut Report<'_>) {
 
 fn map(node: &Node, name: &str, report: &mut Report<'_>, mut entry: impl FnMut(&Entry, &mut Report<'_>)) {
     match &node.value {
-        Value::Map(entries) => entries.iter().filter(|each| !each.key.starts_with('\0')).for_each(|each| entry(each, report)),
+        Value::Map(entries) => {
+            for each in entries.iter().filter(|each| !each.key.starts_with('\0')) {
+                if report.is_full() {
+                    return;
+                }
+                entry(each, report);
+            }
+        }
         Value::Scalar(_) | Value::List(_) => wrong(node, name, "a map", None, report),
     }
 }
@@ -306,14 +318,6 @@ fn character(node: &Node, name: &str, report: &mut Report<'_>) {
     });
     if !is_one {
         wrong(node, name, "one ASCII character", Some("in double quotes \"\\t\" is a tab".to_owned()), report);
-    }
-}
-
-fn column_type(entry: &Entry, name: &str, report: &mut Report<'_>) {
-    let Some(text) = text(&entry.node, &format!("{name}.{}", shortened(&entry.key, 60)), report) else { return };
-    if let Err(message) = ColumnType::parse(&shortened(text, 60)) {
-        let hint = near(text, ColumnType::names()).map(|name| format!("did you mean {name}?"));
-        report.error(entry.node.place, format!("{name}.{}: {message}", shortened(&entry.key, 60)), hint);
     }
 }
 
@@ -335,94 +339,4 @@ fn secret(node: &Node, name: &str, report: &mut Report<'_>) {
             _ => report.error(node.place, format!("{name}: expected either file or command"), Some(hint)),
         },
     }
-}
-
-fn zone(node: &Node, name: &str, report: &mut Report<'_>) {
-    let Some(zone) = text(node, name, report) else { return };
-    if zone.len() > 64 {
-        return report.error(node.place, format!("{name}: {} is not a time zone", what(node)), None);
-    }
-    if Zone::parse(zone).is_err() {
-        let nearest = Zone::nearest(zone);
-        let hint = match nearest.as_slice() {
-            [] => "write an IANA name such as Europe/Paris".to_owned(),
-            names => format!("did you mean {}?", names.join(", ")),
-        };
-        report.error(node.place, format!("{name}: {} is not a time zone", what(node)), hint);
-    }
-}
-
-fn days(node: &Node, name: &str, report: &mut Report<'_>, parse: impl Fn(&str) -> Result<(), String>) {
-    if let Value::List(items) = &node.value
-        && items.is_empty()
-    {
-        return report.error(node.place, format!("{name} is an empty list"), None);
-    }
-    list(node, name, report, |item, report| match item.as_scalar() {
-        None => wrong(item, name, "a day", None, report),
-        Some(scalar) => {
-            if let Err(rule) = parse(&shortened(&scalar.text, 40)) {
-                report.error(item.place, format!("{name}: {} is not a day", what(item)), rule);
-            }
-        }
-    });
-}
-
-fn clock(node: &Node, name: &str, report: &mut Report<'_>) {
-    let is_time = node.as_scalar().and_then(|scalar| scalar.text.split_once(':')).is_some_and(|(hour, minute)| {
-        let is_below =
-            |text: &str, limit: u8| text.len() == 2 && text.parse::<u8>().is_ok_and(|number| number < limit) && !text.starts_with('+');
-        is_below(hour, 24) && is_below(minute, 60)
-    });
-    if !is_time {
-        wrong(node, name, "a time such as \"07:30\"", None, report);
-    }
-}
-
-fn cron_line(node: &Node, name: &str, report: &mut Report<'_>) {
-    let Some(line) = text(node, name, report) else { return };
-    if let Err(error) = cron::Cron::parse(&shortened(line, 400)) {
-        report.error(node.place, format!("{name}: {}", error.message), Some(error.hint));
-    }
-}
-
-fn email(node: &Node, name: &str, report: &mut Report<'_>) {
-    let Some(address) = text(node, name, report) else { return };
-    if !is_email(address) {
-        wrong(node, name, "a mail address", Some("write it as name@example.com".to_owned()), report);
-    }
-}
-
-/// Whether a text is a mail address as RFC 5321 allows it unquoted, with a dot in the domain or `localhost`.
-fn is_email(address: &str) -> bool {
-    let is_atom = |character: char| character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character);
-    let Some((local, domain)) = address.split_once('@') else { return false };
-    let is_local = local.len() <= 64 && local.split('.').all(|part| !part.is_empty() && part.chars().all(is_atom));
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label.chars().all(|character| character.is_alphanumeric() || character == '-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    is_local && domain.len() <= 253 && (domain.contains('.') || domain == "localhost") && domain.split('.').all(is_label)
-}
-
-fn url(node: &Node, name: &str, report: &mut Report<'_>) {
-    let Some(url) = text(node, name, report) else { return };
-    if !is_http(url) {
-        report.error(node.place, format!("{name}: expected an http or https URL"), None);
-    }
-}
-
-/// Whether a text is an http(s) URL with a host.
-pub fn is_http(url: &str) -> bool {
-    ["http://", "https://"]
-        .iter()
-        .find_map(|scheme| url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &url[scheme.len()..]))
-        .is_some_and(|rest| {
-            !rest.is_empty()
-                && !rest.starts_with('/')
-                && !url.contains(|character: char| character.is_whitespace() || character.is_control())
-        })
 }

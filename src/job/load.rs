@@ -19,6 +19,9 @@ use super::spec::{Job, JobId, Limits, Notifications, OnOverlap, Retry};
 use super::timing;
 use super::variables;
 
+/// How many variables without a value are listed: each is looked up in the text for its line.
+const MISSING_MAX: usize = 100;
+
 /// Whether secrets in files and from commands are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrets {
@@ -225,7 +228,7 @@ fn missing(nodes: &[&Node], report: &Report<'_>) -> Vec<Problem> {
         node.walk(&mut |node| {
             let template = node.as_scalar().and_then(|scalar| scalar.template.as_ref());
             for name in template.map(|template| &template.missing).into_iter().flatten() {
-                if seen.insert((node.place, name.clone())) {
+                if problems.len() < MISSING_MAX && seen.insert((node.place, name.clone())) {
                     let hint = format!("set {name} in the environment or in .env, or write ${{{name}:-default}}");
                     problems.push(report.problem(node.place, format!("the variable {name} is not set"), Some(hint)));
                 }

@@ -1,11 +1,13 @@
 //! Job files: YAML to [`Job`], with every problem of every file at once.
 
+mod columns;
 mod connections;
 pub mod defaults;
 mod fields;
 pub mod json_schema;
 pub mod keys;
 pub mod load;
+mod naming;
 mod options;
 pub mod positions;
 pub mod problem;
@@ -17,6 +19,7 @@ pub mod spec;
 mod syntax;
 mod timing;
 mod tree;
+mod values;
 pub mod variables;
 pub mod write;
 

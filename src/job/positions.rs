@@ -11,7 +11,7 @@ pub const ALIASES_MAX: usize = 100;
 
 /// How many characters may stand in a document that can begin or part values in brackets. The parser reads a bracket to its end
 /// before it says anything of it, and takes some 180 bytes for each of these.
-const FLOW_CHARACTERS_MAX: usize = 100_000;
+const FLOW_CHARACTERS_MAX: usize = 50_000;
 
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,7 +76,7 @@ pub struct Scalar {
     /// What the text means.
     pub kind: ScalarKind,
     /// Where `${NAME}` stood in it: the text as written.
-    pub template: Option<Template>,
+    pub template: Option<Box<Template>>,
 }
 
 /// A text with `${NAME}`s.

@@ -116,9 +116,11 @@ fn hostile_documents_are_refused() {
     for (name, before) in ["b", "c", "d", "e", "f", "g", "h", "i"].iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"]) {
         laughs.push_str(&format!("{name}: &{name} [{}]\n", vec![format!("*{before}"); 9].join(", ")));
     }
-    assert_eq!(faults(&laughs), ["5:28: aliases that multiply without end"]);
+    assert_eq!(faults(&laughs), ["5:16: aliases that multiply without end"]);
     let many = format!("a: [{}]", "1,".repeat(60_000));
-    assert_eq!(faults(&many), ["1:100003: more than 50000 values in one file"]);
+    assert_eq!(faults(&many), ["1:50003: more than 25000 values in one file"]);
+    let kept = format!("{}{}{}", (0..60).map(|number| format!("&a{number} [")).collect::<String>(), "x,".repeat(2000), "]".repeat(60));
+    assert!(faults(&kept)[0].ends_with("anchors inside anchors without end"), "{:?}", faults(&kept));
 }
 
 #[test]
@@ -138,4 +140,15 @@ fn an_unquoted_cron_line_is_an_alias_and_the_hint_says_quote_it() {
     assert_eq!(faults[0].message, "invalid YAML: a value that begins with * is an alias");
     assert_eq!(faults[0].hint.as_deref(), Some("quote it: \"*/5 * * * *\""));
     assert_eq!(faults[0].place.line, 2);
+}
+
+#[test]
+fn the_hints_of_syntax_errors_name_the_remedy() {
+    let hint = |text: &str| parse(Origin::Job, text).1.remove(0).hint.unwrap();
+    assert_eq!(hint("path: \"C:\\data\\a.csv\"\n"), "in double quotes \\ begins an escape: write single quotes, or / in paths");
+    assert_eq!(hint("a:\n  - path:\ta.csv\n"), "write a space after the colon, not a tab");
+    assert_eq!(hint("a:\n\t- b\n"), "indent with spaces: YAML allows no tabs there");
+    assert_eq!(hint("a: [1, 2\n"), "a quote, [ or { is not closed");
+    assert_eq!(hint("name: @home\n"), "quote the value: it begins with a character that YAML keeps for itself");
+    assert_eq!(hint("name: a: b\n"), "quote a value that has a colon and a space in it, and see that the indentation is right");
 }

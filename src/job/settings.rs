@@ -1,5 +1,6 @@
 //! etlsched.yaml as a checked tree, and how maps of settings come together. Opens nothing.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::fields::{self, Use};
@@ -86,15 +87,15 @@ pub fn tree(origin: Origin, text: &Text, environment: &Environment, report: &mut
 
 /// Returns the variables used in a tree, each once.
 pub fn names(node: &Node) -> Vec<String> {
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     node.walk(&mut |node| {
         for name in node.as_scalar().and_then(|scalar| scalar.template.as_ref()).map(|template| &template.names).into_iter().flatten() {
             if !names.contains(name) {
-                names.push(name.clone());
+                names.insert(name.clone());
             }
         }
     });
-    names
+    names.into_iter().collect()
 }
 
 /// Puts one tree over another: maps come together key by key, anything else replaces; null is as if not there.
@@ -102,14 +103,18 @@ pub fn merged(base: &Node, over: &Node) -> Node {
     let (Value::Map(below), Value::Map(above)) = (&base.value, &over.value) else {
         return if over.is_null() { base.clone() } else { over.clone() };
     };
+    // By maps of keys: a hostile file may have tens of thousands on both sides.
+    let given: HashMap<&str, &Entry> =
+        above.iter().filter(|entry| !entry.node.is_null()).map(|entry| (entry.key.as_str(), entry)).collect();
+    let known: HashSet<&str> = below.iter().map(|entry| entry.key.as_str()).collect();
     let mut entries: Vec<Entry> = below
         .iter()
-        .map(|entry| match above.iter().find(|other| other.key == entry.key && !other.node.is_null()) {
+        .map(|entry| match given.get(entry.key.as_str()) {
             None => entry.clone(),
             Some(other) => Entry { key: entry.key.clone(), place: other.place, node: merged(&entry.node, &other.node) },
         })
         .collect();
-    entries.extend(above.iter().filter(|entry| !below.iter().any(|other| other.key == entry.key)).cloned());
+    entries.extend(above.iter().filter(|entry| !known.contains(entry.key.as_str())).cloned());
     Node { place: over.place, value: Value::Map(entries) }
 }
 

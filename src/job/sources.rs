@@ -2,24 +2,27 @@
 
 use std::collections::HashMap;
 
-use crate::batch::ColumnType;
-use crate::plan::{ColumnRules, CsvPlan, Encoding, Mode, SourceKind, SqliteSourcePlan};
+use crate::plan::{CsvPlan, Encoding, Mode, SourceKind, SqliteSourcePlan};
 use crate::text::shortened;
 
+use super::columns;
 use super::connections::{self, Connection};
 use super::defaults;
 use super::fields::near;
 use super::keys::{self, RUN_KEYS};
+use super::naming::{self, is_glob};
 use super::options;
-use super::positions::{Entry, Node, Origin, Place, ScalarKind, Value};
+use super::positions::{Entry, Node, Origin, ScalarKind, Value};
 use super::report::Report;
-use super::settings::{Settings, boolean, filled, merged, set, text, text_map, texts, unset};
+use super::settings::{Settings, boolean, filled, merged, set, text, texts, unset};
 use super::spec::DataSource;
 
+/// How many sources a job may have.
+const SOURCES_MAX: usize = 1000;
 /// How many settings all sources may have together, shared ones written out at each: a few times many sources are too many.
-const NODES_MAX: usize = 200_000;
+const NODES_MAX: usize = 50_000;
 /// Keys of which a source has exactly one, with what they are.
-const PLACES: &[&str] = &["path", "table", "tables", "custom_sql", "endpoint"];
+pub const PLACES: &[&str] = &["path", "table", "tables", "custom_sql", "endpoint"];
 /// Keys that only files have.
 const FILE_KEYS: &[&str] = &["delimiter", "quote", "header", "encoding", "null_values"];
 
@@ -42,6 +45,10 @@ pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec
     if let Some(query) = query.as_ref().filter(|_| items.len() > 1) {
         let hint = "write custom_sql at the source that it reads".to_owned();
         report.error(query.place, format!("etl_config.custom_sql needs a job of one source; this one has {}", items.len()), hint);
+    }
+    if let Some(item) = items.get(SOURCES_MAX) {
+        report.error(item.place, format!("more than {SOURCES_MAX} sources in one job"), "split the job".to_owned());
+        return Vec::new();
     }
     let mut sources = Vec::new();
     let mut nodes = 0;
@@ -130,7 +137,7 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut R
             break;
         }
         let Some(kind) = kind(&node, settings, report) else { continue };
-        let Some(name) = name(&mut node, report) else { continue };
+        let Some(name) = naming::name(&mut node, report) else { continue };
         if let Some(line) = names.insert(name.to_lowercase(), node.place.line) {
             let place = node.get("name").map_or(node.place, |name| name.place);
             report.error(
@@ -140,8 +147,8 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut R
             );
             continue;
         }
-        let (target, place) = target(&mut node, &name, prefix);
-        check_target(&target, place, report);
+        let (target, place) = naming::target(&mut node, &name, prefix);
+        naming::check_target(&target, place, report);
         if let Some(line) = targets.insert(target.to_lowercase(), node.place.line) {
             let message = format!("two sources have the target {}: the first is in line {line}", shortened(&target, 60));
             report.error(place, message, "give one of them another target".to_owned());
@@ -162,7 +169,7 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut R
             let hint = "add etl_config.timestamp_column (a column that only grows, such as updated_at or id), or primary_key".to_owned();
             report.error(place, format!("source {name}: incremental without a cursor column or a key"), hint);
         }
-        let columns = columns(&node, &options.primary_key, settings, report);
+        let columns = columns::rules(&node, &options.primary_key, settings, report);
         sources.push((DataSource { name, kind, columns, options }, node));
     }
     sources
@@ -244,7 +251,7 @@ fn refuse(node: &Node, keys: &[&str], who: &str, report: &mut Report<'_>) {
 fn csv(node: &Node, entry: &Entry, fetch: connections::Fetch, settings: &Settings, report: &mut Report<'_>) -> Option<CsvPlan> {
     let path = text(node, "path")?;
     let is_missing = entry.node.as_scalar().is_some_and(super::positions::Scalar::is_missing);
-    let path = if super::fields::is_http(path) {
+    let path = if super::values::is_http(path) {
         path.to_owned()
     } else if path.contains("://") && !is_missing {
         let message = format!(
@@ -280,11 +287,6 @@ fn csv(node: &Node, entry: &Entry, fetch: connections::Fetch, settings: &Setting
     })
 }
 
-/// Whether a path is a pattern of files.
-fn is_glob(path: &str) -> bool {
-    path.contains(['*', '?', '['])
-}
-
 fn absolute(settings: &Settings, path: &str) -> String {
     if std::path::Path::new(path).is_absolute() {
         return path.to_owned();
@@ -294,135 +296,4 @@ fn absolute(settings: &Settings, path: &str) -> String {
     // The workspace's own folder is never a pattern.
     let root = if is_glob(path) { glob::Pattern::escape(&root) } else { root.into_owned() };
     format!("{}{}{path}", root.trim_end_matches(['/', '\\']), std::path::MAIN_SEPARATOR)
-}
-
-/// Settles the name of a source and puts it into its map.
-fn name(node: &mut Node, report: &mut Report<'_>) -> Option<String> {
-    let (name, place) = match node.get("name").and_then(|node| Some((node.as_scalar()?.text.clone(), node.place))) {
-        Some(given) => given,
-        None if node.get("name").is_some() => return None,
-        None => {
-            let entry = PLACES.iter().find_map(|key| node.entry(key))?;
-            let text = entry.node.as_scalar()?.text.as_str();
-            let derived = match entry.key.as_str() {
-                "path" if is_glob(text) && !super::fields::is_http(text) => None,
-                "path" => Some(stem(text)),
-                "custom_sql" => None,
-                _ => Some(text.to_owned()),
-            };
-            let Some(derived) = derived else {
-                let what = if entry.key == "path" { "a pattern of files" } else { "custom_sql" };
-                report.error(entry.place, format!("a source with {what} needs a name"), "add name".to_owned());
-                return None;
-            };
-            (derived, entry.node.place)
-        }
-    };
-    let is_bad = |character: char| character.is_control() || matches!(character, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
-    if name.trim().is_empty()
-        || name.len() > 100
-        || name.chars().any(is_bad)
-        || name.chars().all(|character| character == '.')
-        || name.trim() != name
-    {
-        let hint = "add a name of at most 100 characters without / \\ : * ? \" < > |".to_owned();
-        report.error(place, format!("{:?} can't be the name of a source", shortened(&name, 60)), hint);
-        return None;
-    }
-    if node.get("name").is_none() {
-        set(node, "name", Node { place, ..Node::scalar(place.origin, name.clone(), ScalarKind::Text) });
-    }
-    Some(name)
-}
-
-/// Returns the stem of a file's or URL's last part: `data/flights.csv.gz` is `flights`.
-fn stem(path: &str) -> String {
-    let path = if super::fields::is_http(path) { path.split(['?', '#']).next().unwrap_or(path) } else { path };
-    let mut stem = path.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or(path);
-    for ending in [".gz", ".zst"] {
-        stem = stem.strip_suffix(ending).unwrap_or(stem);
-    }
-    match stem.rsplit_once('.') {
-        Some((stem, _)) if !stem.is_empty() => stem.to_owned(),
-        _ => stem.to_owned(),
-    }
-}
-
-/// Settles the target of a source and puts it into its map.
-fn target(node: &mut Node, name: &str, prefix: &str) -> (String, Place) {
-    if let Some((target, place)) = node.get("target").and_then(|node| Some((node.as_scalar()?.text.clone(), node.place))) {
-        return (target, place);
-    }
-    let place = node.get("name").map_or(node.place, |name| name.place);
-    let target = format!("{prefix}{name}");
-    set(node, "target", Node { place, ..Node::scalar(place.origin, target.clone(), ScalarKind::Text) });
-    (target, place)
-}
-
-fn check_target(target: &str, place: Place, report: &mut Report<'_>) {
-    let lower = target.to_lowercase();
-    let shown = shortened(target, 60);
-    if lower.starts_with("_etlsched_") || lower.starts_with("sqlite_") {
-        let hint = "names that begin with _etlsched_ and sqlite_ are kept: choose another target".to_owned();
-        report.error(place, format!("{shown} can't be a target"), hint);
-    } else if target.trim().is_empty() || target.chars().any(char::is_control) || target.len() > 128 {
-        report.error(place, format!("{:?} can't be a target", shown), "a target has 1 to 128 printable characters".to_owned());
-    }
-}
-
-fn columns(node: &Node, primary_key: &[String], settings: &Settings, report: &mut Report<'_>) -> ColumnRules {
-    let Some(columns) = node.get("columns") else { return ColumnRules::default() };
-    let list = |key: &str| texts(columns, key).unwrap_or_default();
-    let (select, exclude, hash) = (list("select"), list("exclude"), list("hash"));
-    let rename = text_map(columns, "rename");
-    let place = |key: &str| columns.get(key).map_or(columns.place, |node| node.place);
-    for column in select.iter().filter(|column| exclude.contains(column)) {
-        report.error(place("exclude"), format!("column {} is selected and excluded", shortened(column, 60)), "keep one of them".to_owned());
-    }
-    let declared = columns.get("types").map(Node::entries).unwrap_or_default();
-    let used =
-        declared.iter().map(|entry| (entry.key.as_str(), entry.place)).chain(hash.iter().map(|column| (column.as_str(), place("hash"))));
-    let keyed = primary_key.iter().map(|column| (column.as_str(), node.get("primary_key").map_or(node.place, |node| node.place)));
-    for (column, place) in used.chain(keyed) {
-        if exclude.iter().any(|excluded| excluded == column) {
-            report.error(
-                place,
-                format!("column {} is excluded, and needed here", shortened(column, 60)),
-                "take it out of columns.exclude".to_owned(),
-            );
-        }
-    }
-    let mut names = HashMap::new();
-    for (from, to) in &rename {
-        if let Some(other) = names.insert(to.to_lowercase(), from) {
-            let message = format!("columns {} and {} are both renamed to {}", shortened(other, 60), shortened(from, 60), shortened(to, 60));
-            report.error(place("rename"), message, "choose another name for one of them".to_owned());
-        }
-    }
-    if !hash.is_empty() && settings.tree.get("hash_key").is_none() {
-        report.error(place("hash"), "columns.hash without a hash_key", "add hash_key: \"${HASH_KEY}\" to etlsched.yaml".to_owned());
-    }
-    let types = text_map(columns, "types");
-    let types = types.into_iter().filter_map(|(column, text)| Some((column, ColumnType::parse(&text).ok()?))).collect();
-    ColumnRules { select, exclude, types, rename, hash }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_called_by_its_stem() {
-        let cases = [
-            ("data/flights.csv", "flights"),
-            ("data/flights.csv.gz", "flights"),
-            ("C:\\data\\flights.2013.csv.zst", "flights.2013"),
-            ("https://example.com/a/b.csv?token=1#x", "b"),
-            ("plain", "plain"),
-            (".hidden", ".hidden"),
-        ];
-        for (path, expected) in cases {
-            assert_eq!(stem(path), expected, "{path}");
-        }
-    }
 }

@@ -33,8 +33,14 @@ fn hint(info: &str, line_text: &str, text: &str, line: usize) -> Option<String> 
     }
     let is_tabbed =
         |line_text: &str| line_text.chars().take_while(|character| character.is_whitespace()).any(|character| character == '\t');
-    if info.contains("tab") || is_tabbed(line_text) || text.lines().nth(line.saturating_sub(2)).is_some_and(is_tabbed) {
+    if info.contains("tabs ") || is_tabbed(line_text) || text.lines().nth(line.saturating_sub(2)).is_some_and(is_tabbed) {
         return Some("indent with spaces: YAML allows no tabs there".to_owned());
+    }
+    if info.contains("unknown escape") || info.contains("escape character") {
+        return Some("in double quotes \\ begins an escape: write single quotes, or / in paths".to_owned());
+    }
+    if line_text.contains(":\t") {
+        return Some("write a space after the colon, not a tab".to_owned());
     }
     let value = line_text.split_once(": ").map(|(_, value)| value.trim_start()).unwrap_or_default();
     if value.starts_with(['@', '`', '%', '&', '!', '*']) {
@@ -43,7 +49,7 @@ fn hint(info: &str, line_text: &str, text: &str, line: usize) -> Option<String> 
     if value.contains(": ") || info.contains("mapping values") {
         return Some("quote a value that has a colon and a space in it, and see that the indentation is right".to_owned());
     }
-    if info.contains("quoted") || info.contains("end of stream") || info.contains("EOF") {
+    if info.contains("quoted") || info.contains("expected ',' or") || info.contains("end of stream") || info.contains("EOF") {
         return Some("a quote, [ or { is not closed".to_owned());
     }
     Some("see that keys of one map are indented alike, and that brackets and quotes are closed".to_owned())

@@ -8,7 +8,7 @@ use super::positions::{ALIASES_MAX, DEPTH_MAX, Entry, Fault, Node, Origin, Place
 use super::syntax;
 
 /// How many values a document may have, aliases written out: nested aliases multiply.
-const NODES_MAX: usize = 50_000;
+const NODES_MAX: usize = 25_000;
 /// How many bytes of text aliases may add.
 const ALIAS_BYTES_MAX: usize = 1024 * 1024;
 
@@ -23,6 +23,7 @@ pub fn build(origin: Origin, text: &str) -> (Option<Node>, Vec<Fault>) {
         root: None,
         aliases: 0,
         nodes: 0,
+        anchored: 0,
         bytes: 0,
     };
     match builder.run() {
@@ -40,6 +41,8 @@ struct Builder<'a> {
     root: Option<Node>,
     aliases: usize,
     nodes: usize,
+    /// Values kept beside the tree for aliases: anchors inside anchors multiply too.
+    anchored: usize,
     bytes: usize,
 }
 
@@ -146,12 +149,13 @@ impl Builder<'_> {
             return Err(self.fault(node.place, format!("more than {NODES_MAX} values in one file"), "split the job"));
         }
         if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
             let (nodes, bytes) = node.size();
+            self.anchored += nodes;
             self.bytes += bytes;
-            if self.bytes > 4 * ALIAS_BYTES_MAX || nodes > NODES_MAX {
+            if self.bytes > ALIAS_BYTES_MAX || self.anchored > NODES_MAX {
                 return Err(self.fault(node.place, "anchors inside anchors without end", "write the values out"));
             }
+            self.anchors.insert(anchor, node.clone());
         }
         let faults = &mut self.faults;
         match self.stack.last_mut().map(|open| &mut open.content) {

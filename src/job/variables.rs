@@ -15,6 +15,12 @@ use super::positions::{Fault, Node, Place, ScalarKind, Template, Value};
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many variables one value may have.
 const VARIABLES_MAX: usize = 1000;
+/// How long all texts with variables of a file may be together, their values put in.
+const REPLACED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How many variables `.env` may have.
+const DOTENV_MAX: usize = 5000;
+/// How many wrong lines of `.env` are listed.
+const DOTENV_ERRORS_MAX: usize = 100;
 /// The longest secret in bytes.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
@@ -51,6 +57,11 @@ impl Environment {
         self.process.get(name).or_else(|| self.dotenv.get(name)).map(String::as_str)
     }
 
+    /// Returns a variable of the process: what a file of the workspace must not decide.
+    pub fn of_process(&self, name: &str) -> Option<&str> {
+        self.process.get(name).map(String::as_str)
+    }
+
     /// Returns the values of `.env`: what stands there is taken to be secret.
     pub fn dotenv_values(&self) -> impl Iterator<Item = &str> {
         self.dotenv.values().map(String::as_str)
@@ -59,18 +70,33 @@ impl Environment {
 
 /// Replaces the variables in every text of a tree, once.
 pub fn substitute(node: &mut Node, environment: &Environment, faults: &mut Vec<Fault>) {
-    match &mut node.value {
-        Value::Scalar(scalar) if scalar.kind == ScalarKind::Text && scalar.text.contains("${") => match replaced(&scalar.text, environment)
-        {
-            Ok((text, template)) => {
-                scalar.template = (!template.names.is_empty()).then_some(template);
-                scalar.text = text;
+    Substitution { environment, bytes: 0, faults }.node(node);
+}
+
+struct Substitution<'a> {
+    environment: &'a Environment,
+    /// How long the texts with variables are together, values put in.
+    bytes: usize,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Substitution<'_> {
+    fn node(&mut self, node: &mut Node) {
+        match &mut node.value {
+            Value::Scalar(scalar) if scalar.kind == ScalarKind::Text && scalar.text.contains("${") => {
+                match replaced(&scalar.text, self.environment, REPLACED_BYTES_MAX.saturating_sub(self.bytes)) {
+                    Ok((text, template)) => {
+                        self.bytes += text.len();
+                        scalar.template = (!template.names.is_empty()).then(|| Box::new(template));
+                        scalar.text = text;
+                    }
+                    Err(message) => self.faults.push(fault(node.place, message)),
+                }
             }
-            Err(message) => faults.push(fault(node.place, message)),
-        },
-        Value::Scalar(_) => {}
-        Value::List(items) => items.iter_mut().for_each(|item| substitute(item, environment, faults)),
-        Value::Map(entries) => entries.iter_mut().for_each(|entry| substitute(&mut entry.node, environment, faults)),
+            Value::Scalar(_) => {}
+            Value::List(items) => items.iter_mut().for_each(|item| self.node(item)),
+            Value::Map(entries) => entries.iter_mut().for_each(|entry| self.node(&mut entry.node)),
+        }
     }
 }
 
@@ -79,7 +105,7 @@ fn fault(place: Place, message: String) -> Fault {
 }
 
 /// Replaces the variables of one text. Where one has no value, the text stays as written.
-fn replaced(text: &str, environment: &Environment) -> Result<(String, Template), String> {
+fn replaced(text: &str, environment: &Environment, bytes_max: usize) -> Result<(String, Template), String> {
     let mut template = Template { text: text.to_owned(), ..Template::default() };
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -107,6 +133,9 @@ fn replaced(text: &str, environment: &Environment) -> Result<(String, Template),
         match environment.get(name).filter(|value| default.is_none() || !value.is_empty()).or(default) {
             Some(value) => result.push_str(value),
             None => template.missing.push(name.to_owned()),
+        }
+        if result.len() > bytes_max {
+            return Err(format!("more than {REPLACED_BYTES_MAX} bytes come out of variables"));
         }
         rest = &inner[end + 1..];
     }
@@ -150,6 +179,13 @@ pub fn parse_dotenv(text: &str) -> Result<BTreeMap<String, String>, Vec<(usize, 
                 Err(message) => errors.push((index + 1, message)),
             },
             _ => errors.push((index + 1, "expected KEY=VALUE".to_owned())),
+        }
+        if variables.len() > DOTENV_MAX || errors.len() == DOTENV_ERRORS_MAX {
+            errors.push((
+                index + 1,
+                format!("the lines after this one are not read: at most {DOTENV_MAX} variables and {DOTENV_ERRORS_MAX} errors"),
+            ));
+            break;
         }
     }
     if errors.is_empty() { Ok(variables) } else { Err(errors) }
@@ -261,7 +297,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        assert_eq!(replaced(text, &environment()).map(|(text, _)| text), Ok(expected.to_owned()), "{text}");
+        assert_eq!(replaced(text, &environment(), usize::MAX).map(|(text, _)| text), Ok(expected.to_owned()), "{text}");
     }
 
     #[test]
@@ -275,14 +311,32 @@ mod tests {
 
     #[test]
     fn a_missing_variable_leaves_the_text_and_is_named() {
-        let (text, template) = replaced("x ${NONE} ${NAME}", &environment()).unwrap();
+        let (text, template) = replaced("x ${NONE} ${NAME}", &environment(), usize::MAX).unwrap();
         assert_eq!((text.as_str(), template.missing), ("x ${NONE} ${NAME}", vec!["NONE".to_owned()]));
     }
 
     #[test]
+    fn variables_can_not_make_a_file_grow_without_end() {
+        let environment = Environment::new([("BIG".to_owned(), "x".repeat(1024 * 1024))], 1);
+        let items: String = (0..10).map(|_| "- ${BIG}\n").collect();
+        let (node, mut faults) = super::super::positions::parse(super::super::positions::Origin::Job, &items);
+        substitute(&mut node.unwrap(), &environment, &mut faults);
+        let lines: Vec<usize> = faults.iter().map(|fault| fault.place.line).collect();
+        assert_eq!(lines, [5, 6, 7, 8, 9, 10]);
+        assert_eq!(faults[0].message, "more than 4194304 bytes come out of variables");
+    }
+
+    #[test]
+    fn a_hostile_dotenv_is_cut() {
+        let many: String = (0..6000).map(|number| format!("V{number}=x\n")).collect();
+        assert_eq!(parse_dotenv(&many).unwrap_err().len(), 1);
+        assert_eq!(parse_dotenv(&"x\n".repeat(6000)).unwrap_err().len(), 101);
+    }
+
+    #[test]
     fn what_is_no_variable_is_refused() {
-        assert_eq!(replaced("${NAME", &environment()), Err("\"${NAME\" has a ${ without }".to_owned()));
-        assert_eq!(replaced("${a b}", &environment()), Err("\"a b\" is not the name of a variable".to_owned()));
+        assert_eq!(replaced("${NAME", &environment(), usize::MAX), Err("\"${NAME\" has a ${ without }".to_owned()));
+        assert_eq!(replaced("${a b}", &environment(), usize::MAX), Err("\"a b\" is not the name of a variable".to_owned()));
     }
 
     #[test]

@@ -21,89 +21,113 @@ pub enum Kind {
     Secret,
 }
 
-/// Reads a file whole; `None` where there is none, or where it can't be used, which is a problem then.
-pub fn read(path: &Path, shown: &Path, origin: Origin, kind: Kind, problems: &mut Vec<Problem>) -> Option<Text> {
-    let mut text = Text { path: shown.to_owned(), text: String::new() };
-    let failed = |text: &Text, what: String| text.problem(Severity::Error, whole(origin), what, None);
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && kind != Kind::Job => return None,
-        Err(error) => {
+/// The variable of the process that names one more user whose files are used: checkouts of a CI that runs as root. Not read from `.env`.
+pub const TRUSTED_OWNER: &str = "ETLSCHED_TRUSTED_OWNER";
+
+/// Reads the files of a workspace.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The workspace's folder.
+    pub root: PathBuf,
+    /// One more user whose files are used.
+    pub trusted_owner: Option<u32>,
+}
+
+impl Files {
+    /// Reads a file whole; `None` where there is none, or where it can't be used, which is a problem then.
+    pub fn read(&self, path: &Path, shown: &Path, origin: Origin, kind: Kind, problems: &mut Vec<Problem>) -> Option<Text> {
+        let mut text = Text { path: shown.to_owned(), text: String::new() };
+        let failed = |text: &Text, what: String| text.problem(Severity::Error, whole(origin), what, None);
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && kind != Kind::Job => return None,
+            Err(error) => {
+                problems.push(failed(&text, format!("can't be read: {error}")));
+                return None;
+            }
+        };
+        if let Ok(metadata) = file.metadata() {
+            if !metadata.is_file() {
+                problems.push(failed(&text, "is not a file".to_owned()));
+                return None;
+            }
+            problems.extend(self.check_mode(&metadata, kind, &text, origin));
+        }
+        let mut bytes = Vec::new();
+        if let Err(error) = file.take(positions::BYTES_MAX as u64 + 1).read_to_end(&mut bytes) {
             problems.push(failed(&text, format!("can't be read: {error}")));
             return None;
         }
-    };
-    if let Ok(metadata) = file.metadata() {
-        if !metadata.is_file() {
-            problems.push(failed(&text, "is not a file".to_owned()));
+        if bytes.len() > positions::BYTES_MAX {
+            problems.push(failed(&text, format!("has more than {} bytes", positions::BYTES_MAX)));
             return None;
         }
-        problems.extend(check_mode(&metadata, kind, &text, origin));
-    }
-    let mut bytes = Vec::new();
-    if let Err(error) = file.take(positions::BYTES_MAX as u64 + 1).read_to_end(&mut bytes) {
-        problems.push(failed(&text, format!("can't be read: {error}")));
-        return None;
-    }
-    if bytes.len() > positions::BYTES_MAX {
-        problems.push(failed(&text, format!("has more than {} bytes", positions::BYTES_MAX)));
-        return None;
-    }
-    match positions::text(origin, &bytes) {
-        Ok(clean) => clean.clone_into(&mut text.text),
-        Err(fault) => {
-            // The lines that can be read, so that the place can be shown.
-            text.text = String::from_utf8_lossy(&bytes).into_owned();
-            if kind == Kind::Secret {
-                text.text.clear();
+        match positions::text(origin, &bytes) {
+            Ok(clean) => clean.clone_into(&mut text.text),
+            Err(fault) => {
+                // The lines that can be read, so that the place can be shown.
+                text.text = String::from_utf8_lossy(&bytes).into_owned();
+                if kind == Kind::Secret {
+                    text.text.clear();
+                }
+                problems.push(text.fault(fault));
+                return None;
             }
-            problems.push(text.fault(fault));
-            return None;
         }
+        #[cfg(unix)]
+        if kind != Kind::Secret
+            && let Ok(metadata) = fs::metadata(path)
+            && std::os::unix::fs::MetadataExt::mode(&metadata) & 0o004 != 0
+            && text.text.lines().any(has_inline_password)
+        {
+            let hint = format!("chmod o-r {}, or write ${{NAME}} in place of the password", shown.display());
+            problems.push(text.problem(Severity::Warning, whole(origin), "holds a password that others can read".to_owned(), Some(hint)));
+        }
+        Some(text)
     }
+
     #[cfg(unix)]
-    if kind != Kind::Secret
-        && let Ok(metadata) = fs::metadata(path)
-        && std::os::unix::fs::MetadataExt::mode(&metadata) & 0o004 != 0
-        && text.text.lines().any(has_inline_password)
-    {
-        let hint = format!("chmod o-r {}, or write ${{NAME}} in place of the password", shown.display());
-        problems.push(text.problem(Severity::Warning, whole(origin), "holds a password that others can read".to_owned(), Some(hint)));
+    fn check_mode(&self, metadata: &fs::Metadata, kind: Kind, text: &Text, origin: Origin) -> Vec<Problem> {
+        use std::os::unix::fs::MetadataExt;
+        let (mode, owner, us) = (metadata.mode(), metadata.uid(), rustix::process::geteuid().as_raw());
+        let shown = text.path.display();
+        let problem = |severity, message: String, hint: String| text.problem(severity, whole(origin), message, Some(hint));
+        let mut problems = Vec::new();
+        if mode & 0o002 != 0 {
+            problems.push(problem(Severity::Error, "everybody can write it".to_owned(), format!("chmod o-w {shown}")));
+        } else if mode & 0o020 != 0 {
+            problems.push(problem(Severity::Warning, "its group can write it".to_owned(), format!("chmod g-w {shown}")));
+        }
+        if !is_trusted(owner, us, self.trusted_owner) {
+            let message = format!("belongs to user {owner}, who could make it run commands as user {us}");
+            let hint = format!("chown -R {us} {}, or set {TRUSTED_OWNER}={owner} if you trust that user", self.root.display());
+            problems.push(problem(Severity::Error, message, hint));
+        }
+        if kind == Kind::Secret && mode & 0o044 != 0 {
+            problems.push(problem(Severity::Warning, "others can read it".to_owned(), format!("chmod 600 {shown}")));
+        }
+        problems
     }
-    Some(text)
+
+    #[cfg(not(unix))]
+    fn check_mode(&self, _metadata: &fs::Metadata, _kind: Kind, _text: &Text, _origin: Origin) -> Vec<Problem> {
+        let _ = (&self.root, self.trusted_owner);
+        Vec::new()
+    }
+}
+
+/// Whether a file may be used for its owner: ours, root's, or one that the caller's environment trusts. The workspace's own owner is not
+/// enough: a job can run a command, and root must not run what a user without rights wrote.
+#[cfg(unix)]
+fn is_trusted(owner: u32, us: u32, trusted: Option<u32>) -> bool {
+    owner == 0 || owner == us || trusted == Some(owner)
 }
 
 /// Whether a line that [`masked_line`](crate::job::report::masked_line) changes stands there: it holds a literal secret.
 #[cfg(unix)]
 fn has_inline_password(line: &str) -> bool {
-    let line = crate::text::shortened(line, 2000);
+    let line = crate::text::shortened(line, 300);
     !line.trim_start().starts_with('#') && crate::job::report::masked_line(&line) != line
-}
-
-#[cfg(unix)]
-fn check_mode(metadata: &fs::Metadata, kind: Kind, text: &Text, origin: Origin) -> Vec<Problem> {
-    use std::os::unix::fs::MetadataExt;
-    let (mode, owner, us) = (metadata.mode(), metadata.uid(), rustix::process::geteuid().as_raw());
-    let shown = text.path.display();
-    let problem = |severity, message: &str, hint: String| text.problem(severity, whole(origin), message.to_owned(), Some(hint));
-    let mut problems = Vec::new();
-    if mode & 0o002 != 0 {
-        problems.push(problem(Severity::Error, "everybody can write it", format!("chmod o-w {shown}")));
-    } else if mode & 0o020 != 0 {
-        problems.push(problem(Severity::Warning, "its group can write it", format!("chmod g-w {shown}")));
-    }
-    if owner != 0 && owner != us {
-        problems.push(problem(Severity::Error, "belongs to another user", format!("chown it to yourself or to root: {shown}")));
-    }
-    if kind == Kind::Secret && mode & 0o044 != 0 {
-        problems.push(problem(Severity::Warning, "others can read it", format!("chmod 600 {shown}")));
-    }
-    problems
-}
-
-#[cfg(not(unix))]
-fn check_mode(_metadata: &fs::Metadata, _kind: Kind, _text: &Text, _origin: Origin) -> Vec<Problem> {
-    Vec::new()
 }
 
 /// Lists a folder's job files.
@@ -168,4 +192,17 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     let _ = mode;
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map(drop).map_err(|error| error.error)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_other_users_are_used_only_where_the_caller_trusts_them() {
+        assert!(is_trusted(1000, 1000, None) && is_trusted(0, 1000, None));
+        assert!(!is_trusted(1001, 1000, None) && !is_trusted(1001, 0, None), "root trusts nobody else either");
+        assert!(is_trusted(1001, 0, Some(1001)));
+        assert!(!is_trusted(1002, 0, Some(1001)));
+    }
 }

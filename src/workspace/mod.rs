@@ -12,7 +12,7 @@ use crate::job::positions::{Origin, Place};
 use crate::job::report::Text;
 use crate::job::{Environment, Job, JobId, Problem, Settings, Severity, defaults, settings, variables};
 use crate::secret::Masker;
-use crate::text::nearest;
+use crate::text::{nearest, shortened};
 use crate::zone::Zone;
 
 /// The name of the file that makes a folder a workspace.
@@ -37,6 +37,8 @@ pub struct Workspace {
     pub warnings: Vec<Problem>,
     /// etlsched.yaml, checked.
     settings: Arc<Settings>,
+    /// Reads the files, and says whose may be read.
+    files: files::Files,
     /// Where the user stands: paths in messages are relative to it.
     here: PathBuf,
 }
@@ -91,8 +93,18 @@ impl Workspace {
     fn open(root: PathBuf, here: &Path, environment: Environment) -> Result<Self, Vec<Problem>> {
         let shown = |path: &Path| shown(path, here);
         let mut problems = Vec::new();
+        let trusted_owner = match environment.of_process(files::TRUSTED_OWNER).filter(|owner| !owner.is_empty()).map(str::parse::<u32>) {
+            None => None,
+            Some(Ok(owner)) => Some(owner),
+            Some(Err(_)) => {
+                let text = Text { path: shown(&root.join(FILE)), text: String::new() };
+                let message = format!("{}: expected the number of a user", files::TRUSTED_OWNER);
+                return Err(vec![text.problem(Severity::Error, whole(Origin::Workspace), message, None)]);
+            }
+        };
+        let files = files::Files { root: root.clone(), trusted_owner };
         let dotenv_path = root.join(".env");
-        let environment = match files::read(&dotenv_path, &shown(&dotenv_path), Origin::Workspace, files::Kind::Secret, &mut problems) {
+        let environment = match files.read(&dotenv_path, &shown(&dotenv_path), Origin::Workspace, files::Kind::Secret, &mut problems) {
             None => environment,
             Some(text) => match variables::parse_dotenv(&text.text) {
                 Ok(variables) => environment.with_dotenv(variables),
@@ -105,7 +117,8 @@ impl Workspace {
             },
         };
         let path = root.join(FILE);
-        let text = files::read(&path, &shown(&path), Origin::Workspace, files::Kind::Settings, &mut problems)
+        let text = files
+            .read(&path, &shown(&path), Origin::Workspace, files::Kind::Settings, &mut problems)
             .unwrap_or_else(|| Text { path: shown(&path), text: String::new() });
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(problems);
@@ -136,6 +149,7 @@ impl Workspace {
             warnings: problems,
             settings: Arc::new(settings),
             here: here.to_owned(),
+            files,
             root,
         })
     }
@@ -226,15 +240,17 @@ impl Workspace {
         files::job_ids(&self.jobs_folder(), &self.here)
     }
 
-    /// Returns the id that is most like a text, where one is.
+    /// Returns the id that is most like a text, where one is; a path and `.yaml` around it don't count.
     pub fn nearest(&self, given: &str) -> Option<String> {
         let (ids, _) = self.job_ids();
-        nearest(given, ids.iter().map(JobId::as_str)).map(str::to_owned)
+        let stem = given.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(given);
+        let stem = [".yaml", ".yml", ".YAML", ".YML"].iter().find_map(|ending| stem.strip_suffix(ending)).unwrap_or(stem);
+        nearest(shortened(stem, 70).as_ref(), ids.iter().map(JobId::as_str)).map(str::to_owned)
     }
 
     fn load_file(&self, id: &JobId, path: &Path, secrets: Secrets) -> Result<Loaded, Vec<Problem>> {
         let mut problems = Vec::new();
-        let text = files::read(path, &self.shown(path), Origin::Job, files::Kind::Job, &mut problems);
+        let text = self.files.read(path, &self.shown(path), Origin::Job, files::Kind::Job, &mut problems);
         let Some(text) = text.filter(|_| problems.iter().all(|problem| problem.severity == Severity::Warning)) else {
             return Err(problems);
         };

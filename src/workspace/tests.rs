@@ -387,9 +387,51 @@ fn every_key_does_what_its_table_says() {
 #[test]
 fn sources_by_the_thousand_cost_no_more_than_their_first_problems() {
     let declared: String = (0..2000).map(|number| format!("  reg{number}: {{path: x}}\n")).collect();
-    let job = format!("data_sources:\n{}", "- source: rag\n".repeat(8000));
+    let job = format!("data_sources:\n{}", "- source: rag\n".repeat(900));
     let folder = Folder::new(&[(FILE, &format!("data_sources:\n{declared}")), ("jobs/x.yaml", &job)]);
     let problems = problems_of(&folder.workspace(), "x");
     assert_eq!(problems.len(), 101);
     assert!(problems.iter().any(|problem| problem.message == "more than 100 problems: the rest are not listed"));
+}
+
+#[test]
+fn a_path_around_a_name_does_not_hide_what_was_meant() {
+    let folder = Folder::new(&[(FILE, ""), ("jobs/rows.yaml", ""), ("jobs/daily_sales.yaml", "")]);
+    let workspace = folder.workspace();
+    for given in ["jobs/rows", "rows.yaml", "./jobs/rows.yaml", "jobs\\rows.yml", "row", "other/rows/"] {
+        assert_eq!(workspace.nearest(given).as_deref(), Some("rows"), "{given}");
+    }
+    assert_eq!(workspace.nearest("jobs/customers.yaml"), None);
+}
+
+#[test]
+fn a_type_that_braces_cut_is_told_with_its_remedy() {
+    let job = "data_sources: [{path: a.csv, columns: {types: {a: decimal(12,2), b: decimal(0)}}}]\n";
+    let folder = Folder::new(&[(FILE, ""), ("jobs/x.yaml", job)]);
+    let problems = problems_of(&folder.workspace(), "x");
+    let hints: Vec<Option<&str>> = problems.iter().map(|problem| problem.hint.as_deref()).collect();
+    assert_eq!(hints[0], Some("quote it: \"decimal(12,2)\""));
+    assert_eq!(hints[2], None, "{:?}", problems[2].message);
+}
+
+#[test]
+fn a_job_has_at_most_a_thousand_sources() {
+    let job = format!("data_sources:\n{}", "- path: a.csv\n".repeat(1001));
+    refuses("", &job, &["1002:3: more than 1000 sources in one job"]);
+}
+
+#[test]
+fn variables_without_values_are_listed_up_to_a_limit() {
+    let tags: String = (0..300).map(|number| format!("- ${{V{number}}}\n")).collect();
+    let folder = Folder::new(&[(FILE, ""), ("jobs/x.yaml", &format!("tags:\n{tags}data_sources: [{{path: a.csv}}]\n"))]);
+    assert_eq!(folder.workspace().load(&id("x"), Secrets::Left).unwrap().job.missing_variables.len(), 100);
+}
+
+#[test]
+fn the_owner_to_trust_comes_from_the_process_alone() {
+    let folder = Folder::new(&[(FILE, ""), (".env", "ETLSCHED_TRUSTED_OWNER=nobody\n")]);
+    set_mode(&folder.path().join(".env"), 0o600);
+    assert!(folder.find(&[]).is_ok(), ".env says nothing about owners");
+    assert!(matches!(folder.find(&[("ETLSCHED_TRUSTED_OWNER", "nobody")]), Err(NoWorkspace::Invalid(problems)) if problems.len() == 1));
+    assert!(folder.find(&[("ETLSCHED_TRUSTED_OWNER", "1001")]).is_ok());
 }

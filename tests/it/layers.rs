@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::etl::repository;
 
 /// The longest file, tests left out.
-const LINES_MAX: usize = 460;
+const LINES_MAX: usize = 430;
 
 /// The layers, lowest first, as in src/lib.rs.
 const LAYERS: [&[&str]; 9] = [
