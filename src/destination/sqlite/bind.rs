@@ -443,3 +443,49 @@ fn written(array: &dyn Array) -> Values<'static> {
     }
     Values::Written { offsets, bytes }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Column, ColumnType, Schema};
+    use arrow_array::{Date32Array, StringArray};
+    use std::sync::Arc;
+
+    #[test]
+    fn near_and_far_dates_nulls_and_invalid_rows_are_staged_as_they_are() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (day TEXT, name TEXT)").unwrap();
+        let schema = Schema::new(vec![Column::new("day", ColumnType::Date), Column::new("name", ColumnType::Text)]);
+        let batch = |days: Vec<Option<i32>>, names: Vec<Option<&str>>| {
+            let columns: [ArrayRef; 2] = [Arc::new(Date32Array::from(days)), Arc::new(StringArray::from(names))];
+            RecordBatch::try_new(schema.arrow(), columns.to_vec()).unwrap()
+        };
+        let near = batch(vec![Some(1), None, Some(0), Some(2)], vec![Some("a"), Some(""), None, Some("d")]);
+        let far = batch(vec![Some(-719_528), Some(2_932_896)], vec![Some("e"), Some("f")]);
+        let invalid = |row, column| InvalidValue { row, column, reason: "a test" };
+        let mut insert = Insert::prepare(&connection, "INSERT INTO t (day, name)", 2).unwrap();
+        assert_eq!(insert.write(&near, &[], OnInvalidValue::Fail).unwrap(), 4);
+        assert_eq!(insert.write(&far, &[], OnInvalidValue::Fail).unwrap(), 2);
+        assert_eq!(insert.write(&near, &[invalid(0, 0), invalid(3, 1)], OnInvalidValue::Reject).unwrap(), 2);
+        assert_eq!(insert.write(&near, &[invalid(0, 1), invalid(2, 0)], OnInvalidValue::Null).unwrap(), 4);
+        drop(insert);
+        let mut statement = connection.prepare("SELECT quote(day) || ' ' || quote(name) FROM t ORDER BY rowid").unwrap();
+        let rows: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let expected = [
+            "'1970-01-02' 'a'",
+            "NULL ''",
+            "'1970-01-01' NULL",
+            "'1970-01-03' 'd'",
+            "'0000-01-01' 'e'",
+            "'9999-12-31' 'f'",
+            "NULL ''",
+            "'1970-01-01' NULL",
+            "'1970-01-02' NULL",
+            "NULL ''",
+            "NULL NULL",
+            "'1970-01-03' 'd'",
+        ];
+        assert_eq!(rows, expected);
+        assert!(connection.prepare("SELECT * FROM _etlsched_batch").is_err());
+    }
+}
