@@ -14,8 +14,8 @@ pub use builders::{BatchBuilder, ColumnBuilder, Misfit};
 pub use infer::Inference;
 pub use types::{Column, ColumnType, Schema};
 
-/// The most bytes of values that one batch holds (8 MiB): memory is bounded by batches, not by tables.
-pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The most bytes of values that one batch holds (4 MiB): memory is bounded by batches, not by tables.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How many batches may wait between the reader and the writer.
 pub const BATCHES_IN_FLIGHT: usize = 4;

@@ -90,11 +90,44 @@ fn plain_digits(text: &[u8]) -> Option<&str> {
 /// few as it needs; leading zeros and a plus sign make it no number.
 #[inline]
 pub fn double(text: &[u8]) -> Option<f64> {
+    if let Some(value) = short_double(text) {
+        return Some(value);
+    }
     let number = Number::read(text)?;
     if number.is_padded || number.has_plus {
         return None;
     }
     number.double(text)
+}
+
+/// Reads what most numbers are: at most [`DOUBLE_DIGITS`] digits, perhaps a minus sign and a point. `None` says nothing about the rest.
+#[inline]
+fn short_double(text: &[u8]) -> Option<f64> {
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > DOUBLE_DIGITS {
+        return None;
+    }
+    let mut mantissa: u64 = 0;
+    let mut point = digits.len();
+    for (at, byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            mantissa = mantissa * 10 + u64::from(digit);
+        } else if *byte == b'.' && point == digits.len() && at + 1 < digits.len() {
+            point = at;
+        } else {
+            return None;
+        }
+    }
+    if point > 1 && digits[0] == b'0' {
+        return None;
+    }
+    // Both are exact doubles, so one rounding: the nearest double (Clinger 1990).
+    let value = mantissa as f64 / TENS[(digits.len() - point).saturating_sub(1)];
+    Some(if is_negative { -value } else { value })
 }
 
 /// Reads a number of a declared double column: a plus sign and leading zeros are taken too.

@@ -202,6 +202,14 @@ proptest! {
     }
 
     #[test]
+    fn short_numbers_are_read_as_any_other(text in "-?[0-9]{0,9}[.]?[0-9]{0,8}") {
+        let digits = text.trim_start_matches('-').as_bytes();
+        let is_padded = digits.len() > 1 && digits[0] == b'0' && digits[1] != b'.';
+        let expected = parse::declared_double(text.as_bytes()).filter(|_| !is_padded);
+        prop_assert_eq!(parse::double(text.as_bytes()).map(f64::to_bits), expected.map(f64::to_bits));
+    }
+
+    #[test]
     fn every_text_of_a_column_loads_as_the_type_inferred_for_it(texts in proptest::collection::vec(texts(), 0..4)) {
         let column_type = inferred(&texts.iter().map(String::as_str).collect::<Vec<_>>());
         for text in &texts {

@@ -28,7 +28,7 @@ pub const GRACE_MINUTES: i64 = 10;
 pub const MODE: &str = "full";
 /// `publish`
 pub const PUBLISH: &str = "swap";
-/// `batch_size`: rows of a batch; 8 MiB of values end one before.
+/// `batch_size`: rows of a batch; 4 MiB of values end one before.
 pub const BATCH_SIZE: i64 = 65_536;
 /// `sample_rows`
 pub const SAMPLE_ROWS: i64 = 10_000;

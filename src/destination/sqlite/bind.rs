@@ -1,26 +1,53 @@
-//! The hot path: one prepared INSERT, values bound straight from Arrow's buffers. The only unsafe code of the destination.
+//! The hot path: a batch as a table that SQLite reads, so that one `INSERT ... SELECT` stages it. The only unsafe code of the destination.
 //!
-//! What to do with a column is decided once for each batch; types that SQLite keeps as text are written into one buffer first.
+//! One statement a batch, not one a row: SQLite opens the staging table once and appends. What to do with a column is decided once for each
+//! batch; types that SQLite keeps as text are written into one buffer first. Texts are handed over where they lie in Arrow's buffers.
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::types::{Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_buffer::{BooleanBuffer, NullBuffer};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer};
 use arrow_schema::DataType;
 use rusqlite::{Connection, Error, ffi};
 
-use crate::batch::text::write_cell;
+use crate::batch::text::{write_cell, write_date};
 use crate::destination::InvalidValue;
 use crate::plan::OnInvalidValue;
+
+/// The name under which a connection reads the batch. Nothing of it is in the file.
+const TABLE: &str = "_etlsched_batch";
+
+/// The most days between the first and the last date of a batch for which their texts are written once each, not once a row.
+const DAYS_MAX: usize = 40_000;
+
+/// Bytes of `YYYY-MM-DD`.
+const DAY_BYTES: usize = 10;
 
 /// A prepared INSERT. It must be dropped before its connection is; [`super::staging::Staging`] sees to that.
 #[derive(Debug)]
 pub(super) struct Insert {
     database: *mut ffi::sqlite3,
     statement: *mut ffi::sqlite3_stmt,
+    /// Owned by SQLite, as the client data of the module [`TABLE`], until the module is removed.
+    feed: *mut Feed,
+}
+
+/// What the table [`TABLE`] shows.
+struct Feed {
+    columns: usize,
+    /// Null but while a statement runs.
+    rows: *const Rows<'static>,
+}
+
+/// The rows of one batch.
+struct Rows<'a> {
+    columns: Vec<Cells<'a>>,
+    count: usize,
+    /// Rows that are not shown, where there are such.
+    left_out: Option<Vec<bool>>,
 }
 
 /// The values of one column of one batch, as SQLite takes them.
@@ -44,29 +71,43 @@ enum Values<'a> {
         offsets: Vec<usize>,
         bytes: Vec<u8>,
     },
+    /// Days since the epoch, and the text of every day from the first one on.
+    Days {
+        days: &'a [i32],
+        first: i32,
+        texts: Vec<u8>,
+    },
 }
 
 struct Cells<'a> {
     values: Values<'a>,
-    nulls: Option<&'a NullBuffer>,
+    nulls: Option<NullBuffer>,
 }
 
 impl Insert {
-    /// Prepares an INSERT with one parameter a column.
+    /// Prepares an INSERT of so many columns; `sql` is everything before the SELECT.
     ///
     /// # Errors
     /// SQLite's own.
-    pub(super) fn prepare(connection: &Connection, sql: &str) -> Result<Self, Error> {
-        let text = CString::new(sql)?;
-        let mut statement = ptr::null_mut();
-        // SAFETY: the handle is that of an open connection; `text` ends in NUL and lives through the call; -1 reads up to it.
+    pub(super) fn prepare(connection: &Connection, sql: &str, columns: usize) -> Result<Self, Error> {
+        let text = CString::new(format!("{sql} SELECT * FROM {TABLE}"))?;
+        let name = CString::new(TABLE)?;
+        let feed = Box::into_raw(Box::new(Feed { columns, rows: ptr::null() }));
+        // SAFETY: the handle is that of an open connection; MODULE is static; SQLite takes the feed over and frees it by `free_feed` when
+        // the module is removed or replaced, and also where this call fails.
         let (database, code) = unsafe {
             let database = connection.handle();
-            let flags = ffi::SQLITE_PREPARE_PERSISTENT;
-            (database, ffi::sqlite3_prepare_v3(database, text.as_ptr(), -1, flags, &raw mut statement, ptr::null_mut()))
+            (database, ffi::sqlite3_create_module_v2(database, name.as_ptr(), &raw const MODULE, feed.cast(), Some(free_feed)))
         };
-        let insert = Self { database, statement };
-        if code == ffi::SQLITE_OK { Ok(insert) } else { Err(insert.error(code)) }
+        let mut insert = Self { database, statement: ptr::null_mut(), feed };
+        insert.expect(code, ffi::SQLITE_OK)?;
+        // SAFETY: as above; `text` ends in NUL and lives through the call; -1 reads up to it.
+        let code = unsafe {
+            let flags = ffi::SQLITE_PREPARE_PERSISTENT;
+            ffi::sqlite3_prepare_v3(database, text.as_ptr(), -1, flags, &raw mut insert.statement, ptr::null_mut())
+        };
+        insert.expect(code, ffi::SQLITE_OK)?;
+        Ok(insert)
     }
 
     /// Inserts the rows of a batch, without those that hold invalid values (or with NULL in their place); returns how many.
@@ -74,82 +115,27 @@ impl Insert {
     /// # Errors
     /// SQLite's own; the transaction must be rolled back then.
     pub(super) fn write(&mut self, batch: &RecordBatch, invalid: &[InvalidValue], on_invalid: OnInvalidValue) -> Result<u64, Error> {
-        let columns: Vec<Cells<'_>> = batch.columns().iter().map(cells).collect();
-        let mut invalid = invalid.iter().peekable();
-        let mut rows = 0;
-        for row in 0..batch.num_rows() {
-            let mut is_left_out = false;
-            self.bind(&columns, row)?;
-            while let Some(value) = invalid.next_if(|value| value.row == row) {
-                if on_invalid == OnInvalidValue::Null {
-                    // SAFETY: `statement` is prepared and not running; the index is that of a column of the batch.
-                    let code = unsafe { ffi::sqlite3_bind_null(self.statement, parameter(value.column)) };
-                    self.expect(code, ffi::SQLITE_OK)?;
-                } else {
-                    is_left_out = true;
-                }
-            }
-            if !is_left_out {
-                self.step()?;
-                rows += 1;
-            }
-        }
-        // The batch's buffers end with this call: nothing may point to them any longer.
-        // SAFETY: `statement` is prepared and was reset after its last step.
-        unsafe { ffi::sqlite3_clear_bindings(self.statement) };
-        Ok(rows)
+        let mut rows = Rows { columns: batch.columns().iter().map(cells).collect(), count: batch.num_rows(), left_out: None };
+        rows.set_aside(invalid, on_invalid);
+        // SAFETY: the feed lives as long as the module, which is removed in `drop` only. `rows` outlives the statement's run: the
+        // statement is reset, which closes the cursor, and the pointer taken back before this function ends.
+        let result = unsafe {
+            (*self.feed).rows = (&raw const rows).cast();
+            let result = self.run();
+            ffi::sqlite3_reset(self.statement);
+            (*self.feed).rows = ptr::null();
+            result
+        };
+        // SAFETY: `database` is open.
+        result.map(|()| u64::try_from(unsafe { ffi::sqlite3_changes64(self.database) }).unwrap_or(0))
     }
 
-    #[inline]
-    fn bind(&self, columns: &[Cells<'_>], row: usize) -> Result<(), Error> {
-        for (index, column) in columns.iter().enumerate() {
-            let statement = self.statement;
-            let parameter = parameter(index);
-            // SAFETY: `statement` is prepared and not running. Texts and blobs are bound without a copy: they lie in the batch or in
-            // `columns`, which outlive every step of this batch, and `write` clears the bindings at its end; on an error the
-            // statement is never stepped again without binding every parameter anew. Slices are bounds-checked.
-            let code = unsafe {
-                if column.nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                    ffi::sqlite3_bind_null(statement, parameter)
-                } else {
-                    match &column.values {
-                        Values::Boolean(values) => ffi::sqlite3_bind_int(statement, parameter, c_int::from(values.value(row))),
-                        Values::Int16(values) => ffi::sqlite3_bind_int(statement, parameter, c_int::from(values[row])),
-                        Values::Int32(values) => ffi::sqlite3_bind_int(statement, parameter, values[row]),
-                        Values::Int64(values) => ffi::sqlite3_bind_int64(statement, parameter, values[row]),
-                        Values::Float32(values) => ffi::sqlite3_bind_double(statement, parameter, f64::from(values[row])),
-                        Values::Float64(values) => ffi::sqlite3_bind_double(statement, parameter, values[row]),
-                        Values::Text { offsets, bytes } => {
-                            bind_text(statement, parameter, &bytes[offsets[row] as usize..offsets[row + 1] as usize])
-                        }
-                        Values::Written { offsets, bytes } => bind_text(statement, parameter, &bytes[offsets[row]..offsets[row + 1]]),
-                        Values::Blob { offsets, bytes } => {
-                            bind_blob(statement, parameter, &bytes[offsets[row] as usize..offsets[row + 1] as usize])
-                        }
-                    }
-                }
-            };
-            self.expect(code, ffi::SQLITE_OK)?;
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn step(&self) -> Result<(), Error> {
-        // SAFETY: `statement` is prepared and every parameter is bound to memory that outlives this call.
+    fn run(&self) -> Result<(), Error> {
+        // SAFETY: `statement` is prepared; what it reads outlives this call (see `write`).
         let code = unsafe { ffi::sqlite3_step(self.statement) };
-        if code != ffi::SQLITE_DONE {
-            let error = self.error(code);
-            // SAFETY: as above.
-            unsafe { ffi::sqlite3_reset(self.statement) };
-            return Err(error);
-        }
-        // SAFETY: as above.
-        let code = unsafe { ffi::sqlite3_reset(self.statement) };
-        self.expect(code, ffi::SQLITE_OK)
+        self.expect(code, ffi::SQLITE_DONE)
     }
 
-    #[inline]
     fn expect(&self, code: c_int, good: c_int) -> Result<(), Error> {
         if code == good { Ok(()) } else { Err(self.error(code)) }
     }
@@ -166,31 +152,248 @@ impl Insert {
 
 impl Drop for Insert {
     fn drop(&mut self) {
-        // SAFETY: prepared once, finalized once; a null statement is a no-op (sqlite3_finalize's documentation).
-        unsafe { ffi::sqlite3_finalize(self.statement) };
+        // SAFETY: prepared once, finalized once; a null statement is a no-op (sqlite3_finalize's documentation). A null module removes
+        // the one of that name, and with it the feed.
+        unsafe {
+            ffi::sqlite3_finalize(self.statement);
+            if let Ok(name) = CString::new(TABLE) {
+                ffi::sqlite3_create_module_v2(self.database, name.as_ptr(), ptr::null(), ptr::null_mut(), None);
+            }
+        }
     }
 }
 
-fn parameter(column: usize) -> c_int {
-    c_int::try_from(column + 1).unwrap_or(c_int::MAX)
+impl Rows<'_> {
+    /// Leaves rows with invalid values out, or puts NULL in the values' place.
+    fn set_aside(&mut self, invalid: &[InvalidValue], on_invalid: OnInvalidValue) {
+        if on_invalid != OnInvalidValue::Null {
+            if !invalid.is_empty() {
+                let mut left_out = vec![false; self.count];
+                invalid.iter().for_each(|value| left_out[value.row] = true);
+                self.left_out = Some(left_out);
+            }
+            return;
+        }
+        for (index, column) in self.columns.iter_mut().enumerate() {
+            if invalid.iter().any(|value| value.column == index) {
+                let mut valid = BooleanBufferBuilder::new(self.count);
+                match &column.nulls {
+                    Some(nulls) => valid.append_buffer(nulls.inner()),
+                    None => valid.append_n(self.count, true),
+                }
+                invalid.iter().filter(|value| value.column == index).for_each(|value| valid.set_bit(value.row, false));
+                column.nulls = Some(NullBuffer::new(valid.finish()));
+            }
+        }
+    }
+
+    /// Returns the first row from a place on that is shown.
+    #[inline]
+    fn shown_from(&self, mut row: usize) -> usize {
+        if let Some(left_out) = &self.left_out {
+            while row < self.count && left_out[row] {
+                row += 1;
+            }
+        }
+        row
+    }
+}
+
+impl Cells<'_> {
+    /// Hands a value to SQLite; nothing handed over is NULL.
+    ///
+    /// # Safety
+    /// The context is that of a running `xColumn`, and `self` outlives the statement's run.
+    #[inline]
+    unsafe fn give(&self, context: *mut ffi::sqlite3_context, row: usize) {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return;
+        }
+        // SAFETY: the caller's promise; slices are bounds-checked.
+        unsafe {
+            match &self.values {
+                Values::Boolean(values) => ffi::sqlite3_result_int(context, c_int::from(values.value(row))),
+                Values::Int16(values) => ffi::sqlite3_result_int(context, c_int::from(values[row])),
+                Values::Int32(values) => ffi::sqlite3_result_int(context, values[row]),
+                Values::Int64(values) => ffi::sqlite3_result_int64(context, values[row]),
+                Values::Float32(values) => ffi::sqlite3_result_double(context, f64::from(values[row])),
+                Values::Float64(values) => ffi::sqlite3_result_double(context, values[row]),
+                Values::Text { offsets, bytes } => give_text(context, &bytes[offsets[row] as usize..offsets[row + 1] as usize]),
+                Values::Written { offsets, bytes } => give_text(context, &bytes[offsets[row]..offsets[row + 1]]),
+                Values::Days { days, first, texts } => {
+                    let start = (days[row] - first) as usize * DAY_BYTES;
+                    give_text(context, &texts[start..start + DAY_BYTES]);
+                }
+                Values::Blob { offsets, bytes } => {
+                    let bytes = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
+                    ffi::sqlite3_result_blob64(context, bytes.as_ptr().cast(), bytes.len() as u64, ffi::SQLITE_STATIC());
+                }
+            }
+        }
+    }
 }
 
 /// # Safety
-/// `text` outlives the statement's next step, or the binding is replaced before it.
+/// As for [`Cells::give`].
 #[inline]
-unsafe fn bind_text(statement: *mut ffi::sqlite3_stmt, parameter: c_int, text: &[u8]) -> c_int {
-    let Ok(length) = c_int::try_from(text.len()) else { return ffi::SQLITE_TOOBIG };
-    // SAFETY: the caller's promise. A slice's pointer is never null, so an empty text stays an empty text.
-    unsafe { ffi::sqlite3_bind_text(statement, parameter, text.as_ptr().cast(), length, ffi::SQLITE_STATIC()) }
+unsafe fn give_text(context: *mut ffi::sqlite3_context, text: &[u8]) {
+    // SAFETY: the caller's promise. A slice's pointer is never null, so an empty text stays an empty text. No batch's buffer reaches 2 GiB,
+    // its offsets being of 32 bits; for a longer one SQLite itself would say "too big".
+    match c_int::try_from(text.len()) {
+        Ok(length) => unsafe { ffi::sqlite3_result_text(context, text.as_ptr().cast(), length, ffi::SQLITE_STATIC()) },
+        Err(_) => unsafe { ffi::sqlite3_result_error_toobig(context) },
+    }
 }
 
-/// # Safety
-/// As for [`bind_text`].
-#[inline]
-unsafe fn bind_blob(statement: *mut ffi::sqlite3_stmt, parameter: c_int, bytes: &[u8]) -> c_int {
-    let Ok(length) = c_int::try_from(bytes.len()) else { return ffi::SQLITE_TOOBIG };
-    // SAFETY: the caller's promise.
-    unsafe { ffi::sqlite3_bind_blob(statement, parameter, bytes.as_ptr().cast(), length, ffi::SQLITE_STATIC()) }
+/// The table, as SQLite allocates and frees it through [`connect`] and [`disconnect`].
+#[repr(C)]
+struct Table {
+    base: ffi::sqlite3_vtab,
+    feed: *const Feed,
+}
+
+/// A place in the table.
+#[repr(C)]
+struct Cursor {
+    base: ffi::sqlite3_vtab_cursor,
+    rows: *const Rows<'static>,
+    row: usize,
+}
+
+/// A table that is there without being created, to be read from its first to its last row (<https://www.sqlite.org/vtab.html>, 2.1.2).
+static MODULE: ffi::sqlite3_module = ffi::sqlite3_module {
+    iVersion: 0,
+    xCreate: None,
+    xConnect: Some(connect),
+    xBestIndex: Some(best_index),
+    xDisconnect: Some(disconnect),
+    xDestroy: None,
+    xOpen: Some(open),
+    xClose: Some(close),
+    xFilter: Some(filter),
+    xNext: Some(next),
+    xEof: Some(eof),
+    xColumn: Some(column),
+    xRowid: Some(rowid),
+    xUpdate: None,
+    xBegin: None,
+    xSync: None,
+    xCommit: None,
+    xRollback: None,
+    xFindFunction: None,
+    xRename: None,
+    xSavepoint: None,
+    xRelease: None,
+    xRollbackTo: None,
+    xShadowName: None,
+    xIntegrity: None,
+};
+
+// SAFETY of all that follow: SQLite calls them with what the ones before gave it, each table and cursor made once and freed once, in this
+// order: connect, open, filter, (eof, column, next)*, close, disconnect, and last `free_feed`.
+
+unsafe extern "C" fn free_feed(feed: *mut c_void) {
+    // SAFETY: made by `Insert::prepare`.
+    drop(unsafe { Box::from_raw(feed.cast::<Feed>()) });
+}
+
+unsafe extern "C" fn connect(
+    database: *mut ffi::sqlite3,
+    feed: *mut c_void,
+    _: c_int,
+    _: *const *const c_char,
+    table: *mut *mut ffi::sqlite3_vtab,
+    _: *mut *mut c_char,
+) -> c_int {
+    let feed = feed.cast::<Feed>().cast_const();
+    // SAFETY: the feed lives as long as the module.
+    let names: Vec<String> = (0..unsafe { (*feed).columns }).map(|index| format!("c{index}")).collect();
+    let Ok(sql) = CString::new(format!("CREATE TABLE x({})", names.join(","))) else { return ffi::SQLITE_ERROR };
+    // SAFETY: SQLite's own handle; the text lives through the call.
+    let code = unsafe { ffi::sqlite3_declare_vtab(database, sql.as_ptr()) };
+    if code == ffi::SQLITE_OK {
+        let base = ffi::sqlite3_vtab { pModule: ptr::null(), nRef: 0, zErrMsg: ptr::null_mut() };
+        // SAFETY: `table` is SQLite's place for the result; `base` is the first field of a `repr(C)` struct.
+        unsafe { *table = Box::into_raw(Box::new(Table { base, feed })).cast() };
+    }
+    code
+}
+
+unsafe extern "C" fn best_index(_: *mut ffi::sqlite3_vtab, _: *mut ffi::sqlite3_index_info) -> c_int {
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn disconnect(table: *mut ffi::sqlite3_vtab) -> c_int {
+    // SAFETY: made by `connect`.
+    drop(unsafe { Box::from_raw(table.cast::<Table>()) });
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn open(table: *mut ffi::sqlite3_vtab, cursor: *mut *mut ffi::sqlite3_vtab_cursor) -> c_int {
+    let base = ffi::sqlite3_vtab_cursor { pVtab: table };
+    // SAFETY: made by `connect`; `cursor` is SQLite's place for the result.
+    unsafe {
+        let rows = (*(*table.cast::<Table>()).feed).rows;
+        if rows.is_null() {
+            return ffi::SQLITE_MISUSE;
+        }
+        *cursor = Box::into_raw(Box::new(Cursor { base, rows, row: 0 })).cast();
+    }
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn close(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+    // SAFETY: made by `open`.
+    drop(unsafe { Box::from_raw(cursor.cast::<Cursor>()) });
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn filter(
+    cursor: *mut ffi::sqlite3_vtab_cursor,
+    _: c_int,
+    _: *const c_char,
+    _: c_int,
+    _: *mut *mut ffi::sqlite3_value,
+) -> c_int {
+    // SAFETY: made by `open`; the rows outlive the statement's run.
+    unsafe {
+        let cursor = &mut *cursor.cast::<Cursor>();
+        cursor.row = (*cursor.rows).shown_from(0);
+    }
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn next(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+    // SAFETY: as for `filter`.
+    unsafe {
+        let cursor = &mut *cursor.cast::<Cursor>();
+        cursor.row = (*cursor.rows).shown_from(cursor.row + 1);
+    }
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn eof(cursor: *mut ffi::sqlite3_vtab_cursor) -> c_int {
+    // SAFETY: as for `filter`.
+    unsafe {
+        let cursor = &*cursor.cast::<Cursor>();
+        c_int::from(cursor.row >= (*cursor.rows).count)
+    }
+}
+
+unsafe extern "C" fn column(cursor: *mut ffi::sqlite3_vtab_cursor, context: *mut ffi::sqlite3_context, index: c_int) -> c_int {
+    // SAFETY: as for `filter`; texts stay where they are until the statement is reset.
+    unsafe {
+        let cursor = &*cursor.cast::<Cursor>();
+        let rows = &*cursor.rows;
+        rows.columns[index as usize].give(context, cursor.row);
+    }
+    ffi::SQLITE_OK
+}
+
+unsafe extern "C" fn rowid(cursor: *mut ffi::sqlite3_vtab_cursor, rowid: *mut ffi::sqlite3_int64) -> c_int {
+    // SAFETY: as for `filter`; `rowid` is SQLite's place for the result.
+    unsafe { *rowid = (*cursor.cast::<Cursor>()).row as i64 };
+    ffi::SQLITE_OK
 }
 
 fn cells(array: &ArrayRef) -> Cells<'_> {
@@ -209,9 +412,25 @@ fn cells(array: &ArrayRef) -> Cells<'_> {
             let blobs = array.as_binary::<i32>();
             Values::Blob { offsets: blobs.value_offsets(), bytes: blobs.value_data() }
         }
+        DataType::Date32 => days(array),
         _ => written(array.as_ref()),
     };
-    Cells { values, nulls: array.nulls() }
+    Cells { values, nulls: array.nulls().cloned() }
+}
+
+/// Dates lie close together, as a rule: each day's text is written once.
+fn days(array: &ArrayRef) -> Values<'_> {
+    let days: &[i32] = array.as_primitive::<Date32Type>().values();
+    let first = days.iter().copied().min().unwrap_or(0);
+    let last = days.iter().copied().max().unwrap_or(0);
+    let span = i64::from(last) - i64::from(first) + 1;
+    if span > DAYS_MAX as i64 || span > days.len() as i64 {
+        return written(array.as_ref());
+    }
+    let mut texts = Vec::with_capacity(span as usize * DAY_BYTES);
+    (first..=last).for_each(|day| write_date(&mut texts, day));
+    // Years of more or fewer than four digits are written otherwise, and have no place here.
+    if texts.len() == span as usize * DAY_BYTES { Values::Days { days, first, texts } } else { written(array.as_ref()) }
 }
 
 fn written(array: &dyn Array) -> Values<'static> {
@@ -223,4 +442,50 @@ fn written(array: &dyn Array) -> Values<'static> {
         offsets.push(bytes.len());
     }
     Values::Written { offsets, bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Column, ColumnType, Schema};
+    use arrow_array::{Date32Array, StringArray};
+    use std::sync::Arc;
+
+    #[test]
+    fn near_and_far_dates_nulls_and_invalid_rows_are_staged_as_they_are() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (day TEXT, name TEXT)").unwrap();
+        let schema = Schema::new(vec![Column::new("day", ColumnType::Date), Column::new("name", ColumnType::Text)]);
+        let batch = |days: Vec<Option<i32>>, names: Vec<Option<&str>>| {
+            let columns: [ArrayRef; 2] = [Arc::new(Date32Array::from(days)), Arc::new(StringArray::from(names))];
+            RecordBatch::try_new(schema.arrow(), columns.to_vec()).unwrap()
+        };
+        let near = batch(vec![Some(1), None, Some(0), Some(2)], vec![Some("a"), Some(""), None, Some("d")]);
+        let far = batch(vec![Some(-719_528), Some(2_932_896)], vec![Some("e"), Some("f")]);
+        let invalid = |row, column| InvalidValue { row, column, reason: "a test" };
+        let mut insert = Insert::prepare(&connection, "INSERT INTO t (day, name)", 2).unwrap();
+        assert_eq!(insert.write(&near, &[], OnInvalidValue::Fail).unwrap(), 4);
+        assert_eq!(insert.write(&far, &[], OnInvalidValue::Fail).unwrap(), 2);
+        assert_eq!(insert.write(&near, &[invalid(0, 0), invalid(3, 1)], OnInvalidValue::Reject).unwrap(), 2);
+        assert_eq!(insert.write(&near, &[invalid(0, 1), invalid(2, 0)], OnInvalidValue::Null).unwrap(), 4);
+        drop(insert);
+        let mut statement = connection.prepare("SELECT quote(day) || ' ' || quote(name) FROM t ORDER BY rowid").unwrap();
+        let rows: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let expected = [
+            "'1970-01-02' 'a'",
+            "NULL ''",
+            "'1970-01-01' NULL",
+            "'1970-01-03' 'd'",
+            "'0000-01-01' 'e'",
+            "'9999-12-31' 'f'",
+            "NULL ''",
+            "'1970-01-01' NULL",
+            "'1970-01-02' NULL",
+            "NULL ''",
+            "NULL NULL",
+            "'1970-01-03' 'd'",
+        ];
+        assert_eq!(rows, expected);
+        assert!(connection.prepare("SELECT * FROM _etlsched_batch").is_err());
+    }
 }

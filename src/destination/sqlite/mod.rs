@@ -16,6 +16,7 @@
 mod bind;
 mod bookkeeping;
 mod checks;
+mod copying;
 mod evolve;
 mod failure;
 mod file;
@@ -56,7 +57,6 @@ pub(super) struct Sqlite {
     access: Access,
     /// Whether chunks may be committed without a sync.
     is_wal: bool,
-    page_bytes: u64,
 }
 
 impl Sqlite {
@@ -67,13 +67,11 @@ impl Sqlite {
     pub(super) fn open(name: &str, path: &Path, access: Access) -> Outcome<Option<Self>> {
         let Some(connection) = file::open(name, path, access)? else { return Ok(None) };
         types::register(&connection).map_err(failed(format_args!("opening {}", path.display())))?;
-        let (mode, page_bytes): (String, u32) = connection
-            .query_row("SELECT journal_mode, page_size FROM pragma_journal_mode, pragma_page_size", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+        let mode: String = connection
+            .query_row("SELECT journal_mode FROM pragma_journal_mode", [], |row| row.get(0))
             .map_err(failed(format_args!("destination {name}: opening {}", path.display())))?;
         let is_wal = mode.eq_ignore_ascii_case("wal");
-        Ok(Some(Self { connection, path: path.to_owned(), access, is_wal, page_bytes: page_bytes.into() }))
+        Ok(Some(Self { connection, path: path.to_owned(), access, is_wal }))
     }
 
     /// Sets how a commit is synced: chunks as far as order needs it, publishes to the disk.
@@ -86,11 +84,11 @@ impl Sqlite {
         self.connection.pragma_update(None, "synchronous", "FULL").map_err(failed("setting synchronous"))
     }
 
-    /// Copies the log into the file; returns the log's bytes. `TRUNCATE` and `RESTART` give up at once while someone reads: the next one does it.
-    fn checkpoint(&self, kind: &str) -> Option<u64> {
+    /// Copies the log into the file; returns whether all of it was. `TRUNCATE` and `RESTART` give up at once while someone reads: the next one does it.
+    fn checkpoint(&self, kind: &str) -> bool {
         let sql = format!("PRAGMA wal_checkpoint({kind})");
-        let pages = lock::at_once(&self.connection, || self.connection.query_row(&sql, [], |row| row.get::<_, i64>(1))).ok()?;
-        u64::try_from(pages).ok().map(|pages| pages * self.page_bytes)
+        let is_busy = lock::at_once(&self.connection, || self.connection.query_row(&sql, [], |row| row.get::<_, bool>(0)));
+        is_busy.is_ok_and(|is_busy| !is_busy)
     }
 }
 

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::bind::Insert;
 use super::bookkeeping::{self, Fence};
+use super::copying::Copying;
 use super::evolve::{self, Layout, OldRows};
 use super::failure::{Outcome, failed, refusal};
 use super::table::{LiveTable, create_sql};
@@ -20,7 +21,10 @@ const CHUNK_BYTES_MAX: usize = 24 * 1024 * 1024;
 
 /// From this size on the log is begun anew between two chunks, which needs a moment without writers: else loads side by side
 /// could keep it growing to the size of the data.
-const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Below it the log is left to the publish, which copies it anyway.
+const LOG_BYTES_MIN: usize = 4 * 1024 * 1024;
 
 /// A load into a SQLite file.
 #[derive(Debug)]
@@ -38,6 +42,9 @@ pub(super) struct Staging<'a> {
     insert: Option<Insert>,
     chunk_rows: u64,
     chunk_bytes: usize,
+    /// Bytes that were written since the log was begun anew, at least.
+    log_bytes: usize,
+    copying: Copying,
     /// Published: the staging table is no more.
     is_over: bool,
 }
@@ -68,8 +75,24 @@ impl<'a> Staging<'a> {
             Ok((fence, number))
         })?;
         let request = request.clone();
-        let (rows, insert, chunk_rows, chunk_bytes, is_over) = (0, None, 0, 0, false);
-        Ok(Self { destination, request, fence, previous, live, layout, table, rows, restarts, insert, chunk_rows, chunk_bytes, is_over })
+        let (rows, insert, chunk_rows, chunk_bytes, log_bytes, is_over) = (0, None, 0, 0, 0, false);
+        Ok(Self {
+            destination,
+            request,
+            fence,
+            previous,
+            live,
+            layout,
+            table,
+            rows,
+            restarts,
+            insert,
+            chunk_rows,
+            chunk_bytes,
+            log_bytes,
+            copying: Copying::default(),
+            is_over,
+        })
     }
 
     fn connection(&self) -> &'a Connection {
@@ -83,10 +106,10 @@ impl<'a> Staging<'a> {
         }
         if self.insert.is_none() {
             let names: Vec<&str> = self.layout.batch.columns.iter().map(|column| column.name.as_str()).collect();
-            let places = vec!["?"; names.len()].join(", ");
-            let sql = format!("INSERT INTO {} ({}) VALUES ({places})", quoted(&self.table), listed("", names));
-            self.insert =
-                Some(Insert::prepare(connection, &sql).map_err(failed(format_args!("staging rows for {}", self.request.target)))?);
+            let count = names.len();
+            let sql = format!("INSERT INTO {} ({})", quoted(&self.table), listed("", names));
+            let insert = Insert::prepare(connection, &sql, count);
+            self.insert = Some(insert.map_err(failed(format_args!("staging rows for {}", self.request.target)))?);
         }
         let insert = self.insert.as_mut().expect("prepared above");
         let invalid = invalid::find(batch);
@@ -103,17 +126,19 @@ impl<'a> Staging<'a> {
     }
 
     fn end_chunk(&mut self) -> Outcome<()> {
-        (self.chunk_rows, self.chunk_bytes) = (0, 0);
+        self.log_bytes += std::mem::take(&mut self.chunk_bytes);
+        self.chunk_rows = 0;
         let connection = self.connection();
         if connection.is_autocommit() {
             return Ok(());
         }
         lock::commit(connection)?;
-        if self.destination.is_wal {
-            let log_bytes = self.destination.checkpoint("PASSIVE").unwrap_or(0);
-            if log_bytes > LOG_BYTES_MAX {
-                self.destination.checkpoint("RESTART");
-            }
+        if self.destination.is_wal && self.log_bytes > LOG_BYTES_MAX {
+            self.copying.end();
+            // While someone reads the log can't be begun anew: what can be copied is, and the next chunk tries again.
+            self.log_bytes = if self.destination.checkpoint("RESTART") { 0 } else { LOG_BYTES_MAX };
+        } else if self.destination.is_wal && self.log_bytes > LOG_BYTES_MIN {
+            self.copying.begin(&self.destination.path);
         }
         Ok(())
     }
@@ -168,6 +193,7 @@ impl Load for Staging<'_> {
 
     fn finish(&mut self, rows: u64) -> Outcome<()> {
         self.end_chunk()?;
+        self.copying.end();
         self.insert = None;
         let staged = checks::staged_rows(self.connection(), &self.table, &self.layout).map_err(|error| self.explained(error))?;
         if staged == rows && self.rows == rows {
@@ -183,6 +209,7 @@ impl Load for Staging<'_> {
 
     fn publish(mut self: Box<Self>, request: &PublishRequest) -> Outcome<Committed> {
         self.end_chunk()?;
+        self.copying.end();
         self.insert = None;
         let committed = publish::publish(&mut self, request).map_err(|error| self.explained(error))?;
         self.is_over = true;
@@ -192,6 +219,7 @@ impl Load for Staging<'_> {
 
 impl Drop for Staging<'_> {
     fn drop(&mut self) {
+        self.copying.end();
         // Without a publish nothing may remain; what can't be dropped now goes with the next mend.
         if !self.is_over && self.drop_table().is_ok() && self.destination.is_wal {
             self.destination.checkpoint("TRUNCATE");

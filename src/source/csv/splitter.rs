@@ -255,7 +255,7 @@ impl<R: Read> Splitter<R> {
                 end = Some(at - 1);
             }
             let after = at;
-            let Some(found) = memchr::memchr3(delimiter, b'\n', b'\r', &bytes[at..]) else {
+            let Some(found) = find_end(&bytes[at..], delimiter) else {
                 if !self.is_ended {
                     return Scan::Cut { in_quotes: false };
                 }
@@ -358,6 +358,28 @@ impl<R: Read> Splitter<R> {
     }
 }
 
+/// Finds the next delimiter or line end. Fields are short, as a rule: eight bytes at a time beat a search made for long stretches.
+#[inline(always)]
+fn find_end(bytes: &[u8], delimiter: u8) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    const WORDS: usize = 4;
+    // The high bit of each byte that is zero, exact for the lowest such byte (Anderson, "Bit Twiddling Hacks").
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let every = |byte: u8| u64::from(byte) * ONES;
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut at = 0;
+    for word in words.iter().take(WORDS) {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ every(delimiter)) | zeros(word ^ every(b'\n')) | zeros(word ^ every(b'\r'));
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr::memchr3(delimiter, b'\n', b'\r', &bytes[at..]).map(|found| at + found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,6 +421,14 @@ mod tests {
             records.iter().map(|record| record.iter().map(|field| std::str::from_utf8(field).unwrap()).collect()).collect();
         assert_eq!(records, expected);
         assert_eq!(flaws, []);
+    }
+
+    proptest! {
+        #[test]
+        fn the_end_of_a_field_is_the_first_delimiter_or_line_end(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0x08_u8..0x0f, 0x2b_u8..0x2e], 0..70)) {
+            let first = bytes.iter().position(|byte| matches!(byte, b',' | b'\n' | b'\r'));
+            prop_assert_eq!(find_end(&bytes, b','), first);
+        }
     }
 
     #[test]
