@@ -25,7 +25,7 @@ pub enum Kind {
 pub fn read(path: &Path, shown: &Path, origin: Origin, kind: Kind, problems: &mut Vec<Problem>) -> Option<Text> {
     let mut text = Text { path: shown.to_owned(), text: String::new() };
     let failed = |text: &Text, what: String| text.problem(Severity::Error, whole(origin), what, None);
-    let file = match File::open(path) {
+    let file = match open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && kind != Kind::Job => return None,
         Err(error) => {
@@ -71,6 +71,15 @@ pub fn read(path: &Path, shown: &Path, origin: Origin, kind: Kind, problems: &mu
         problems.push(text.problem(Severity::Warning, whole(origin), "holds a password that others can read".to_owned(), Some(hint)));
     }
     Some(text)
+}
+
+/// Opens a file for reading without waiting: a pipe that nobody writes to would hold us for ever.
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    options.open(path)
 }
 
 /// Whether a line that [`masked_line`](crate::job::report::masked_line) changes stands there: it holds a literal secret.
