@@ -6,11 +6,14 @@
 //! | `layers` | src/ keeps to the map in src/lib.rs: who may import whom, who reads the clock, who prints |
 //! | `docs` | man/, README.md and the job files that it shows are true of this build |
 //! | `flights` | the sample job from end to end: rows, types, counts, logs, the second delivery |
+//! | `faults` | a worker that dies, a full disk, stores that are taken away: clean failures, and the next run is good |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
 mod docs;
 mod etl;
+#[cfg(target_os = "linux")]
+mod faults;
 mod flights;
 mod hostile;
 #[cfg(target_os = "linux")]
