@@ -49,6 +49,8 @@ pub fn definition() -> clap::Command {
 
 /// Runs the program with the process's own arguments.
 pub fn main() -> ExitCode {
+    #[cfg(unix)]
+    crate::process::fail_on_large_files();
     ExitCode::from(run(std::env::args_os()))
 }
 

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
 pub use stop::{Stop, StopSignal, watch_signals};
 #[cfg(unix)]
-pub use unix::{Child, Process, spawn};
+pub use unix::{Child, Process, fail_on_large_files, spawn};
 #[cfg(windows)]
 pub use windows::{Child, Process, spawn};
 

@@ -35,6 +35,13 @@ struct Shared {
     is_reaped: Mutex<bool>,
 }
 
+/// Makes a write beyond the largest size of a file (setrlimit(2), RLIMIT_FSIZE) fail as one on a full disk does, with an error that
+/// can be told and cleaned up after; by default it kills. Programs that are started take this over.
+pub fn fail_on_large_files() {
+    // SAFETY: no handler is installed; to ignore a signal is safe at any time.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Starts a program.
 ///
 /// # Errors

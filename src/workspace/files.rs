@@ -38,7 +38,7 @@ impl Files {
     pub fn read(&self, path: &Path, shown: &Path, origin: Origin, kind: Kind, problems: &mut Vec<Problem>) -> Option<Text> {
         let mut text = Text { path: shown.to_owned(), text: String::new() };
         let failed = |text: &Text, what: String| text.problem(Severity::Error, whole(origin), what, None);
-        let file = match File::open(path) {
+        let file = match open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && kind != Kind::Job => return None,
             Err(error) => {
@@ -121,6 +121,15 @@ impl Files {
 #[cfg(unix)]
 fn is_trusted(owner: u32, us: u32, trusted: Option<u32>) -> bool {
     owner == 0 || owner == us || trusted == Some(owner)
+}
+
+/// Opens a file for reading without waiting: a pipe that nobody writes to would hold us for ever.
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    options.open(path)
 }
 
 /// Whether a line that [`masked_line`](crate::job::report::masked_line) changes stands there: it holds a literal secret.

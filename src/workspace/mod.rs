@@ -201,7 +201,8 @@ impl Workspace {
     /// As for [`Workspace::job`].
     pub fn load(&self, id: &JobId, secrets: Secrets) -> Result<Loaded, NoJob> {
         let path = self.job_file(id);
-        if !path.exists() {
+        // A link that leads nowhere is a job whose file can't be read.
+        if path.symlink_metadata().is_err() {
             return Err(NoJob::Unknown(self.nearest(id.as_str())));
         }
         self.load_file(id, &path, secrets).map_err(NoJob::Invalid)

@@ -157,6 +157,76 @@ fn definitions_that_mean_harm_are_refused_with_their_place() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_in_the_place_of_a_file_is_refused_at_once() {
+    use std::os::unix::fs::symlink;
+
+    fn pipe(path: &std::path::Path) {
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RWXU).expect("a named pipe");
+    }
+    let refused = |place: &str, code: i32, text: &str, make: &dyn Fn(&std::path::Path)| {
+        let etl = Etl::new().csv_job("rows", "", "a\n1\n");
+        let _ = std::fs::remove_file(etl.path(place));
+        make(&etl.path(place));
+        for arguments in [["run", "rows"], ["validate", "rows"]] {
+            if code != 1 || arguments[0] == "run" {
+                etl.run(&arguments).exits(code).mentions(text);
+            }
+        }
+    };
+    for place in ["jobs/rows.yaml", "etlsched.yaml", ".env"] {
+        refused(place, 4, "is not a file", &pipe);
+        refused(place, 4, "is not a file", &|path| std::fs::create_dir(path).expect("a folder"));
+        refused(place, 4, "is not a file", &|path| symlink("/dev/zero", path).expect("a link"));
+    }
+    refused("jobs/rows.yaml", 4, "can't be read", &|path| symlink("nowhere.yaml", path).expect("a link"));
+    refused("jobs/rows.yaml", 4, "can't be read", &|path| symlink("rows.yaml", path).expect("a link to itself"));
+    refused("jobs/data/rows.csv", 1, "is not a regular file", &pipe);
+    refused("jobs/data/rows.csv", 1, "is a folder", &|path| std::fs::create_dir(path).expect("a folder"));
+    refused("jobs/data/rows.csv", 1, "is not a regular file", &|path| symlink("/dev/zero", path).expect("a link"));
+}
+
+#[test]
+fn a_workspace_may_have_any_name() {
+    for name in ["with space", "it's", "per%20cent%", "ünï😀", "?mode=ro", "a#b", "file:x", "*glob[1]", "${HOME}"] {
+        let etl = Etl::new();
+        for (path, content) in [("jobs/rows.yaml", "data_sources:\n  - path: jobs/data/rows.csv\n"), ("jobs/data/rows.csv", "a\n1\n")] {
+            etl.write(&format!("{name}/{path}"), content);
+        }
+        etl.run(&["-C", name, "run", "rows"]).exits(0);
+        let folder = etl.path(name);
+        assert_eq!(crate::etl::Database::open(&folder.join(".etlsched/warehouse.db")).value("SELECT a FROM rows"), "1", "{name}");
+        etl.run(&["-C", name, "logs", "rows"]).exits(0).mentions("success");
+    }
+}
+
+#[test]
+fn headers_and_values_at_the_edge_arrive_exactly_or_are_refused() {
+    let wide = |count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("c{number}")).collect();
+        format!("{}\n{}\n", names.join(","), vec!["1"; count].join(","))
+    };
+    let etl = Etl::new().csv_job("rows", "", wide(2_000));
+    etl.run(&["run", "rows"]).exits(0);
+    assert_eq!(etl.warehouse().value("SELECT c0 + c1999 FROM rows"), "2");
+    refuses(wide(2_001), "", "too many columns");
+    refuses(wide(20_000), "", "columns");
+    refuses("rowid,_rowid_,oid\n1,2,3\n", "", "rowid");
+    loads("rowid,_rowid_\n5,7\n5,7\n", "", &["5|7", "5|7"]);
+    let etl = loads("A,a,a_2,A\n1,2,3,4\n", "", &["1|2|3|4"]);
+    assert_eq!(etl.warehouse().value("SELECT count(DISTINCT lower(name)) FROM pragma_table_info('rows')"), "4");
+    loads("a,b\n 1,x \n2 ,  y\n", "", &[" 1|x ", "2 |  y"]);
+    loads("a,b\n1_000,\"1,5\"\n1,2\n", "", &["1_000|1,5", "1|2"]);
+    loads("a,b\n0000-00-00,24:00:00\n2020-01-01,00:00:00\n", "", &["0000-00-00|24:00:00", "2020-01-01|00:00:00"]);
+    loads("a,b\n10000-01-01,2020-02-30\n9999-12-31,2020-02-29\n", "", &["10000-01-01|2020-02-30", "9999-12-31|2020-02-29"]);
+    loads("a\n2016-12-31T23:59:60Z\n2016-12-31T23:59:59Z\n", "", &["2016-12-31T23:59:60Z", "2016-12-31T23:59:59Z"]);
+    loads("a\n2020-01-01T00:00:00+14:00\n2020-01-01T00:00:00-12:00\n", "", &["2019-12-31T10:00:00Z", "2020-01-01T12:00:00Z"]);
+    loads("a\n0001-01-01T00:00:00+14:00\n2020-01-01T00:00:00Z\n", "", &["0001-01-01T00:00:00+14:00", "2020-01-01T00:00:00Z"]);
+    loads("a,b\r1,2\r3,4\r", "", &["1|2", "3|4"]);
+    refuses("a,b\n1\n2\n", "", "no rows");
+}
+
 #[test]
 fn job_names_cannot_leave_the_workspace() {
     let etl = Etl::new().csv_job("rows", "", "a\n1\n");

@@ -85,8 +85,14 @@ pub struct Tally {
     pub kills: u64,
     /// The run had ended before.
     pub too_late: u64,
+    /// The process that was started was killed, with workers under it.
+    pub supervisors: u64,
+    /// It was killed with no worker under it: before the first, between two or after the last.
+    pub alone: u64,
     /// A worker was killed, not the process that was started.
     pub workers: u64,
+    /// All of them were killed at one moment, as a power cut does.
+    pub all: u64,
     /// Every table was the old load afterwards.
     pub before_publish: u64,
     /// Every table was the new load afterwards.
@@ -131,7 +137,7 @@ pub fn judge(loader: &dyn Loader, kills: u64, seed: u64) -> Result<Tally, Convic
     Ok(tally)
 }
 
-/// Starts a load and kills it, or one of its workers, after a delay.
+/// Starts a load and kills it, or one of its workers, or all of them, after a delay.
 fn strike(loader: &dyn Loader, delay: Duration, random: &mut Random, tally: &mut Tally) -> Result<(), Conviction> {
     let mut command = loader.command();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the loader starts");
@@ -139,20 +145,31 @@ fn strike(loader: &dyn Loader, delay: Duration, random: &mut Random, tally: &mut
     tally.kills += 1;
     let own = i32::try_from(child.id()).expect("a process id");
     let workers = Process::children(own);
-    let victim = match workers.len() as u64 {
-        0 => own,
-        // Half of the kills take the process that was started, half one of its workers.
-        count => match random.below(2 * count) {
-            index if index < count => workers[usize::try_from(index).expect("an index")].id,
-            _ => own,
-        },
-    };
-    tally.workers += u64::from(victim != own);
     if child.try_wait().expect("the loader can be waited for").is_some() {
         tally.too_late += 1;
-    } else if let Some(pid) = Pid::from_raw(victim) {
-        // A worker may have ended since; then nothing is killed.
-        let _ = kill_process(pid, Signal::KILL);
+    } else if workers.is_empty() {
+        tally.alone += 1;
+        send(own, Signal::KILL);
+    } else {
+        let index = usize::try_from(random.below(workers.len() as u64)).expect("an index");
+        match random.below(5) {
+            0 | 1 => {
+                tally.workers += 1;
+                send(workers[index].id, Signal::KILL);
+            }
+            2 | 3 => {
+                tally.supervisors += 1;
+                send(own, Signal::KILL);
+            }
+            _ => {
+                tally.all += 1;
+                // Stopped first, none of them sees another one die.
+                for signal in [Signal::STOP, Signal::KILL] {
+                    send(own, signal);
+                    workers.iter().for_each(|worker| send(worker.id, signal));
+                }
+            }
+        }
     }
     wait(&mut child)?;
     let begun = Instant::now();
@@ -163,6 +180,13 @@ fn strike(loader: &dyn Loader, delay: Duration, random: &mut Random, tally: &mut
         std::thread::sleep(Duration::from_millis(2));
     }
     Ok(())
+}
+
+/// Sends a signal; the process may have ended since, then nothing happens.
+fn send(id: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(id) {
+        let _ = kill_process(pid, signal);
+    }
 }
 
 fn wait(child: &mut Child) -> Result<(), Conviction> {

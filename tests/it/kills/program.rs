@@ -1,5 +1,6 @@
 //! The real program: a job of two sources, one loaded whole, one merged by its key; and one that reads a window from its cursor.
 
+use std::path::Path;
 use std::process::Command;
 
 use rusqlite::{Connection, params};
@@ -85,7 +86,11 @@ impl Loader for Program {
     }
 
     fn command(&self) -> Command {
-        self.etl.command(&["run", "kills"])
+        let temporary = self.etl.path("tmp");
+        std::fs::create_dir_all(&temporary).expect("a folder for temporary files");
+        let mut command = self.etl.command(&["run", "kills"]);
+        command.env("TMPDIR", &temporary).env("SQLITE_TMPDIR", &temporary);
+        command
     }
 
     fn tables(&self) -> Tables {
@@ -100,6 +105,8 @@ impl Loader for Program {
     fn leftovers(&self) -> Vec<String> {
         let mut found = self.etl.warehouse().staging();
         found.extend(self.etl.state().rows("SELECT 'lease of ' || job FROM leases"));
+        let files = self.etl.listing().into_iter().filter_map(|(path, content)| content.map(|_| path));
+        found.extend(files.filter(|path| is_litter(&self.etl, path)).map(|path| path.display().to_string()));
         found
     }
 
@@ -108,6 +115,13 @@ impl Loader for Program {
         let newest_first = printed["logs"].as_array().expect("logs is a list");
         newest_first.iter().rev().map(|run| run["status"].as_str().expect("a run has a status").to_owned()).collect()
     }
+}
+
+/// Returns whether a file of the workspace is neither its own nor one of the two stores, closed.
+fn is_litter(etl: &Etl, path: &Path) -> bool {
+    let path = path.strip_prefix(etl.path("")).expect("a path of the workspace");
+    let is_known = ["etlsched.yaml", "jobs/kills.yaml", ".etlsched/warehouse.db", ".etlsched/state.db"].iter().any(|known| path == *known);
+    !is_known && !path.starts_with("data")
 }
 
 fn parse(row: &str) -> Row {

@@ -1,5 +1,6 @@
-//! Loaders with a planted fault, and an honest one. Each is this test binary, started again as the process
-//! [`stand_in_process`]; it pauses between its steps, so that kills fall between them.
+//! Loaders with a planted fault, and an honest one. Each is this test binary, started again with [`FOLDER`] and [`PLANTED`] set to
+//! run [`an_honest_loader_is_acquitted`], which then loads and judges nothing; it pauses between its steps, so that kills fall
+//! between them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,6 +63,10 @@ fn convicts(planted: Planted, expected: &[Fault]) {
 
 #[test]
 fn an_honest_loader_is_acquitted() {
+    if let (Ok(folder), Ok(planted)) = (std::env::var(FOLDER), std::env::var(PLANTED)) {
+        let planted = ALL.into_iter().find(|one| format!("{one:?}") == planted).expect("a planted fault");
+        return load(Path::new(&folder), planted).expect("the load");
+    }
     let stand_in = StandIn::new(Planted::Nothing);
     let tally = judge(&stand_in, 40, super::setting("ETLSCHED_KILLS_SEED", 1)).unwrap_or_else(|conviction| panic!("{conviction}"));
     assert!(tally.before_publish > 0 && tally.after_publish > 0, "the kills fell on one side only: {tally:?}");
@@ -105,16 +110,6 @@ fn a_success_written_before_the_commit_is_convicted() {
 #[test]
 fn a_lock_that_outlives_its_run_is_convicted() {
     convicts(Planted::StaleLock, &[Fault::NextRunFailed]);
-}
-
-#[test]
-#[ignore = "the process of the stand-ins: the tests of this file start it"]
-fn stand_in_process() {
-    let (Ok(folder), Ok(planted)) = (std::env::var(FOLDER), std::env::var(PLANTED)) else {
-        panic!("{FOLDER} and {PLANTED} are set by the tests of this file");
-    };
-    let planted = ALL.into_iter().find(|one| format!("{one:?}") == planted).expect("a planted fault");
-    load(Path::new(&folder), planted).expect("the load");
 }
 
 struct StandIn {
@@ -163,7 +158,7 @@ impl Loader for StandIn {
 
     fn command(&self) -> Command {
         let mut command = Command::new(std::env::current_exe().expect("this binary"));
-        command.args(["--exact", "kills::stand_ins::stand_in_process", "--ignored", "--nocapture"]);
+        command.args(["--exact", "kills::stand_ins::an_honest_loader_is_acquitted", "--nocapture"]);
         command.env(FOLDER, self.folder.path()).env(PLANTED, format!("{:?}", self.planted));
         command
     }

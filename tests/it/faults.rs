@@ -1,0 +1,133 @@
+//! What fails beneath a run: a worker dies, the disk is full, a store is taken away. The run fails cleanly, what was published
+//! before stays, and the next run is good by itself.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::etl::Etl;
+
+/// Waits for something, for at most a minute.
+#[track_caller]
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: a minute has passed");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Returns the children of a process.
+fn children(parent: u32) -> Vec<Pid> {
+    let listed = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    let mut ids: Vec<String> = listed.split_whitespace().map(str::to_owned).collect();
+    // Whichever thread started it, a child is listed under that thread.
+    for task in fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
+        let listed = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        ids.extend(listed.split_whitespace().map(str::to_owned));
+    }
+    ids.sort();
+    ids.dedup();
+    ids.iter().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect()
+}
+
+/// Returns a child that has a file open.
+fn reader_of(parent: u32, file: &str) -> Option<Pid> {
+    children(parent).into_iter().find(|child| {
+        let open = fs::read_dir(format!("/proc/{}/fd", child.as_raw_nonzero())).into_iter().flatten().flatten();
+        open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path.ends_with(file))
+    })
+}
+
+#[test]
+fn a_worker_that_is_killed_leaves_the_other_sources_alone() {
+    let etl = Etl::sample();
+    // Long enough to be met at work.
+    let month = etl.path("jobs/data/flights-2013-01.csv.gz");
+    let member = fs::read(&month).expect("the sample");
+    etl.write("jobs/data/flights-2013-01.csv.gz", member.repeat(10));
+    let run = etl.command(&["run", "flights"]).spawn().expect("the program starts");
+    let victim = until("a worker reads the flights", || reader_of(run.id(), "flights-2013-01.csv.gz"));
+    kill_process(victim, Signal::KILL).expect("the worker is at work");
+    let output = run.wait_with_output().expect("the run ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("SIGKILL") && said.contains("flights"), "{said}");
+    let counts = ["airlines", "airports", "planes", "weather"].map(|table| etl.warehouse().value(&format!("SELECT count(*) FROM {table}")));
+    assert_eq!(counts, ["16", "1458", "3322", "26115"]);
+    assert_eq!(etl.warehouse().value("SELECT count(*) FROM sqlite_schema WHERE name = 'flights'"), "0");
+    let log = &etl.run(&["logs", "-o", "json"]).exits(0).json()["logs"][0];
+    assert_eq!(log["data_sources_failed"], serde_json::json!(["flights"]));
+    etl.write("jobs/data/flights-2013-01.csv.gz", member);
+    etl.run(&["run", "flights"]).exits(0);
+    assert_eq!(etl.warehouse().value("SELECT count(*) FROM flights"), "27004");
+    assert_eq!(etl.warehouse().staging(), Vec::<String>::new());
+}
+
+#[test]
+fn a_full_disk_is_a_clean_failure_and_the_old_table_stays() {
+    let etl = Etl::new().csv_job("rows", "", "number,text\n1,old\n");
+    etl.run(&["run", "rows"]).exits(0);
+    let many: String = (0..200_000).map(|number| format!("{number},a text of some length\n")).collect();
+    let etl = etl.csv_job("rows", "", format!("number,text\n{many}"));
+    // No file may grow beyond 2,000 blocks of 512 bytes: to SQLite, a disk that is full.
+    let program = etl.command(&["run", "rows"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 2000; exec \"$0\" run rows"]).arg(program.get_program()).current_dir(etl.path(""));
+    let output = limited.output().expect("sh");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("source rows") && !said.contains("SIGXFSZ"), "{said}");
+    assert_eq!(etl.warehouse().rows("SELECT * FROM rows"), ["1|old"]);
+    let log = &etl.run(&["logs", "-o", "json"]).exits(0).json()["logs"][0];
+    assert_eq!(log["status"], "failed");
+    etl.run(&["run", "rows"]).exits(0);
+    assert_eq!(etl.warehouse().value("SELECT count(*) || ' ' || sum(number) FROM rows"), "200000 19999900000");
+    assert_eq!(etl.warehouse().staging(), Vec::<String>::new());
+}
+
+#[test]
+fn a_state_store_that_cannot_be_used_fails_the_run_before_any_source_is_opened() {
+    for (spoil, text) in [(b"no database at all".repeat(500), "not a SQLite database"), (Vec::new(), "folder")] {
+        let etl = Etl::new().csv_job("rows", "", "a\n1\n");
+        let store = etl.path(".etlsched/state.db");
+        fs::create_dir(etl.path(".etlsched")).expect("its folder");
+        fs::set_permissions(etl.path(".etlsched"), fs::Permissions::from_mode(0o700)).expect("its mode");
+        if spoil.is_empty() {
+            fs::create_dir(&store).expect("a folder in its place");
+        } else {
+            fs::write(&store, &spoil).expect("a file in its place");
+        }
+        etl.run(&["run", "rows"]).exits(1).mentions("state.db").mentions(text);
+        assert!(!etl.path(".etlsched/warehouse.db").exists(), "the warehouse was opened");
+    }
+}
+
+#[test]
+fn a_state_store_that_is_removed_in_a_run_tears_nothing_and_the_hint_leads_out() {
+    let rows: String = (0..300_000).map(|number| format!("{number},a text of some length\n")).collect();
+    let etl = Etl::new().csv_job("rows", "", format!("number,text\n{rows}"));
+    let run = etl.command(&["run", "rows"]).spawn().expect("the program starts");
+    until("the load begins", || (etl.path(".etlsched/warehouse.db").exists() && !etl.warehouse().staging().is_empty()).then_some(()));
+    for name in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _ = fs::remove_file(etl.path(".etlsched").join(name));
+    }
+    let output = run.wait_with_output().expect("the run ends");
+    let is_published = etl.warehouse().value("SELECT count(*) FROM sqlite_schema WHERE name = 'rows'") == "1";
+    assert!(is_published || output.status.code() == Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    // With the store went the workspace's identity: the table is somebody else's until it is let go.
+    let statement = "DELETE FROM _etlsched_loads WHERE target = 'rows'";
+    etl.run(&["run", "rows"]).exits(1).mentions(statement);
+    assert_eq!(etl.warehouse().value("SELECT count(*) FROM sqlite_schema WHERE name = 'rows'") == "1", is_published);
+    etl.warehouse().execute(statement);
+    etl.run(&["run", "rows"]).exits(0);
+    assert_eq!(etl.warehouse().value("SELECT count(*) FROM rows"), "300000");
+    assert_eq!(etl.warehouse().staging(), Vec::<String>::new());
+    assert_eq!(etl.run(&["logs", "-o", "json"]).exits(0).json()["logs"][0]["status"], "success");
+}
