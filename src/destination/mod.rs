@@ -57,6 +57,29 @@ pub struct LoadRecord {
     pub committed_at: Option<DateTime<Utc>>,
 }
 
+impl LoadRecord {
+    /// Refuses a table that another workspace, job, source or stream loads: neither its rows nor its cursor nor its files are ours.
+    ///
+    /// # Errors
+    /// `owner_clash`, with the command that takes the table over.
+    pub fn refuse_other_owner(&self, owner: &Owner) -> Result<(), DestinationError> {
+        if self.owner == *owner {
+            return Ok(());
+        }
+        let Owner { workspace_id, job, source, stream } = &self.owner;
+        let place = if *workspace_id == owner.workspace_id { "" } else { " of another workspace" };
+        Err(DestinationError {
+            code: "owner_clash",
+            message: format!("table {} is loaded by job {job}, source {source}, stream {stream}{place}", self.target),
+            hint: Some(format!(
+                "give this source another target, or take the table over: etlsched state reset {} --source {} --take-over",
+                owner.job, owner.source
+            )),
+            is_transient: false,
+        })
+    }
+}
+
 /// What a load is going to do; everything that must be known before the first row.
 #[derive(Debug, Clone)]
 pub struct LoadRequest {

@@ -11,7 +11,7 @@ use super::window::{Approach, Facts, Tracker, approach};
 use crate::batch::Schema;
 use crate::clock;
 use crate::destination::{Destination, Disposition, Load, LoadRecord, LoadRequest, PublishRequest};
-use crate::plan::{Answer, Event, Level, LoadPlan, Mode, NullCursor, Owner, Phase, SchemaChange, StreamResult};
+use crate::plan::{Answer, Event, Level, LoadPlan, Mode, NullCursor, Owner, Phase, RunRef, SchemaChange, StreamResult};
 use crate::run::{Counts, CursorValue};
 use crate::source::{ReadRequest, Reader, Source, Stream};
 use crate::text::count;
@@ -115,6 +115,9 @@ impl Session<'_> {
             Some(destination) => (destination.record(&target)?, destination.has_table(&target)?),
             None => (None, false),
         };
+        if let Some(record) = &record {
+            record.refuse_other_owner(&self.owner(stream))?;
+        }
         let key = if options.primary_key.is_empty() { self.source.primary_key(stream)? } else { options.primary_key.clone() };
         let facts = Facts { record: record.as_ref(), has_table, is_files: self.source.is_files(), key };
         let approach = approach(options, facts)?;
@@ -123,6 +126,11 @@ impl Session<'_> {
             None => None,
         };
         Ok(Before { target, record, approach, safe })
+    }
+
+    fn owner(&self, stream: &Stream) -> Owner {
+        let RunRef { workspace_id, job, .. } = &self.plan.run;
+        Owner { workspace_id: workspace_id.clone(), job: job.clone(), source: self.plan.source.name.clone(), stream: stream.name.clone() }
     }
 
     fn open(&mut self, stream: &Stream, before: &Before) -> Result<Box<dyn Reader>, Fault> {
@@ -138,16 +146,9 @@ impl Session<'_> {
     }
 
     fn request(&self, stream: &Stream, before: &Before, schema: &Schema) -> LoadRequest {
-        let run = self.plan.run.clone();
-        let owner = Owner {
-            workspace_id: run.workspace_id.clone(),
-            job: run.job.clone(),
-            source: self.plan.source.name.clone(),
-            stream: stream.name.clone(),
-        };
         LoadRequest {
-            run,
-            owner,
+            run: self.plan.run.clone(),
+            owner: self.owner(stream),
             target: before.target.clone(),
             schema: schema.clone(),
             disposition: before.approach.disposition.clone(),

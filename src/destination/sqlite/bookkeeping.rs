@@ -72,7 +72,7 @@ pub(super) fn make_tables(connection: &Connection) -> Outcome<()> {
 /// `owner_clash` when someone else's job loads the table.
 pub(super) fn begin(connection: &Connection, target: &str, owner: &Owner, run: &RunRef) -> Outcome<Fence> {
     if let Some(record) = record(connection, target)? {
-        refuse_other_owner(&record, owner)?;
+        record.refuse_other_owner(owner)?;
     }
     let sql = "INSERT INTO _etlsched_loads (target, workspace_id, job, source, stream, begun_version, begun_run_id)
          VALUES (:target, :workspace, :job, :source, :stream, 1, :run)
@@ -86,23 +86,6 @@ pub(super) fn begin(connection: &Connection, target: &str, owner: &Owner, run: &
         .query_row(sql, parameters, |row| row.get(0))
         .map_err(failed(format_args!("beginning the load of {target} in _etlsched_loads")))?;
     Ok(Fence { begun_version, run_id: run.run_id.clone() })
-}
-
-/// Refuses to touch a table that another workspace, job, source or stream loads.
-pub(super) fn refuse_other_owner(record: &LoadRecord, owner: &Owner) -> Outcome<()> {
-    if record.owner == *owner {
-        return Ok(());
-    }
-    let Owner { workspace_id, job, source, stream } = &record.owner;
-    let place = if *workspace_id == owner.workspace_id { "" } else { " of another workspace" };
-    Err(refusal(
-        "owner_clash",
-        format!("table {} is loaded by job {job}, source {source}, stream {stream}{place}", record.target),
-        format!(
-            "give this source another target, or take the table over: etlsched state reset {} --source {} --take-over",
-            owner.job, owner.source
-        ),
-    ))
 }
 
 /// Writes the published values. Inside the transaction of the rows.

@@ -124,7 +124,7 @@ impl Destination for Sqlite {
     fn statements(&mut self, request: &LoadRequest) -> Outcome<Vec<String>> {
         staging::refuse_name(&request.target)?;
         if let Some(record) = bookkeeping::record(&self.connection, &request.target)? {
-            bookkeeping::refuse_other_owner(&record, &request.owner)?;
+            record.refuse_other_owner(&request.owner)?;
         }
         let live = LiveTable::read(&self.connection, &request.target)?;
         let layout = staging::layout_of(&self.connection, request, &request.schema, live.as_ref())?;

@@ -56,7 +56,7 @@ impl<'a> Staging<'a> {
         let connection = &destination.connection;
         let previous = bookkeeping::record(connection, &request.target)?;
         if let Some(record) = &previous {
-            bookkeeping::refuse_other_owner(record, &request.owner)?;
+            record.refuse_other_owner(&request.owner)?;
         }
         let live = LiveTable::read(connection, &request.target)?;
         let layout = layout_of(connection, request, &request.schema, live.as_ref())?;
