@@ -87,7 +87,7 @@ pub fn job_id(workspace: &Workspace, text: &str) -> Result<JobId, Failure> {
     let stem = text.strip_prefix("jobs/").unwrap_or(text);
     let stem = stem.strip_suffix(".yaml").unwrap_or(stem);
     JobId::parse(stem).map_err(|rule| match workspace.nearest(stem) {
-        Some(near) => Failure::new(exit_code::USAGE, "unknown_job", format!("unknown job {text:?}")).hint(format!("did you mean {near}?")),
+        Some(near) => Failure::new(exit_code::USAGE, "unknown_job", format!("unknown job {text}")).hint(format!("did you mean {near}?")),
         None => Failure::new(exit_code::USAGE, "unknown_job", rule),
     })
 }

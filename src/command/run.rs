@@ -76,7 +76,8 @@ impl Run {
             ..RunOptions::new(worker::program()?)
         };
         let mut results = Vec::new();
-        for name in &jobs {
+        for typed in &jobs {
+            let name = &super::job_id(&workspace, typed).map_or_else(|_| typed.clone(), |id| id.as_str().to_owned());
             if stop.requested().is_some() {
                 break;
             }

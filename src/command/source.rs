@@ -280,7 +280,7 @@ fn preview(job: &str, answers: &[Answer], format: Format) {
         if streams.len() > 1 {
             output::note(&printable(&format!("{}: {}", answer.source, text_of(&stream["name"]))));
         }
-        output::print(&if format == Format::Csv { rows.csv() } else { rows.text() });
+        output::print(&if format == Format::Csv { rows.csv_as_named() } else { rows.text() });
     }
     tell_errors(job, answers);
 }

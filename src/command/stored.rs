@@ -67,7 +67,7 @@ pub fn has_file(workspace: &Workspace, name: &str) -> bool {
 
 /// Returns the failure for a job that isn't there, with the nearest name.
 pub fn unknown(name: &str, near: Option<String>) -> Failure {
-    let failure = Failure::new(exit_code::USAGE, "unknown_job", format!("unknown job {name:?}"));
+    let failure = Failure::new(exit_code::USAGE, "unknown_job", format!("unknown job {name}"));
     match near {
         Some(near) => failure.hint(format!("did you mean {near}?")),
         None => failure.hint("list the jobs with: etlsched list"),

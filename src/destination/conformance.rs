@@ -296,6 +296,6 @@ fn owners_are_guarded(bench: &dyn Bench) {
     let mut destination = bench.open();
     let error = destination.begin(&other).unwrap_err();
     assert_eq!(error.code, "owner_clash");
-    assert!(error.hint.unwrap().contains("DELETE FROM _etlsched_loads WHERE target = 'people'"));
+    assert!(error.hint.unwrap().contains("state reset another --source PEOPLE --take-over"));
     check_rows(bench, PEOPLE, &[&["1", "a"]]);
 }

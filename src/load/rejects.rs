@@ -74,13 +74,15 @@ impl Rejects {
     /// Ends the file, and says whether the rejected rows are within the limit.
     ///
     /// # Errors
-    /// `too_many_bad_rows`; what the file system says.
-    pub(super) fn finish(&mut self, rows_read: u64) -> Result<(), Fault> {
+    /// `all_rows_rejected` where a whole table would be made of no good row, whatever the limit; `too_many_bad_rows`; what the file system
+    /// says.
+    pub(super) fn finish(&mut self, rows_read: u64, is_whole_table: bool) -> Result<(), Fault> {
         if let Some(file) = &mut self.file {
             file.flush().map_err(|error| self.unwritten(&error))?;
         }
         let max = self.rules.max_bad_rows.unwrap_or_else(|| ROWS_MAX.max(rows_read / PARTS));
         match &self.first {
+            Some(first) if is_whole_table && self.rows == rows_read => Err(none_good(self.rows, first)),
             Some(first) if self.rows > max => Err(too_many(self.rows, max, first)),
             _ => Ok(()),
         }
@@ -156,6 +158,12 @@ fn described(row: &RejectedRow) -> String {
     }
 }
 
+/// A file of which nothing can be loaded was understood wrongly: an empty table would hide that.
+fn none_good(rows: u64, first: &RejectedRow) -> Fault {
+    let message = format!("every row was rejected ({}); the first: {}", count(rows, "row"), described(first));
+    Fault::new("all_rows_rejected", message).hint("look at delimiter, header, encoding and the declared types; nothing was published")
+}
+
 fn too_many(rows: u64, max: u64, first: &RejectedRow) -> Fault {
     let message = format!("{} rejected, at most {} may be; the first: {}", count(rows, "row"), grouped(max), described(first));
     Fault::new("too_many_bad_rows", message).hint("look at the reject file, correct the source or its columns.types, or raise max_bad_rows")
@@ -183,10 +191,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rejects/run/a.csv");
         let mut rejects = Rejects::new(rules(OnBadRow::Reject, None), Some(path.clone()));
-        rejects.finish(10).unwrap();
+        rejects.finish(10, false).unwrap();
         assert!(!path.exists());
         rejects.add(row(7)).unwrap();
-        rejects.finish(10).unwrap();
+        rejects.finish(10, false).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, "position,column,reason,raw\n\"a.csv, row 7\",n,'x' is not a bigint,\"x,\"\"1\"\n");
         #[cfg(unix)]
@@ -203,9 +211,9 @@ mod tests {
             (0..rows).for_each(|number| rejects.add(row(number)).unwrap());
             rejects
         };
-        assert!(fill(100).finish(100).is_ok());
-        assert_eq!(fill(101).finish(10_000).unwrap_err().error.code, "too_many_bad_rows");
-        assert!(fill(101).finish(10_100).is_ok());
+        assert!(fill(100).finish(100, false).is_ok());
+        assert_eq!(fill(101).finish(10_000, false).unwrap_err().error.code, "too_many_bad_rows");
+        assert!(fill(101).finish(10_100, false).is_ok());
     }
 
     #[test]
@@ -216,5 +224,15 @@ mod tests {
         assert_eq!(fault.error.message, "2 rows rejected, at most 1 may be; the first: a.csv, row 1, column n: 'x' is not a bigint");
         let mut strict = Rejects::new(rules(OnBadRow::Fail, None), None);
         assert_eq!(strict.add(row(3)).unwrap_err().error.code, "invalid_data");
+    }
+
+    #[test]
+    fn a_table_is_never_made_of_rejected_rows_only() {
+        let rules = BadRows { on_bad_row: OnBadRow::Reject, max_bad_rows: None };
+        let mut rejects = Rejects::new(rules, None);
+        rejects.add(row(1)).unwrap();
+        assert_eq!(rejects.finish(1, true).unwrap_err().error.code, "all_rows_rejected");
+        rejects.finish(1, false).unwrap();
+        rejects.finish(2, true).unwrap();
     }
 }

@@ -83,7 +83,7 @@ impl Session<'_> {
         refuse_changed_files(&before.approach, &copied.changed_files)?;
         voice.say(&Event::Phase { stream: stream.name.clone(), phase: Phase::Checking });
         load.finish(copied.rows)?;
-        rejects.finish(copied.rows_read)?;
+        rejects.finish(copied.rows_read, before.approach.mode == Mode::Full)?;
         tell(voice, stream, &copied, &before, load.schema_changes());
         check(load.as_mut(), plan, &before)?;
         voice.say(&Event::Ready { stream: stream.name.clone() });
@@ -194,7 +194,7 @@ impl Session<'_> {
         let options = &self.plan.options;
         let mut nowhere = Nowhere::new(&self.plan.destination.kind, options.invalid_values, &options.expect, schema.clone())?;
         let copied = copy(self.plan, stream, before, self.voice, self.stop, rejects).run(reader, schema, &mut nowhere)?;
-        rejects.finish(copied.rows_read)?;
+        rejects.finish(copied.rows_read, before.approach.mode == Mode::Full)?;
         self.phase(stream, Phase::Checking);
         self.judge(stream, before, &nowhere, &copied)?;
         request.schema = copied.schema.clone();

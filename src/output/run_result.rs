@@ -9,7 +9,7 @@ use super::{Format, errors};
 use crate::engine::{RunReport, SourceReport, StreamReport};
 use crate::error::Failure;
 use crate::plan::WorkerError;
-use crate::run::{Counts, SourceStatus};
+use crate::run::{Counts, RunStatus, SourceStatus};
 use crate::text::{count, grouped, printable, printable_lines};
 
 /// How one of the jobs of a command ended: its run, or why there was none.
@@ -68,7 +68,8 @@ pub fn text(report: &RunReport) -> String {
         ("Seconds", Align::Right),
         ("Rows/s", Align::Right),
         ("Memory", Align::Right),
-    ]);
+    ])
+    .giving_way(&["Memory", "Rows/s", "Unchanged", "Target", "Seconds"], "Source");
     for source in &report.sources {
         let memory = if source.usage.peak_memory_mb > 0.0 { format!("{:.0} MB", source.usage.peak_memory_mb) } else { "-".to_owned() };
         if source.streams.is_empty() {
@@ -127,8 +128,13 @@ fn table_row(
 fn summed_up(report: &RunReport) -> String {
     let counts = total(report);
     let what = if report.is_dry_run { "dry run, nothing was written: " } else { "" };
-    let mut text =
-        format!("{}: {what}{}, {} in {:.2} s", report.job, report.status, count(counts.processed(), "row"), report.duration_seconds);
+    let refreshed = report.sources.iter().filter(|source| source.status == SourceStatus::Success).count();
+    let sources = match report.status {
+        RunStatus::Success => String::new(),
+        _ => format!(", {refreshed} of {} refreshed", count(report.sources.len() as u64, "source")),
+    };
+    let rows = count(counts.processed(), "row");
+    let mut text = format!("{}: {what}{}{sources}, {rows} in {:.2} s", report.job, report.status, report.duration_seconds);
     if let Some(run_id) = &report.run_id {
         let _ = write!(text, ", run {run_id}");
     }

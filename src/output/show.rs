@@ -62,7 +62,6 @@ pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
         "destination": job.destination.name,
         "guarantees": guarantees,
         "timeout_minutes": job.limits.timeout_minutes,
-        "memory_limit_mb": job.limits.memory_limit_mb,
         "data_sources_count": job.sources.len(),
         "data_sources": sources,
         "cursors": targets.as_ref().ok().map(|records| records.iter().map(targets::object).collect::<Vec<_>>()),
@@ -158,8 +157,7 @@ fn head(shown: &Shown<'_>, zone: Zone) -> String {
             ("Good runs", format!("{rate:.0} % ({} good, {failed} failed)", record.success_count))
         }));
     }
-    let limits = format!("{} minutes, {} MiB of memory", job.limits.timeout_minutes, job.limits.memory_limit_mb);
-    lines.push(("Limits", limits));
+    lines.push(("Limit", count(u64::from(job.limits.timeout_minutes), "minute")));
     let mut text = String::new();
     for (label, value) in lines {
         let value = printable_lines(value.trim_end()).replace('\n', "\n           ");

@@ -115,10 +115,18 @@ impl Rows {
         }
     }
 
-    /// Returns the rows as CSV (RFC 4180) with the header in lower snake case.
+    /// Returns the rows as CSV (RFC 4180) with the header in lower snake case, as all listings have it.
     pub fn csv(&self) -> String {
+        self.csv_under(self.columns.iter().map(|(name, _)| name.to_lowercase().replace(' ', "_")))
+    }
+
+    /// Returns the rows as CSV (RFC 4180) with the header as it is: the columns of somebody's data.
+    pub fn csv_as_named(&self) -> String {
+        self.csv_under(self.columns.iter().map(|(name, _)| name.clone()))
+    }
+
+    fn csv_under(&self, header: impl Iterator<Item = String>) -> String {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let header = self.columns.iter().map(|(name, _)| name.to_lowercase().replace(' ', "_"));
         let written = writer.write_record(header).and_then(|()| self.rows.iter().try_for_each(|row| writer.write_record(row)));
         written.expect("writing to memory can't fail");
         let bytes = writer.into_inner().expect("writing to memory can't fail");

@@ -122,10 +122,9 @@ fn a_state_store_that_is_removed_in_a_run_tears_nothing_and_the_hint_leads_out()
     let is_published = etl.warehouse().value("SELECT count(*) FROM sqlite_schema WHERE name = 'rows'") == "1";
     assert!(is_published || output.status.code() == Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     // With the store went the workspace's identity: the table is somebody else's until it is let go.
-    let statement = "DELETE FROM _etlsched_loads WHERE target = 'rows'";
-    etl.run(&["run", "rows"]).exits(1).mentions(statement);
+    etl.run(&["run", "rows"]).exits(1).mentions("etlsched state reset rows --source rows --take-over");
     assert_eq!(etl.warehouse().value("SELECT count(*) FROM sqlite_schema WHERE name = 'rows'") == "1", is_published);
-    etl.warehouse().execute(statement);
+    etl.run(&["state", "reset", "rows", "--source", "rows", "--take-over", "--yes"]).exits(0);
     etl.run(&["run", "rows"]).exits(0);
     assert_eq!(etl.warehouse().value("SELECT count(*) FROM rows"), "300000");
     assert_eq!(etl.warehouse().staging(), Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! The hot path: a batch as a table that SQLite reads, so that one `INSERT ... SELECT` stages it. The only unsafe code of the destination.
+//! The hot path: a batch as a table that SQLite reads, so that one `INSERT ... SELECT` stages it. With `cells.rs` the only unsafe code of the destination.
 //!
 //! One statement a batch, not one a row: SQLite opens the staging table once and appends. What to do with a column is decided once for each
 //! batch; types that SQLite keeps as text are written into one buffer first. Texts are handed over where they lie in Arrow's buffers.
@@ -6,25 +6,15 @@
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer};
-use arrow_schema::DataType;
+use arrow_array::RecordBatch;
 use rusqlite::{Connection, Error, ffi};
 
-use crate::batch::text::{write_cell, write_date};
+use super::cells::Rows;
 use crate::destination::InvalidValue;
 use crate::plan::OnInvalidValue;
 
 /// The name under which a connection reads the batch. Nothing of it is in the file.
 const TABLE: &str = "_etlsched_batch";
-
-/// The most days between the first and the last date of a batch for which their texts are written once each, not once a row.
-const DAYS_MAX: usize = 40_000;
-
-/// Bytes of `YYYY-MM-DD`.
-const DAY_BYTES: usize = 10;
 
 /// A prepared INSERT. It must be dropped before its connection is; [`super::staging::Staging`] sees to that.
 #[derive(Debug)]
@@ -40,48 +30,6 @@ struct Feed {
     columns: usize,
     /// Null but while a statement runs.
     rows: *const Rows<'static>,
-}
-
-/// The rows of one batch.
-struct Rows<'a> {
-    columns: Vec<Cells<'a>>,
-    count: usize,
-    /// Rows that are not shown, where there are such.
-    left_out: Option<Vec<bool>>,
-}
-
-/// The values of one column of one batch, as SQLite takes them.
-enum Values<'a> {
-    Boolean(&'a BooleanBuffer),
-    Int16(&'a [i16]),
-    Int32(&'a [i32]),
-    Int64(&'a [i64]),
-    Float32(&'a [f32]),
-    Float64(&'a [f64]),
-    Text {
-        offsets: &'a [i32],
-        bytes: &'a [u8],
-    },
-    Blob {
-        offsets: &'a [i32],
-        bytes: &'a [u8],
-    },
-    /// Written as text for this batch.
-    Written {
-        offsets: Vec<usize>,
-        bytes: Vec<u8>,
-    },
-    /// Days since the epoch, and the text of every day from the first one on.
-    Days {
-        days: &'a [i32],
-        first: i32,
-        texts: Vec<u8>,
-    },
-}
-
-struct Cells<'a> {
-    values: Values<'a>,
-    nulls: Option<NullBuffer>,
 }
 
 impl Insert {
@@ -115,8 +63,7 @@ impl Insert {
     /// # Errors
     /// SQLite's own; the transaction must be rolled back then.
     pub(super) fn write(&mut self, batch: &RecordBatch, invalid: &[InvalidValue], on_invalid: OnInvalidValue) -> Result<u64, Error> {
-        let mut rows = Rows { columns: batch.columns().iter().map(cells).collect(), count: batch.num_rows(), left_out: None };
-        rows.set_aside(invalid, on_invalid);
+        let rows = Rows::of(batch, invalid, on_invalid);
         // SAFETY: the feed lives as long as the module, which is removed in `drop` only. `rows` outlives the statement's run: the
         // statement is reset, which closes the cursor, and the pointer taken back before this function ends.
         let result = unsafe {
@@ -160,88 +107,6 @@ impl Drop for Insert {
                 ffi::sqlite3_create_module_v2(self.database, name.as_ptr(), ptr::null(), ptr::null_mut(), None);
             }
         }
-    }
-}
-
-impl Rows<'_> {
-    /// Leaves rows with invalid values out, or puts NULL in the values' place.
-    fn set_aside(&mut self, invalid: &[InvalidValue], on_invalid: OnInvalidValue) {
-        if on_invalid != OnInvalidValue::Null {
-            if !invalid.is_empty() {
-                let mut left_out = vec![false; self.count];
-                invalid.iter().for_each(|value| left_out[value.row] = true);
-                self.left_out = Some(left_out);
-            }
-            return;
-        }
-        for (index, column) in self.columns.iter_mut().enumerate() {
-            if invalid.iter().any(|value| value.column == index) {
-                let mut valid = BooleanBufferBuilder::new(self.count);
-                match &column.nulls {
-                    Some(nulls) => valid.append_buffer(nulls.inner()),
-                    None => valid.append_n(self.count, true),
-                }
-                invalid.iter().filter(|value| value.column == index).for_each(|value| valid.set_bit(value.row, false));
-                column.nulls = Some(NullBuffer::new(valid.finish()));
-            }
-        }
-    }
-
-    /// Returns the first row from a place on that is shown.
-    #[inline]
-    fn shown_from(&self, mut row: usize) -> usize {
-        if let Some(left_out) = &self.left_out {
-            while row < self.count && left_out[row] {
-                row += 1;
-            }
-        }
-        row
-    }
-}
-
-impl Cells<'_> {
-    /// Hands a value to SQLite; nothing handed over is NULL.
-    ///
-    /// # Safety
-    /// The context is that of a running `xColumn`, and `self` outlives the statement's run.
-    #[inline]
-    unsafe fn give(&self, context: *mut ffi::sqlite3_context, row: usize) {
-        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-            return;
-        }
-        // SAFETY: the caller's promise; slices are bounds-checked.
-        unsafe {
-            match &self.values {
-                Values::Boolean(values) => ffi::sqlite3_result_int(context, c_int::from(values.value(row))),
-                Values::Int16(values) => ffi::sqlite3_result_int(context, c_int::from(values[row])),
-                Values::Int32(values) => ffi::sqlite3_result_int(context, values[row]),
-                Values::Int64(values) => ffi::sqlite3_result_int64(context, values[row]),
-                Values::Float32(values) => ffi::sqlite3_result_double(context, f64::from(values[row])),
-                Values::Float64(values) => ffi::sqlite3_result_double(context, values[row]),
-                Values::Text { offsets, bytes } => give_text(context, &bytes[offsets[row] as usize..offsets[row + 1] as usize]),
-                Values::Written { offsets, bytes } => give_text(context, &bytes[offsets[row]..offsets[row + 1]]),
-                Values::Days { days, first, texts } => {
-                    let start = (days[row] - first) as usize * DAY_BYTES;
-                    give_text(context, &texts[start..start + DAY_BYTES]);
-                }
-                Values::Blob { offsets, bytes } => {
-                    let bytes = &bytes[offsets[row] as usize..offsets[row + 1] as usize];
-                    ffi::sqlite3_result_blob64(context, bytes.as_ptr().cast(), bytes.len() as u64, ffi::SQLITE_STATIC());
-                }
-            }
-        }
-    }
-}
-
-/// # Safety
-/// As for [`Cells::give`].
-#[inline]
-unsafe fn give_text(context: *mut ffi::sqlite3_context, text: &[u8]) {
-    // SAFETY: the caller's promise. A slice's pointer is never null, so an empty text stays an empty text. No batch's buffer reaches 2 GiB,
-    // its offsets being of 32 bits; for a longer one SQLite itself would say "too big".
-    match c_int::try_from(text.len()) {
-        Ok(length) => unsafe { ffi::sqlite3_result_text(context, text.as_ptr().cast(), length, ffi::SQLITE_STATIC()) },
-        Err(_) => unsafe { ffi::sqlite3_result_error_toobig(context) },
     }
 }
 
@@ -396,59 +261,11 @@ unsafe extern "C" fn rowid(cursor: *mut ffi::sqlite3_vtab_cursor, rowid: *mut ff
     ffi::SQLITE_OK
 }
 
-fn cells(array: &ArrayRef) -> Cells<'_> {
-    let values = match array.data_type() {
-        DataType::Boolean => Values::Boolean(array.as_boolean().values()),
-        DataType::Int16 => Values::Int16(array.as_primitive::<Int16Type>().values()),
-        DataType::Int32 => Values::Int32(array.as_primitive::<Int32Type>().values()),
-        DataType::Int64 => Values::Int64(array.as_primitive::<Int64Type>().values()),
-        DataType::Float32 => Values::Float32(array.as_primitive::<Float32Type>().values()),
-        DataType::Float64 => Values::Float64(array.as_primitive::<Float64Type>().values()),
-        DataType::Utf8 => {
-            let texts = array.as_string::<i32>();
-            Values::Text { offsets: texts.value_offsets(), bytes: texts.value_data() }
-        }
-        DataType::Binary => {
-            let blobs = array.as_binary::<i32>();
-            Values::Blob { offsets: blobs.value_offsets(), bytes: blobs.value_data() }
-        }
-        DataType::Date32 => days(array),
-        _ => written(array.as_ref()),
-    };
-    Cells { values, nulls: array.nulls().cloned() }
-}
-
-/// Dates lie close together, as a rule: each day's text is written once.
-fn days(array: &ArrayRef) -> Values<'_> {
-    let days: &[i32] = array.as_primitive::<Date32Type>().values();
-    let first = days.iter().copied().min().unwrap_or(0);
-    let last = days.iter().copied().max().unwrap_or(0);
-    let span = i64::from(last) - i64::from(first) + 1;
-    if span > DAYS_MAX as i64 || span > days.len() as i64 {
-        return written(array.as_ref());
-    }
-    let mut texts = Vec::with_capacity(span as usize * DAY_BYTES);
-    (first..=last).for_each(|day| write_date(&mut texts, day));
-    // Years of more or fewer than four digits are written otherwise, and have no place here.
-    if texts.len() == span as usize * DAY_BYTES { Values::Days { days, first, texts } } else { written(array.as_ref()) }
-}
-
-fn written(array: &dyn Array) -> Values<'static> {
-    let mut bytes = Vec::with_capacity(array.len() * 12);
-    let mut offsets = Vec::with_capacity(array.len() + 1);
-    offsets.push(0);
-    for row in 0..array.len() {
-        write_cell(&mut bytes, array, row);
-        offsets.push(bytes.len());
-    }
-    Values::Written { offsets, bytes }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::batch::{Column, ColumnType, Schema};
-    use arrow_array::{Date32Array, StringArray};
+    use arrow_array::{ArrayRef, Date32Array, StringArray};
     use std::sync::Arc;
 
     #[test]

@@ -99,9 +99,8 @@ pub(super) fn refuse_other_owner(record: &LoadRecord, owner: &Owner) -> Outcome<
         "owner_clash",
         format!("table {} is loaded by job {job}, source {source}, stream {stream}{place}", record.target),
         format!(
-            "give this source another target, or let the table go in the destination, for the next load to take it: \
-             DELETE FROM _etlsched_loads WHERE target = '{}'",
-            record.target.replace('\'', "''")
+            "give this source another target, or take the table over: etlsched state reset {} --source {} --take-over",
+            owner.job, owner.source
         ),
     ))
 }

@@ -15,6 +15,7 @@
 
 mod bind;
 mod bookkeeping;
+mod cells;
 mod checks;
 mod copying;
 mod evolve;

@@ -11,7 +11,8 @@ use crate::text;
 
 use super::decode::Decoded;
 use super::input::{self, InputFile};
-use super::shape::{self, NullTexts, RowFlaw, Shape};
+use super::nulls::{NullTexts, Nulled};
+use super::shape::{self, RowFlaw, Shape};
 use super::splitter::{Flaw, Found, RECORD_BYTES_MAX, Splitter};
 use super::{RAW_BYTES_MAX, invalid};
 use crate::source::columns::{Hasher, OutputColumn, layout};
@@ -41,8 +42,7 @@ pub(super) struct CsvReader {
     current: Option<Current>,
     next_file: usize,
     bytes_done: u64,
-    /// Values loaded as NULL because their type can't hold them, by column.
-    nulled: Vec<u64>,
+    nulled: Nulled,
     has_restarted: bool,
     is_done: bool,
     is_nothing_new: bool,
@@ -100,7 +100,7 @@ impl CsvReader {
             expected,
             invalid_values: request.options.invalid_values,
             batch_rows_max: request.options.batch_size,
-            nulled: vec![0; columns.len()],
+            nulled: Nulled::new(columns.len()),
             files,
             shapes,
             hasher: columns.iter().any(|column| column.is_hashed).then(|| hash_key.map(Hasher::new)).flatten(),
@@ -198,6 +198,11 @@ impl CsvReader {
                 bytes += length;
                 continue;
             }
+            if let (false, None, Some(word)) = (is_quoted, column.declared, self.nulls.usual_word(value)) {
+                bytes += builder.append_null();
+                self.nulled.count_word(index, word);
+                continue;
+            }
             let value = if column.is_hashed { "a hashed value".to_owned() } else { shown(value) };
             if column.declared.is_none() && !is_nul {
                 return Ok(Taken::Misfit { column: index, value });
@@ -207,7 +212,7 @@ impl CsvReader {
             match self.invalid_values {
                 OnInvalidValue::Null => {
                     bytes += builder.append_null();
-                    self.nulled[index] += 1;
+                    self.nulled.count_invalid(index);
                 }
                 OnInvalidValue::Reject => {
                     self.batch.undo_row();
@@ -275,19 +280,9 @@ impl CsvReader {
         self.current = None;
         self.next_file = 0;
         self.bytes_done = 0;
-        self.nulled.fill(0);
+        self.nulled = Nulled::new(self.columns.len());
         self.has_restarted = true;
         Ok(Read::Restart { reason: format!("{position}, column {name}: {value} is not a {before}; the column is {} now", types[column]) })
-    }
-
-    fn log_nulled(&mut self) {
-        for (column, count) in self.columns.iter().zip(&self.nulled).filter(|(_, count)| **count > 0) {
-            let values = text::count(*count, "value");
-            self.log.push((
-                Level::Warn,
-                format!("{}: column {}: {values} that its type can't hold loaded as NULL", self.source, column.source),
-            ));
-        }
     }
 }
 
@@ -300,7 +295,7 @@ impl Reader for CsvReader {
         while !self.is_done {
             if self.current.is_none() && !self.open_next()? {
                 self.is_done = true;
-                self.log_nulled();
+                self.log.extend(self.nulled.log(&self.source, &self.columns));
                 if let Some(batch) = self.batch.finish() {
                     return Ok(Read::Batch(batch));
                 }

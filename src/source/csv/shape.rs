@@ -9,6 +9,7 @@ use crate::source::SourceError;
 use super::decode::Decoded;
 use super::input::InputFile;
 use super::invalid;
+use super::nulls::NullTexts;
 use super::sniff::{self, Sample};
 use super::splitter::{Dialect, Found, Splitter};
 use crate::source::columns::{OutputColumn, whole_names};
@@ -25,30 +26,6 @@ pub(super) struct Shape {
     pub names: Vec<String>,
     /// For each loaded column, its field.
     pub fields: Vec<Option<usize>>,
-}
-
-/// Which unquoted texts are NULL.
-#[derive(Debug, Clone)]
-pub(super) struct NullTexts {
-    texts: Vec<Vec<u8>>,
-    /// One bit for each length below 64 that a text has.
-    lengths: u64,
-}
-
-impl NullTexts {
-    /// Takes the declared texts; the empty one where nothing is declared.
-    pub fn new(declared: Option<&[String]>) -> Self {
-        let texts: Vec<Vec<u8>> =
-            declared.map_or_else(|| vec![Vec::new()], |texts| texts.iter().map(|text| text.clone().into_bytes()).collect());
-        let lengths = texts.iter().fold(0, |bits, text| bits | 1_u64 << text.len().min(63));
-        Self { texts, lengths }
-    }
-
-    /// Whether an unquoted text is NULL.
-    #[inline]
-    pub fn holds(&self, text: &[u8]) -> bool {
-        self.lengths >> text.len().min(63) & 1 == 1 && self.texts.iter().any(|null| null == text)
-    }
 }
 
 /// Looks at the beginning of each file.
@@ -237,7 +214,7 @@ pub(super) fn observe(
         for (inference, field) in inferences.iter_mut().zip(&shape.fields) {
             let (Some(inference), Some(field)) = (inference, field) else { continue };
             let (text, is_quoted) = splitter.field(*field, &mut scratch);
-            let is_null = !is_quoted && nulls.holds(text);
+            let is_null = !is_quoted && (nulls.holds(text) || nulls.usual_word(text).is_some());
             let is_nul = has_nul && text.contains(&0);
             if !is_null && !is_nul {
                 inference.observe(text);

@@ -206,6 +206,19 @@ fn nulls_are_unquoted_texts_only() {
 }
 
 #[test]
+fn the_usual_words_are_null_in_columns_of_numbers_and_times_only() {
+    // A word stays a word among texts, when it is quoted, where nothing else is known of the column, and where null_values is declared.
+    let text = "n,t,q,only,late\nNA,NA,1,NULL,1\n5,x,\"NA\",NULL,\\N\n,NULL,3,NULL,2\n";
+    let rows = ["NULL|NA|1|NULL|1", "5|x|NA|NULL|NULL", "NULL|NULL|3|NULL|2"];
+    check(&Case::new(text), "n bigint, t text, q text, only text, late bigint", &rows);
+    let case = Case::new("n\nNA\n5\n").with(|case| case.plan.null_values = Some(vec!["-".to_owned()]));
+    check(&case, "n text", &["NA", "5"]);
+    // Behind the sample a text makes the column text, and the word is itself again.
+    let case = Case::new("n,m\n1,1\nNA,1\nx,1\n").with(|case| case.options.sample_rows = 2);
+    check(&case, "n text, m bigint", &["1|1", "NA|1", "x|1"]);
+}
+
+#[test]
 fn rows_of_the_wrong_shape_are_rejected_with_place_and_reason() {
     let outcome = check(&Case::new(b"a,b\n1,x\n2\n3,y,z\n4,\"q\"r\n5,\xff\n6,n\0l\n7,z\n8,\"open"), "a bigint, b text", &["1|x", "7|z"]);
     let told: Vec<String> =
