@@ -102,11 +102,11 @@ diff <(log "$linux" "$native") <(log "$windows" on_wine "$work/bin/etlsched.exe"
 counts=$(for table in $tables; do sqlite3 "$windows/.etlsched/warehouse.db" "SELECT count(*) FROM $table"; done | xargs)
 [ "$counts" = "16 1458 3322 26115 27004" ] || fail "rows: $counts"
 
-# A job that takes long enough to be struck: the flights of January ten times over.
+# A job that takes long enough to be struck: the flights of January twenty times over.
 long() {
     local job=$1/jobs/long.yaml data=$1/jobs/data/long.csv
     zcat jobs/data/flights-2013-01.csv.gz | sed -n 1p >"$data"
-    for _ in $(seq 10); do zcat jobs/data/flights-2013-01.csv.gz | tail -n +2; done >>"$data"
+    for _ in $(seq 20); do zcat jobs/data/flights-2013-01.csv.gz | tail -n +2; done >>"$data"
     printf 'data_sources:\n  - path: jobs/data/long.csv\n    null_values: ["NA", ""]\n' >"$job"
 }
 long "$windows"
@@ -116,16 +116,16 @@ statuses() {
 
 echo "== Ctrl-C under Wine" >&2
 code=0
-(cd "$windows" && on_wine "$work/bin/strike.exe" ctrl-c 3000 "$work/bin/etlsched.exe" run long) || code=$?
+(cd "$windows" && on_wine "$work/bin/strike.exe" ctrl-c 1000 "$work/bin/etlsched.exe" run long) || code=$?
 [ $code = 130 ] || fail "after Ctrl-C it ends with $code, not 130"
 [ "$(statuses)" = "cancelled" ] || fail "after Ctrl-C the log says $(statuses)"
 
 echo "== a killed supervisor under Wine" >&2
-(cd "$windows" && on_wine "$work/bin/strike.exe" terminate 3000 "$work/bin/etlsched.exe" run long) || fail "its workers live on"
+(cd "$windows" && on_wine "$work/bin/strike.exe" terminate 1000 "$work/bin/etlsched.exe" run long) || fail "its workers live on"
 [ "$(statuses)" = "failed cancelled" ] || fail "after the kill the log says $(statuses)"
 (cd "$windows" && on_wine "$work/bin/etlsched.exe" run long) || fail "the run after the kill failed"
 rows=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT count(*) FROM long")
-[ "$rows" = $((10 * 27004)) ] || fail "the run after the kill loaded $rows rows"
+[ "$rows" = $((20 * 27004)) ] || fail "the run after the kill loaded $rows rows"
 left=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT group_concat(name) FROM sqlite_schema WHERE name GLOB '_etlsched_*_*_*'")
 [ -z "$left" ] || fail "staging is left: $left"
 echo "tests/windows.sh: the same rows and the same log; Ctrl-C and a killed supervisor left nothing behind" >&2

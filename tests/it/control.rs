@@ -158,8 +158,13 @@ fn stuck() -> (Etl, std::sync::mpsc::Receiver<()>) {
 /// Starts a command, sends it signals once its worker reads, and returns its exit status when every process of it has gone.
 #[cfg(target_os = "linux")]
 fn signalled(etl: &Etl, told: &std::sync::mpsc::Receiver<()>, arguments: &[&str], signals: &[i32]) -> std::process::ExitStatus {
-    let mut child =
-        etl.command(arguments).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    // What the tests were started under may ignore them (nohup(1), `&` in a script), and the program would inherit that.
+    let plain = etl.command(arguments);
+    let mut command = std::process::Command::new("env");
+    command.args(["--default-signal=HUP,INT".as_ref(), plain.get_program()]).args(plain.get_args()).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(etl.path(""));
+    let (nothing, nowhere) = (std::process::Stdio::null(), std::process::Stdio::null());
+    let mut child = command.stdout(nothing).stderr(nowhere).spawn().expect("it starts");
     told.recv().expect("the worker reads");
     for signal in signals {
         let sent = std::process::Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status();

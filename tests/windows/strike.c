@@ -1,4 +1,4 @@
-/* Starts a program and strikes it after a while, for tests/windows.sh.
+/* Starts a program and strikes it a while after its first worker began, for tests/windows.sh.
  *
  *   strike ctrl-c    MILLISECONDS PROGRAM ARGUMENTS...   sends it Ctrl-C as a console does; exits with its code
  *   strike terminate MILLISECONDS PROGRAM ARGUMENTS...   ends it as the task manager does; exits with 0 if no process with the
@@ -39,6 +39,7 @@ int main(int count, char **words) {
     /* The child must not inherit that Ctrl-C is ignored, so ignore it only after it was started. */
     if (!CreateProcessA(NULL, line, NULL, NULL, FALSE, 0, NULL, NULL, &startup, &process))
         return fprintf(stderr, "strike: can't start %s: error %lu\n", line, GetLastError()), 2;
+    for (int hundredths = 0; hundredths < 6000 && others(words[3]) < 2; hundredths++) Sleep(10);
     Sleep(atoi(words[2]));
     if (is_terminated) {
         if (others(words[3]) < 2) return fprintf(stderr, "strike: no worker is at work\n"), 3;

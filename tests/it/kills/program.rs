@@ -1,4 +1,5 @@
-//! The real program: a job of two sources, one loaded whole, one merged by its key; and one that reads a window from its cursor.
+//! The real program: a job of two sources, one loaded whole, one merged by its key; one that reads a window from its cursor; and one of
+//! wide rows.
 
 use std::path::Path;
 use std::process::Command;
@@ -33,7 +34,8 @@ data_sources:
     primary_key: [id]
     etl_config: {mode: incremental}
 ";
-    let program = Program { etl: Etl::new().file("jobs/kills.yaml", job), targets: &["whole", "merged"], deliver: deliver_csv };
+    let program =
+        Program { etl: Etl::new().file("jobs/kills.yaml", job), targets: &["whole", "merged"], deliver: deliver_csv, first_rows: 8_000 };
     survives(&program, super::setting("ETLSCHED_KILLS", 30));
 }
 
@@ -52,11 +54,28 @@ data_sources:
         .file("etlsched.yaml", "connections:\n  shop: {type: sqlite, path: data/shop.db}\n")
         .file("data/.keep", "")
         .file("jobs/kills.yaml", job);
-    survives(&Program { etl, targets: &["windowed"], deliver: deliver_sqlite }, super::setting("ETLSCHED_KILLS", 30));
+    survives(&Program { etl, targets: &["windowed"], deliver: deliver_sqlite, first_rows: 8_000 }, super::setting("ETLSCHED_KILLS", 30));
 }
+
+#[test]
+fn loads_in_many_chunks_survive_kills_at_any_moment() {
+    let job = "
+max_retries: 0
+data_sources:
+  - name: wide
+    path: data/rows.csv
+";
+    let etl = Etl::new().file("jobs/kills.yaml", job);
+    let program = Program { etl, targets: &["wide"], deliver: deliver_wide_csv, first_rows: WIDE_ROWS };
+    survives(&program, super::setting("ETLSCHED_KILLS", 30).div_ceil(3));
+}
+
+/// Rows of 2 kB, 80 MB of them: more than three chunks of staging, so that the log is copied beside the load and begun anew within it.
+const WIDE_ROWS: u32 = 40_000;
 
 struct Program {
     etl: Etl,
+    first_rows: u32,
     targets: &'static [&'static str],
     deliver: fn(&Etl, &[Row]),
 }
@@ -64,6 +83,12 @@ struct Program {
 fn deliver_csv(etl: &Etl, rows: &[Row]) {
     let lines: String = rows.iter().map(|Row { id, stamp, value }| format!("{id},{stamp},{value}\n")).collect();
     etl.write("data/rows.csv", format!("id,stamp,value\n{lines}"));
+}
+
+fn deliver_wide_csv(etl: &Etl, rows: &[Row]) {
+    let padding = "x".repeat(2_000);
+    let lines: String = rows.iter().map(|Row { id, stamp, value }| format!("{id},{stamp},{value},{padding}\n")).collect();
+    etl.write("data/rows.csv", format!("id,stamp,value,padding\n{lines}"));
 }
 
 fn deliver_sqlite(etl: &Etl, rows: &[Row]) {
@@ -78,7 +103,7 @@ fn deliver_sqlite(etl: &Etl, rows: &[Row]) {
 
 impl Loader for Program {
     fn first_rows(&self) -> u32 {
-        8_000
+        self.first_rows
     }
 
     fn deliver(&self, rows: &[Row]) {
