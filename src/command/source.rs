@@ -193,7 +193,7 @@ fn list(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
 fn described(kind: &SourceKind, root: &Path) -> (&'static str, String) {
     let shown = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
     match kind {
-        SourceKind::Csv(csv) => ("csv", shown(Path::new(&csv.path))),
+        SourceKind::Csv(csv) => ("csv", output::show::without_login(&shown(Path::new(&csv.path)))),
         SourceKind::Sqlite(sqlite) => {
             let what = sqlite.table.as_deref().unwrap_or("custom_sql");
             ("sqlite", format!("{}: {what}", shown(&sqlite.path)))

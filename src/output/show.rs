@@ -95,7 +95,7 @@ fn place(source: &DataSource, masker: &Masker) -> (&'static str, String) {
 }
 
 /// Returns a URL without `user:password@` and without its query, which may hold a token; a path as it is.
-fn without_login(path: &str) -> String {
+pub fn without_login(path: &str) -> String {
     let Some((scheme, rest)) = path.split_once("://") else { return path.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
