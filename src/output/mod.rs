@@ -5,6 +5,7 @@ pub mod json;
 pub mod list;
 pub mod logs;
 pub mod measure;
+pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod run_result;
