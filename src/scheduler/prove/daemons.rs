@@ -69,11 +69,17 @@ impl Wall {
         }
         minute + i64::from(self.segments[self.index].offset).div_euclid(60)
     }
+
+    /// Whether the clock runs evenly through the day that begins with the minute asked for last.
+    fn is_even_day(&self, minute: i64) -> bool {
+        (minute + DAY_MINUTES) * 60 <= self.segments[self.index].end
+    }
 }
 
 /// A line with the dates that it matched last.
 struct Matcher<'a> {
     line: &'a Line,
+    /// For each minute of a day, whether it matches.
     times: Vec<bool>,
     day: i64,
     is_day: bool,
@@ -88,9 +94,10 @@ impl<'a> Matcher<'a> {
     }
 
     fn matches(&mut self, local: i64) -> bool {
-        if !self.times[local.rem_euclid(DAY_MINUTES) as usize] {
-            return false;
-        }
+        self.times[local.rem_euclid(DAY_MINUTES) as usize] && self.matches_day(local)
+    }
+
+    fn matches_day(&mut self, local: i64) -> bool {
         let day = local.div_euclid(DAY_MINUTES);
         if day != self.day {
             self.day = day;
@@ -98,6 +105,14 @@ impl<'a> Matcher<'a> {
             self.is_day = (self.matches)(&self.line.times, date);
         }
         self.is_day
+    }
+
+    /// The starts of a whole day that begins with `minute`, at `local` midnight.
+    fn run_day(&mut self, minute: i64, local: i64, found: &mut Vec<Firing>) {
+        if self.matches_day(local) {
+            let times = (0..).zip(&self.times).filter(|(_, matches)| **matches);
+            found.extend(times.map(|(at, _)| self.firing(minute + at)));
+        }
     }
 
     /// Whether the daemon calls the line a wildcard one: its minute or hour field begins with `*`.
@@ -149,8 +164,17 @@ fn vixie(script: &Script, host: Zone, from: i64, until: i64, honours_zone: bool)
     let mut wall = Wall::new(host, from, until);
     let mut virtual_time = wall.shows(from - 1);
     let mut found = Vec::new();
-    for minute in from..until {
+    let mut minute = from;
+    while minute < until {
         let running = wall.shows(minute);
+        // A day without a change, its clock as it should be: what matches runs, and nothing else happens.
+        let is_plain = running - virtual_time == 1 && running.rem_euclid(DAY_MINUTES) == 0 && minute + DAY_MINUTES <= until;
+        if is_plain && wall.is_even_day(minute) && lines.iter().all(|(_, zone)| zone.is_none()) {
+            lines.iter_mut().for_each(|(line, _)| line.run_day(minute, running, &mut found));
+            virtual_time += DAY_MINUTES;
+            minute += DAY_MINUTES;
+            continue;
+        }
         let mut run = |local: i64, wild: bool, fixed: bool| {
             for (line, zone) in &mut lines {
                 let shown = match zone {
@@ -186,6 +210,7 @@ fn vixie(script: &Script, host: Zone, from: i64, until: i64, honours_zone: bool)
                 run(running, true, true);
             }
         }
+        minute += 1;
     }
     found
 }
@@ -202,10 +227,18 @@ fn by_the_wall(
     for line in &script.lines {
         let mut matcher = Matcher::new(line, matches);
         let mut wall = Wall::new(zone_of(line), from, until);
-        for minute in from..until {
-            if matcher.matches(wall.shows(minute)) {
+        let mut minute = from;
+        while minute < until {
+            let local = wall.shows(minute);
+            if local.rem_euclid(DAY_MINUTES) == 0 && minute + DAY_MINUTES <= until && wall.is_even_day(minute) {
+                matcher.run_day(minute, local, &mut found);
+                minute += DAY_MINUTES;
+                continue;
+            }
+            if matcher.matches(local) {
                 found.push(matcher.firing(minute));
             }
+            minute += 1;
         }
     }
     found
@@ -218,12 +251,21 @@ fn systemd(script: &Script, host: Zone, from: i64, until: i64) -> Vec<Firing> {
         let mut matcher = Matcher::new(line, matches_vixie);
         let mut wall = Wall::new(line.zone.unwrap_or(host), from, until);
         let mut latest = i64::MIN;
-        for minute in from..until {
+        let mut minute = from;
+        while minute < until {
             let local = wall.shows(minute);
+            let is_plain = local > latest && local.rem_euclid(DAY_MINUTES) == 0 && minute + DAY_MINUTES <= until;
+            if is_plain && wall.is_even_day(minute) {
+                matcher.run_day(minute, local, &mut found);
+                latest = local + DAY_MINUTES - 1;
+                minute += DAY_MINUTES;
+                continue;
+            }
             if local > latest && matcher.matches(local) {
                 found.push(matcher.firing(minute));
             }
             latest = latest.max(local);
+            minute += 1;
         }
     }
     // One timer with several lines elapses once at an instant.
