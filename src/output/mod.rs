@@ -7,6 +7,7 @@ pub mod logs;
 pub mod measure;
 pub mod plan;
 pub mod progress;
+pub mod prove;
 pub mod run;
 pub mod run_result;
 pub mod show;
