@@ -3,13 +3,11 @@
 use clap::Args;
 
 use super::{Context, worker};
-use crate::engine::{self, Refusal, RunOptions, RunReport};
+use crate::engine::{self, RunOptions, RunReport};
 use crate::error::Failure;
-use crate::exit_code;
-use crate::job::Problem;
 use crate::output::progress::{LogFormat, Progress};
 use crate::output::run_result::{self, JobResult};
-use crate::output::{self, Format, errors};
+use crate::output::{self, Format, errors, masked};
 use crate::plan::DryRun;
 use crate::process::{Stop, watch_signals};
 use crate::run::Trigger;
@@ -120,26 +118,17 @@ fn run_one(
     is_quiet: bool,
 ) -> Result<RunReport, Failure> {
     let (workspace, job) = worker::job(workspace, name)?;
+    progress.hide(workspace.masker.clone());
     if !job.warnings.is_empty() && !is_quiet {
         output::note(&errors::problems(&job.warnings));
     }
     let run = engine::run_job(&workspace, &job, options, stop, progress);
     progress.finish();
-    run.map_err(failure_of)
-}
-
-fn failure_of(refusal: Refusal) -> Failure {
-    let (exit_code, code, hint) = (refusal.exit_code(), refusal.code(), refusal.hint());
-    if let Refusal::Invalid(problems) = refusal {
-        return invalid(problems);
+    match run {
+        Ok(mut report) => {
+            masked::report(&mut report, &workspace.masker);
+            Ok(report)
+        }
+        Err(refusal) => Err(masked::failure(Failure::from(refusal), &workspace.masker)),
     }
-    let failure = Failure::new(exit_code, code, refusal.to_string());
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-}
-
-fn invalid(problems: Vec<Problem>) -> Failure {
-    Failure { exit_code: exit_code::INVALID, ..Failure::invalid(problems) }
 }

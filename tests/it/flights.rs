@@ -394,6 +394,17 @@ mod interrupted {
     }
 
     #[test]
+    fn the_sources_of_a_run_whose_process_is_gone_are_shown_as_interrupted_and_nothing_is_written() {
+        let (etl, mut run) = at_work();
+        signal(&run, Signal::KILL);
+        run.wait().expect("it is gone");
+        etl.run(&["logs", "--run", "last"]).exits(0).mentions("Status     interrupted\n").mentions("\nlong    interrupted");
+        let log = etl.run(&["logs", "--run", "last", "-o", "json"]).exits(0).json()["log"].clone();
+        assert_eq!((&log["status"], &log["sources"][0]["status"]), (&"failed".into(), &"failed".into()), "{log:#}");
+        assert_eq!(etl.state().value("SELECT status FROM run_sources"), "running");
+    }
+
+    #[test]
     fn a_terminate_signal_cancels_cleanly() {
         let (etl, run) = at_work();
         signal(&run, Signal::TERM);
