@@ -1,5 +1,7 @@
 //! `etlsched run`.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::{Context, worker};
@@ -45,6 +47,9 @@ pub struct Run {
     /// Write log lines in this format, at a terminal too (default: bars at a terminal, text away from one)
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+    /// In place of the job's timeout_minutes: for tests, which can't wait for minutes
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    pub timeout_seconds: Option<u64>,
 }
 
 impl Run {
@@ -54,7 +59,7 @@ impl Run {
     /// What keeps it from being done.
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         // Nobody is told by this version whether or not --no-notify is given.
-        let Self { jobs, source, full_refresh, force, no_notify: _, dry_run, limit, log_format } = self;
+        let Self { jobs, source, full_refresh, force, no_notify: _, dry_run, limit, log_format, timeout_seconds } = self;
         let workspace = context.workspace()?;
         if !workspace.warnings.is_empty() && !context.quiet {
             output::note(&errors::problems(&workspace.warnings));
@@ -71,6 +76,7 @@ impl Run {
             is_full_refresh: full_refresh,
             is_forced: force,
             dry_run: dry_run.then_some(DryRun { limit }),
+            timeout: timeout_seconds.map(Duration::from_secs),
             ..RunOptions::new(worker::program()?)
         };
         let mut results = Vec::new();
