@@ -11,6 +11,7 @@
 //! | `faults` | a worker that dies, a full disk, stores that are taken away: clean failures, and the next run is good |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
+//! | `slots` | due instants against answers worked out without this program |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
 mod control;
@@ -26,3 +27,4 @@ mod hostile;
 mod kills;
 mod layers;
 mod prints;
+mod slots;
