@@ -54,6 +54,14 @@ fn every_file_keeps_to_its_layer() {
 }
 
 #[test]
+fn every_name_of_the_map_stands_in_src() {
+    let src = repository().join("src");
+    let is_there = |name: &str| src.join(name).join("mod.rs").is_file() || src.join(format!("{name}.rs")).is_file();
+    let gone: Vec<&str> = LAYERS.iter().copied().flatten().copied().filter(|name| !is_there(name)).collect();
+    assert_eq!(gone, Vec::<&str>::new());
+}
+
+#[test]
 fn planted_violations_are_convicted() {
     let check = |path: &str, text: &str, expected: &str| {
         let found = problems(path, text);
