@@ -62,10 +62,9 @@ pub fn loaded(workspace: &Workspace, name: &str) -> Result<Loaded, Failure> {
     })
 }
 
-/// Returns what hides the secrets of a job by its name: those of the workspace where its file is gone or has problems.
+/// Returns what hides the secrets of a job by its name: those of the workspace where its file is gone.
 pub fn masker_of(workspace: &Workspace, job: &str) -> Masker {
-    let loaded = JobId::parse(job).ok().and_then(|id| workspace.load(&id, Secrets::Left).ok());
-    loaded.map_or_else(|| workspace.masker.clone(), |loaded| workspace.masker_for(&loaded.job))
+    JobId::parse(job).map_or_else(|_| workspace.masker.clone(), |id| workspace.masker_of(&id))
 }
 
 /// Whether a job has a file, good or not.

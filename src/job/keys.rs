@@ -21,8 +21,10 @@ const CONNECTION_TYPES_TO_COME: &[&str] = &["postgresql", "mysql", "sqlserver", 
 
 /// Returns the words of `type` of connections.
 pub fn connection_types() -> Vec<&'static str> {
-    let kinds = crate::plan::kinds::connection_types().into_iter();
-    kinds.chain(CONNECTION_TYPES_TO_COME.iter().copied()).collect()
+    let mut types = crate::plan::kinds::connection_types();
+    let to_come = CONNECTION_TYPES_TO_COME.iter().filter(|name| !types.contains(name)).copied().collect::<Vec<_>>();
+    types.extend(to_come);
+    types
 }
 
 /// The keys of a job file, and of `defaults` in etlsched.yaml

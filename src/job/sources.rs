@@ -178,7 +178,12 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut R
 
 /// Returns the keys of which a source has exactly one: those of every kind, and those to come.
 pub fn places() -> impl Iterator<Item = &'static str> {
-    kinds::SOURCES.iter().flat_map(|kind| kind.places.iter().copied()).chain(PLACES_TO_COME)
+    kinds::SOURCES.iter().flat_map(|kind| kind.places.iter().copied()).chain(PLACES_TO_COME.into_iter().filter(|key| is_to_come(key)))
+}
+
+/// Whether a place is one of a kind that this version doesn't have.
+fn is_to_come(key: &str) -> bool {
+    PLACES_TO_COME.contains(&key) && kinds::SOURCES.iter().all(|kind| !kind.places.contains(&key))
 }
 
 fn kind(node: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<SourceKind> {
@@ -204,7 +209,7 @@ fn kind(node: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<Sou
             return None;
         }
     };
-    if PLACES_TO_COME.contains(&entry.key.as_str()) {
+    if is_to_come(&entry.key) {
         return None; // not in this version: said already
     }
     let kind = source_type(entry, connection.as_ref(), report)?;

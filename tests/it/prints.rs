@@ -49,6 +49,12 @@ fn a_secret_in_the_texts_of_a_job_is_never_printed() {
     std::fs::remove_file(etl.path("data/hunter2-token.csv")).expect("the file goes");
     check(&["run", "sales"], 3);
     check(&["logs", "--run", "last"], 0);
+    let good = std::fs::read_to_string(etl.path("jobs/sales.yaml")).expect("the job");
+    etl.write("jobs/sales.yaml", format!("{good}nonsense: 1\n"));
+    check(&["logs"], 0);
+    check(&["logs", "--run", "last"], 0);
+    check(&["validate"], 4);
+    etl.write("jobs/sales.yaml", good);
     assert_eq!(etl.warehouse().value("SELECT count(*) FROM \"hunter2-token_hunter2-token\""), "1");
     etl.run(&["list", "-o", "csv"]).exits(0).mentions("\nsales,Sales ***,");
     etl.run(&["source", "list", "sales"]).exits(0).mentions("data/***.csv");
