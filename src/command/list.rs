@@ -106,7 +106,7 @@ fn line(workspace: &Workspace, job: &Job, status: JobStatus, record: Option<&Job
 }
 
 /// Names each file that is left out, in a line each.
-fn note_broken(problems: &[Problem]) {
+pub(super) fn note_broken(problems: &[Problem]) {
     let mut files: BTreeMap<&PathBuf, u64> = BTreeMap::new();
     for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
         *files.entry(&problem.file).or_default() += 1;

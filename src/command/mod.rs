@@ -15,6 +15,7 @@ mod load;
 mod logs;
 mod man;
 mod pause;
+mod plan;
 mod resume;
 mod run;
 mod show;
@@ -120,6 +121,7 @@ pub enum Command {
     Cancel(cancel::Cancel),
     Logs(logs::Logs),
     Status(status::Status),
+    Plan(plan::Plan),
     Source(source::Source),
     State(state::State),
     JsonSchema(json_schema::JsonSchema),
@@ -150,6 +152,7 @@ impl Command {
             Self::Cancel(command) => command.run(context),
             Self::Logs(command) => command.run(context),
             Self::Status(command) => command.run(context),
+            Self::Plan(command) => command.run(context),
             Self::Source(command) => command.run(context),
             Self::State(command) => command.run(context),
             Self::JsonSchema(command) => command.run(context),

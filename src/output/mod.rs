@@ -6,6 +6,7 @@ pub mod list;
 pub mod logs;
 pub mod masked;
 pub mod measure;
+pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod run_result;
