@@ -198,15 +198,6 @@ pub struct Mended {
     pub changed: Vec<String>,
 }
 
-/// What readers of a target are promised, as data for `show` and the README.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Guarantees {
-    /// Whether a load becomes visible as a whole.
-    pub is_atomic: bool,
-    /// In words.
-    pub text: &'static str,
-}
-
 /// A load under way. Dropped without [`Load::publish`], nothing has happened to the target.
 pub trait Load {
     /// Returns the columns that batches must have: those of the request, in its order, with the types of the target (as wide or wider).
@@ -301,9 +292,6 @@ pub trait Destination: Send {
     /// # Errors
     /// As for [`Destination::record`].
     fn mend(&mut self, plan: &MendPlan) -> Result<Mended, DestinationError>;
-
-    /// Says what readers are promised.
-    fn guarantees(&self) -> Guarantees;
 }
 
 /// How a destination is opened.
@@ -339,13 +327,6 @@ pub fn statements_for_new(plan: &DestinationPlan, request: &LoadRequest) -> Resu
 pub fn invalid_values(kind: &DestinationKind, batch: &RecordBatch) -> Vec<InvalidValue> {
     match kind {
         DestinationKind::Sqlite(_) => sqlite::invalid_values(batch),
-    }
-}
-
-/// Says what readers of a destination's tables are promised, without opening it.
-pub fn guarantees(kind: &DestinationKind) -> Guarantees {
-    match kind {
-        DestinationKind::Sqlite(_) => sqlite::GUARANTEES,
     }
 }
 

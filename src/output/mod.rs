@@ -4,6 +4,7 @@ pub mod errors;
 pub mod json;
 pub mod list;
 pub mod logs;
+pub mod masked;
 pub mod measure;
 pub mod plan;
 pub mod progress;

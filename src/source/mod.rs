@@ -3,6 +3,8 @@
 //! A source reads; it never writes, never prints, never reads the clock or the environment, and knows nothing of destinations.
 
 mod columns;
+#[cfg(test)]
+mod conformance;
 mod csv;
 mod sqlite;
 

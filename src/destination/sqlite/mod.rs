@@ -39,16 +39,10 @@ use rusqlite::Connection;
 
 use self::failure::{Outcome, failed, refusal};
 use self::table::LiveTable;
-use super::{Access, Destination, Disposition, Guarantees, InvalidValue, Load, LoadRecord, LoadRequest, Mended};
+use super::{Access, Destination, Disposition, InvalidValue, Load, LoadRecord, LoadRequest, Mended};
 use crate::batch::RecordBatch;
 use crate::plan::{MendPlan, Publish};
 use crate::run::FileRecord;
-
-/// What readers of a table in a SQLite file are promised.
-pub(super) const GUARANTEES: Guarantees = Guarantees {
-    is_atomic: true,
-    text: "a load becomes visible whole, in one transaction, for every reader; a reader keeps its snapshot while a load is published (WAL)",
-};
 
 /// An open SQLite file.
 #[derive(Debug)]
@@ -133,10 +127,6 @@ impl Destination for Sqlite {
 
     fn mend(&mut self, plan: &MendPlan) -> Outcome<Mended> {
         mend::mend(self, plan)
-    }
-
-    fn guarantees(&self) -> Guarantees {
-        GUARANTEES
     }
 }
 
