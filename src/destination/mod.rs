@@ -49,7 +49,7 @@ pub struct LoadRecord {
     pub rows: u64,
     /// What became of the rows of the last publish; `None` before the first.
     pub counts: Option<Counts>,
-    /// Rows in the table after the last publish; `None` before the first.
+    /// Rows in the table after the last publish, or when it was taken over before any; `None` before both.
     pub rows_in_target: Option<u64>,
     /// The columns as published.
     pub schema: Schema,
@@ -71,12 +71,34 @@ impl LoadRecord {
         Err(DestinationError {
             code: "owner_clash",
             message: format!("table {} is loaded by job {job}, source {source}, stream {stream}{place}", self.target),
-            hint: Some(format!(
-                "give this source another target, or take the table over: etlsched state reset {} --source {} --take-over",
-                owner.job, owner.source
-            )),
+            hint: Some(take_over_hint(owner)),
             is_transient: false,
         })
+    }
+
+    /// Whether the table's rows are known as ones that a load may replace: loaded before, or taken over.
+    pub fn is_acquainted(&self) -> bool {
+        self.version > 0 || self.rows_in_target.is_some()
+    }
+}
+
+fn take_over_hint(owner: &Owner) -> String {
+    format!(
+        "give this source another target, or take the table over: etlsched state reset {} --source {} --take-over",
+        owner.job, owner.source
+    )
+}
+
+/// Says that a table has rows that no load brought: a first load would replace them.
+fn foreign_table(target: &str, rows: u64, owner: &Owner) -> DestinationError {
+    DestinationError {
+        code: "foreign_table",
+        message: format!(
+            "table {target} has {} that etlsched did not load, and this load would replace them",
+            crate::text::count(rows, "row")
+        ),
+        hint: Some(take_over_hint(owner)),
+        is_transient: false,
     }
 }
 
@@ -284,10 +306,16 @@ pub trait Destination: Send {
     /// As for [`Destination::record`].
     fn rows(&mut self, target: &str) -> Result<u64, DestinationError>;
 
+    /// Refuses a table that this owner may not load: another's, or one with rows that no load brought and nobody took over.
+    ///
+    /// # Errors
+    /// `owner_clash` or `foreign_table`, each with the way out; as for [`Destination::record`].
+    fn admit(&mut self, target: &str, owner: &Owner) -> Result<(), DestinationError>;
+
     /// Begins a load: raises the fence of the target's row, committed at once, and makes a fresh staging table.
     ///
     /// # Errors
-    /// Another owner's target; a schema change that the policy refuses; whatever keeps it from being written.
+    /// As for [`Destination::admit`]; a schema change that the policy refuses; whatever keeps it from being written.
     fn begin(&mut self, request: &LoadRequest) -> Result<Box<dyn Load + '_>, DestinationError>;
 
     /// Returns the statements that a load would run, for `--dry-run`. Writes nothing, makes no file.

@@ -111,13 +111,14 @@ impl Session<'_> {
     fn look(&mut self, stream: &Stream) -> Result<Before, Fault> {
         let options = &self.plan.options;
         let target = target(options, stream);
+        let owner = self.owner(stream);
         let (record, has_table) = match self.destination.as_deref_mut() {
-            Some(destination) => (destination.record(&target)?, destination.has_table(&target)?),
+            Some(destination) => {
+                destination.admit(&target, &owner)?;
+                (destination.record(&target)?, destination.has_table(&target)?)
+            }
             None => (None, false),
         };
-        if let Some(record) = &record {
-            record.refuse_other_owner(&self.owner(stream))?;
-        }
         let key = if options.primary_key.is_empty() { self.source.primary_key(stream)? } else { options.primary_key.clone() };
         let facts = Facts { record: record.as_ref(), has_table, is_files: self.source.is_files(), key };
         let approach = approach(options, facts)?;

@@ -173,6 +173,20 @@ pub(super) fn forget(connection: &Connection, target: &str, owner: &Owner) -> Ou
     write().map_err(failed(format_args!("resetting {target} in _etlsched_loads")))
 }
 
+/// Notes that a table with rows that no load brought is this owner's from now on, rows and all. Inside a transaction.
+pub(super) fn make_acquainted(connection: &Connection, target: &str, owner: &Owner, rows: u64) -> Outcome<()> {
+    make_tables(connection)?;
+    let sql = "INSERT INTO _etlsched_loads (target, workspace_id, job, source, stream, rows_in_target, begun_version, begun_run_id)
+         VALUES (:target, :workspace, :job, :source, :stream, :rows, 0, '')
+         ON CONFLICT (target) DO UPDATE SET rows_in_target = excluded.rows_in_target";
+    let parameters = named_params! {
+        ":target": target, ":workspace": owner.workspace_id, ":job": owner.job, ":source": owner.source, ":stream": owner.stream,
+        ":rows": i64::try_from(rows).unwrap_or(i64::MAX),
+    };
+    let written = connection.execute(sql, parameters).map(|_| ());
+    written.map_err(failed(format_args!("taking {target} over in _etlsched_loads")))
+}
+
 /// Writes which files are in. Inside the transaction of the rows.
 pub(super) fn write_files(connection: &Connection, target: &str, run_id: &str, request: &PublishRequest) -> Outcome<()> {
     let write = || -> rusqlite::Result<()> {

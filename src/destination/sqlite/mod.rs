@@ -41,7 +41,7 @@ use self::failure::{Outcome, failed, refusal};
 use self::table::LiveTable;
 use super::{Access, Destination, Disposition, Guarantees, InvalidValue, Load, LoadRecord, LoadRequest, Mended};
 use crate::batch::RecordBatch;
-use crate::plan::{MendPlan, Publish};
+use crate::plan::{MendPlan, Owner, Publish};
 use crate::run::FileRecord;
 
 /// What readers of a table in a SQLite file are promised.
@@ -114,6 +114,11 @@ impl Destination for Sqlite {
         LiveTable::read(&self.connection, target)?.map_or(Ok(0), |live| publish::count(&self.connection, &live.name))
     }
 
+    fn admit(&mut self, target: &str, owner: &Owner) -> Outcome<()> {
+        let live = LiveTable::read(&self.connection, target)?;
+        staging::admit(&self.connection, target, owner, live.as_ref()).map(|_| ())
+    }
+
     fn begin(&mut self, request: &LoadRequest) -> Outcome<Box<dyn Load + '_>> {
         if self.access == Access::Read {
             return Err(refusal("not_permitted", format!("{} is open for reading only", self.path.display()), "open it for loads"));
@@ -123,10 +128,8 @@ impl Destination for Sqlite {
 
     fn statements(&mut self, request: &LoadRequest) -> Outcome<Vec<String>> {
         staging::refuse_name(&request.target)?;
-        if let Some(record) = bookkeeping::record(&self.connection, &request.target)? {
-            record.refuse_other_owner(&request.owner)?;
-        }
         let live = LiveTable::read(&self.connection, &request.target)?;
+        staging::admit(&self.connection, &request.target, &request.owner, live.as_ref())?;
         let layout = staging::layout_of(&self.connection, request, &request.schema, live.as_ref())?;
         Ok(statements(request, live.as_ref(), &layout))
     }

@@ -6,11 +6,11 @@ use rusqlite::Connection;
 
 use super::evolve::Layout;
 use super::failure::{Outcome, failed, refusal};
-use super::staging::{Staging, drop_table};
+use super::staging::{Staging, drop_table, refuse_foreign};
 use super::table::{LiveTable, create_sql};
 use super::types::{collation, declaration, listed, quoted};
 use super::{bookkeeping, is_swap, lock, merge};
-use crate::destination::{Committed, Disposition, PublishRequest};
+use crate::destination::{Committed, Disposition, LoadRecord, PublishRequest};
 use crate::run::{Counts, CursorValue};
 
 /// Makes the staged rows visible, or leaves everything as it was.
@@ -64,6 +64,10 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
         Some(live) => count(connection, &live.name)?,
         None => 0,
     };
+    if !staging.previous.as_ref().is_some_and(LoadRecord::is_acquainted) {
+        // Rows that someone put there while this first load ran.
+        refuse_foreign(target, before, &staging.request.owner)?;
+    }
     if matches!(disposition, Disposition::Full { .. }) && staging.rows == 0 && before > 0 && !request.allow_empty {
         let message = format!("table {target}: the source gave no rows, and {before} would be replaced by none");
         return Err(refusal("empty_load", message, "look at the source, or set allow_empty: true"));

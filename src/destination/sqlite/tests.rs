@@ -595,3 +595,40 @@ fn a_load_whose_staging_a_later_run_dropped_says_that_it_lost() {
     }
     assert_eq!(file.rows("SELECT id FROM people"), [["7"]]);
 }
+
+#[test]
+fn rows_that_no_load_brought_are_never_replaced_before_the_table_was_taken_over() {
+    let file =
+        File::with("CREATE TABLE People (id INTEGER PRIMARY KEY, name TEXT, seen TEXT); INSERT INTO people VALUES (7, 'mine', NULL)");
+    let new = [people_rows(&[(1, Some("a"), 0)])];
+    for disposition in [FULL, merge(None), Disposition::Append] {
+        assert_eq!(load(&file, &request(1, "people", &people(), disposition), &new).map(|_| ()), Err("foreign_table".to_owned()));
+    }
+    let first = request(1, "people", &people(), FULL);
+    assert_eq!(file.sqlite().statements(&first).unwrap_err().code, "foreign_table");
+    let error = file.open().admit("people", &first.owner).unwrap_err();
+    assert_eq!(error.message, "table People has 1 row that etlsched did not load, and this load would replace them");
+    assert!(error.hint.unwrap().ends_with("etlsched state reset job --source people --take-over"));
+    assert_eq!(file.rows("SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_etlsched%' ESCAPE '\\'"), [["0"]], "nothing is touched");
+    let plan = file.mending(MendAction::TakeOver { owners: vec![("people".to_owned(), first.owner.clone())] });
+    assert_eq!(file.open().mend(&plan).unwrap().changed, ["People"]);
+    assert_eq!(file.open().mend(&plan).unwrap(), Mended::default(), "once is enough");
+    assert_eq!(file.rows("SELECT id FROM people"), [["7"]], "taking it over changes no row");
+    drop(file.open().begin(&first).unwrap());
+    let counts = load(&file, &request(2, "people", &people(), FULL), &new).unwrap().counts;
+    assert_eq!(counts, Counts { added: 1, deleted: 1, ..Counts::default() });
+}
+
+#[test]
+fn rows_that_appear_during_a_first_load_end_it_and_an_empty_table_of_others_is_filled() {
+    let file = File::with("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, seen TEXT)");
+    let mut destination = file.sqlite();
+    let mut first = destination.begin(&request(1, "people", &people(), FULL)).unwrap();
+    let rows = first.write(&people_rows(&[(1, Some("a"), 0)])).unwrap().rows;
+    first.finish(rows).unwrap();
+    file.connection().execute_batch("INSERT INTO people VALUES (7, 'mine', NULL)").unwrap();
+    assert_eq!(first.publish(&publication()).unwrap_err().code, "foreign_table");
+    assert_eq!(file.people(2, &[(1, None, 0)]), Err("foreign_table".to_owned()));
+    file.connection().execute_batch("DELETE FROM people").unwrap();
+    assert_eq!(file.people(3, &[(1, None, 0)]).unwrap().added, 1);
+}
