@@ -334,6 +334,9 @@ fn tell(voice: &Voice, stream: &Stream, copied: &Copied, before: &Before, change
             SchemaChange::Widened { column, from, to } => {
                 voice.log(Level::Info, &stream.name, format!("column {column} is widened from {from} to {to}"));
             }
+            SchemaChange::Settled { column, to, .. } => {
+                voice.log(Level::Info, &stream.name, format!("column {column} is {to} from now on: no value was seen in it before"));
+            }
             SchemaChange::Gone { column } => warn(format!("column {column} is gone from the source; it stays, NULL in new rows")),
         }
     }

@@ -40,3 +40,78 @@ fn an_empty_table_of_others_is_filled_as_it_is() {
     etl.run(&["run", "orders"]).exits(0);
     assert_eq!(etl.warehouse().rows("SELECT id, total, note FROM orders"), ["1|5|new"]);
 }
+
+/// Loads one delivery after another into the table `deliveries`; returns the columns as declared.
+fn delivered(etl: &Etl, files: &[&str]) -> Vec<String> {
+    for text in files {
+        let number = std::fs::read_dir(etl.path("jobs/data")).map_or(0, Iterator::count);
+        etl.write(&format!("jobs/data/{number}.csv"), text);
+        etl.run(&["run", "deliveries"]).exits(0);
+    }
+    etl.warehouse().rows("SELECT name || ' ' || type FROM pragma_table_info('deliveries')")
+}
+
+fn deliveries(keys: &str) -> Etl {
+    let job = format!("data_sources:\n  - name: deliveries\n    path: jobs/data/*.csv\n    {keys}\n");
+    Etl::new().file("jobs/deliveries.yaml", job)
+}
+
+const ROWS: &str = "SELECT id, p, typeof(p) FROM deliveries ORDER BY id";
+
+#[test]
+fn a_column_without_a_value_gets_its_type_from_the_first_that_is_seen() {
+    for keys in ["etl_config: {mode: incremental}", "primary_key: [id]\n    etl_config: {mode: incremental}", "etl_config: {mode: full}"] {
+        let etl = deliveries(keys);
+        assert_eq!(delivered(&etl, &["id,p\n"]), ["id TEXT", "p TEXT"], "{keys}");
+        assert_eq!(delivered(&etl, &["id,p\n1,\n"]), ["id INTEGER", "p TEXT"], "{keys}");
+        assert_eq!(delivered(&etl, &["id,p\n2,1.5\n"]), ["id INTEGER", "p REAL"], "{keys}");
+        assert_eq!(etl.warehouse().rows(ROWS), ["1|NULL|null", "2|1.5|real"], "{keys}");
+        etl.run(&["logs", "--run", "last"]).mentions("column p is double from now on: no value was seen in it before");
+    }
+    // What was text by its values stays text.
+    let etl = deliveries("etl_config: {mode: incremental}");
+    delivered(&etl, &["id,p\n1,x\n"]);
+    assert_eq!(delivered(&etl, &["id,p\n2,1.5\n"]), ["id INTEGER", "p TEXT"]);
+}
+
+#[test]
+fn whole_numbers_become_doubles_where_each_is_one_exactly_and_else_text() {
+    let etl = deliveries("etl_config: {mode: incremental}");
+    assert_eq!(delivered(&etl, &["id,p\n1,9007199254740992\n2,-7\n", "id,p\n3,0.25\n4,8\n"]), ["id INTEGER", "p REAL"]);
+    assert_eq!(etl.warehouse().rows(ROWS), ["1|9007199254740992|real", "2|-7|real", "3|0.25|real", "4|8|real"]);
+    let etl = deliveries("etl_config: {mode: incremental}");
+    assert_eq!(delivered(&etl, &["id,p\n1,9007199254740993\n2,-7\n", "id,p\n3,0.25\n", "id,p\n4,5\n"]), ["id INTEGER", "p TEXT"]);
+    assert_eq!(etl.warehouse().rows(ROWS), ["1|9007199254740993|text", "2|-7|text", "3|0.25|text", "4|5|text"]);
+}
+
+#[test]
+fn defaults_and_keys_of_a_table_stay_when_its_columns_are_widened() {
+    let etl = deliveries("primary_key: [id]\n    etl_config: {mode: incremental}");
+    let sql =
+        "CREATE TABLE deliveries (id INTEGER PRIMARY KEY, p INTEGER NOT NULL DEFAULT (1 + 1) CHECK (p > 0), \"note\" TEXT DEFAULT 'new');
+         CREATE INDEX by_p ON deliveries (p); CREATE VIEW dear AS SELECT id FROM deliveries WHERE p > 5";
+    let etl = warehouse_with(etl, sql);
+    delivered(&etl, &["id,p\n1,7\n"]);
+    assert_eq!(delivered(&etl, &["id,p,more\n2,7.5,x\n"]), ["id INTEGER", "p REAL", "note TEXT", "more TEXT"]);
+    let warehouse = etl.warehouse();
+    assert_eq!(warehouse.rows("SELECT id, p, note, more FROM deliveries"), ["1|7|new|NULL", "2|7.5|new|x"]);
+    assert_eq!(warehouse.rows("SELECT id FROM dear"), ["1", "2"]);
+    let made = "CREATE TABLE \"deliveries\" (id INTEGER PRIMARY KEY, p REAL NOT NULL DEFAULT (1 + 1) CHECK (p > 0), \"note\" TEXT DEFAULT 'new', \"more\" TEXT)";
+    assert_eq!(
+        warehouse.rows("SELECT sql FROM sqlite_schema WHERE name IN ('deliveries', 'by_p')"),
+        [made, "CREATE INDEX by_p ON deliveries (p)"]
+    );
+    warehouse.execute("INSERT INTO deliveries (id) VALUES (3)");
+    assert_eq!(warehouse.rows("SELECT p, note FROM deliveries WHERE id = 3"), ["2|new"]);
+}
+
+#[test]
+fn a_counter_of_the_table_refuses_a_widening_and_all_stays_as_it_was() {
+    let etl = deliveries("primary_key: [id]\n    etl_config: {mode: incremental}");
+    let etl = warehouse_with(etl, "CREATE TABLE deliveries (id INTEGER PRIMARY KEY AUTOINCREMENT, p INTEGER)");
+    delivered(&etl, &["id,p\n1,7\n"]);
+    etl.write("jobs/data/9.csv", "id,p\n2,7.5\n");
+    let refused = etl.run(&["run", "deliveries"]).exits(1);
+    refused.mentions("table deliveries has rules of its own that can't be kept while columns are widened: p from bigint to double");
+    assert_eq!(etl.warehouse().rows(ROWS), ["1|7|integer"]);
+}

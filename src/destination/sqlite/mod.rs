@@ -26,6 +26,7 @@ mod lock;
 mod mend;
 mod merge;
 mod publish;
+mod rewrite;
 mod staging;
 mod table;
 mod types;
@@ -149,7 +150,7 @@ impl Destination for Sqlite {
 /// A name or columns that SQLite doesn't take.
 pub(super) fn statements_for_new(request: &LoadRequest) -> Outcome<Vec<String>> {
     staging::refuse_name(&request.target)?;
-    let layout = evolve::layout(&request.target, None, None, &request.schema, evolve::OldRows::Go, request.schema_policy)?;
+    let layout = evolve::layout(&request.target, None, None, &request.schema, request.schema_policy)?;
     Ok(statements(request, None, &layout))
 }
 

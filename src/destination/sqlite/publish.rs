@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::evolve::Layout;
+use super::evolve::{Layout, OldRows, There};
 use super::failure::{Outcome, failed, refusal};
-use super::staging::{Staging, drop_table, refuse_foreign};
+use super::staging::{Staging, drop_table, old_rows, refuse_foreign};
 use super::table::{LiveTable, create_sql};
 use super::types::{collation, declaration, listed, quoted};
-use super::{bookkeeping, is_swap, lock, merge};
-use crate::destination::{Committed, Disposition, LoadRecord, PublishRequest};
+use super::{bookkeeping, is_swap, lock, merge, rewrite};
+use crate::batch::Column;
+use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest};
+use crate::plan::SchemaChange;
 use crate::run::{Counts, CursorValue};
 
 /// Makes the staged rows visible, or leaves everything as it was.
@@ -54,10 +56,7 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
     let target = &staging.request.target;
     let live = LiveTable::read(connection, target)?;
     if live != staging.live {
-        let mut error =
-            refusal("target_changed", format!("table {target} was altered while the load ran"), "the next attempt sees it as it is now");
-        error.is_transient = true;
-        return Err(error);
+        return Err(target_changed(target));
     }
     let disposition = &staging.request.disposition;
     let before = match &live {
@@ -78,7 +77,7 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
     }
     let name = match &live {
         Some(live) => {
-            alter(connection, live, &staging.layout, &staging.table)?;
+            alter(connection, live, &staging.layout, &staging.table, old_rows(disposition))?;
             live.name.clone()
         }
         None => {
@@ -130,51 +129,62 @@ fn hanging_sql(connection: &Connection, table: &str) -> Outcome<Vec<String>> {
 }
 
 /// Brings a table that stays to the load's columns.
-fn alter(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str) -> Outcome<()> {
+fn alter(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str, old_rows: OldRows) -> Outcome<()> {
     if layout.needs_rebuild() {
-        return rebuild(connection, live, layout, staging);
+        rebuild(connection, live, layout, staging, old_rows)?;
     }
-    for column in layout.added() {
-        let sql = format!("ALTER TABLE {} ADD COLUMN {} {}", quoted(&live.name), quoted(&column.name), declaration(column.column_type));
-        execute(connection, &live.name, &sql)?;
-    }
-    Ok(())
+    add_sql(&quoted(&live.name), layout).iter().try_for_each(|sql| execute(connection, &live.name, sql).map(|_| ()))
 }
 
-/// Widens columns that are stored otherwise from now on: a new table takes the converted rows and the old one's place.
-fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str) -> Outcome<()> {
-    if !live.is_plain() {
-        let message =
-            format!("table {} has keys or rules of its own, so that its columns can't be widened: {}", live.name, changes(layout));
-        return Err(refusal("schema_clash", message, "change the table by hand, or declare the old types under columns.types"));
+/// Widens columns that are stored otherwise from now on: a table like the old one takes the converted rows and its place.
+fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str, old_rows: OldRows) -> Outcome<()> {
+    let there = There { table: live, connection, old_rows };
+    if !there.still_fits(layout)? {
+        return Err(target_changed(&live.name));
     }
     let wide = format!("{staging}_w");
-    execute(connection, &live.name, &create_sql(&wide, &layout.columns))?;
-    let kept: Vec<&str> = live.columns.iter().map(|column| column.name.as_str()).collect();
-    let values: Vec<String> = kept
-        .iter()
-        .map(|name| {
-            let name_quoted = quoted(name);
-            layout.conversion_of(name, &name_quoted).unwrap_or(name_quoted)
-        })
-        .collect();
-    let sql = format!(
-        "INSERT INTO {} ({}) SELECT {} FROM {}",
-        quoted(&wide),
-        listed("", kept.iter().copied()),
-        values.join(", "),
-        quoted(&live.name)
-    );
-    execute(connection, &live.name, &sql)?;
+    let [create, fill] = rebuild_sql(live, layout, &wide).ok_or_else(|| unkept(live, layout))?;
+    execute(connection, &live.name, &create)?;
+    let is_alike = LiveTable::read(connection, &wide)?.is_some_and(|made| {
+        made.columns.iter().map(|column| &column.name).eq(live.columns.iter().map(|column| &column.name))
+            && layout.redeclared().iter().all(|(name, declared)| made.column(name).is_some_and(|column| column.declared == *declared))
+    });
+    if !is_alike {
+        return Err(unkept(live, layout));
+    }
+    execute(connection, &live.name, &fill)?;
     swap(connection, &live.name, Some(live), &wide)
 }
 
-fn changes(layout: &Layout) -> String {
+/// Returns what makes the wider table and what fills it; `None` where the table has something that can't be kept.
+fn rebuild_sql(live: &LiveTable, layout: &Layout, wide: &str) -> Option<[String; 2]> {
+    let create = rewrite::retyped(live, wide, &layout.redeclared())?;
+    let kept: Vec<&str> = live.columns.iter().filter(|column| !column.is_generated).map(|column| column.name.as_str()).collect();
+    let value = |name: &&str| layout.conversion_of(name, &quoted(name)).unwrap_or_else(|| quoted(name));
+    let values: Vec<String> = kept.iter().map(value).collect();
+    let list = listed("", kept.iter().copied());
+    Some([create, format!("INSERT INTO {} ({list}) SELECT {} FROM {}", quoted(wide), values.join(", "), quoted(&live.name))])
+}
+
+fn unkept(live: &LiveTable, layout: &Layout) -> DestinationError {
     let widened = layout.changes.iter().filter_map(|change| match change {
-        crate::plan::SchemaChange::Widened { column, from, to } => Some(format!("{column} from {from} to {to}")),
+        SchemaChange::Widened { column, from, to } => Some(format!("{column} from {from} to {to}")),
         _ => None,
     });
-    widened.collect::<Vec<_>>().join(", ")
+    let widened = widened.collect::<Vec<_>>().join(", ");
+    let message = format!("table {} has rules of its own that can't be kept while columns are widened: {widened}", live.name);
+    refusal("schema_clash", message, "widen them by hand, or give the source another target")
+}
+
+fn target_changed(target: &str) -> DestinationError {
+    let message = format!("table {target} was altered while the load ran");
+    DestinationError { is_transient: true, ..refusal("target_changed", message, "the next attempt sees it as it is now") }
+}
+
+/// Returns what gives a table the columns that are new.
+fn add_sql(name: &str, layout: &Layout) -> Vec<String> {
+    let add = |column: &Column| format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type));
+    layout.added().map(add).collect()
 }
 
 fn insert_sql(name: &str, staging: &Staging<'_>) -> String {
@@ -313,11 +323,7 @@ pub(super) fn statements(target: &str, staging: &str, live: Option<&LiveTable>, 
         list.extend(live.map(|_| format!("DROP TABLE {name}")));
         list.push(format!("ALTER TABLE {staged} RENAME TO {name}"));
     } else {
-        list.extend(
-            layout
-                .added()
-                .map(|column| format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type))),
-        );
+        list.extend(add_sql(&name, layout));
         match disposition {
             Disposition::Merge(fold) => list.extend(merge::statements(&name, &staged, layout, &fold.key)),
             Disposition::Full { .. } => list.push(format!("DELETE FROM {name}")),

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::bind::Insert;
 use super::bookkeeping::{self, Fence};
 use super::copying::Copying;
-use super::evolve::{self, Layout, OldRows};
+use super::evolve::{self, Layout, OldRows, There};
 use super::failure::{Outcome, failed, refusal};
 use super::table::{LiveTable, create_sql};
 use super::types::{listed, quoted};
@@ -274,8 +274,14 @@ pub(super) fn run_mark(run_id: &str) -> String {
 pub(super) fn layout_of(connection: &Connection, request: &LoadRequest, schema: &Schema, live: Option<&LiveTable>) -> Outcome<Layout> {
     let record = bookkeeping::record(connection, &request.target)?;
     let published = record.as_ref().map(|record| &record.schema);
-    let old_rows = if matches!(request.disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay };
-    evolve::layout(&request.target, live, published, schema, old_rows, request.schema_policy)
+    let old_rows = old_rows(&request.disposition);
+    let there = live.map(|table| There { table, connection, old_rows });
+    evolve::layout(&request.target, there, published, schema, request.schema_policy)
+}
+
+/// Whether the rows that are there stay.
+pub(super) fn old_rows(disposition: &Disposition) -> OldRows {
+    if matches!(disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay }
 }
 
 /// Drops a table of ours where it is there. Inside a transaction.

@@ -245,7 +245,7 @@ fn columns_are_added_widened_and_kept() {
 fn a_narrower_type_is_cast_up_and_a_clash_names_the_way_out() {
     let file = File::new();
     let wide = schema(&[("v", ColumnType::Text)]);
-    load(&file, &request(1, "t", &wide, FULL), &[]).unwrap();
+    load(&file, &request(1, "t", &wide, FULL), &[batch(&wide, vec![Arc::new(StringArray::from(vec!["x"]))])]).unwrap();
     let narrow = schema(&[("v", ColumnType::Int64)]);
     let mut destination = file.open();
     let begun = destination.begin(&request(2, "t", &narrow, Disposition::Append)).unwrap();
@@ -265,8 +265,8 @@ fn a_narrower_type_is_cast_up_and_a_clash_names_the_way_out() {
         ColumnType::Int64,
         ColumnType::Date,
         SchemaPolicy::Evolve,
-        "schema_clash: column v of table t is bigint; the source now has date, which doesn't fit; declare v: bigint under columns.types, \
-         give the source another target, or drop the table to have it made anew",
+        "schema_clash: column v of table t is bigint; the source now has date, which doesn't fit; declare v: text under columns.types, \
+         which turns the column into text, give the source another target, or drop the table to have it made anew",
     );
     check(
         ColumnType::Int64,
@@ -337,7 +337,7 @@ fn a_merge_looks_keys_up_by_index() {
     load(&file, &request(1, "people", &people(), FULL), &[people_rows(&[(1, None, 0)])]).unwrap();
     load(&file, &request(2, "people", &people(), merge(None)), &[people_rows(&[(1, None, 0)])]).unwrap();
     file.connection().execute_batch("CREATE TABLE staged AS SELECT * FROM people").unwrap();
-    let layout = super::evolve::layout("people", None, None, &people(), super::evolve::OldRows::Stay, SchemaPolicy::Evolve).unwrap();
+    let layout = super::evolve::layout("people", None, None, &people(), SchemaPolicy::Evolve).unwrap();
     for sql in super::merge::statements("\"people\"", "\"staged\"", &layout, &["id".to_owned()]) {
         let plan = file.rows(&format!("EXPLAIN QUERY PLAN {sql}")).concat().join(" ");
         assert!(plan.contains("SCAN staged") && plan.contains("SEARCH people USING"), "{sql}: {plan}");
@@ -631,4 +631,23 @@ fn rows_that_appear_during_a_first_load_end_it_and_an_empty_table_of_others_is_f
     assert_eq!(file.people(2, &[(1, None, 0)]), Err("foreign_table".to_owned()));
     file.connection().execute_batch("DELETE FROM people").unwrap();
     assert_eq!(file.people(3, &[(1, None, 0)]).unwrap().added, 1);
+}
+
+#[test]
+fn a_value_that_appears_while_its_column_is_about_to_change_ends_the_load() {
+    let check = |first: Vec<Option<i64>>, value: &str| {
+        let file = File::new();
+        let old = schema(&[("n", if first.is_empty() { ColumnType::Text } else { ColumnType::Int64 })]);
+        let rows = if first.is_empty() { Vec::new() } else { vec![batch(&old, vec![Arc::new(Int64Array::from(first))])] };
+        load(&file, &request(1, "t", &old, FULL), &rows).unwrap();
+        let mut destination = file.sqlite();
+        let mut next = destination.begin(&request(2, "t", &schema(&[("n", ColumnType::Float64)]), Disposition::Append)).unwrap();
+        assert_eq!(next.schema_changes().len(), 1);
+        next.finish(0).unwrap();
+        file.connection().execute_batch(&format!("INSERT INTO t VALUES ({value})")).unwrap();
+        let error = next.publish(&publication()).unwrap_err();
+        assert_eq!((error.code, error.is_transient), ("target_changed", true));
+    };
+    check(Vec::new(), "'x'");
+    check(vec![Some(1)], "9007199254740993");
 }
