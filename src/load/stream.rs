@@ -275,6 +275,7 @@ impl CopyParts<'_> {
             rejects,
             tracker: &tracker,
             null_cursor: before.approach.null_cursor,
+            key: before.approach.key(),
             invalid_values: plan.options.invalid_values,
             rows_max: plan.dry_run.and_then(|dry_run| dry_run.limit),
         };

@@ -492,3 +492,18 @@ fn a_dry_run_checks_what_it_can_and_says_what_it_did_not() {
     bench.options.expect.not_null.push("nope".to_owned());
     assert_eq!(bench.load(&mut source).unwrap_err().code, "no_such_column");
 }
+
+#[test]
+fn a_row_without_a_key_is_rejected_whatever_the_source() {
+    let mut bench = Bench::incremental(&["NAME"]);
+    let steps = [rows(&[(1, Some("a"), minute(-5)), (2, None, minute(-5)), (3, Some("c"), minute(-4))])];
+    for _ in 0..2 {
+        let result = bench.load_steps(&steps).unwrap();
+        assert_eq!((result.counts.processed(), result.counts.rejected, bench.ids()), (3, 1, vec![1, 3]));
+        let file = std::fs::read_to_string(bench.plan().rejects_path).unwrap();
+        assert!(file.contains("row 2 of the rows read,name,"), "{file}");
+    }
+    bench.options.bad_rows.on_bad_row = OnBadRow::Fail;
+    let error = bench.load_steps(&steps).unwrap_err();
+    assert_eq!(error.message, "row 2 of the rows read, column name: it has no value, and the column is part of primary_key");
+}

@@ -163,6 +163,13 @@ pub struct LoadOptions {
     pub sample_rows: usize,
 }
 
+impl LoadOptions {
+    /// Whether a column of the target is part of the job's key.
+    pub fn is_key(&self, column: &str) -> bool {
+        self.primary_key.iter().any(|name| name.eq_ignore_ascii_case(column))
+    }
+}
+
 /// Full or incremental.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -115,3 +115,36 @@ fn a_counter_of_the_table_refuses_a_widening_and_all_stays_as_it_was() {
     refused.mentions("table deliveries has rules of its own that can't be kept while columns are widened: p from bigint to double");
     assert_eq!(etl.warehouse().rows(ROWS), ["1|7|integer"]);
 }
+
+#[test]
+fn a_key_folds_in_every_mode_and_a_row_without_one_is_rejected_with_its_place() {
+    for config in ["{mode: full}", "{mode: incremental}", "{mode: full, timestamp_column: at}"] {
+        let keys = format!("primary_key: [id]\netl_config: {config}");
+        let etl = Etl::new().csv_job("t", &keys, "id,n,at\n1,old,2024-01-02\n,lost,2024-01-01\n2,b,2024-01-01\n1,new,2024-01-01\n");
+        let run = etl.run(&["run", "t", "-o", "json"]).exits(0).json();
+        let source = &run["runs"][0]["sources"][0];
+        let count = |name: &str| source[name].as_u64().unwrap_or_else(|| panic!("no {name} in {source:#}"));
+        assert_eq!((count("records_processed"), count("records_added"), count("records_rejected")), (4, 2, 1), "{keys}");
+        let winner = if keys.contains("timestamp_column") { "old" } else { "new" };
+        assert_eq!(etl.warehouse().rows("SELECT id, n FROM t ORDER BY id"), [format!("1|{winner}"), "2|b".to_owned()], "{keys}");
+        let folder = std::fs::read_dir(etl.path(".etlsched/rejects")).expect("the rejects").next().expect("a run").expect("its folder");
+        let rejects = std::fs::read_to_string(folder.path().join("t.csv")).expect("the reject file");
+        let row = "\"t.csv, row 2 (line 3)\",id,\"it has no value, and the column is part of primary_key\",\",lost,2024-01-01\"\n";
+        assert_eq!(rejects, format!("position,column,reason,raw\n{row}"));
+        let strict = format!(
+            "data_sources: [{{path: jobs/data/t.csv, primary_key: [id], etl_config: {}}}]",
+            config.replace('}', ", on_bad_row: fail}")
+        );
+        etl.write("jobs/t.yaml", strict);
+        etl.run(&["run", "t", "--full-refresh"]).exits(1).mentions("t.csv, row 2 (line 3), column id: it has no value");
+    }
+}
+
+#[test]
+fn a_key_that_the_source_lacks_is_named_before_a_row_is_written() {
+    let etl = Etl::new().csv_job("t", "primary_key: [nr]", "id,n\n1,a\n");
+    etl.run(&["run", "t"])
+        .exits(1)
+        .mentions("primary_key names column nr, which the source doesn't have")
+        .mentions("its columns are id, n");
+}

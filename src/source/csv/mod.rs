@@ -6,6 +6,7 @@
 mod decode;
 mod fetch;
 mod input;
+mod known;
 mod nulls;
 mod reader;
 mod shape;
