@@ -116,7 +116,7 @@ const NOT_LIMITED: Status = Warns("this version doesn't limit it");
 /// The words of `schedule_type`
 pub const SCHEDULE_TYPES: &[&str] = &["15min", "30min", "hourly", "daily", "weekly", "monthly", "cron", "manual"];
 /// The words of `encoding`
-pub const ENCODINGS: &[&str] = &["auto", "utf-8", "utf-16", "windows-1252", "latin-1"];
+pub const ENCODINGS: &[&str] = &["auto", "utf-8", "utf-16", "utf-16le", "utf-16be", "windows-1252", "latin-1"];
 /// The words of `type` of connections
 pub const CONNECTION_TYPES: &[&str] = &["sqlite", "csv", "postgresql", "mysql", "sqlserver", "oracle", "odbc", "api", "adbc", "parquet"];
 
@@ -274,7 +274,7 @@ pub static SOURCE: Level = Level {
         key("delimiter", K::Character, Works, Depends("sniffed"), "The character between fields"),
         key("quote", K::Character, Works, T("\""), "The quote character"),
         key("header", K::Bool, Works, Depends("sniffed"), "Whether the first row holds names"),
-        key("encoding", K::Word(ENCODINGS), Works, T(d::ENCODING), "The text encoding; auto is by byte order mark, else UTF-8"),
+        key("encoding", K::Word(ENCODINGS), Works, T(d::ENCODING), "The text encoding; auto is by byte order mark, else UTF-8, or UTF-16 by its zero bytes"),
         key("format", K::Word(&["json", "ndjson", "csv"]), NotYet, Nil, "What an API answers with"),
         key("partitions", K::Int(1, 64), NotYet, I(1), "Parallel ranges of the key in one snapshot"),
         key("for_each", K::Any, NotYet, Nil, "Requests for each value of a list"),

@@ -277,6 +277,8 @@ fn csv(node: &Node, entry: &Entry, fetch: connections::Fetch, settings: &Setting
         encoding: match text(node, "encoding") {
             Some("utf-8") => Encoding::Utf8,
             Some("utf-16") => Encoding::Utf16,
+            Some("utf-16le") => Encoding::Utf16Le,
+            Some("utf-16be") => Encoding::Utf16Be,
             Some("windows-1252") => Encoding::Windows1252,
             Some("latin-1") => Encoding::Latin1,
             _ => Encoding::Auto,

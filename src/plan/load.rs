@@ -70,13 +70,17 @@ pub struct SqliteSourcePlan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
-    /// By the byte order mark, else UTF-8.
+    /// By the byte order mark, else UTF-8, or UTF-16 where every second byte is zero.
     #[default]
     Auto,
     /// UTF-8
     Utf8,
-    /// UTF-16, by its byte order mark, else little endian
+    /// UTF-16, by its byte order mark, else by where its zero bytes stand
     Utf16,
+    /// UTF-16, little endian
+    Utf16Le,
+    /// UTF-16, big endian
+    Utf16Be,
     /// windows-1252
     Windows1252,
     /// ISO 8859-1
