@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::plan::{CsvPlan, Encoding, Mode, SourceKind, SqliteSourcePlan};
+use crate::secret::Secret;
 use crate::text::shortened;
 
 use super::columns;
@@ -269,8 +270,11 @@ fn csv(node: &Node, entry: &Entry, fetch: connections::Fetch, settings: &Setting
         let place = node.get("delimiter").map_or(node.place, |node| node.place);
         report.error(place, "delimiter and quote are the same character", None);
     }
+    let template = entry.node.as_scalar().map_or("", super::positions::Scalar::shown);
+    let path_secrets = super::variables::values_in(template, &settings.environment).into_iter().map(Secret::new).collect();
     Some(CsvPlan {
         path,
+        path_secrets,
         delimiter,
         quote,
         header: boolean(node, "header"),

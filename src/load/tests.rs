@@ -181,6 +181,7 @@ impl Bench {
     fn plan(&self) -> LoadPlan {
         let csv = CsvPlan {
             path: "/unused".to_owned(),
+            path_secrets: Vec::new(),
             delimiter: None,
             quote: None,
             header: None,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::ColumnType;
-use crate::secret::{Secret, exposed_option};
+use crate::secret::{Secret, exposed_list, exposed_option};
 
 /// A data source of a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub enum SourceKind {
 pub struct CsvPlan {
     /// An absolute path, a glob of absolute paths, or an http(s) URL. Files that end in .gz or .zst are decompressed.
     pub path: String,
+    /// The values of variables in it: never shown, never kept in a destination.
+    #[serde(serialize_with = "exposed_list::serialize")]
+    pub path_secrets: Vec<Secret>,
     /// The byte between fields.
     pub delimiter: Option<char>,
     /// The quote character (`"` where not given).

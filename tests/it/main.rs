@@ -8,6 +8,7 @@
 //! | `flights` | the sample job from end to end: rows, types, counts, logs, the second delivery |
 //! | `control` | what operators do around runs: cursors, reset, overlap, stopping, permissions |
 //! | `faults` | a worker that dies, a full disk, stores that are taken away: clean failures, and the next run is good |
+//! | `files` | what the warehouse keeps of loaded files, and which of them are read again |
 //! | `tables` | tables that were there before a load: their rows, columns and rules |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
@@ -20,6 +21,7 @@ mod docs;
 mod etl;
 #[cfg(target_os = "linux")]
 mod faults;
+mod files;
 mod flights;
 mod hostile;
 #[cfg(target_os = "linux")]
