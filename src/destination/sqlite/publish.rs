@@ -10,8 +10,8 @@ use super::staging::{Staging, drop_table, old_rows, refuse_foreign};
 use super::table::{LiveTable, create_sql};
 use super::types::{collation, declaration, listed, quoted};
 use super::{bookkeeping, is_swap, lock, merge, rewrite};
-use crate::batch::Column;
-use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest};
+use crate::batch::{Column, Schema};
+use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::plan::SchemaChange;
 use crate::run::{Counts, CursorValue};
 
@@ -68,8 +68,7 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
         refuse_foreign(target, before, &staging.request.owner)?;
     }
     if matches!(disposition, Disposition::Full { .. }) && staging.rows == 0 && before > 0 && !request.allow_empty {
-        let message = format!("table {target}: the source gave no rows, and {before} would be replaced by none");
-        return Err(refusal("empty_load", message, "look at the source, or set allow_empty: true"));
+        return Err(empty_load(target, before));
     }
     if is_swap(disposition, live.as_ref()) {
         swap(connection, target, live.as_ref(), &staging.table)?;
@@ -91,7 +90,8 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
         Disposition::Merge(fold) => merge::merge(staging, &name, &fold.key, &mut counts)?,
         Disposition::Full { .. } => counts.deleted = delete(connection, &name, None)?,
         Disposition::Window { column, from, until } => {
-            let condition = window(staging, column, from.as_ref(), until.as_ref())?;
+            let staged = quoted(&staging.table);
+            let condition = window(connection, &staging.layout.batch, target, &staged, column, from.as_ref(), until.as_ref())?;
             counts.deleted = delete(connection, &name, condition.as_ref())?;
         }
         Disposition::Append => {}
@@ -103,20 +103,26 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
     Ok((counts, count(connection, &name)?))
 }
 
-/// Gives the table's place to another table. Indexes and triggers are made anew from their own SQL; views, and triggers on
-/// views, name the table and stay as they are.
+/// Gives the table's place to another table.
 fn swap(connection: &Connection, target: &str, live: Option<&LiveTable>, successor: &str) -> Outcome<()> {
-    let Some(live) = live else {
-        return execute(connection, target, &format!("ALTER TABLE {} RENAME TO {}", quoted(successor), quoted(target))).map(|_| ());
-    };
-    let guard = ForeignKeys::read(connection, &live.name)?;
-    let hanging = hanging_sql(connection, &live.name)?;
-    execute(connection, target, &format!("DROP TABLE {}", quoted(&live.name)))?;
-    execute(connection, target, &format!("ALTER TABLE {} RENAME TO {}", quoted(successor), quoted(&live.name)))?;
-    for sql in &hanging {
-        connection.execute_batch(sql).map_err(failed(format_args!("table {target}: making anew `{sql}`")))?;
+    let guard = live.map(|live| ForeignKeys::read(connection, &live.name)).transpose()?;
+    for sql in swap_sql(live.map(|live| (connection, live)), target, successor)? {
+        connection.execute_batch(&sql).map_err(failed(format_args!("publishing table {target}: `{sql}`")))?;
     }
-    guard.demand_no_new_violations(connection, &live.name)
+    match (guard, live) {
+        (Some(guard), Some(live)) => guard.demand_no_new_violations(connection, &live.name),
+        _ => Ok(()),
+    }
+}
+
+/// Returns what gives a table's place to another one. Indexes and triggers are made anew from their own SQL; views, and triggers on
+/// views, name the table and stay as they are.
+pub(super) fn swap_sql(there: Option<(&Connection, &LiveTable)>, target: &str, successor: &str) -> Outcome<Vec<String>> {
+    let name = quoted(there.map_or(target, |(_, live)| &live.name));
+    let rename = format!("ALTER TABLE {} RENAME TO {name}", quoted(successor));
+    let Some((connection, live)) = there else { return Ok(vec![rename]) };
+    let hanging = hanging_sql(connection, &live.name)?;
+    Ok([format!("DROP TABLE {name}"), rename].into_iter().chain(hanging).collect())
 }
 
 /// Returns the SQL of a table's own indexes and triggers.
@@ -157,7 +163,7 @@ fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: 
 }
 
 /// Returns what makes the wider table and what fills it; `None` where the table has something that can't be kept.
-fn rebuild_sql(live: &LiveTable, layout: &Layout, wide: &str) -> Option<[String; 2]> {
+pub(super) fn rebuild_sql(live: &LiveTable, layout: &Layout, wide: &str) -> Option<[String; 2]> {
     let create = rewrite::retyped(live, wide, &layout.redeclared())?;
     let kept: Vec<&str> = live.columns.iter().filter(|column| !column.is_generated).map(|column| column.name.as_str()).collect();
     let value = |name: &&str| layout.conversion_of(name, &quoted(name)).unwrap_or_else(|| quoted(name));
@@ -166,7 +172,7 @@ fn rebuild_sql(live: &LiveTable, layout: &Layout, wide: &str) -> Option<[String;
     Some([create, format!("INSERT INTO {} ({list}) SELECT {} FROM {}", quoted(wide), values.join(", "), quoted(&live.name))])
 }
 
-fn unkept(live: &LiveTable, layout: &Layout) -> DestinationError {
+pub(super) fn unkept(live: &LiveTable, layout: &Layout) -> DestinationError {
     let widened = layout.changes.iter().filter_map(|change| match change {
         SchemaChange::Widened { column, from, to } => Some(format!("{column} from {from} to {to}")),
         _ => None,
@@ -182,7 +188,7 @@ fn target_changed(target: &str) -> DestinationError {
 }
 
 /// Returns what gives a table the columns that are new.
-fn add_sql(name: &str, layout: &Layout) -> Vec<String> {
+pub(super) fn add_sql(name: &str, layout: &Layout) -> Vec<String> {
     let add = |column: &Column| format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type));
     layout.added().map(add).collect()
 }
@@ -193,18 +199,37 @@ fn insert_sql(name: &str, staging: &Staging<'_>) -> String {
 }
 
 /// A condition with its bound values.
-struct Condition {
+pub(super) struct Condition {
     sql: String,
     values: Vec<rusqlite::types::Value>,
 }
 
+impl Condition {
+    /// Returns how many rows of a table meet it.
+    pub(super) fn count(&self, connection: &Connection, table: &str) -> Outcome<u64> {
+        let sql = format!("SELECT count(*) FROM {table} WHERE {}", self.sql);
+        let rows: i64 = connection
+            .query_row(&sql, rusqlite::params_from_iter(&self.values), |row| row.get(0))
+            .map_err(failed(format_args!("counting the rows of {table} in the window")))?;
+        Ok(u64::try_from(rows).unwrap_or(0))
+    }
+}
+
 /// Returns which rows the window holds. Rows without a value belong to it when the load brings such rows again.
-fn window(staging: &Staging<'_>, column: &str, from: Option<&CursorValue>, until: Option<&CursorValue>) -> Outcome<Option<Condition>> {
+pub(super) fn window(
+    connection: &Connection,
+    batch: &Schema,
+    target: &str,
+    staged: &str,
+    column: &str,
+    from: Option<&CursorValue>,
+    until: Option<&CursorValue>,
+) -> Outcome<Option<Condition>> {
     if from.is_none() && until.is_none() {
         return Ok(None);
     }
-    let Some(found) = staging.layout.batch.columns.iter().find(|candidate| candidate.name.eq_ignore_ascii_case(column)) else {
-        let message = format!("table {}: column {column} of the window is not among the columns", staging.request.target);
+    let Some(found) = batch.columns.iter().find(|candidate| candidate.name.eq_ignore_ascii_case(column)) else {
+        let message = format!("table {}: column {column} of the window is not among the columns", target);
         return Err(refusal("no_such_column", message, "look at timestamp_column and columns.rename"));
     };
     let (name, order) = (quoted(&found.name), collation(found.column_type));
@@ -217,13 +242,9 @@ fn window(staging: &Staging<'_>, column: &str, from: Option<&CursorValue>, until
         }
     }
     let mut sql = format!("({})", parts.join(" AND "));
-    let nulls: i64 = staging
-        .destination
-        .connection
-        .query_row(&format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {name} IS NULL LIMIT 1)", quoted(&staging.table)), [], |row| {
-            row.get(0)
-        })
-        .map_err(failed(format_args!("looking for rows of {} without {column}", staging.request.target)))?;
+    let nulls: i64 = connection
+        .query_row(&format!("SELECT count(*) FROM (SELECT 1 FROM {staged} WHERE {name} IS NULL LIMIT 1)"), [], |row| row.get(0))
+        .map_err(failed(format_args!("looking for rows of {} without {column}", target)))?;
     if nulls > 0 {
         sql = format!("({sql} OR {name} IS NULL)");
     }
@@ -309,39 +330,4 @@ impl ForeignKeys {
         );
         Err(refusal("foreign_key", message, "load the missing rows, or drop the foreign key"))
     }
-}
-
-/// Returns what a publish would run, for people.
-pub(super) fn statements(target: &str, staging: &str, live: Option<&LiveTable>, layout: &Layout, disposition: &Disposition) -> Vec<String> {
-    let (name, staged) = (quoted(live.map_or(target, |live| &live.name)), quoted(staging));
-    let columns = listed("", layout.batch.columns.iter().map(|column| column.name.as_str()));
-    let is_swapped = is_swap(disposition, live);
-    let mut list = vec![create_sql(staging, if is_swapped { &layout.columns } else { &layout.batch.columns })];
-    list.push(format!("INSERT INTO {staged} ({columns}) VALUES ({})", vec!["?"; layout.batch.columns.len()].join(", ")));
-    list.push("BEGIN IMMEDIATE".to_owned());
-    if is_swapped {
-        list.extend(live.map(|_| format!("DROP TABLE {name}")));
-        list.push(format!("ALTER TABLE {staged} RENAME TO {name}"));
-    } else {
-        list.extend(add_sql(&name, layout));
-        match disposition {
-            Disposition::Merge(fold) => list.extend(merge::statements(&name, &staged, layout, &fold.key)),
-            Disposition::Full { .. } => list.push(format!("DELETE FROM {name}")),
-            Disposition::Window { column, from, until } => {
-                let part = |operator: &str, bound: &Option<CursorValue>| {
-                    bound.as_ref().map(|bound| format!("{} {operator} '{}'", quoted(column), bound.text.replace('\'', "''")))
-                };
-                let parts: Vec<String> = part(">=", from).into_iter().chain(part("<", until)).collect();
-                let condition = if parts.is_empty() { String::new() } else { format!(" WHERE {}", parts.join(" AND ")) };
-                list.push(format!("DELETE FROM {name}{condition}"));
-            }
-            Disposition::Append => {}
-        }
-        if !matches!(disposition, Disposition::Merge(_)) {
-            list.push(format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {staged}"));
-        }
-    }
-    list.push("UPDATE _etlsched_loads ...".to_owned());
-    list.push("COMMIT".to_owned());
-    list
 }

@@ -651,3 +651,44 @@ fn a_value_that_appears_while_its_column_is_about_to_change_ends_the_load() {
     check(Vec::new(), "'x'");
     check(vec![Some(1)], "9007199254740993");
 }
+
+#[test]
+fn the_statements_of_a_dry_run_are_those_of_the_load() {
+    let file = File::new();
+    file.people(1, &[(1, Some("a"), 0)]).unwrap();
+    file.connection().execute_batch("CREATE INDEX by_name ON people (name); CREATE VIEW v AS SELECT id FROM people").unwrap();
+    let wide = schema(&[("id", ColumnType::Float64), ("name", ColumnType::Text), ("more", ColumnType::Date)]);
+    let hash = super::staging::target_hash("people");
+    let staged = super::staging::name("people", &conformance::run(2), 0);
+    let check = |disposition: Disposition, expected: &[&str]| {
+        let list = file.sqlite().statements(&request(2, "people", &wide, disposition)).unwrap();
+        assert!(list.iter().all(|sql| !sql.contains("...") && !sql.contains('\n')), "{list:#?}");
+        assert!(list[0].starts_with("INSERT INTO _etlsched_loads (target,"), "{list:#?}");
+        let from = list.iter().position(|sql| sql.starts_with("UPDATE _etlsched_loads SET version = version + 1, run_id = :run")).unwrap();
+        assert_eq!(list[from - 1], "BEGIN IMMEDIATE");
+        let list: Vec<String> =
+            list[from + 1..].iter().map(|sql| sql.replace(&staged, "_etlsched_STAGED").replace(&hash, "HASH")).collect();
+        assert_eq!(list[list.len() - 2..], ["UPDATE _etlsched_loads SET counts = ?2, rows_in_target = ?3 WHERE target = ?1", "COMMIT"]);
+        let own: Vec<&String> = list[..list.len() - 2].iter().filter(|sql| !sql.contains("_etlsched_files")).collect();
+        assert_eq!(own, expected.iter().collect::<Vec<_>>());
+    };
+    check(
+        FULL,
+        &["DROP TABLE \"people\"", "ALTER TABLE \"_etlsched_STAGED\" RENAME TO \"people\"", "CREATE INDEX by_name ON people (name)"],
+    );
+    check(
+        merge(None),
+        &[
+            "CREATE TABLE \"_etlsched_STAGED_w\" (\"id\" REAL, \"name\" TEXT, \"seen\" TEXT)",
+            "INSERT INTO \"_etlsched_STAGED_w\" (\"id\", \"name\", \"seen\") SELECT CAST(\"id\" AS REAL), \"name\", \"seen\" FROM \"people\"",
+            "DROP TABLE \"people\"",
+            "ALTER TABLE \"_etlsched_STAGED_w\" RENAME TO \"people\"",
+            "CREATE INDEX by_name ON people (name)",
+            "ALTER TABLE \"people\" ADD COLUMN \"more\" TEXT",
+            "CREATE UNIQUE INDEX \"_etlsched_key_HASH\" ON \"people\" (\"id\")",
+            "UPDATE \"people\" SET \"name\" = staged.\"name\", \"more\" = staged.\"more\" FROM \"_etlsched_STAGED\" AS staged WHERE \"people\".\"id\" = staged.\"id\" AND (\"people\".\"name\" IS NOT staged.\"name\" OR \"people\".\"more\" IS NOT staged.\"more\")",
+            "INSERT INTO \"people\" (\"id\", \"name\", \"more\") SELECT staged.\"id\", staged.\"name\", staged.\"more\" FROM \"_etlsched_STAGED\" AS staged WHERE NOT EXISTS (SELECT 1 FROM \"people\" WHERE \"people\".\"id\" = staged.\"id\")",
+            "DROP TABLE IF EXISTS \"_etlsched_STAGED\"",
+        ],
+    );
+}
