@@ -9,6 +9,7 @@ use super::types::{Affinity, affinity, conversion, declaration, quoted};
 use crate::batch::ColumnType::{Float32, Float64, Int64, Text};
 use crate::batch::{Column, ColumnType, Schema};
 use crate::plan::{SchemaChange, SchemaPolicy};
+use crate::text::grouped;
 
 /// Whether the rows that are in the target stay, so that a changed column must take them too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,9 @@ impl There<'_> {
         Ok(true)
     }
 }
+
+/// The most columns of a table (<https://www.sqlite.org/limits.html>, 2).
+const COLUMNS_MAX: usize = 2000;
 
 /// 2^53: up to it every whole number is a double.
 const EXACT_MAX: i64 = 1 << 53;
@@ -280,6 +284,15 @@ fn refuse_twins(target: &str, new: &Schema) -> Outcome<()> {
             "no_columns",
             format!("table {target} would have no columns"),
             "look at `columns.select` and `columns.exclude`",
+        ));
+    }
+    if new.columns.len() > COLUMNS_MAX {
+        let (columns, max) = (grouped(new.columns.len() as u64), grouped(COLUMNS_MAX as u64));
+        let message = format!("table {target} would have {columns} columns; SQLite holds at most {max}");
+        return Err(refusal(
+            "too_many_columns",
+            message,
+            "choose those to load under columns.select, or leave some out by columns.exclude",
         ));
     }
     for (index, column) in new.columns.iter().enumerate() {
