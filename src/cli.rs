@@ -51,6 +51,7 @@ pub fn definition() -> clap::Command {
 pub fn main() -> ExitCode {
     #[cfg(unix)]
     crate::process::fail_on_large_files();
+    crate::zone::database::use_folder(std::env::var_os("TZDIR").filter(|folder| !folder.is_empty()).map(PathBuf::from));
     ExitCode::from(run(std::env::args_os()))
 }
 

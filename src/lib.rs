@@ -6,9 +6,9 @@
 //! | layer | files | never |
 //! | --- | --- | --- |
 //! | 0 | `exit_code`, `clock`, `secret`, `text`, `process/` | import anything of ours |
-//! | 1 | `zone`, `schedule/`, `batch/` | touch files, network, clock |
+//! | 1 | `zone/`, `schedule/`, `batch/` | touch files (`zone/database` alone reads the system's rules), network, clock |
 //! | 2 | `plan/`, `run/` | do anything: words and rules that both processes share |
-//! | 3 | `source/`, `destination/`, `state/` | know each other, print, read clock or environment |
+//! | 3 | `source/`, `destination/`, `scheduler/`, `state/` | know each other, print, read clock or environment |
 //! | 4 | `job/`, `workspace` | open a source, a destination or the store |
 //! | 5 | `load/` (the worker), `engine/` (the supervisor) | the worker opens no store; the supervisor opens no end |
 //! | 6 | `output/`, `error` | decide anything |
@@ -30,6 +30,7 @@ pub mod plan;
 pub mod process;
 pub mod run;
 pub mod schedule;
+pub mod scheduler;
 pub mod secret;
 pub mod source;
 pub mod state;

@@ -50,12 +50,12 @@ fn instant(text: &str, zone: Zone) -> Option<DateTime<Utc>> {
     let formats = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"];
     let local = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
     let local = local.or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|date| date.and_time(NaiveTime::MIN)))?;
-    match zone.tz().from_local_datetime(&local) {
+    match zone.from_local_datetime(&local) {
         LocalResult::Single(time) | LocalResult::Ambiguous(time, _) => Some(time.to_utc()),
         // A time that the clocks skip means the first instant after the gap; no gap is longer than a day.
         LocalResult::None => {
             let quarters = (1..=96).map(|quarter| local + TimeDelta::minutes(15 * quarter));
-            quarters.into_iter().find_map(|later| zone.tz().from_local_datetime(&later).earliest()).map(|time| time.to_utc())
+            quarters.into_iter().find_map(|later| zone.from_local_datetime(&later).earliest()).map(|time| time.to_utc())
         }
     }
 }

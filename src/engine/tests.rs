@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::clock;
-use crate::job::{DataSource, Environment, Job, JobId, Limits, Notifications, OnOverlap, Retry};
+use crate::job::{CatchUp, DataSource, Environment, Job, JobId, Lateness, Limits, Notifications, OnOverlap, Retry};
 use crate::plan::{
     BadRows, CsvPlan, DestinationKind, DestinationPlan, DryRun, Encoding, Expect, LoadOptions, Lookback, Mode, OnBadRow, OnInvalidValue,
     Publish, SchemaPolicy, SourceKind, SqlitePlan,
@@ -143,6 +143,13 @@ fn job_of<'a>(root: &Path, names: impl Iterator<Item = &'a str>) -> Job {
         is_active_line: None,
         schedule: Schedule::Manual,
         timezone: Zone::UTC,
+        lateness: Lateness {
+            grace: Duration::from_secs(600),
+            catch_up: CatchUp::Last,
+            catch_up_window: None,
+            is_woken_hourly: false,
+            deadline: None,
+        },
         on_overlap: OnOverlap::Skip,
         destination: DestinationPlan {
             name: "warehouse".to_owned(),

@@ -105,6 +105,7 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
         schedule_fingerprint: hex(&timing::key(&schedule, timezone)),
         schedule,
         timezone,
+        lateness: timing::lateness(&tree),
         on_overlap: match settings::text(&tree, "on_overlap") {
             Some("wait") => OnOverlap::Wait,
             Some("fail") => OnOverlap::Fail,

@@ -1,5 +1,7 @@
 //! The schedule keys of a job as a [`Schedule`] with its zone.
 
+use std::time::Duration;
+
 use crate::schedule::{self, MonthDay, Schedule, ShortMonth, TimeOfDay};
 use crate::zone::Zone;
 
@@ -7,6 +9,7 @@ use super::defaults;
 use super::positions::{Node, Origin, ScalarKind};
 use super::report::Report;
 use super::settings::{Settings, int, set, text, texts, unset};
+use super::spec::{CatchUp, Lateness};
 
 /// Every key that says when a job is due, with the kinds that it belongs to.
 const KEYS: &[(&str, &[&str])] = &[
@@ -53,6 +56,33 @@ pub fn settle(job: &mut Node, settings: &Settings, report: &mut Report<'_>) {
         };
         set(job, "timezone", zone);
     }
+    if job.get("grace_minutes").is_none()
+        && let Some(node) = settings.tree.get("grace_minutes")
+    {
+        set(job, "grace_minutes", node.clone());
+    }
+}
+
+/// Builds what happens to slots that were not started in time, of a settled and filled job.
+pub fn lateness(job: &Node) -> Lateness {
+    let minutes = |key: &str| int(job, key).and_then(|number| u64::try_from(number).ok()).map(|number| Duration::from_secs(60 * number));
+    Lateness {
+        grace: minutes("grace_minutes").unwrap_or(Duration::from_secs(60 * defaults::GRACE_MINUTES.unsigned_abs())),
+        catch_up: match text(job, "catch_up") {
+            Some("none") => CatchUp::None,
+            Some("all") => CatchUp::All,
+            _ => CatchUp::Last,
+        },
+        catch_up_window: minutes("catch_up_window_minutes"),
+        is_woken_hourly: text(job, "catch_up_wakeups") == Some("hourly"),
+        deadline: text(job, "deadline").and_then(clock),
+    }
+}
+
+/// Reads `07:30`.
+fn clock(text: &str) -> Option<TimeOfDay> {
+    let (hour, minute) = text.split_once(':')?;
+    Some(TimeOfDay { hour: hour.parse().ok().filter(|hour| *hour < 24)?, minute: minute.parse().ok().filter(|minute| *minute < 60)? })
 }
 
 /// Whether a key's default is filled in for a kind of schedule.

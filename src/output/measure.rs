@@ -6,19 +6,19 @@ use crate::zone::Zone;
 
 /// Returns a time in a zone: `2026-11-23 23:18:11`.
 pub fn local(time: DateTime<Utc>, zone: Zone) -> String {
-    time.with_timezone(&zone.tz()).format("%Y-%m-%d %H:%M:%S").to_string()
+    time.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// Returns a time's hour, minute and second in a zone.
 pub fn local_clock(time: DateTime<Utc>, zone: Zone) -> String {
-    time.with_timezone(&zone.tz()).format("%H:%M:%S").to_string()
+    time.with_timezone(&zone).format("%H:%M:%S").to_string()
 }
 
 /// Returns the zone's abbreviations at these times, for a header: `CET`, or `CET/CEST` where both occur.
 pub fn abbreviation(times: impl IntoIterator<Item = DateTime<Utc>>, zone: Zone) -> String {
     let mut names: Vec<String> = Vec::new();
     for time in times {
-        let name = time.with_timezone(&zone.tz()).format("%Z").to_string();
+        let name = time.with_timezone(&zone).format("%Z").to_string();
         if !names.contains(&name) {
             names.push(name);
         }

@@ -1,7 +1,15 @@
-//! When a job is due: the schedule as a job file says it, parsed and checked whole. Pure.
+//! When a job is due: the schedule as a job file says it, parsed and checked whole, and its slots in a zone. Pure.
 
 pub mod cron;
 mod describe;
+mod due;
+#[cfg(test)]
+mod due_tests;
+pub mod forecast;
+mod pattern;
+mod slot;
+
+pub use slot::Slot;
 
 /// When a job is due, in its own time zone.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,6 +29,8 @@ pub struct Workspace {
     pub state: StateLocation,
     /// How long run logs are kept.
     pub retention_days: u32,
+    /// Variables set inside the crontab block, in the file's order.
+    pub crontab_environment: Vec<(String, String)>,
     /// OS users who may change every job.
     pub admins: Vec<String>,
     /// Hides every secret that this workspace knows; [`Workspace::masker_for`] adds those of a job.
@@ -141,6 +143,7 @@ impl Workspace {
         Ok(Self {
             timezone: settings.zone_override.or(own_zone).unwrap_or(Zone::UTC),
             state,
+            crontab_environment: settings::text_map(&settings.tree, "crontab_environment"),
             retention_days: settings::int(&settings.tree, "retention_days")
                 .and_then(|days| u32::try_from(days).ok())
                 .unwrap_or(defaults::RETENTION_DAYS as u32),

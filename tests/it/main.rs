@@ -12,6 +12,7 @@
 //! | `tables` | tables that were there before a load: their rows, columns and rules |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
+//! | `slots` | due instants against answers worked out without this program |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
 mod control;
@@ -27,4 +28,5 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+mod slots;
 mod tables;

@@ -1,0 +1,96 @@
+//! What the machine's own schedulers are told: entries made of jobs, and one exporter per scheduler. Rendering is pure and works on every
+//! system; nothing here decides when a job is due: that is `schedule/`, and the gate of `run --scheduled` holds it.
+
+pub mod prove;
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::schedule::Schedule;
+use crate::zone::Zone;
+
+/// One job as a scheduler has to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The job's id: `[a-z0-9][a-z0-9_-]{0,62}`.
+    pub job: String,
+    /// When it is due, never [`Schedule::Manual`].
+    pub schedule: Schedule,
+    /// The zone of its schedule.
+    pub zone: Zone,
+    /// Whether it is also started every hour, to catch up after downtime.
+    pub is_woken_hourly: bool,
+    /// What a second run does while one runs: `skip`, `wait` or `fail`.
+    pub on_overlap: &'static str,
+    /// How long a run may take.
+    pub timeout: Duration,
+}
+
+/// Where and for whom entries are made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// The zone in which the host's scheduler reads its entries.
+    pub zone: Zone,
+    /// The absolute path of the program.
+    pub program: String,
+    /// The absolute path of the workspace.
+    pub workspace: String,
+    /// The workspace's id and 8 hex digits of the SHA-256 of its absolute folder: stable, and unique on the host.
+    pub id: String,
+    /// The version and origin of the time zone rules that the entries are made with.
+    pub tzdata: String,
+    /// The user who will own the entries.
+    pub user: String,
+    /// Variables for the entries, where the scheduler can be told any.
+    pub environment: Vec<(String, String)>,
+    /// Whether several hosts can share the state store (PostgreSQL).
+    pub is_store_shared: bool,
+    /// From when on the entries must be right; five years are looked at.
+    pub from: DateTime<Utc>,
+}
+
+/// A file that a scheduler takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// Its name, without folders: `etlsched-flights.timer`.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Why entries can't be made: what a scheduler can't say is an error, never left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The job, where one is to blame.
+    pub job: Option<String>,
+    /// A lower-case fragment.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// Renders entries for one scheduler. Pure: the same entries and host give the same bytes on every system.
+pub trait Exporter: Sync {
+    /// The word of `--format`.
+    fn name(&self) -> &'static str;
+
+    /// One sentence for help texts: what it makes.
+    fn summary(&self) -> &'static str;
+
+    /// Renders all entries, in the order of their jobs' ids.
+    ///
+    /// # Errors
+    /// Everything that this scheduler can't be told, of all jobs at once.
+    fn render(&self, entries: &[Entry], host: &Host) -> Result<Vec<Rendered>, Vec<Unsupported>>;
+}
+
+impl fmt::Debug for dyn Exporter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Every exporter: a new one is a file and a line here.
+pub static EXPORTERS: [&dyn Exporter; 0] = [];
