@@ -288,7 +288,7 @@ fn refuse_twins(target: &str, new: &Schema) -> Outcome<()> {
     }
     if new.columns.len() > COLUMNS_MAX {
         let (columns, max) = (grouped(new.columns.len() as u64), grouped(COLUMNS_MAX as u64));
-        let message = format!("table {target} would have {columns} columns; SQLite holds at most {max}");
+        let message = format!("table {target}: {columns} are too many columns, SQLite holds at most {max}");
         return Err(refusal(
             "too_many_columns",
             message,
