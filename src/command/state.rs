@@ -39,7 +39,8 @@ pub enum Action {
     /// Forget how far a source was read
     ///
     /// The next run of an incremental source is then a first run: everything is read again and takes the table's place. Tables and
-    /// their rows stay as they are until then. With --take-over the source's tables are taken from whichever job or source owns them.
+    /// their rows stay as they are until then. With --take-over the source's tables are taken from whichever job or source owns them; tables with
+    /// rows that etlsched did not load become its own.
     Reset(Reset),
 }
 
@@ -60,7 +61,7 @@ pub struct Reset {
     /// The source
     #[arg(long, value_name = "NAME")]
     pub source: String,
-    /// Take the source's tables from another job or source
+    /// Take the source's tables from another job or source, or from nobody
     #[arg(long)]
     pub take_over: bool,
     /// Don't ask

@@ -178,6 +178,7 @@ fn source(root: &Path, name: &str) -> DataSource {
         name: name.to_owned(),
         kind: SourceKind::Csv(CsvPlan {
             path: root.join("x.csv").display().to_string(),
+            path_secrets: Vec::new(),
             delimiter: None,
             quote: None,
             header: None,

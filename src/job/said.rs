@@ -3,10 +3,12 @@
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use crate::plan::kinds::{Given, Map};
+use crate::secret::Secret;
 
 use super::naming::is_glob;
 use super::positions::{Node, Scalar};
 use super::settings::{self, Settings};
+use super::variables::values_in;
 
 /// A source and its connection, or a connection alone.
 pub struct Said<'a> {
@@ -35,6 +37,10 @@ impl Given for Said<'_> {
 
     fn shown(&self, map: Map, key: &str) -> &str {
         self.map(map).and_then(|node| node.get(key)?.as_scalar()).map_or("", Scalar::shown)
+    }
+
+    fn values(&self, map: Map, key: &str) -> Vec<Secret> {
+        values_in(self.shown(map, key), &self.settings.environment).into_iter().map(Secret::new).collect()
     }
 
     fn boolean(&self, map: Map, key: &str) -> Option<bool> {

@@ -64,6 +64,9 @@ pub struct ReadRequest<'a> {
     pub expected: Option<&'a Schema>,
 }
 
+/// Why a row without a value in a key column can't be loaded.
+pub const KEYLESS: &str = "it has no value, and the column is part of primary_key";
+
 /// A row that can't be loaded, with its place and reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedRow {

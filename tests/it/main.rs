@@ -9,6 +9,8 @@
 //! | `control` | what operators do around runs: cursors, reset, overlap, stopping, permissions |
 //! | `prints` | what commands print: no secrets, errors as one JSON object, every listing as CSV |
 //! | `faults` | a worker that dies, a full disk, stores that are taken away: clean failures, and the next run is good |
+//! | `files` | what the warehouse keeps of loaded files, and which of them are read again |
+//! | `tables` | tables that were there before a load: their rows, columns and rules |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
 //! | `slots` | due instants against answers worked out without this program |
@@ -21,6 +23,7 @@ mod docs;
 mod etl;
 #[cfg(target_os = "linux")]
 mod faults;
+mod files;
 mod flights;
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -28,3 +31,4 @@ mod kills;
 mod layers;
 mod prints;
 mod slots;
+mod tables;

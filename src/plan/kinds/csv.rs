@@ -12,7 +12,7 @@ use crate::text::{is_http, shortened};
 const CONNECT_TIMEOUT_SECONDS: i64 = 15;
 
 /// The words of `encoding`.
-const ENCODINGS: &[&str] = &["auto", "utf-8", "utf-16", "windows-1252", "latin-1"];
+const ENCODINGS: &[&str] = &["auto", "utf-8", "utf-16", "utf-16le", "utf-16be", "windows-1252", "latin-1"];
 
 pub(super) static SOURCE: SourceType = SourceType {
     name: "csv",
@@ -26,7 +26,13 @@ pub(super) static SOURCE: SourceType = SourceType {
         key("delimiter", Kind::Character, Works, Default::Depends("sniffed"), "The character between fields"),
         key("quote", Kind::Character, Works, Default::Text("\""), "The quote character"),
         key("header", Kind::Bool, Works, Default::Depends("sniffed"), "Whether the first row holds names"),
-        key("encoding", Kind::Word(ENCODINGS), Works, Default::Text("auto"), "The text encoding; auto is by byte order mark, else UTF-8"),
+        key(
+            "encoding",
+            Kind::Word(ENCODINGS),
+            Works,
+            Default::Text("auto"),
+            "The text encoding; auto is by byte order mark, else UTF-8, or UTF-16 by its zero bytes",
+        ),
     ],
     connection_keys: CONNECTION_KEYS,
     example: Example { connection: None, source: "{path: data/prices.csv}" },
@@ -58,12 +64,15 @@ fn plan(given: &dyn Given) -> Result<SourceKind, Wrong> {
     let seconds = given.int(Map::Connection, "connect_timeout_seconds").unwrap_or(CONNECT_TIMEOUT_SECONDS);
     Ok(SourceKind::Csv(CsvPlan {
         path,
+        path_secrets: given.values(Map::Source, "path"),
         delimiter,
         quote,
         header: given.boolean(Map::Source, "header"),
         encoding: match given.text(Map::Source, "encoding") {
             Some("utf-8") => Encoding::Utf8,
             Some("utf-16") => Encoding::Utf16,
+            Some("utf-16le") => Encoding::Utf16Le,
+            Some("utf-16be") => Encoding::Utf16Be,
             Some("windows-1252") => Encoding::Windows1252,
             Some("latin-1") => Encoding::Latin1,
             _ => Encoding::Auto,

@@ -14,7 +14,7 @@ pub use csv::without_login;
 pub use key::{Default, Key, Kind, Level, Part, Status, key};
 
 use super::load::{DestinationKind, SourceKind};
-use crate::secret::Masker;
+use crate::secret::{Masker, Secret};
 
 /// The kinds of sources.
 pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &sqlite::SOURCE];
@@ -81,6 +81,8 @@ pub trait Given {
     fn text(&self, map: Map, key: &str) -> Option<&str>;
     /// Returns a key's text as messages may show it: variables as written.
     fn shown(&self, map: Map, key: &str) -> &str;
+    /// Returns the values of the variables in a key's text, which nothing may show.
+    fn values(&self, map: Map, key: &str) -> Vec<Secret>;
     /// Returns a key's boolean.
     fn boolean(&self, map: Map, key: &str) -> Option<bool>;
     /// Returns a key's whole number.

@@ -28,6 +28,7 @@ impl Folder {
         }
         SourceKind::Csv(CsvPlan {
             path: path.display().to_string(),
+            path_secrets: vec![],
             delimiter: Some(','),
             quote: None,
             header: Some(true),

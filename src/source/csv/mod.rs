@@ -8,6 +8,7 @@ pub(super) mod conformance;
 mod decode;
 mod fetch;
 mod input;
+mod known;
 mod nulls;
 mod reader;
 mod shape;
