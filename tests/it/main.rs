@@ -10,6 +10,7 @@
 //! | `faults` | a worker that dies, a full disk, stores that are taken away: clean failures, and the next run is good |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
+//! | `exports` | entries for cron, systemd, Windows, Kubernetes and launchd: printed, written, refused; systemd reads its own |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
@@ -18,6 +19,7 @@ mod control;
 mod disk;
 mod docs;
 mod etl;
+mod exports;
 #[cfg(target_os = "linux")]
 mod faults;
 mod flights;
