@@ -12,6 +12,7 @@ mod files_tests;
 pub mod kubernetes;
 pub mod launchd;
 mod paths;
+pub mod prove;
 pub mod systemd;
 pub mod windows;
 
