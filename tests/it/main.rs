@@ -14,6 +14,7 @@
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
 //! | `exports` | entries for cron, systemd, Windows, Kubernetes and launchd: printed, written, refused; systemd reads its own |
+//! | `proofs` | entries as they are emitted start every slot once, by simulation; planted bad ones are convicted |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
@@ -32,5 +33,6 @@ mod hostile;
 mod kills;
 mod layers;
 mod prints;
+mod proofs;
 mod slots;
 mod tables;
