@@ -103,7 +103,7 @@ fn line(job: &Job, status: JobStatus, record: Option<&JobRecord>, dead: &[String
 }
 
 /// Names each file that is left out, in a line each.
-fn note_broken(problems: &[Problem]) {
+pub(super) fn note_broken(problems: &[Problem]) {
     let mut files: BTreeMap<&PathBuf, u64> = BTreeMap::new();
     for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
         *files.entry(&problem.file).or_default() += 1;

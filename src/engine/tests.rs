@@ -141,6 +141,7 @@ fn job_of<'a>(root: &Path, names: impl Iterator<Item = &'a str>) -> Job {
         tags: vec![],
         is_active: true,
         is_active_line: None,
+        minute_line: None,
         schedule: Schedule::Manual,
         timezone: Zone::UTC,
         lateness: Lateness {

@@ -101,6 +101,7 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
         tags: texts(&tree, "tags").unwrap_or_default(),
         is_active: boolean(&tree, "is_active").unwrap_or(defaults::IS_ACTIVE),
         is_active_line: own.entry("is_active").map(|entry| entry.place.line),
+        minute_line: own.entry("minute").map(|entry| entry.place.line),
         fingerprint: hex(&canonical(&tree, &used)),
         schedule_fingerprint: hex(&timing::key(&schedule, timezone)),
         schedule,

@@ -2,6 +2,7 @@
 //! it used. Knows nothing of orders or events.
 
 pub mod identity;
+mod local_zone;
 mod stop;
 #[cfg(unix)]
 mod unix;
@@ -13,6 +14,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
+pub use local_zone::{system_zone, zone_of_variable};
 pub use stop::{Stop, StopSignal, watch_signals};
 #[cfg(unix)]
 pub use unix::{Child, Process, fail_on_large_files, spawn};

@@ -1,6 +1,14 @@
 //! What the machine's own schedulers are told: entries made of jobs, and one exporter per scheduler. Rendering is pure and works on every
 //! system; nothing here decides when a job is due: that is `schedule/`, and the gate of `run --scheduled` holds it.
 
+pub mod crontab;
+#[cfg(test)]
+mod crontab_tests;
+pub mod entries;
+#[cfg(test)]
+mod entries_tests;
+pub mod prove;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -41,12 +49,39 @@ pub struct Host {
     pub tzdata: String,
     /// The user who will own the entries.
     pub user: String,
-    /// Variables for the entries, where the scheduler can be told any.
+    /// `crontab_environment:` variables that hold inside the crontab's block.
     pub environment: Vec<(String, String)>,
     /// Whether several hosts can share the state store (PostgreSQL).
     pub is_store_shared: bool,
+    /// Whose scheduler takes the entries, where it has one for each user and one for all.
+    pub scope: Scope,
+    /// The container image that holds the program, for schedulers of containers.
+    pub image: String,
     /// From when on the entries must be right; five years are looked at.
     pub from: DateTime<Utc>,
+}
+
+/// Whose scheduler it is: systemd has one for each user and one for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// The user's own.
+    #[default]
+    User,
+    /// The host's: entries name the user as whom they run.
+    System,
+}
+
+/// What a scheduler's entries need and are, as data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Nature {
+    /// The scheduler reads them in the host's zone; others in UTC.
+    pub is_local: bool,
+    /// They stand between marks in a text that others write too, so the host's id must be that of the store.
+    pub is_marked: bool,
+    /// Runs are started on several hosts, so the store must be shared.
+    pub is_shared: bool,
+    /// The files make sense one behind the other.
+    pub is_joinable: bool,
 }
 
 /// A file that a scheduler takes.
@@ -56,6 +91,18 @@ pub struct Rendered {
     pub name: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
+}
+
+impl Rendered {
+    /// Returns its bytes as text; UTF-16 is known by its mark.
+    pub fn text(&self) -> String {
+        match self.bytes.strip_prefix(b"\xff\xfe") {
+            Some(rest) => {
+                String::from_utf16_lossy(&rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect::<Vec<_>>())
+            }
+            None => String::from_utf8_lossy(&self.bytes).into_owned(),
+        }
+    }
 }
 
 /// Why entries can't be made: what a scheduler can't say is an error, never left out.
@@ -77,11 +124,21 @@ pub trait Exporter: Sync {
     /// One sentence for help texts: what it makes.
     fn summary(&self) -> &'static str;
 
+    /// What its entries need and are.
+    fn nature(&self) -> Nature;
+
     /// Renders all entries, in the order of their jobs' ids.
     ///
     /// # Errors
     /// Everything that this scheduler can't be told, of all jobs at once.
     fn render(&self, entries: &[Entry], host: &Host) -> Result<Vec<Rendered>, Vec<Unsupported>>;
+}
+
+impl Host {
+    /// Returns the 8 hex digits that stand for the workspace's folder, for names that several workspaces of a host must not share.
+    pub fn digest(&self) -> &str {
+        self.id.rsplit('-').next().unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for dyn Exporter {
@@ -91,4 +148,4 @@ impl fmt::Debug for dyn Exporter {
 }
 
 /// Every exporter: a new one is a file and a line here.
-pub static EXPORTERS: [&dyn Exporter; 0] = [];
+pub static EXPORTERS: [&dyn Exporter; 1] = [&crontab::Crontab];
