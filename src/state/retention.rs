@@ -21,15 +21,14 @@ pub(super) fn prune(connection: &mut SqliteConnection, job: &str, before: NaiveD
 /// So long are slots kept: beyond what `catch_up` and the report of missed slots look back (366 days).
 const SLOTS_KEPT_DAYS: i64 = 400;
 
-/// Deletes the old slots of a job, but not its last 20: the latest one must stay claimed, however long ago it was.
+/// How many slots of a job are never forgotten, whatever the clock says: one that is set to 2030 by mistake must not set claims free.
+const SLOTS_KEPT: i64 = 10_000;
+
+/// Deletes the slots of a job that are old by the clock and far behind the newest.
 pub(super) fn prune_slots(connection: &mut SqliteConnection, job: &str, now: DateTime<Utc>) -> QueryResult<()> {
-    let before = naive(now - TimeDelta::days(SLOTS_KEPT_DAYS));
     let own = slots::table.filter(slots::job.eq(job));
-    let oldest: Option<NaiveDateTime> = own.order(slots::due_at).select(slots::due_at).first(connection).optional()?;
-    if oldest.is_none_or(|oldest| oldest >= before) {
-        return Ok(());
-    }
-    let kept = own.filter(slots::due_at.le(naive(now))).order(slots::due_at.desc()).select(slots::slot).limit(RUNS_KEPT);
-    let kept: Vec<String> = kept.load(connection)?;
-    diesel::delete(own.filter(slots::due_at.lt(before)).filter(slots::slot.ne_all(kept))).execute(connection).map(drop)
+    let newest = own.order(slots::due_at.desc()).select(slots::due_at).offset(SLOTS_KEPT);
+    let Some(beyond) = newest.first::<NaiveDateTime>(connection).optional()? else { return Ok(()) };
+    let before = beyond.min(naive(now - TimeDelta::days(SLOTS_KEPT_DAYS)));
+    diesel::delete(own.filter(slots::due_at.lt(before))).execute(connection).map(drop)
 }

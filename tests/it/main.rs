@@ -11,6 +11,7 @@
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
 //! | `slots` | due instants against answers worked out without this program |
+//! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
 mod control;
@@ -21,6 +22,7 @@ mod etl;
 #[cfg(target_os = "linux")]
 mod faults;
 mod flights;
+mod gate;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod kills;
