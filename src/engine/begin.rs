@@ -16,7 +16,7 @@ use crate::workspace::Workspace;
 
 use super::journal::moment;
 use super::observer::{Notice, Observer};
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 use super::repair;
 use super::run::{RunOptions, Setting, timeout_of};
 
@@ -50,19 +50,11 @@ pub(super) fn new_job(job: &Job, user: &str) -> NewJob {
     }
 }
 
-/// Whether this user may run the job: its owner, root, or an admin of the workspace.
-pub(super) fn permit(workspace: &Workspace, record: &JobRecord, user: &str) -> Result<(), Refusal> {
-    if record.owner == user || user == "root" || workspace.admins.iter().any(|admin| admin == user) {
-        return Ok(());
-    }
-    Err(Refusal::NotPermitted { job: record.id.clone(), owner: record.owner.clone(), user: user.to_owned() })
-}
-
 /// Whether the job may run now: its owner, its file, its status.
 fn admit(store: &mut Store, workspace: &Workspace, job: &Job, options: &RunOptions) -> Result<JobRecord, Refusal> {
     let user = process::user_name();
     let registered = store.register_job(&new_job(job, &user), clock::now())?;
-    permit(workspace, &registered, &user)?;
+    refusal::check_permitted(workspace, &registered, &user)?;
     if options.is_forced {
         return Ok(registered);
     }

@@ -12,7 +12,7 @@ use crate::state::{Attention, Claim, Claimed, SlotOrder, StateError, Store};
 use super::begin::{self, Begun};
 use super::journal::moment;
 use super::observer::{Notice, Observer};
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 use super::run::Setting;
 
 /// Whether the gate has anything to do for a job: a slot is due or to be written off, or a dead run may have left one. Most calls end here.
@@ -54,7 +54,7 @@ pub(super) fn begin(
         if !known.is_gate_open(attention, slot_now) {
             return Err(Refusal::NotDue);
         }
-        begin::permit(workspace, &known, &user)?;
+        refusal::check_permitted(workspace, &known, &user)?;
         dead.extend(begin::close_dead_runs(store, setting, workspace_id, observer)?);
         if let Some((slot, Some(next))) = &waiting
             && *next <= slot_now

@@ -14,15 +14,17 @@ use crate::state::{EndPolicy, Store};
 use crate::workspace::{StateLocation, Workspace};
 
 use super::begin::{self, Begun};
+use super::gate;
 use super::journal::{Closing, Journal, Ledger};
 use super::lease::Keeper;
 use super::observer::Observer;
 use super::plan::{self, RunFrame};
 use super::policy::{self, StopReason};
+use super::refusal::Refusal;
+use super::repair;
 use super::report::{RunReport, summary};
 use super::source_run::{SourceReport, stopped};
 use super::supervisor::{Commission, Message, Supervisor, Times};
-use super::{gate, refusal::Refusal, repair};
 
 /// How long a worker has between the request to stop and its end.
 const GRACE: Duration = Duration::from_secs(8);

@@ -1,6 +1,7 @@
 //! `etlsched schedule`: entries for the machine's scheduler. What its subcommands share: entries of jobs, and the host they are made for.
 
 mod export;
+mod prove;
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub struct Schedule {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     Export(export::Export),
+    Prove(prove::Prove),
 }
 
 impl Schedule {
@@ -42,6 +44,7 @@ impl Schedule {
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         match self.action {
             Action::Export(command) => command.run(context),
+            Action::Prove(command) => command.run(context),
         }
     }
 }
