@@ -9,6 +9,7 @@ need() { # program, Debian package
 }
 need cc gcc
 need sqlite3 sqlite3
+need systemd-analyze systemd
 
 if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null 2>&1; then

@@ -102,6 +102,24 @@ diff <(log "$linux" "$native") <(log "$windows" on_wine "$work/bin/etlsched.exe"
 counts=$(for table in $tables; do sqlite3 "$windows/.etlsched/warehouse.db" "SELECT count(*) FROM $table"; done | xargs)
 [ "$counts" = "16 1458 3322 26115 27004" ] || fail "rows: $counts"
 
+echo "== entries made on Linux and under Wine" >&2
+# Rules of time zones that both have: those that the program brings.
+export TZDIR=/nonexistent
+for format in windows systemd launchd; do
+    case $format in
+    windows) place=(--program 'C:\R&D\etlsched.exe' --workspace 'C:\my etl' --user 'ACME\etl') ;;
+    *) place=(--program /usr/bin/etlsched --workspace '/srv/my etl' --host-zone Europe/Berlin) ;;
+    esac
+    (cd "$linux" && "$native" schedule export --format $format "${place[@]}") >"$work/linux.entries"
+    (cd "$windows" && on_wine "$work/bin/etlsched.exe" schedule export --format $format "${place[@]}") >"$work/windows.entries"
+    [ -s "$work/linux.entries" ] || fail "no $format entries"
+    cmp "$work/linux.entries" "$work/windows.entries" || fail "the $format entries differ"
+done
+unset TZDIR
+# Without more they are for this machine, whose paths are those of Windows.
+(cd "$windows" && on_wine "$work/bin/etlsched.exe" schedule export --format windows | iconv -f utf-16 | grep -q '<Command>[A-Z]:\\') ||
+    fail "the task of this machine doesn't start its program"
+
 # A job that takes long enough to be struck: the flights of January twenty times over.
 long() {
     local job=$1/jobs/long.yaml data=$1/jobs/data/long.csv
@@ -128,4 +146,4 @@ rows=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT count(*) FROM long")
 [ "$rows" = $((20 * 27004)) ] || fail "the run after the kill loaded $rows rows"
 left=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT group_concat(name) FROM sqlite_schema WHERE name GLOB '_etlsched_*_*_*'")
 [ -z "$left" ] || fail "staging is left: $left"
-echo "tests/windows.sh: the same rows and the same log; Ctrl-C and a killed supervisor left nothing behind" >&2
+echo "tests/windows.sh: the same rows, the same log and the same entries; Ctrl-C and a killed supervisor left nothing behind" >&2

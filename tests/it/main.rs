@@ -13,6 +13,7 @@
 //! | `tables` | tables that were there before a load: their rows, columns and rules |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
+//! | `exports` | entries for cron, systemd, Windows, Kubernetes and launchd: printed, written, refused; systemd reads its own |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
@@ -22,6 +23,7 @@ mod control;
 mod disk;
 mod docs;
 mod etl;
+mod exports;
 #[cfg(target_os = "linux")]
 mod faults;
 mod files;
