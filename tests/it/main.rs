@@ -16,6 +16,7 @@
 //! | `exports` | entries for cron, systemd, Windows, Kubernetes and launchd: printed, written, refused; systemd reads its own |
 //! | `proofs` | entries as they are emitted start every slot once, by simulation; planted bad ones are convicted |
 //! | `slots` | due instants against answers worked out without this program |
+//! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
 mod control;
@@ -28,6 +29,7 @@ mod exports;
 mod faults;
 mod files;
 mod flights;
+mod gate;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod kills;
