@@ -1,6 +1,8 @@
 //! What the machine's own schedulers are told: entries made of jobs, and one exporter per scheduler. Rendering is pure and works on every
 //! system; nothing here decides when a job is due: that is `schedule/`, and the gate of `run --scheduled` holds it.
 
+pub mod block;
+
 use std::fmt;
 use std::time::Duration;
 
