@@ -2,6 +2,8 @@
 //! system; nothing here decides when a job is due: that is `schedule/`, and the gate of `run --scheduled` holds it.
 
 pub mod block;
+pub mod install;
+pub mod section;
 
 use std::fmt;
 use std::time::Duration;
