@@ -1,0 +1,142 @@
+//! The Windows Task Scheduler, through `schtasks` alone: one task a job, in a folder of the workspace's id.
+//!
+//! Windows lists a task in its own words, never in those that it was given. So both are kept beside each other in a folder of ours: what was
+//! given, and what was listed right after. A task that is listed otherwise later was changed by somebody else.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::{NotInstalled, Rendered, Shown, Target, call, words};
+
+/// The Task Scheduler of this host.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    /// The id of the workspace: the folder of its tasks.
+    pub id: String,
+    /// Where what was given and listed is kept.
+    pub folder: PathBuf,
+}
+
+impl Target for Tasks {
+    fn name(&self) -> &'static str {
+        "windows"
+    }
+
+    fn place(&self) -> String {
+        format!("the Task Scheduler, folder \\etlsched\\{}", self.id)
+    }
+
+    fn read(&self) -> Result<Vec<Rendered>, NotInstalled> {
+        let mut files = Vec::new();
+        for job in self.given()? {
+            let name = format!("{job}.xml");
+            let Some(listed) = self.listed(&job)? else { continue };
+            let then = std::fs::read(self.folder.join(format!("{job}.listed"))).unwrap_or_default();
+            let given = std::fs::read(self.folder.join(&name)).map_err(|error| self.io("reading", &name, &error))?;
+            files.push(Rendered { name, bytes: if listed == then { given } else { listed } });
+        }
+        Ok(files)
+    }
+
+    fn jobs(&self, there: &[Rendered]) -> Result<BTreeSet<String>, NotInstalled> {
+        Ok(there.iter().map(|file| job_of(&file.name).to_owned()).collect())
+    }
+
+    fn merged(&self, there: &[Rendered], rendered: &[Rendered], kept: &BTreeSet<String>) -> Result<Vec<Rendered>, NotInstalled> {
+        let is_kept = |file: &&Rendered| kept.contains(job_of(&file.name)) && !rendered.iter().any(|fresh| fresh.name == file.name);
+        let mut files: Vec<Rendered> = there.iter().filter(is_kept).chain(rendered).cloned().collect();
+        files.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(files)
+    }
+
+    fn shown(&self, there: &[Rendered]) -> Result<Vec<Shown>, NotInstalled> {
+        Ok(there.iter().map(|file| Shown { name: file.name.clone(), line: 1, bytes: as_text(&file.bytes).into_bytes() }).collect())
+    }
+
+    fn apply(&self, before: &[Rendered], after: &[Rendered]) -> Result<Vec<String>, NotInstalled> {
+        if self.read()? != before {
+            let message = format!("tasks in {} were changed by another program; nothing was written", self.place());
+            return Err(NotInstalled::new("changed", message, "try again"));
+        }
+        std::fs::create_dir_all(&self.folder).map_err(|error| self.io("making", "", &error))?;
+        for file in before.iter().filter(|file| after.iter().all(|other| other.name != file.name)) {
+            let job = job_of(&file.name);
+            self.schtasks(&["/Delete", "/TN", &self.task(job), "/F"])?;
+            for name in [format!("{job}.xml"), format!("{job}.listed")] {
+                std::fs::remove_file(self.folder.join(&name)).map_err(|error| self.io("removing", &name, &error))?;
+            }
+        }
+        let mut notes = Vec::new();
+        for file in after.iter().filter(|file| !before.contains(file)) {
+            let job = job_of(&file.name);
+            let path = self.folder.join(&file.name);
+            std::fs::write(&path, &file.bytes).map_err(|error| self.io("writing", &file.name, &error))?;
+            self.schtasks(&["/Create", "/XML", &path.display().to_string(), "/TN", &self.task(job), "/F"])?;
+            let Some(listed) = self.listed(job)? else {
+                let message = format!("schtasks took the task of job {job} and doesn't list it");
+                return Err(NotInstalled::new("not_as_given", message, format!("look at it: schtasks /Query /TN {}", self.task(job))));
+            };
+            let name = format!("{job}.listed");
+            std::fs::write(self.folder.join(&name), &listed).map_err(|error| self.io("writing", &name, &error))?;
+            if listed.is_empty() && notes.is_empty() {
+                notes.push("this schtasks lists nothing, so the tasks were not read back".to_owned());
+            }
+        }
+        Ok(notes)
+    }
+
+    fn warnings(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+impl Tasks {
+    fn task(&self, job: &str) -> String {
+        format!("\\etlsched\\{}\\{job}", self.id)
+    }
+
+    /// Returns the jobs whose tasks were given.
+    fn given(&self) -> Result<Vec<String>, NotInstalled> {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(self.io("reading", "", &error)),
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut jobs: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".xml")?.to_owned())).collect();
+        jobs.sort();
+        Ok(jobs)
+    }
+
+    /// Returns a task as Windows lists it; `None` where there is none.
+    fn listed(&self, job: &str) -> Result<Option<Vec<u8>>, NotInstalled> {
+        let listed = call("schtasks", &["/Query", "/TN", &self.task(job), "/XML"], b"")?;
+        // Its words are in the user's language, and every failure has the code 1: no such task, nearly always.
+        Ok(listed.exit.is_done().then_some(listed.stdout))
+    }
+
+    fn schtasks(&self, arguments: &[&str]) -> Result<(), NotInstalled> {
+        let called = call("schtasks", arguments, b"")?;
+        if called.exit.is_done() {
+            return Ok(());
+        }
+        let message = format!("changing {}: schtasks {} failed with {}", self.place(), arguments.join(" "), words(&called));
+        Err(NotInstalled::new("refused", message, "run it as a user who may make tasks (an administrator)"))
+    }
+
+    fn io(&self, what: &str, name: &str, error: &std::io::Error) -> NotInstalled {
+        let message = format!("{what} {}: {error}", self.folder.join(name).display());
+        NotInstalled::new("io", message, "see that this user may write there")
+    }
+}
+
+fn job_of(name: &str) -> &str {
+    name.strip_suffix(".xml").unwrap_or(name)
+}
+
+/// Task files are UTF-16 with a byte order mark.
+fn as_text(bytes: &[u8]) -> String {
+    let Some(rest) = bytes.strip_prefix(&[0xff, 0xfe]) else { return String::from_utf8_lossy(bytes).into_owned() };
+    let (units, _) = rest.as_chunks::<2>();
+    String::from_utf16_lossy(&units.iter().map(|pair| u16::from_le_bytes(*pair)).collect::<Vec<_>>())
+}
