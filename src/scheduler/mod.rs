@@ -2,6 +2,12 @@
 //! system; nothing here decides when a job is due: that is `schedule/`, and the gate of `run --scheduled` holds it.
 
 pub mod block;
+pub mod crontab;
+#[cfg(test)]
+mod crontab_tests;
+pub mod entries;
+#[cfg(test)]
+mod entries_tests;
 pub mod install;
 pub mod section;
 
@@ -45,12 +51,26 @@ pub struct Host {
     pub tzdata: String,
     /// The user who will own the entries.
     pub user: String,
-    /// Variables for the entries, where the scheduler can be told any.
+    /// `crontab_environment:` variables that hold inside the crontab's block.
     pub environment: Vec<(String, String)>,
     /// Whether several hosts can share the state store (PostgreSQL).
     pub is_store_shared: bool,
+    /// Whose scheduler takes the entries, where it has one for each user and one for all.
+    pub scope: Scope,
+    /// The container image that holds the program, for schedulers of containers.
+    pub image: String,
     /// From when on the entries must be right; five years are looked at.
     pub from: DateTime<Utc>,
+}
+
+/// Whose scheduler it is: systemd has one for each user and one for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// The user's own.
+    #[default]
+    User,
+    /// The host's: entries name the user as whom they run.
+    System,
 }
 
 /// A file that a scheduler takes.
@@ -81,6 +101,11 @@ pub trait Exporter: Sync {
     /// One sentence for help texts: what it makes.
     fn summary(&self) -> &'static str;
 
+    /// Whether it reads entries in the host's zone; others read them in UTC.
+    fn reads_host_zone(&self) -> bool {
+        false
+    }
+
     /// Renders all entries, in the order of their jobs' ids.
     ///
     /// # Errors
@@ -95,4 +120,4 @@ impl fmt::Debug for dyn Exporter {
 }
 
 /// Every exporter: a new one is a file and a line here.
-pub static EXPORTERS: [&dyn Exporter; 0] = [];
+pub static EXPORTERS: [&dyn Exporter; 1] = [&crontab::Crontab];
