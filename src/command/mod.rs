@@ -17,6 +17,7 @@ mod man;
 mod pause;
 mod resume;
 mod run;
+mod schedule;
 mod show;
 mod source;
 mod state;
@@ -26,7 +27,7 @@ mod validate;
 mod when;
 mod worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
@@ -57,9 +58,21 @@ impl Context {
     /// # Errors
     /// There is none, or etlsched.yaml or .env has problems: exit 4.
     pub fn workspace(&self) -> Result<Workspace, Failure> {
+        self.found_by(Workspace::find)
+    }
+
+    /// As [`Context::workspace`], for entries of hosts whose store this version may not be able to open.
+    ///
+    /// # Errors
+    /// As for [`Context::workspace`].
+    pub fn workspace_for_export(&self) -> Result<Workspace, Failure> {
+        self.found_by(Workspace::find_for_export)
+    }
+
+    fn found_by(&self, find: fn(&Path, Option<&Path>, Environment) -> Result<Workspace, NoWorkspace>) -> Result<Workspace, Failure> {
         let here = std::env::current_dir()
             .map_err(|error| Failure::new(exit_code::INVALID, "no_workspace", format!("the current folder can't be read: {error}")))?;
-        Workspace::find(&here, self.project.as_deref(), environment()).map_err(|error| match error {
+        find(&here, self.project.as_deref(), environment()).map_err(|error| match error {
             NoWorkspace::Invalid(problems) => Failure::invalid(problems),
             NoWorkspace::NotFound(start) => {
                 let message = format!(
@@ -120,6 +133,7 @@ pub enum Command {
     Cancel(cancel::Cancel),
     Logs(logs::Logs),
     Status(status::Status),
+    Schedule(schedule::Schedule),
     Source(source::Source),
     State(state::State),
     JsonSchema(json_schema::JsonSchema),
@@ -150,6 +164,7 @@ impl Command {
             Self::Cancel(command) => command.run(context),
             Self::Logs(command) => command.run(context),
             Self::Status(command) => command.run(context),
+            Self::Schedule(command) => command.run(context),
             Self::Source(command) => command.run(context),
             Self::State(command) => command.run(context),
             Self::JsonSchema(command) => command.run(context),

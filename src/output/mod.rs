@@ -73,11 +73,16 @@ pub fn has_failed() -> bool {
 /// Writes a result to stdout with a line end. A reader that has gone is no error, and the command goes on to its own exit code; any
 /// other failure is told once.
 pub fn print(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let mut result = stdout.write_all(text.as_bytes());
+    print_bytes(text.as_bytes());
     if !text.ends_with('\n') {
-        result = result.and_then(|()| stdout.write_all(b"\n"));
+        print_bytes(b"\n");
     }
+}
+
+/// As [`print`], the bytes as they are.
+pub fn print_bytes(bytes: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    let result = stdout.write_all(bytes);
     if let Err(error) = result.and_then(|()| stdout.flush())
         && error.kind() != io::ErrorKind::BrokenPipe
         && !HAS_FAILED.swap(true, Ordering::Relaxed)

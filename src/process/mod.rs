@@ -3,6 +3,7 @@
 
 mod capture;
 pub mod identity;
+mod local_zone;
 mod stop;
 #[cfg(unix)]
 mod unix;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 pub use capture::{Captured, NotCaptured, capture};
 pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
+pub use local_zone::{system_zone, zone_of_variable};
 pub use stop::{Stop, StopSignal, watch_signals};
 #[cfg(unix)]
 use unix as platform;

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use super::entries::{self, EVERY_DAY, EVERY_HOUR, EVERY_MONTH, EVERY_WEEKDAY, Line, numbers, step};
-use super::{Entry, Exporter, Host, Rendered, Unsupported};
+use super::{Entry, Exporter, Host, Nature, Rendered, Unsupported};
 
 /// The longest command that Debian cron and cronie run (MAX_COMMAND is 1000 with its end); longer ones are cut or refused.
 pub const COMMAND_BYTES_MAX: usize = 998;
@@ -39,8 +39,8 @@ impl Exporter for Crontab {
         "a block for crontab(5), read by Debian cron, cronie, busybox and macOS"
     }
 
-    fn reads_host_zone(&self) -> bool {
-        true
+    fn nature(&self) -> Nature {
+        Nature { is_local: true, is_marked: true, is_joinable: true, ..Nature::default() }
     }
 
     fn render(&self, entries: &[Entry], host: &Host) -> Result<Vec<Rendered>, Vec<Unsupported>> {

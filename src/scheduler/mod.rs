@@ -73,6 +73,19 @@ pub enum Scope {
     System,
 }
 
+/// What a scheduler's entries need and are, as data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Nature {
+    /// The scheduler reads them in the host's zone; others in UTC.
+    pub is_local: bool,
+    /// They stand between marks in a text that others write too, so the host's id must be that of the store.
+    pub is_marked: bool,
+    /// Runs are started on several hosts, so the store must be shared.
+    pub is_shared: bool,
+    /// The files make sense one behind the other.
+    pub is_joinable: bool,
+}
+
 /// A file that a scheduler takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
@@ -80,6 +93,18 @@ pub struct Rendered {
     pub name: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
+}
+
+impl Rendered {
+    /// Returns its bytes as text; UTF-16 is known by its mark.
+    pub fn text(&self) -> String {
+        match self.bytes.strip_prefix(b"\xff\xfe") {
+            Some(rest) => {
+                String::from_utf16_lossy(&rest.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect::<Vec<_>>())
+            }
+            None => String::from_utf8_lossy(&self.bytes).into_owned(),
+        }
+    }
 }
 
 /// Why entries can't be made: what a scheduler can't say is an error, never left out.
@@ -101,16 +126,21 @@ pub trait Exporter: Sync {
     /// One sentence for help texts: what it makes.
     fn summary(&self) -> &'static str;
 
-    /// Whether it reads entries in the host's zone; others read them in UTC.
-    fn reads_host_zone(&self) -> bool {
-        false
-    }
+    /// What its entries need and are.
+    fn nature(&self) -> Nature;
 
     /// Renders all entries, in the order of their jobs' ids.
     ///
     /// # Errors
     /// Everything that this scheduler can't be told, of all jobs at once.
     fn render(&self, entries: &[Entry], host: &Host) -> Result<Vec<Rendered>, Vec<Unsupported>>;
+}
+
+impl Host {
+    /// Returns the 8 hex digits that stand for the workspace's folder, for names that several workspaces of a host must not share.
+    pub fn digest(&self) -> &str {
+        self.id.rsplit('-').next().unwrap_or_default()
+    }
 }
 
 impl fmt::Debug for dyn Exporter {

@@ -183,6 +183,19 @@ fn problem(file: PathBuf, message: String, hint: Option<String>) -> Problem {
 /// # Errors
 /// `AlreadyExists` where there is one; whatever keeps it from being written.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    written_beside(path, bytes, mode)?.persist_noclobber(path).map(drop).map_err(|error| error.error)
+}
+
+/// As [`write_new`], but a file that is there is replaced.
+///
+/// # Errors
+/// Whatever keeps it from being written.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+    written_beside(path, bytes, mode)?.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// Returns a file under another name in the same folder, written and on disk; the folder is made.
+fn written_beside(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<tempfile::NamedTempFile> {
     use std::io::Write;
 
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -200,7 +213,7 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     #[cfg(not(unix))]
     let _ = mode;
     file.as_file().sync_all()?;
-    file.persist_noclobber(path).map(drop).map_err(|error| error.error)
+    Ok(file)
 }
 
 #[cfg(all(test, unix))]

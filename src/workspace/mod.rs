@@ -27,6 +27,8 @@ pub struct Workspace {
     pub timezone: Zone,
     /// The state store.
     pub state: StateLocation,
+    /// Whether `state:` names PostgreSQL, which this version can only make entries for: then `state` is never to be opened.
+    pub is_state_shared: bool,
     /// How long run logs are kept.
     pub retention_days: u32,
     /// Variables set inside the crontab block, in the file's order.
@@ -77,6 +79,20 @@ impl Workspace {
     /// # Errors
     /// There is none, or its files have problems.
     pub fn find(here: &Path, project: Option<&Path>, environment: Environment) -> Result<Self, NoWorkspace> {
+        let mut workspace = Self::find_for_export(here, project, environment)?;
+        if workspace.is_state_shared {
+            let problem = state_problem(&workspace.settings, "state: postgresql is not in this version", SQLITE_HINT);
+            workspace.warnings.push(*problem);
+            return Err(NoWorkspace::Invalid(workspace.warnings));
+        }
+        Ok(workspace)
+    }
+
+    /// As [`Workspace::find`], but the state store may be one that this version can't open: other hosts may run other versions.
+    ///
+    /// # Errors
+    /// As for [`Workspace::find`].
+    pub fn find_for_export(here: &Path, project: Option<&Path>, environment: Environment) -> Result<Self, NoWorkspace> {
         let root = match project {
             Some(project) => Some(here.join(project)).filter(|root| root.join(FILE).is_file() || root.join("jobs").is_dir()),
             None => here
@@ -135,7 +151,7 @@ impl Workspace {
                 return Err(problems);
             }
         };
-        let state = state(&settings).map_err(|problem| {
+        let (state, is_state_shared) = state(&settings).map_err(|problem| {
             problems.push(*problem);
             std::mem::take(&mut problems)
         })?;
@@ -143,6 +159,7 @@ impl Workspace {
         Ok(Self {
             timezone: settings.zone_override.or(own_zone).unwrap_or(Zone::UTC),
             state,
+            is_state_shared,
             crontab_environment: settings::text_map(&settings.tree, "crontab_environment"),
             retention_days: settings::int(&settings.tree, "retention_days")
                 .and_then(|days| u32::try_from(days).ok())
@@ -278,21 +295,26 @@ fn dotenv_problem(path: &Path, line: usize, message: String) -> Problem {
     Problem { file: path.to_owned(), line, column: 0, line_text: "***".to_owned(), severity: Severity::Error, message, hint }
 }
 
-fn state(settings: &Settings) -> Result<StateLocation, Box<Problem>> {
-    let Some(node) = settings.tree.get("state") else { return Ok(StateLocation::Sqlite(settings.root.join(".etlsched").join("state.db"))) };
+const SQLITE_HINT: &str = "write state: sqlite:.etlsched/state.db";
+
+/// Returns where the store is, and whether several hosts share it.
+fn state(settings: &Settings) -> Result<(StateLocation, bool), Box<Problem>> {
+    let own = StateLocation::Sqlite(settings.root.join(".etlsched").join("state.db"));
+    let Some(node) = settings.tree.get("state") else { return Ok((own, false)) };
     let text = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
-    let problem =
-        |message: &str, hint: &str| Box::new(settings.text.problem(Severity::Error, node.place, message.to_owned(), Some(hint.to_owned())));
     match text.split_once(':') {
         Some(("sqlite", path)) if !path.trim_start_matches("//").is_empty() => {
             let path = path.strip_prefix("///").map(|path| format!("/{path}")).unwrap_or_else(|| path.trim_start_matches("//").to_owned());
-            Ok(StateLocation::Sqlite(settings.root.join(path)))
+            Ok((StateLocation::Sqlite(settings.root.join(path)), false))
         }
-        Some(("postgresql" | "postgres", _)) => {
-            Err(problem("state: postgresql is not in this version", "write state: sqlite:.etlsched/state.db"))
-        }
-        _ => Err(problem("state: expected sqlite:PATH", "write state: sqlite:.etlsched/state.db")),
+        Some(("postgresql" | "postgres", _)) => Ok((own, true)),
+        _ => Err(state_problem(settings, "state: expected sqlite:PATH", SQLITE_HINT)),
     }
+}
+
+fn state_problem(settings: &Settings, message: &str, hint: &str) -> Box<Problem> {
+    let place = settings.tree.get("state").map_or(whole(Origin::Workspace), |node| node.place);
+    Box::new(settings.text.problem(Severity::Error, place, message.to_owned(), Some(hint.to_owned())))
 }
 
 /// Returns what must never be printed: what `.env` holds, and the values of the variables used.
