@@ -106,8 +106,15 @@ fn hunks(changes: &[usize], end: usize) -> Vec<Range<usize>> {
 }
 
 fn write_hunk(text: &mut String, steps: &[Step], old: &[String], new: &[String], first: [usize; 2]) {
-    let olds: Vec<usize> = steps.iter().filter_map(|step| matches!(step, Step::Same(..) | Step::Gone(_)).then(|| step.old())).collect();
-    let news: Vec<usize> = steps.iter().filter_map(|step| matches!(step, Step::Same(..) | Step::Come(_)).then(|| step.new())).collect();
+    let of_old = |step: &Step| match step {
+        Step::Same(at, _) | Step::Gone(at) => Some(*at),
+        Step::Come(_) => None,
+    };
+    let of_new = |step: &Step| match step {
+        Step::Same(_, at) | Step::Come(at) => Some(*at),
+        Step::Gone(_) => None,
+    };
+    let (olds, news): (Vec<usize>, Vec<usize>) = (steps.iter().filter_map(of_old).collect(), steps.iter().filter_map(of_new).collect());
     let place = |at: &[usize], first: usize| match at.first() {
         Some(line) => format!("{},{}", first.max(1) + line, at.len()),
         None => "0,0".to_owned(),
@@ -119,20 +126,6 @@ fn write_hunk(text: &mut String, steps: &[Step], old: &[String], new: &[String],
             Step::Gone(at) => writeln!(text, "-{}", old[*at]),
             Step::Come(at) => writeln!(text, "+{}", new[*at]),
         };
-    }
-}
-
-impl Step {
-    fn old(self) -> usize {
-        match self {
-            Self::Same(at, _) | Self::Gone(at) | Self::Come(at) => at,
-        }
-    }
-
-    fn new(self) -> usize {
-        match self {
-            Self::Same(_, at) | Self::Gone(at) | Self::Come(at) => at,
-        }
     }
 }
 

@@ -74,7 +74,7 @@ fn parts(block: &[u8]) -> Parts<'_> {
 }
 
 /// Returns the job that a line starts: it ends with `run JOB --scheduled`.
-fn job_of(line: &[u8]) -> Option<String> {
+pub fn job_of(line: &[u8]) -> Option<String> {
     if line.starts_with(b"#") {
         return None;
     }

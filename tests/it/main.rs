@@ -10,6 +10,7 @@
 //! | `faults` | a worker that dies, a full disk, stores that are taken away: clean failures, and the next run is good |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
+//! | `install` | entries in crontabs, systemd and the Task Scheduler: strangers' bytes stay, whatever fails; Debian's own cron over both changes of the clocks |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
@@ -22,6 +23,8 @@ mod etl;
 mod faults;
 mod flights;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod install;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;

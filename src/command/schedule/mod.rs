@@ -1,6 +1,14 @@
 //! `etlsched schedule`: entries for the machine's scheduler. What its subcommands share: entries of jobs, and the host they are made for.
 
+mod apply;
 mod export;
+mod install;
+mod machine;
+mod remove;
+mod status;
+mod sync;
+
+pub use remove::OfJob;
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +40,10 @@ pub struct Schedule {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     Export(export::Export),
+    Install(install::Install),
+    Sync(sync::Sync),
+    Remove(remove::Remove),
+    Status(status::Status),
 }
 
 impl Schedule {
@@ -42,6 +54,10 @@ impl Schedule {
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         match self.action {
             Action::Export(command) => command.run(context),
+            Action::Install(command) => command.run(context),
+            Action::Sync(command) => command.run(context),
+            Action::Remove(command) => command.run(context),
+            Action::Status(command) => command.run(context),
         }
     }
 }

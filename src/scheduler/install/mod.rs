@@ -5,6 +5,8 @@
 
 mod crontab;
 mod lock;
+mod systemd;
+mod tasks;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,9 +17,11 @@ use crate::process::{Captured, NotCaptured, capture};
 
 pub use crontab::Crontab;
 pub use lock::Lock;
+pub use systemd::Systemd;
+pub use tasks::Tasks;
 
 /// How long a scheduler's program may take: it does next to nothing.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why entries are not, or not surely, as they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{NotInstalled, Rendered, Shown, Target, call, words};
-use crate::scheduler::{Scope, section};
+use crate::scheduler::Scope;
 
 /// The units of a user, or of the host.
 #[derive(Debug, Clone)]
@@ -15,8 +15,8 @@ pub struct Systemd {
     pub folder: PathBuf,
     /// The user who runs this.
     pub user: String,
-    /// The id of the workspace, as each of its files names it.
-    pub id: String,
+    /// The digest of the workspace's folder, as the names of its files have it.
+    pub digest: String,
 }
 
 impl Target for Systemd {
@@ -44,11 +44,11 @@ impl Target for Systemd {
         for entry in entries {
             let entry = entry.map_err(|error| failed(&self.folder, error))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            if !is_unit(&name) || !entry.path().is_file() {
+            if self.job_of(&name).is_none() || !entry.path().is_file() {
                 continue;
             }
             let bytes = std::fs::read(entry.path()).map_err(|error| failed(&entry.path(), error))?;
-            if self.is_ours(&bytes) {
+            if is_ours(&name, &bytes) {
                 files.push(Rendered { name, bytes });
             }
         }
@@ -57,14 +57,12 @@ impl Target for Systemd {
     }
 
     fn jobs(&self, there: &[Rendered]) -> Result<BTreeSet<String>, NotInstalled> {
-        Ok(there.iter().filter_map(job_of).collect())
+        Ok(there.iter().filter_map(|file| self.job_of(&file.name)).map(str::to_owned).collect())
     }
 
     fn merged(&self, there: &[Rendered], rendered: &[Rendered], kept: &BTreeSet<String>) -> Result<Vec<Rendered>, NotInstalled> {
         let is_kept = |file: &&Rendered| {
-            let service = there.iter().find(|other| stem(&other.name) == stem(&file.name) && other.name.ends_with(".service"));
-            let job = service.and_then(job_of);
-            job.is_some_and(|job| kept.contains(&job)) && !rendered.iter().any(|fresh| fresh.name == file.name)
+            self.job_of(&file.name).is_some_and(|job| kept.contains(job)) && !rendered.iter().any(|fresh| fresh.name == file.name)
         };
         let mut files: Vec<Rendered> = there.iter().filter(is_kept).chain(rendered).cloned().collect();
         files.sort_by(|one, other| one.name.cmp(&other.name));
@@ -123,13 +121,10 @@ impl Target for Systemd {
 }
 
 impl Systemd {
-    fn is_ours(&self, bytes: &[u8]) -> bool {
-        bytes.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_end() == self.marker().as_bytes())
-    }
-
-    /// The line by which a unit file is known as ours.
-    fn marker(&self) -> String {
-        crate::scheduler::systemd::marker(&self.id)
+    /// Returns the job of a unit of this workspace.
+    fn job_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let rest = name.strip_prefix(&format!("etlsched-{}-", self.digest))?;
+        rest.strip_suffix(".service").or_else(|| rest.strip_suffix(".timer"))
     }
 
     fn systemctl(&self, arguments: &[&str]) -> Result<(), NotInstalled> {
@@ -165,7 +160,7 @@ impl Systemd {
         for file in files {
             let path = self.folder.join(&file.name);
             let is_strange = match std::fs::read(&path) {
-                Ok(bytes) => !self.is_ours(&bytes),
+                Ok(bytes) => !is_ours(&file.name, &bytes),
                 Err(error) => error.kind() != std::io::ErrorKind::NotFound,
             };
             if is_strange {
@@ -194,15 +189,7 @@ impl Systemd {
     }
 }
 
-fn is_unit(name: &str) -> bool {
-    name.starts_with("etlsched-") && (name.ends_with(".service") || name.ends_with(".timer"))
-}
-
-fn stem(name: &str) -> &str {
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
-}
-
-/// Returns the job that a service starts.
-fn job_of(file: &Rendered) -> Option<String> {
-    file.bytes.split(|byte| *byte == b'\n').find_map(|line| section::job_of(line.trim_ascii_end()))
+/// Whether a file begins as ours do: with its own name and who made it.
+fn is_ours(name: &str, bytes: &[u8]) -> bool {
+    bytes.starts_with(format!("# {name}: made by etlsched ").as_bytes())
 }

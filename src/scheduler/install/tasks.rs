@@ -11,8 +11,8 @@ use super::{NotInstalled, Rendered, Shown, Target, call, words};
 /// The Task Scheduler of this host.
 #[derive(Debug, Clone)]
 pub struct Tasks {
-    /// The id of the workspace: the folder of its tasks.
-    pub id: String,
+    /// The digest of the workspace's folder, as the names of its files and the folder of its tasks have it.
+    pub digest: String,
     /// Where what was given and listed is kept.
     pub folder: PathBuf,
 }
@@ -23,13 +23,13 @@ impl Target for Tasks {
     }
 
     fn place(&self) -> String {
-        format!("the Task Scheduler, folder \\etlsched\\{}", self.id)
+        format!("the Task Scheduler, folder \\etlsched-{}", self.digest)
     }
 
     fn read(&self) -> Result<Vec<Rendered>, NotInstalled> {
         let mut files = Vec::new();
         for job in self.given()? {
-            let name = format!("{job}.xml");
+            let name = self.file(&job);
             let Some(listed) = self.listed(&job)? else { continue };
             let then = std::fs::read(self.folder.join(format!("{job}.listed"))).unwrap_or_default();
             let given = std::fs::read(self.folder.join(&name)).map_err(|error| self.io("reading", &name, &error))?;
@@ -39,18 +39,20 @@ impl Target for Tasks {
     }
 
     fn jobs(&self, there: &[Rendered]) -> Result<BTreeSet<String>, NotInstalled> {
-        Ok(there.iter().map(|file| job_of(&file.name).to_owned()).collect())
+        Ok(there.iter().filter_map(|file| self.job_of(&file.name)).map(str::to_owned).collect())
     }
 
     fn merged(&self, there: &[Rendered], rendered: &[Rendered], kept: &BTreeSet<String>) -> Result<Vec<Rendered>, NotInstalled> {
-        let is_kept = |file: &&Rendered| kept.contains(job_of(&file.name)) && !rendered.iter().any(|fresh| fresh.name == file.name);
+        let is_kept = |file: &&Rendered| {
+            self.job_of(&file.name).is_some_and(|job| kept.contains(job)) && !rendered.iter().any(|fresh| fresh.name == file.name)
+        };
         let mut files: Vec<Rendered> = there.iter().filter(is_kept).chain(rendered).cloned().collect();
         files.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(files)
     }
 
     fn shown(&self, there: &[Rendered]) -> Result<Vec<Shown>, NotInstalled> {
-        Ok(there.iter().map(|file| Shown { name: file.name.clone(), line: 1, bytes: as_text(&file.bytes).into_bytes() }).collect())
+        Ok(there.iter().map(|file| Shown { name: file.name.clone(), line: 1, bytes: file.text().into_bytes() }).collect())
     }
 
     fn apply(&self, before: &[Rendered], after: &[Rendered]) -> Result<Vec<String>, NotInstalled> {
@@ -60,18 +62,20 @@ impl Target for Tasks {
         }
         std::fs::create_dir_all(&self.folder).map_err(|error| self.io("making", "", &error))?;
         for file in before.iter().filter(|file| after.iter().all(|other| other.name != file.name)) {
-            let job = job_of(&file.name);
+            let Some(job) = self.job_of(&file.name) else { continue };
             self.schtasks(&["/Delete", "/TN", &self.task(job), "/F"])?;
-            for name in [format!("{job}.xml"), format!("{job}.listed")] {
+            for name in [file.name.clone(), format!("{job}.listed")] {
                 std::fs::remove_file(self.folder.join(&name)).map_err(|error| self.io("removing", &name, &error))?;
             }
         }
         let mut notes = Vec::new();
         for file in after.iter().filter(|file| !before.contains(file)) {
-            let job = job_of(&file.name);
-            let path = self.folder.join(&file.name);
-            std::fs::write(&path, &file.bytes).map_err(|error| self.io("writing", &file.name, &error))?;
-            self.schtasks(&["/Create", "/XML", &path.display().to_string(), "/TN", &self.task(job), "/F"])?;
+            let Some(job) = self.job_of(&file.name) else { continue };
+            // Not under its own name before Windows has it: what is there under it counts as given.
+            let pending = self.folder.join("pending.xml");
+            std::fs::write(&pending, &file.bytes).map_err(|error| self.io("writing", "pending.xml", &error))?;
+            self.schtasks(&["/Create", "/XML", &pending.display().to_string(), "/TN", &self.task(job), "/F"])?;
+            std::fs::rename(&pending, self.folder.join(&file.name)).map_err(|error| self.io("writing", &file.name, &error))?;
             let Some(listed) = self.listed(job)? else {
                 let message = format!("schtasks took the task of job {job} and doesn't list it");
                 return Err(NotInstalled::new("not_as_given", message, format!("look at it: schtasks /Query /TN {}", self.task(job))));
@@ -92,7 +96,15 @@ impl Target for Tasks {
 
 impl Tasks {
     fn task(&self, job: &str) -> String {
-        format!("\\etlsched\\{}\\{job}", self.id)
+        format!("\\etlsched-{}\\{job}", self.digest)
+    }
+
+    fn file(&self, job: &str) -> String {
+        format!("etlsched-{}-{job}.xml", self.digest)
+    }
+
+    fn job_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix(&format!("etlsched-{}-", self.digest))?.strip_suffix(".xml")
     }
 
     /// Returns the jobs whose tasks were given.
@@ -103,7 +115,7 @@ impl Tasks {
             Err(error) => return Err(self.io("reading", "", &error)),
         };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut jobs: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".xml")?.to_owned())).collect();
+        let mut jobs: Vec<String> = names.filter_map(|name| self.job_of(&name).map(str::to_owned)).collect();
         jobs.sort();
         Ok(jobs)
     }
@@ -128,15 +140,4 @@ impl Tasks {
         let message = format!("{what} {}: {error}", self.folder.join(name).display());
         NotInstalled::new("io", message, "see that this user may write there")
     }
-}
-
-fn job_of(name: &str) -> &str {
-    name.strip_suffix(".xml").unwrap_or(name)
-}
-
-/// Task files are UTF-16 with a byte order mark.
-fn as_text(bytes: &[u8]) -> String {
-    let Some(rest) = bytes.strip_prefix(&[0xff, 0xfe]) else { return String::from_utf8_lossy(bytes).into_owned() };
-    let (units, _) = rest.as_chunks::<2>();
-    String::from_utf16_lossy(&units.iter().map(|pair| u16::from_le_bytes(*pair)).collect::<Vec<_>>())
 }
