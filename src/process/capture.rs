@@ -83,7 +83,8 @@ fn read(pipe: &mut impl Read) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

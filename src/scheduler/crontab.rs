@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::entries::{self, EVERY_DAY, EVERY_HOUR, EVERY_MONTH, EVERY_WEEKDAY, Line, numbers, step};
+use super::paths::words;
 use super::{Entry, Exporter, Host, Nature, Rendered, Unsupported};
 
 /// The longest command that Debian cron and cronie run (MAX_COMMAND is 1000 with its end); longer ones are cut or refused.
@@ -80,8 +81,7 @@ pub fn body(entries: &[Entry], host: &Host) -> Result<Vec<String>, Vec<Unsupport
     for (entry, lines) in entries.iter().zip(entries::lines_of_all(entries, host.zone, host.from)) {
         let command = format!("{command} run {} --scheduled", entry.job);
         problems.extend(command_problem(Some(&entry.job), &command));
-        let woken = if entry.is_woken_hourly { ", woken hourly" } else { "" };
-        body.push(format!("# {}: {}, {}{woken}", entry.job, entry.schedule.describe(), entry.zone));
+        body.push(format!("# {}: {}", entry.job, words(entry)));
         body.extend(lines.iter().map(|line| format!("{} {command}", fields(line))));
     }
     body.push("# What became due while the host was down".to_owned());

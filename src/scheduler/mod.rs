@@ -8,8 +8,15 @@ mod crontab_tests;
 pub mod entries;
 #[cfg(test)]
 mod entries_tests;
+#[cfg(test)]
+mod files_tests;
 pub mod install;
+pub mod kubernetes;
+pub mod launchd;
+mod paths;
 pub mod section;
+pub mod systemd;
+pub mod windows;
 
 use std::fmt;
 use std::time::Duration;
@@ -143,11 +150,12 @@ impl Host {
     }
 }
 
-impl fmt::Debug for dyn Exporter {
+impl fmt::Debug for dyn Exporter + '_ {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
     }
 }
 
 /// Every exporter: a new one is a file and a line here.
-pub static EXPORTERS: [&dyn Exporter; 1] = [&crontab::Crontab];
+pub static EXPORTERS: [&dyn Exporter; 5] =
+    [&crontab::Crontab, &systemd::Systemd, &windows::Windows, &kubernetes::Kubernetes, &launchd::Launchd];

@@ -135,11 +135,11 @@ impl Machine {
         let host = Host { scope, ..host(workspace, place, zone, workspace_id)? };
         let private = workspace.private_folder();
         let (user, id) = (process::user_name(), host.id.clone());
-        let digest = id.rsplit('-').next().unwrap_or_default().to_owned();
+        let digest = host.digest().to_owned();
         let target: Box<dyn Target> = match scheduler {
             Scheduler::Crontab => Box::new(Crontab { user, id, backup: private.join("crontab.before") }),
             Scheduler::Systemd => Box::new(Systemd { scope, folder: units(scope)?, user, digest }),
-            Scheduler::Windows => Box::new(Tasks { digest, folder: private.join("tasks") }),
+            Scheduler::Windows => Box::new(Tasks { program: "schtasks".to_owned(), digest, folder: private.join("tasks") }),
         };
         Ok(Self { target, exporter, host, lock: lock_file(&private) })
     }

@@ -4,13 +4,15 @@
 //! given, and what was listed right after. A task that is listed otherwise later was changed by somebody else.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{NotInstalled, Rendered, Shown, Target, call, words};
 
 /// The Task Scheduler of this host.
 #[derive(Debug, Clone)]
 pub struct Tasks {
+    /// `schtasks`, or another program in its place.
+    pub program: String,
     /// The digest of the workspace's folder, as the names of its files and the folder of its tasks have it.
     pub digest: String,
     /// Where what was given and listed is kept.
@@ -65,7 +67,7 @@ impl Target for Tasks {
             let Some(job) = self.job_of(&file.name) else { continue };
             self.schtasks(&["/Delete", "/TN", &self.task(job), "/F"])?;
             for name in [file.name.clone(), format!("{job}.listed")] {
-                std::fs::remove_file(self.folder.join(&name)).map_err(|error| self.io("removing", &name, &error))?;
+                remove(&self.folder.join(&name)).map_err(|error| self.io("removing", &name, &error))?;
             }
         }
         let mut notes = Vec::new();
@@ -122,13 +124,13 @@ impl Tasks {
 
     /// Returns a task as Windows lists it; `None` where there is none.
     fn listed(&self, job: &str) -> Result<Option<Vec<u8>>, NotInstalled> {
-        let listed = call("schtasks", &["/Query", "/TN", &self.task(job), "/XML"], b"")?;
+        let listed = call(&self.program, &["/Query", "/TN", &self.task(job), "/XML"], b"")?;
         // Its words are in the user's language, and every failure has the code 1: no such task, nearly always.
         Ok(listed.exit.is_done().then_some(listed.stdout))
     }
 
     fn schtasks(&self, arguments: &[&str]) -> Result<(), NotInstalled> {
-        let called = call("schtasks", arguments, b"")?;
+        let called = call(&self.program, arguments, b"")?;
         if called.exit.is_done() {
             return Ok(());
         }
@@ -141,3 +143,15 @@ impl Tasks {
         NotInstalled::new("io", message, "see that this user may write there")
     }
 }
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+#[path = "tasks_tests.rs"]
+mod tests;
