@@ -53,6 +53,7 @@ impl Target for Systemd {
             }
         }
         files.sort_by(|one, other| one.name.cmp(&other.name));
+        self.mark_inactive(&mut files)?;
         Ok(files)
     }
 
@@ -125,6 +126,25 @@ impl Systemd {
     fn job_of<'a>(&self, name: &'a str) -> Option<&'a str> {
         let rest = name.strip_prefix(&format!("etlsched-{}-", self.digest))?;
         rest.strip_suffix(".service").or_else(|| rest.strip_suffix(".timer"))
+    }
+
+    /// A timer that doesn't run starts nothing, so it is not as it should be. Where systemd can't be asked, nothing is known.
+    fn mark_inactive(&self, files: &mut [Rendered]) -> Result<(), NotInstalled> {
+        let mut timers: Vec<&mut Rendered> = files.iter_mut().filter(|file| file.name.ends_with(".timer")).collect();
+        if timers.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = timers.iter().map(|timer| timer.name.clone()).collect();
+        let arguments: Vec<&str> = ["is-active"].into_iter().chain(names.iter().map(String::as_str)).collect();
+        let said = self.called(&arguments)?;
+        // A word a timer (systemctl(1)); its exit code says whether any is active.
+        let states: Vec<&str> = str::from_utf8(&said.stdout).unwrap_or_default().lines().map(str::trim).collect();
+        if states.len() == timers.len() {
+            for (timer, state) in timers.iter_mut().zip(states).filter(|(_, state)| !matches!(*state, "active" | "activating")) {
+                timer.bytes.extend_from_slice(format!("# {state}: systemd starts nothing by this timer\n").as_bytes());
+            }
+        }
+        Ok(())
     }
 
     fn systemctl(&self, arguments: &[&str]) -> Result<(), NotInstalled> {

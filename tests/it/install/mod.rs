@@ -2,6 +2,7 @@
 
 mod cron;
 mod fake;
+mod units;
 
 use fake::{Machine, job, strangers};
 
