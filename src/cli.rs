@@ -1,10 +1,10 @@
 //! The command line as typed: global options, subcommands, and the way from arguments to exit code.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::command::{Command, Context};
 use crate::output::{self, Color, Format};
@@ -56,9 +56,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return errors::usage(&error),
+        Err(error) => return errors::usage(&error, asked_format(&arguments, std::env::var_os("ETLSCHED_OUTPUT").as_deref())),
     };
     let Cli { project, output, quiet, verbose, color, command } = cli;
     output::set_color(color);
@@ -71,5 +72,51 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             errors::print(&failure, output);
             failure.exit_code
         }
+    }
+}
+
+/// Returns the format that a command line asks for which could not be parsed, as far as it can be told.
+fn asked_format(arguments: &[OsString], variable: Option<&OsStr>) -> Format {
+    let words: Vec<&str> =
+        arguments.iter().skip(1).map(|word| word.to_str().unwrap_or_default()).take_while(|word| *word != "--").collect();
+    let given = words.iter().enumerate().rev().find_map(|(index, word)| {
+        let value = match word.strip_prefix("--") {
+            Some(long) => long.strip_prefix("output")?,
+            None => word.strip_prefix('-')?.trim_start_matches(['q', 'v']).strip_prefix('o')?,
+        };
+        match value.strip_prefix('=') {
+            Some(value) => Some(value),
+            None if value.is_empty() => Some(words.get(index + 1).copied().unwrap_or_default()),
+            None => (!word.starts_with("--")).then_some(value),
+        }
+    });
+    let word = given.or_else(|| variable.and_then(OsStr::to_str)).unwrap_or_default();
+    Format::from_str(word, false).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, variable: Option<&str>, expected: Format) {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        assert_eq!(asked_format(&words, variable.map(OsStr::new)), expected, "{line} {variable:?}");
+    }
+
+    #[test]
+    fn the_format_is_told_from_a_line_that_could_not_be_parsed() {
+        for line in
+            ["etl -o json x", "etl run --output json", "etl --output=json", "etl run -ojson --nonsense", "etl -qvo json", "etl -o=json"]
+        {
+            check(line, None, Format::Json);
+            check(line, Some("csv"), Format::Json);
+        }
+        check("etl run", Some("json"), Format::Json);
+        check("etl run -o csv", Some("json"), Format::Csv);
+        check("etl run -o jsn", Some("json"), Format::Table);
+        check("etl run -o", None, Format::Table);
+        check("etl run -- -o json", None, Format::Table);
+        check("etl run --outputs json", None, Format::Table);
     }
 }

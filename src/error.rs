@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::engine::Refusal;
 use crate::exit_code;
 use crate::job::Problem;
 use crate::state::StateError;
@@ -64,5 +65,15 @@ impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         let hint = error.hint();
         Self { hint, ..Self::new(exit_code::FAILED, "state_store", error.to_string()) }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let hint = refusal.hint();
+        match refusal {
+            Refusal::Invalid(problems) => Self::invalid(problems),
+            refusal => Self { hint, ..Self::new(refusal.exit_code(), refusal.code(), refusal.to_string()) },
+        }
     }
 }

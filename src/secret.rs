@@ -68,6 +68,18 @@ pub mod exposed_option {
     }
 }
 
+/// Writes secrets in clear: only for the plan, which goes to a worker's standard input.
+pub mod exposed_list {
+    use serde::Serializer;
+
+    use super::Secret;
+
+    /// Serializes the values in clear.
+    pub fn serialize<S: Serializer>(secrets: &[Secret], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(secrets.iter().map(Secret::expose))
+    }
+}
+
 /// Replaces every known secret in a text by [`MASK`].
 #[derive(Clone, Default)]
 pub struct Masker {

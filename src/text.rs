@@ -48,8 +48,21 @@ pub fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
-fn is_steering(character: char) -> bool {
+/// Whether a character steers terminals or the reading order instead of being read.
+pub fn is_steering(character: char) -> bool {
     character.is_control() || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Whether a text is an http(s) URL with a host.
+pub fn is_http(url: &str) -> bool {
+    ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &url[scheme.len()..]))
+        .is_some_and(|rest| {
+            !rest.is_empty()
+                && !rest.starts_with('/')
+                && !url.contains(|character: char| character.is_whitespace() || character.is_control())
+        })
 }
 
 /// Returns the text cut to `characters_max`, with "…" where something was cut.

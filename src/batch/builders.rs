@@ -74,6 +74,12 @@ impl ColumnBuilder {
         self.len() == 0
     }
 
+    /// Whether the last row has no value.
+    #[inline]
+    pub fn is_last_null(&self) -> bool {
+        self.len().checked_sub(1).is_some_and(|last| !self.validity.is_valid(last))
+    }
+
     /// Returns its type.
     pub fn column_type(&self) -> ColumnType {
         self.column_type

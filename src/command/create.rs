@@ -7,7 +7,8 @@ use clap::Args;
 use serde_json::json;
 use serde_yaml::{Mapping, Value};
 
-use super::Context;
+use super::{Context, stored};
+use crate::clock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::positions::BYTES_MAX;
@@ -39,7 +40,7 @@ pub struct Create {
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
     /// How often it is due
-    #[arg(long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(keys::SCHEDULE_TYPES))]
+    #[arg(long, visible_alias = "schedule-type", value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(keys::SCHEDULE_TYPES))]
     pub schedule: Option<String>,
     /// Five cron fields, for --schedule cron
     #[arg(long, value_name = "LINE")]
@@ -114,10 +115,13 @@ impl Create {
         }
         let text = write::text(&map).map_err(Failure::internal)?;
         let loaded = workspace.check(&id, text.clone()).map_err(Failure::invalid)?;
+        // Opened first: a store that can't be used leaves no file behind.
+        let mut store = stored::open(&workspace)?;
         files::write_new(&file, text.as_bytes(), 0o644).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => exists(&id, &shown),
             _ => Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", shown.display())),
         })?;
+        store.note(&stored::actor(), "create", id.as_str(), Some(&shown.display().to_string()), clock::now())?;
         super::init::schemas(&workspace.private_folder())?;
         print(context, &workspace, &loaded.job, &shown);
         Ok(exit_code::DONE)

@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 
 /// List the jobs with their schedules and last runs
 ///
-/// Jobs whose files have errors are left out; each is named on standard error.
+/// Jobs whose files have errors are left out; each is named on standard error. Exit 4 if that leaves none.
 ///
 /// Examples:
 ///   etlsched list --status error
@@ -43,6 +43,9 @@ impl List {
         let status = status.as_deref().map(parse_status).transpose()?;
         let workspace = context.workspace()?;
         let (mut jobs, problems) = workspace.jobs();
+        if jobs.is_empty() && problems.iter().any(|problem| problem.severity == Severity::Error) {
+            return Err(Failure::invalid(problems));
+        }
         jobs.retain(|job| tag.as_ref().is_none_or(|tag| job.tags.contains(tag)));
         let lines = lines(&workspace, &jobs, status)?;
         match context.output {
@@ -79,20 +82,20 @@ fn lines(workspace: &Workspace, jobs: &[Job], wanted: Option<JobStatus>) -> Resu
         let record = records.get(job.id.as_str()).copied();
         let status = stored::status(job, record, now.at);
         if wanted.is_none_or(|wanted| wanted == status) {
-            lines.push(line(job, status, record, &dead));
+            lines.push(line(workspace, job, status, record, &dead));
         }
     }
     Ok(lines)
 }
 
-fn line(job: &Job, status: JobStatus, record: Option<&JobRecord>, dead: &[String]) -> list::JobLine {
+fn line(workspace: &Workspace, job: &Job, status: JobStatus, record: Option<&JobRecord>, dead: &[String]) -> list::JobLine {
     let last_run = record.and_then(|record| record.last_run.as_ref()).map(|run| {
         let word = if dead.contains(&run.id) { "interrupted" } else { run.status.as_str() };
         (run.at, word)
     });
     list::JobLine {
         id: job.id.as_str().to_owned(),
-        name: job.name.clone(),
+        name: workspace.masker_for(job).mask(&job.name),
         schedule: job.schedule.describe(),
         timezone: job.timezone.name().to_owned(),
         status: status.as_str(),
@@ -103,7 +106,7 @@ fn line(job: &Job, status: JobStatus, record: Option<&JobRecord>, dead: &[String
 }
 
 /// Names each file that is left out, in a line each.
-fn note_broken(problems: &[Problem]) {
+pub(super) fn note_broken(problems: &[Problem]) {
     let mut files: BTreeMap<&PathBuf, u64> = BTreeMap::new();
     for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
         *files.entry(&problem.file).or_default() += 1;

@@ -1,5 +1,7 @@
 //! `etlsched logs`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use super::{Context, stored, when};
@@ -7,10 +9,11 @@ use crate::clock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::output::logs::{self as view, RunView};
-use crate::output::{self, Format, run as full};
+use crate::output::{self, Format, masked, run as full};
 use crate::process;
 use crate::run::RunStatus;
-use crate::state::{Found, RunDetail, RunFilter, RunPage, Store};
+use crate::secret::Masker;
+use crate::state::{Found, RunDetail, RunFilter, RunPage, RunRecord, Store};
 use crate::text::nearest;
 use crate::workspace::Workspace;
 use crate::zone::Zone;
@@ -62,16 +65,19 @@ impl Logs {
             check_known(&workspace, store.as_mut(), job)?;
         }
         if let Some(run) = run {
-            let detail = find(store.as_mut(), job.as_deref(), &run)?;
-            return show_one(context, &workspace, store.as_mut(), &detail);
+            let mut detail = find(store.as_mut(), job.as_deref(), &run)?;
+            let masker = stored::masker_of(&workspace, &detail.run.job);
+            masked::detail(&mut detail, &masker);
+            return show_one(context, &workspace, store.as_mut(), detail);
         }
         let now = stored::moment();
         let dead = store.as_mut().map_or(Ok(Vec::new()), |store| store.dead_run_ids(&now, &process::liveness))?;
         let filter = RunFilter { job, status, dead, since };
-        let found = match &mut store {
+        let mut found = match &mut store {
             Some(store) => store.runs(&filter, page, page_size)?,
             None => RunPage { runs: Vec::new(), total: 0 },
         };
+        hide(&workspace, &mut found.runs);
         let is_dead = |id: &str| filter.dead.iter().any(|dead| dead == id);
         let views: Vec<RunView<'_>> = found.runs.iter().map(|run| RunView { run, is_dead: is_dead(&run.id), now: now.at }).collect();
         let pages = found.total.div_ceil(page_size);
@@ -149,14 +155,23 @@ pub(super) fn several(prefix: &str, ids: &[String]) -> Failure {
     Failure::usage(format!("{prefix:?} is the beginning of several runs: {}", ids.join(", "))).hint("give more of the id")
 }
 
-fn show_one(context: &Context, workspace: &Workspace, store: Option<&mut Store>, detail: &RunDetail) -> Result<u8, Failure> {
+/// Hides the secrets of each run's job, each job's file read once.
+fn hide(workspace: &Workspace, runs: &mut [RunRecord]) {
+    let mut maskers: BTreeMap<String, Masker> = BTreeMap::new();
+    for run in runs {
+        let masker = maskers.entry(run.job.clone()).or_insert_with_key(|job| stored::masker_of(workspace, job));
+        masked::run(run, masker);
+    }
+}
+
+fn show_one(context: &Context, workspace: &Workspace, store: Option<&mut Store>, detail: RunDetail) -> Result<u8, Failure> {
     let now = stored::moment();
     let dead = store.map_or(Ok(Vec::new()), |store| store.dead_run_ids(&now, &process::liveness))?;
     let view = RunView { run: &detail.run, is_dead: dead.contains(&detail.run.id), now: now.at };
     match context.output {
-        Format::Json => output::json::print(&full::json(detail, &view)),
+        Format::Json => output::json::print(&full::json(&detail, &view)),
         Format::Csv => output::print(&view::csv(&[view]).csv()),
-        Format::Table => output::print(&full::text(detail, &view, workspace.timezone)),
+        Format::Table => output::print(&full::text(&detail, &view, workspace.timezone)),
     }
     Ok(exit_code::DONE)
 }

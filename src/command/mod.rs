@@ -15,6 +15,7 @@ mod load;
 mod logs;
 mod man;
 mod pause;
+mod plan;
 mod resume;
 mod run;
 mod schedule;
@@ -133,6 +134,7 @@ pub enum Command {
     Cancel(cancel::Cancel),
     Logs(logs::Logs),
     Status(status::Status),
+    Plan(plan::Plan),
     Schedule(schedule::Schedule),
     Source(source::Source),
     State(state::State),
@@ -164,6 +166,7 @@ impl Command {
             Self::Cancel(command) => command.run(context),
             Self::Logs(command) => command.run(context),
             Self::Status(command) => command.run(context),
+            Self::Plan(command) => command.run(context),
             Self::Schedule(command) => command.run(context),
             Self::Source(command) => command.run(context),
             Self::State(command) => command.run(context),

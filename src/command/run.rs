@@ -1,15 +1,15 @@
 //! `etlsched run`.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::{Context, worker};
-use crate::engine::{self, Refusal, RunOptions, RunReport};
+use crate::engine::{self, RunOptions, RunReport};
 use crate::error::Failure;
-use crate::exit_code;
-use crate::job::Problem;
 use crate::output::progress::{LogFormat, Progress};
 use crate::output::run_result::{self, JobResult};
-use crate::output::{self, Format, errors};
+use crate::output::{self, Format, errors, masked};
 use crate::plan::DryRun;
 use crate::process::{Stop, watch_signals};
 use crate::run::Trigger;
@@ -47,6 +47,9 @@ pub struct Run {
     /// Write log lines in this format, at a terminal too (default: bars at a terminal, text away from one)
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
+    /// In place of the job's timeout_minutes: for tests, which can't wait for minutes
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    pub timeout_seconds: Option<u64>,
 }
 
 impl Run {
@@ -56,7 +59,7 @@ impl Run {
     /// What keeps it from being done.
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         // Nobody is told by this version whether or not --no-notify is given.
-        let Self { jobs, source, full_refresh, force, no_notify: _, dry_run, limit, log_format } = self;
+        let Self { jobs, source, full_refresh, force, no_notify: _, dry_run, limit, log_format, timeout_seconds } = self;
         let workspace = context.workspace()?;
         if !workspace.warnings.is_empty() && !context.quiet {
             output::note(&errors::problems(&workspace.warnings));
@@ -73,6 +76,7 @@ impl Run {
             is_full_refresh: full_refresh,
             is_forced: force,
             dry_run: dry_run.then_some(DryRun { limit }),
+            timeout: timeout_seconds.map(Duration::from_secs),
             ..RunOptions::new(worker::program()?)
         };
         let mut results = Vec::new();
@@ -120,26 +124,17 @@ fn run_one(
     is_quiet: bool,
 ) -> Result<RunReport, Failure> {
     let (workspace, job) = worker::job(workspace, name)?;
+    progress.hide(workspace.masker.clone());
     if !job.warnings.is_empty() && !is_quiet {
         output::note(&errors::problems(&job.warnings));
     }
     let run = engine::run_job(&workspace, &job, options, stop, progress);
     progress.finish();
-    run.map_err(failure_of)
-}
-
-fn failure_of(refusal: Refusal) -> Failure {
-    let (exit_code, code, hint) = (refusal.exit_code(), refusal.code(), refusal.hint());
-    if let Refusal::Invalid(problems) = refusal {
-        return invalid(problems);
+    match run {
+        Ok(mut report) => {
+            masked::report(&mut report, &workspace.masker);
+            Ok(report)
+        }
+        Err(refusal) => Err(masked::failure(Failure::from(refusal), &workspace.masker)),
     }
-    let failure = Failure::new(exit_code, code, refusal.to_string());
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-}
-
-fn invalid(problems: Vec<Problem>) -> Failure {
-    Failure { exit_code: exit_code::INVALID, ..Failure::invalid(problems) }
 }

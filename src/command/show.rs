@@ -3,13 +3,12 @@
 use clap::Args;
 
 use super::{Context, stored, worker};
-use crate::destination;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::resolved;
 use crate::output::logs::RunView;
 use crate::output::show::{self as view, Shown};
-use crate::output::{self, Format};
+use crate::output::{self, Format, masked};
 use crate::process;
 use crate::state::RunFilter;
 
@@ -42,12 +41,14 @@ impl Show {
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         let Self { job, resolved: is_resolved } = self;
         let workspace = context.workspace()?;
-        let loaded = stored::loaded(&workspace, &job)?;
+        let mut loaded = stored::loaded(&workspace, &job)?;
         if is_resolved {
             let text = resolved::text(&loaded, workspace.settings(), &workspace.shown(&loaded.job.file));
             output::print(&workspace.masker_for(&loaded.job).mask(&text));
             return Ok(exit_code::DONE);
         }
+        let masker = workspace.masker_for(&loaded.job);
+        masked::job(&mut loaded.job, &masker);
         let job = &loaded.job;
         let now = stored::moment();
         let (mut record, mut runs, mut dead) = (None, Vec::new(), Vec::new());
@@ -60,6 +61,8 @@ impl Show {
             dead = store.dead_run_ids(&now, &process::liveness)?;
             targets = worker::targets(&workspace, &job.id, &store.workspace_id()?);
         }
+        runs.iter_mut().for_each(|run| masked::run(run, &masker));
+        targets.iter_mut().flatten().for_each(|record| masked::target(record, &masker));
         let views: Vec<RunView<'_>> = runs.iter().map(|run| RunView { run, is_dead: dead.contains(&run.id), now: now.at }).collect();
         let shown = Shown {
             job,
@@ -68,9 +71,8 @@ impl Show {
             record: record.as_ref(),
             runs: &views,
             targets: &targets,
-            guarantees: destination::guarantees(&job.destination.kind).text,
+            guarantees: job.destination.kind.promise(),
         };
-        let masker = workspace.masker_for(job);
         match context.output {
             Format::Json => output::json::print(&view::json(&shown, &masker)),
             Format::Csv => output::print(&view::sources(&shown, &masker).csv()),

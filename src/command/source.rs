@@ -1,6 +1,5 @@
 //! `etlsched source`: reach a source without loading.
 
-use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -13,9 +12,10 @@ use crate::exit_code;
 use crate::job::load::Secrets;
 use crate::job::{DataSource, Job};
 use crate::output::table::{Align, Rows};
-use crate::output::{self, Format};
-use crate::plan::{Order, SourceKind, WorkerError};
+use crate::output::{self, Format, masked};
+use crate::plan::{Order, WorkerError};
 use crate::process::Program;
+use crate::secret::Masker;
 use crate::text::printable;
 use crate::workspace::Workspace;
 
@@ -137,7 +137,7 @@ fn answers(
             Some(nearest) => format!("did you mean {nearest}?"),
             None => format!("its sources are {}", names.join(", ")),
         };
-        return Err(Failure::usage(format!("job {}: no source {name:?}", job.id)).hint(hint));
+        return Err(masked::failure(Failure::usage(format!("job {}: no source {name:?}", job.id)).hint(hint), &workspace.masker));
     }
     let program = Program { variables_removed: job.variables.clone(), ..worker::program()? };
     let mask = |mut error: WorkerError| {
@@ -146,10 +146,31 @@ fn answers(
         error
     };
     let asked = |source: &&DataSource| {
-        let value = ask(&program, &order(&job, source), ANSWER_TIMEOUT).map_err(mask);
-        Answer { source: source.name.clone(), value }
+        let mut value = ask(&program, &order(&job, source), ANSWER_TIMEOUT).map_err(mask);
+        if let Ok(value) = &mut value {
+            hide(value, &workspace.masker);
+        }
+        Answer { source: workspace.masker.mask(&source.name), value }
     };
     Ok(chosen.iter().map(asked).collect())
+}
+
+/// Hides secrets in what a worker says of a source; names of columns and values are the source's own data.
+fn hide(answer: &mut Value, masker: &Masker) {
+    let texts = |object: &mut Value, keys: &[&str]| {
+        for key in keys {
+            if let Some(Value::String(text)) = object.get_mut(*key) {
+                *text = masker.mask(text);
+            }
+        }
+    };
+    texts(answer, &["message"]);
+    for stream in answer.get_mut("streams").and_then(Value::as_array_mut).into_iter().flatten() {
+        texts(stream, &["name", "target"]);
+        for note in stream.get_mut("notes").and_then(Value::as_array_mut).into_iter().flatten() {
+            *note = masker.mask(note.as_str().unwrap_or_default()).into();
+        }
+    }
 }
 
 fn exit_code_of(answers: &[Answer]) -> u8 {
@@ -169,12 +190,13 @@ fn list(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
         Rows::new([("Job", Align::Left), ("Source", Align::Left), ("Type", Align::Left), ("Reads", Align::Left), ("Mode", Align::Left)]);
     let mut objects = Vec::new();
     for job in &jobs {
+        let masker = workspace.masker_for(job);
         for source in &job.sources {
-            let (kind, reads) = described(&source.kind, &workspace.root);
-            let reads = workspace.masker.mask(&reads);
+            let (kind, reads) = (source.kind.name(), source.kind.place(&workspace.root, &masker));
+            let name = masker.mask(&source.name);
             let mode = source.options.mode.as_str();
-            objects.push(json!({"job": job.id.as_str(), "name": source.name, "type": kind, "reads": reads, "mode": mode}));
-            rows.push(vec![job.id.to_string(), source.name.clone(), kind.to_owned(), reads, mode.to_owned()]);
+            objects.push(json!({"job": job.id.as_str(), "name": name, "type": kind, "reads": reads, "mode": mode}));
+            rows.push(vec![job.id.to_string(), name, kind.to_owned(), reads, mode.to_owned()]);
         }
     }
     match format {
@@ -187,18 +209,6 @@ fn list(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
     }
     output::note(&output::errors::problems(&problems));
     Ok(exit_code::INVALID)
-}
-
-/// Returns the kind of a source, and what it reads as people know it: paths from the workspace.
-fn described(kind: &SourceKind, root: &Path) -> (&'static str, String) {
-    let shown = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
-    match kind {
-        SourceKind::Csv(csv) => ("csv", output::show::without_login(&shown(Path::new(&csv.path)))),
-        SourceKind::Sqlite(sqlite) => {
-            let what = sqlite.table.as_deref().unwrap_or("custom_sql");
-            ("sqlite", format!("{}: {what}", shown(&sqlite.path)))
-        }
-    }
 }
 
 /// Prints answers: one JSON object, or the rows of those that came and the errors of the others.

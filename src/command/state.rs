@@ -13,7 +13,7 @@ use crate::job::load::Secrets;
 use crate::job::{DataSource, Job};
 use crate::output::measure::utc;
 use crate::output::table::{Align, Rows};
-use crate::output::{self, Format, targets};
+use crate::output::{self, Format, masked, targets};
 use crate::plan::{MendAction, Owner, WorkerError};
 use crate::process::{self, Program};
 use crate::text::{count, printable};
@@ -39,7 +39,8 @@ pub enum Action {
     /// Forget how far a source was read
     ///
     /// The next run of an incremental source is then a first run: everything is read again and takes the table's place. Tables and
-    /// their rows stay as they are until then. With --take-over the source's tables are taken from whichever job or source owns them.
+    /// their rows stay as they are until then. With --take-over the source's tables are taken from whichever job or source owns them; tables with
+    /// rows that etlsched did not load become its own.
     Reset(Reset),
 }
 
@@ -60,7 +61,7 @@ pub struct Reset {
     /// The source
     #[arg(long, value_name = "NAME")]
     pub source: String,
-    /// Take the source's tables from another job or source
+    /// Take the source's tables from another job or source, or from nobody
     #[arg(long)]
     pub take_over: bool,
     /// Don't ask
@@ -98,7 +99,11 @@ fn show(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
         let workspace_id = store.workspace_id()?;
         for job in &jobs {
             match worker::targets(workspace, &job.id, &workspace_id) {
-                Ok(records) => found.extend(records.into_iter().map(|record| (job.id.to_string(), record))),
+                Ok(mut records) => {
+                    let masker = workspace.masker_for(job);
+                    records.iter_mut().for_each(|record| masked::target(record, &masker));
+                    found.extend(records.into_iter().map(|record| (job.id.to_string(), record)));
+                }
                 Err(why) => unknown.push((job.id.to_string(), why)),
             }
         }
@@ -172,24 +177,26 @@ impl Reset {
         refuse_while_it_runs(&mut store, &job)?;
         let order = Order { workspace_id: store.workspace_id()?, program: worker::program()?, workspace, job };
         let action = if is_take_over { order.take_over(&source)? } else { order.reset(&source, context)? };
+        let masker = &order.workspace.masker;
         let Some(action) = action else {
-            print_changed(context, &order.job, &source, &[], is_take_over);
+            print_changed(context, &order.job, &masker.mask(&source), &[], is_take_over);
             return Ok(exit_code::DONE);
         };
-        let question = question(&action, &source);
+        let question = masker.mask(&question(&action, &source));
         if !is_yes && !confirm::ask(&question, "nothing was changed") {
             return Ok(exit_code::FAILED);
         }
         // It may have begun while the question stood.
         refuse_while_it_runs(&mut store, &order.job)?;
-        let changed = engine::mend_targets(&order.program, &order.job, &order.workspace_id, action, ANSWER_TIMEOUT)
+        let mut changed = engine::mend_targets(&order.program, &order.job, &order.workspace_id, action, ANSWER_TIMEOUT)
             .map_err(|error| order.failure(&source, error))?;
         if !changed.is_empty() {
             let word = if is_take_over { "take-over" } else { "reset" };
             let details = format!("source {source}: {}", changed.join(", "));
             store.note(&by, word, order.job.id.as_str(), Some(&details), stored::moment().at)?;
         }
-        print_changed(context, &order.job, &source, &changed, is_take_over);
+        changed.iter_mut().for_each(|target| *target = masker.mask(target));
+        print_changed(context, &order.job, &masker.mask(&source), &changed, is_take_over);
         Ok(exit_code::DONE)
     }
 }
@@ -216,7 +223,7 @@ impl Order {
                 Some(nearest) => format!("did you mean {nearest}?"),
                 None => format!("its sources are {}", names.join(", ")),
             };
-            Failure::usage(format!("job {}: no source {name:?}", self.job.id)).hint(hint)
+            masked::failure(Failure::usage(format!("job {}: no source {name:?}", self.job.id)).hint(hint), &self.workspace.masker)
         })
     }
 
@@ -225,14 +232,17 @@ impl Order {
         let records = engine::target_records(&self.program, &self.job, &self.workspace_id, ANSWER_TIMEOUT)
             .map_err(|error| self.failure(source, error))?;
         let own: Vec<TargetRecord> = records.into_iter().filter(|record| record.source == source).collect();
+        let targets = own.iter().map(|record| record.target.clone()).collect();
         if own.is_empty() {
             self.source(source)?;
             return Ok(None);
         }
         if context.output == Format::Table && !context.quiet {
-            output::note(&targets::table(&own, self.workspace.timezone).text());
+            let mut shown = own;
+            shown.iter_mut().for_each(|record| masked::target(record, &self.workspace.masker));
+            output::note(&targets::table(&shown, self.workspace.timezone).text());
         }
-        Ok(Some(MendAction::Reset { targets: own.into_iter().map(|record| record.target).collect() }))
+        Ok(Some(MendAction::Reset { targets }))
     }
 
     /// Returns the change of owner of every table that the source loads now.

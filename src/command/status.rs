@@ -6,7 +6,7 @@ use super::{Context, stored};
 use crate::error::Failure;
 use crate::exit_code;
 use crate::output::status::{Overview, RunningRun};
-use crate::output::{self, Format, status as view};
+use crate::output::{self, Format, masked, status as view};
 use crate::process;
 use crate::state::{JobStatus, Lease, Moment, RunRecord, Store};
 
@@ -23,10 +23,14 @@ impl Status {
         let Self {} = self;
         let workspace = context.workspace()?;
         let now = stored::moment();
-        let overview = match stored::open_existing(&workspace)? {
+        let mut overview = match stored::open_existing(&workspace)? {
             Some(mut store) => overview(&mut store, &now)?,
             None => Overview { running: Vec::new(), interrupted: Vec::new(), in_error: Vec::new(), paused: Vec::new(), now: now.at },
         };
+        for running in &mut overview.running {
+            let masker = stored::masker_of(&workspace, &running.run.job);
+            masked::named(&mut running.progress, &["source", "stream"], &masker);
+        }
         match context.output {
             Format::Json => output::json::print(&view::json(&overview)),
             Format::Csv => output::print(&view::running_rows(&overview.running, now.at).csv()),

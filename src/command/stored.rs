@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 
 use super::job_id;
 use crate::clock;
+use crate::engine;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::load::{Loaded, Secrets};
 use crate::job::{Job, JobId};
 use crate::process;
+use crate::secret::Masker;
 use crate::state::{Actor, JobRecord, JobStatus, Moment, NewJob, Store};
 use crate::workspace::{NoJob, StateLocation, Workspace};
 
@@ -60,6 +62,11 @@ pub fn loaded(workspace: &Workspace, name: &str) -> Result<Loaded, Failure> {
     })
 }
 
+/// Returns what hides the secrets of a job by its name: those of the workspace where its file is gone.
+pub fn masker_of(workspace: &Workspace, job: &str) -> Masker {
+    JobId::parse(job).map_or_else(|_| workspace.masker.clone(), |id| workspace.masker_of(&id))
+}
+
 /// Whether a job has a file, good or not.
 pub fn has_file(workspace: &Workspace, name: &str) -> bool {
     JobId::parse(name).is_ok_and(|id| workspace.job_file(&id).exists())
@@ -94,16 +101,10 @@ pub fn status(job: &Job, record: Option<&JobRecord>, now: DateTime<Utc>) -> JobS
     }
 }
 
-/// Checks that this user may change a job: its owner, root, or an admin of the workspace.
+/// Checks that this user may change a job.
 ///
 /// # Errors
-/// The user may not.
+/// The user may not: exit 77.
 pub fn check_permitted(workspace: &Workspace, record: &JobRecord, by: &Actor) -> Result<(), Failure> {
-    let Actor { user, .. } = by;
-    if record.owner == *user || (cfg!(unix) && user == "root") || workspace.admins.contains(user) {
-        return Ok(());
-    }
-    let message = format!("job {}: it belongs to {}, and {user} may not change or stop it", record.id, record.owner);
-    Err(Failure::new(exit_code::NOT_PERMITTED, "not_permitted", message)
-        .hint(format!("ask {}, or an admin of the workspace", record.owner)))
+    Ok(engine::check_permitted(workspace, record, &by.user)?)
 }

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod record;
 mod sqlite;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +14,9 @@ use crate::plan::{
     DestinationKind, DestinationPlan, Expect, MendPlan, Mode, OnInvalidValue, Owner, Publish, RunRef, SchemaChange, SchemaPolicy,
 };
 use crate::run::{Counts, CursorValue, FileRecord};
+
+use record::foreign_table;
+pub use record::{LoadRecord, empty_load};
 
 /// Why a destination could not do what it was told.
 #[derive(Debug, thiserror::Error)]
@@ -26,58 +30,6 @@ pub struct DestinationError {
     pub hint: Option<String>,
     /// Whether trying again may help.
     pub is_transient: bool,
-}
-
-/// The `_etlsched_loads` row of a target: the truth about what is loaded.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LoadRecord {
-    /// The table.
-    pub target: String,
-    /// Who may publish into it.
-    pub owner: Owner,
-    /// Grows by one with each publish; 0 before the first.
-    pub version: i64,
-    /// The run that published last.
-    pub run_id: Option<String>,
-    /// Its slot.
-    pub slot: Option<String>,
-    /// Its mode; `None` before the first publish and after a reset, so that the next load is a first one.
-    pub mode: Option<Mode>,
-    /// How far the source has been read.
-    pub cursor: Option<CursorValue>,
-    /// Rows of the last publish.
-    pub rows: u64,
-    /// What became of the rows of the last publish; `None` before the first.
-    pub counts: Option<Counts>,
-    /// Rows in the table after the last publish; `None` before the first.
-    pub rows_in_target: Option<u64>,
-    /// The columns as published.
-    pub schema: Schema,
-    /// When it was published.
-    pub committed_at: Option<DateTime<Utc>>,
-}
-
-impl LoadRecord {
-    /// Refuses a table that another workspace, job, source or stream loads: neither its rows nor its cursor nor its files are ours.
-    ///
-    /// # Errors
-    /// `owner_clash`, with the command that takes the table over.
-    pub fn refuse_other_owner(&self, owner: &Owner) -> Result<(), DestinationError> {
-        if self.owner == *owner {
-            return Ok(());
-        }
-        let Owner { workspace_id, job, source, stream } = &self.owner;
-        let place = if *workspace_id == owner.workspace_id { "" } else { " of another workspace" };
-        Err(DestinationError {
-            code: "owner_clash",
-            message: format!("table {} is loaded by job {job}, source {source}, stream {stream}{place}", self.target),
-            hint: Some(format!(
-                "give this source another target, or take the table over: etlsched state reset {} --source {} --take-over",
-                owner.job, owner.source
-            )),
-            is_transient: false,
-        })
-    }
 }
 
 /// What a load is going to do; everything that must be known before the first row.
@@ -198,15 +150,6 @@ pub struct Mended {
     pub changed: Vec<String>,
 }
 
-/// What readers of a target are promised, as data for `show` and the README.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Guarantees {
-    /// Whether a load becomes visible as a whole.
-    pub is_atomic: bool,
-    /// In words.
-    pub text: &'static str,
-}
-
 /// A load under way. Dropped without [`Load::publish`], nothing has happened to the target.
 pub trait Load {
     /// Returns the columns that batches must have: those of the request, in its order, with the types of the target (as wide or wider).
@@ -252,6 +195,33 @@ pub trait Load {
     fn publish(self: Box<Self>, request: &PublishRequest) -> Result<Committed, DestinationError>;
 }
 
+/// A load that is only tried, for `--dry-run`: nothing that others see is written.
+pub trait Rehearsal {
+    /// As [`Load::schema`].
+    fn schema(&self) -> &Schema;
+
+    /// As [`Load::schema_changes`].
+    fn schema_changes(&self) -> &[SchemaChange];
+
+    /// Takes rows; those with invalid values are dealt with as in a load.
+    ///
+    /// # Errors
+    /// Whatever keeps the rows from being looked at.
+    fn take(&mut self, batch: &RecordBatch, invalid: &[InvalidValue]) -> Result<(), DestinationError>;
+
+    /// Forgets the rows and begins again with other columns.
+    ///
+    /// # Errors
+    /// As for [`Load::restart`].
+    fn restart(&mut self, schema: &Schema) -> Result<(), DestinationError>;
+
+    /// Returns what would become of so many rows, and of those of the target.
+    ///
+    /// # Errors
+    /// Whatever keeps the target from being read.
+    fn counts(&mut self, rows: u64) -> Result<Counts, DestinationError>;
+}
+
 /// A destination that is open.
 pub trait Destination: Send {
     /// Returns the bookkeeping row of a target.
@@ -284,10 +254,16 @@ pub trait Destination: Send {
     /// As for [`Destination::record`].
     fn rows(&mut self, target: &str) -> Result<u64, DestinationError>;
 
+    /// Refuses a table that this owner may not load: another's, or one with rows that no load brought and nobody took over.
+    ///
+    /// # Errors
+    /// `owner_clash` or `foreign_table`, each with the way out; as for [`Destination::record`].
+    fn admit(&mut self, target: &str, owner: &Owner) -> Result<(), DestinationError>;
+
     /// Begins a load: raises the fence of the target's row, committed at once, and makes a fresh staging table.
     ///
     /// # Errors
-    /// Another owner's target; a schema change that the policy refuses; whatever keeps it from being written.
+    /// As for [`Destination::admit`]; a schema change that the policy refuses; whatever keeps it from being written.
     fn begin(&mut self, request: &LoadRequest) -> Result<Box<dyn Load + '_>, DestinationError>;
 
     /// Returns the statements that a load would run, for `--dry-run`. Writes nothing, makes no file.
@@ -301,9 +277,6 @@ pub trait Destination: Send {
     /// # Errors
     /// As for [`Destination::record`].
     fn mend(&mut self, plan: &MendPlan) -> Result<Mended, DestinationError>;
-
-    /// Says what readers are promised.
-    fn guarantees(&self) -> Guarantees;
 }
 
 /// How a destination is opened.
@@ -335,6 +308,16 @@ pub fn statements_for_new(plan: &DestinationPlan, request: &LoadRequest) -> Resu
     }
 }
 
+/// Begins a load without effect, also into a destination that doesn't exist yet. Makes no file that stays.
+///
+/// # Errors
+/// As for [`Destination::begin`].
+pub fn rehearse(plan: &DestinationPlan, request: &LoadRequest) -> Result<Box<dyn Rehearsal>, DestinationError> {
+    match &plan.kind {
+        DestinationKind::Sqlite(sqlite) => sqlite::rehearse(&plan.name, &sqlite.path, request),
+    }
+}
+
 /// Returns the values of a batch that a destination can't hold, by row, without opening it.
 pub fn invalid_values(kind: &DestinationKind, batch: &RecordBatch) -> Vec<InvalidValue> {
     match kind {
@@ -342,16 +325,15 @@ pub fn invalid_values(kind: &DestinationKind, batch: &RecordBatch) -> Vec<Invali
     }
 }
 
-/// Says what readers of a destination's tables are promised, without opening it.
-pub fn guarantees(kind: &DestinationKind) -> Guarantees {
-    match kind {
-        DestinationKind::Sqlite(_) => sqlite::GUARANTEES,
-    }
-}
-
 impl std::fmt::Debug for dyn Destination {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Destination")
+    }
+}
+
+impl std::fmt::Debug for dyn Rehearsal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Rehearsal")
     }
 }
 

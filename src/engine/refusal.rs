@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use crate::exit_code;
 use crate::job::Problem;
 use crate::process::StopSignal;
-use crate::state::{JobStatus, StateError};
+use crate::state::{JobRecord, JobStatus, StateError};
+use crate::workspace::Workspace;
 
 /// Why a run did not begin; nothing was read or written.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,7 @@ pub enum Refusal {
         until: Option<DateTime<Utc>>,
     },
     /// Someone else's job.
-    #[error("job {job} belongs to {owner}, and {user} may not run it")]
+    #[error("job {job} belongs to {owner}, and {user} may not run, change or stop it")]
     NotPermitted {
         /// The job.
         job: String,
@@ -73,6 +74,17 @@ pub enum Refusal {
     /// The store can't be used.
     #[error(transparent)]
     Store(#[from] StateError),
+}
+
+/// Checks that a user may run, change or stop a job: its owner, root, or an admin of the workspace.
+///
+/// # Errors
+/// The user may not.
+pub fn check_permitted(workspace: &Workspace, record: &JobRecord, user: &str) -> Result<(), Refusal> {
+    if record.owner == user || (cfg!(unix) && user == "root") || workspace.admins.iter().any(|admin| admin == user) {
+        return Ok(());
+    }
+    Err(Refusal::NotPermitted { job: record.id.clone(), owner: record.owner.clone(), user: user.to_owned() })
 }
 
 impl Refusal {

@@ -19,10 +19,11 @@ use super::lease::Keeper;
 use super::observer::{Notice, Observer};
 use super::plan::{self, RunFrame};
 use super::policy::{self, StopReason};
+use super::refusal::{self, Refusal};
+use super::repair;
 use super::report::{RunReport, summary};
 use super::source_run::{SourceReport, stopped};
 use super::supervisor::{Commission, Message, Supervisor, Times};
-use super::{refusal::Refusal, repair};
 
 /// How long a worker has between the request to stop and its end.
 const GRACE: Duration = Duration::from_secs(8);
@@ -211,9 +212,7 @@ fn admit(store: &mut Store, workspace: &Workspace, job: &Job, options: &RunOptio
         },
         clock::now(),
     )?;
-    if registered.owner != user && user != "root" && !workspace.admins.contains(&user) {
-        return Err(Refusal::NotPermitted { job: job.id.to_string(), owner: registered.owner, user });
-    }
+    refusal::check_permitted(workspace, &registered, &user)?;
     if options.is_forced {
         return Ok(registered);
     }

@@ -117,6 +117,37 @@ pub struct SourceReport {
     is_left_behind: bool,
 }
 
+#[cfg(test)]
+impl SourceReport {
+    /// Makes a source as it ended, for the tests of those who show it: with a stream of its own name, unless it was skipped.
+    pub fn ended(name: &str, status: SourceStatus, seconds: f64, published: Result<Counts, WorkerError>) -> Self {
+        let mut stream = StreamReport::new(name.to_owned(), name.to_owned());
+        (stream.status, stream.seconds) = (status, Some(seconds));
+        match &published {
+            Ok(counts) => {
+                stream.rows = counts.processed();
+                stream.result = Some(StreamResult {
+                    stream: name.to_owned(),
+                    target: name.to_owned(),
+                    mode: crate::plan::Mode::Full,
+                    counts: *counts,
+                    rows_in_target: counts.added,
+                    bytes_read: 1000,
+                    cursor: None,
+                    version: 1,
+                    schema: crate::batch::Schema::default(),
+                    schema_changes: Vec::new(),
+                    statements: Vec::new(),
+                });
+            }
+            Err(error) => stream.error = Some(error.clone()),
+        }
+        let usage = Usage { cpu_seconds: seconds, peak_memory_mb: 45.6 };
+        let streams = if status == SourceStatus::Skipped { Vec::new() } else { vec![stream] };
+        Self { status, streams, error: published.err(), duration_seconds: seconds, usage, ..Self::new(name) }
+    }
+}
+
 /// What follows from an event.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Effect {

@@ -15,7 +15,7 @@ use crate::process::{self, Program, Stop, StopSignal};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::schedule::Schedule;
 use crate::secret::Masker;
-use crate::state::{Actor, Begun, Found, NewJob, NewRun, RunDetail, Store};
+use crate::state::{Actor, Begun, Found, JobRecord, NewJob, NewRun, RunDetail, Store};
 use crate::workspace::{StateLocation, Workspace};
 use crate::zone::Zone;
 
@@ -141,6 +141,7 @@ fn job_of<'a>(root: &Path, names: impl Iterator<Item = &'a str>) -> Job {
         tags: vec![],
         is_active: true,
         is_active_line: None,
+        minute_line: None,
         schedule: Schedule::Manual,
         timezone: Zone::UTC,
         lateness: Lateness {
@@ -177,6 +178,7 @@ fn source(root: &Path, name: &str) -> DataSource {
         name: name.to_owned(),
         kind: SourceKind::Csv(CsvPlan {
             path: root.join("x.csv").display().to_string(),
+            path_secrets: Vec::new(),
             delimiter: None,
             quote: None,
             header: None,
@@ -629,4 +631,20 @@ fn a_question_is_answered_or_says_why_not() {
     assert_eq!(asked("read x; sleep 60", 0.2).expect_err("it hangs").code, "timeout");
     assert_eq!(asked("read x; exit 3", 10.0).expect_err("it ends").code, "worker_crashed");
     assert_eq!(asked("read x; echo nonsense; sleep 60", 10.0).expect_err("it raves").code, "worker_fault");
+}
+
+#[test]
+fn a_job_is_run_and_changed_by_its_owner_root_and_admins_alone() {
+    let mut bench = Bench::new(&[("a", "load a")]);
+    bench.workspace.admins = vec!["ann".to_owned()];
+    bench.run();
+    let mut store = bench.store();
+    let owned = store.job("bench").expect("the store can be read").expect("it ran");
+    let record = JobRecord { owner: "olga".to_owned(), ..owned };
+    for user in ["olga", "ann", "root"] {
+        assert!(check_permitted(&bench.workspace, &record, user).is_ok() || (cfg!(not(unix)) && user == "root"), "{user}");
+    }
+    let refusal = check_permitted(&bench.workspace, &record, "bob").expect_err("bob may not");
+    assert_eq!(refusal.to_string(), "job bench belongs to olga, and bob may not run, change or stop it");
+    assert_eq!((refusal.exit_code(), refusal.code()), (77, "not_permitted"));
 }

@@ -1,7 +1,6 @@
 //! The connections that a job uses: looked up, held to what this version does, made into plans.
 
-use std::path::PathBuf;
-
+use crate::plan::kinds;
 use crate::plan::{DestinationKind, DestinationPlan, SqlitePlan};
 
 use super::defaults;
@@ -9,29 +8,18 @@ use super::fields::{self, near};
 use super::keys;
 use super::positions::{Node, Place};
 use super::report::Report;
-use super::settings::{Settings, boolean, int, text};
+use super::said::Said;
+use super::settings::{Settings, text};
 
-/// A connection of a kind that this version has.
+/// A connection of a type that this version has.
 #[derive(Debug, Clone)]
-pub enum Connection<'a> {
-    /// A SQLite file.
-    Sqlite {
-        /// Absolute.
-        path: PathBuf,
-        /// The connection's keys.
-        node: &'a Node,
-    },
-    /// Settings for fetching files.
-    Csv(&'a Node),
-}
-
-/// What a fetch of a URL may do.
-#[derive(Debug, Clone, Copy)]
-pub struct Fetch {
-    /// How long connecting may take.
-    pub connect_timeout_seconds: u64,
-    /// Whether link-local addresses may be fetched from.
-    pub allow_link_local: bool,
+pub struct Connection<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its type.
+    pub kind: &'a str,
+    /// Its keys.
+    pub node: &'a Node,
 }
 
 /// Returns a connection that a job names at `place`; `None` when a problem was reported.
@@ -50,35 +38,31 @@ pub fn find<'a>(name: &str, place: Place, settings: &'a Settings, report: &mut R
         return None;
     };
     let node = &entry.node;
-    match text(node, "type").unwrap_or_default() {
-        "sqlite" => {
-            only(entry.key.as_str(), node, &["type", "path", "table_prefix"], report);
-            let Some(path) = text(node, "path") else {
-                report.error(entry.place, format!("connection {name} has no path"), "add path: the SQLite file".to_owned());
-                return None;
-            };
-            Some(Connection::Sqlite { path: settings.root.join(path), node })
-        }
-        "csv" => {
-            only(entry.key.as_str(), node, &["type", "connect_timeout_seconds", "allow_link_local"], report);
-            Some(Connection::Csv(node))
-        }
-        kind => {
-            let message = format!("connection {name} is of type {kind}, which is not in this version");
-            report.error(place, message, "this version reads CSV files and connections of type sqlite, and writes to sqlite".to_owned());
-            None
-        }
+    let kind = text(node, "type").unwrap_or_default();
+    if !kinds::connection_types().contains(&kind) {
+        let message = format!("connection {name} is of type {kind}, which is not in this version");
+        let destinations: Vec<&str> = kinds::DESTINATIONS.iter().map(|kind| kind.name).collect();
+        let hint = format!(
+            "this version has connections of type {}, and writes to {}",
+            kinds::connection_types().join(", "),
+            destinations.join(", ")
+        );
+        report.error(place, message, hint);
+        return None;
     }
+    only(name, node, kind, report);
+    Some(Connection { name: &entry.key, kind, node })
 }
 
 /// Reports the keys of a used connection that its kind doesn't have.
-fn only(name: &str, node: &Node, allowed: &[&str], report: &mut Report<'_>) {
-    let kind = text(node, "type").unwrap_or_default();
+fn only(name: &str, node: &Node, kind: &str, report: &mut Report<'_>) {
+    let allowed: Vec<&str> = std::iter::once("type").chain(kinds::connection_keys(kind)).collect();
+    let flat = kinds::destination(kind).filter(|kind| !kind.has_schemas);
     for entry in node.entries().iter().filter(|entry| !entry.node.is_null() && !allowed.contains(&entry.key.as_str())) {
         if entry.key == "users" {
             report.error(entry.place, "users is not in this version", "remove it".to_owned());
-        } else if entry.key == "schema" && kind == "sqlite" {
-            report.error(entry.place, format!("connection {name}: SQLite has no schemas"), "use table_prefix".to_owned());
+        } else if let (Some(flat), "schema") = (flat, entry.key.as_str()) {
+            report.error(entry.place, format!("connection {name}: {} has no schemas", flat.title), "use table_prefix".to_owned());
         } else if keys::CONNECTION.key(&entry.key).is_some() {
             report.error(
                 entry.place,
@@ -89,44 +73,45 @@ fn only(name: &str, node: &Node, allowed: &[&str], report: &mut Report<'_>) {
     }
 }
 
-/// Returns what fetches over a csv connection, or none, may do.
-pub fn fetch(node: Option<&Node>) -> Fetch {
-    let seconds = node.and_then(|node| int(node, "connect_timeout_seconds")).unwrap_or(defaults::CONNECT_TIMEOUT_SECONDS);
-    Fetch {
-        connect_timeout_seconds: u64::try_from(seconds).unwrap_or(1),
-        allow_link_local: node.and_then(|node| boolean(node, "allow_link_local")).unwrap_or(defaults::ALLOW_LINK_LOCAL),
-    }
-}
-
 /// Returns where a job's rows go, and the prefix of its tables.
 pub fn destination(job: &Node, settings: &Settings, report: &mut Report<'_>) -> (DestinationPlan, String) {
     let named = job.get("destination").or_else(|| settings.tree.get("destination"));
-    let embedded = settings.root.join(defaults::WAREHOUSE);
-    let (name, path, node) = match named.and_then(|node| Some((node.as_scalar()?.text.as_str(), node.place))) {
-        None => ("warehouse".to_owned(), embedded, None),
-        Some((name, place)) => match find(name, place, settings, report) {
-            Some(Connection::Sqlite { path, node }) => {
-                if path == settings.root.join(".etlsched").join("state.db") {
-                    report.error(place, format!("connection {name} is the state store"), "give the warehouse a file of its own".to_owned());
-                }
-                (name.to_owned(), path, Some(node))
-            }
-            Some(Connection::Csv(_)) => {
-                report.error(
-                    place,
-                    format!("connection {name} is of type csv and takes no tables"),
-                    "name a connection of type sqlite".to_owned(),
-                );
-                (name.to_owned(), embedded, None)
-            }
-            None => (name.to_owned(), embedded, None),
-        },
-    };
-    if let Some(entry) = job.entry("schema").filter(|_| named.is_none() || node.is_some()) {
-        report.error(entry.place, "schema: the destination is SQLite, which has no schemas", "use table_prefix".to_owned());
+    let named = named.and_then(|node| Some((node.as_scalar()?.text.as_str(), node.place)));
+    let connection = named.and_then(|(name, place)| Some((find(name, place, settings, report)?, place)));
+    let node = connection.as_ref().map(|(connection, _)| connection.node);
+    let kind = connection.and_then(|(connection, place)| named_kind(&connection, place, settings, report));
+    let described = kinds::destination(kind.as_ref().map_or(kinds::DESTINATIONS[0].name, DestinationKind::name));
+    let is_known = named.is_none() || kind.is_some();
+    let flat = described.filter(|described| is_known && !described.has_schemas);
+    if let (Some(entry), Some(flat)) = (job.entry("schema"), flat) {
+        let message = format!("schema: the destination is {}, which has no schemas", flat.title);
+        report.error(entry.place, message, "use table_prefix".to_owned());
     }
     let prefix = text(job, "table_prefix").or_else(|| node.and_then(|node| text(node, "table_prefix"))).unwrap_or_default().to_owned();
-    (DestinationPlan { name, kind: DestinationKind::Sqlite(SqlitePlan { path }), schema: None }, prefix)
+    let embedded = || DestinationKind::Sqlite(SqlitePlan { path: settings.root.join(defaults::WAREHOUSE) });
+    let name = named.map_or("warehouse", |(name, _)| name).to_owned();
+    (DestinationPlan { name, kind: kind.unwrap_or_else(embedded), schema: None }, prefix)
+}
+
+fn named_kind(connection: &Connection<'_>, place: Place, settings: &Settings, report: &mut Report<'_>) -> Option<DestinationKind> {
+    let Connection { name, kind, node } = connection;
+    let Some(destination) = kinds::destination(kind) else {
+        let types: Vec<&str> = kinds::DESTINATIONS.iter().map(|kind| kind.name).collect();
+        let hint = format!("name a connection of type {}", types.join(" or "));
+        report.error(place, format!("connection {name} is of type {kind} and takes no tables"), hint);
+        return None;
+    };
+    match (destination.plan)(&Said { source: None, connection: Some(node), settings }) {
+        Ok(plan) if plan.file().is_some_and(|file| file == settings.root.join(".etlsched").join("state.db")) => {
+            report.error(place, format!("connection {name} is the state store"), "give the warehouse a file of its own".to_owned());
+            Some(plan)
+        }
+        Ok(plan) => Some(plan),
+        Err(wrong) => {
+            report.error(node.place, format!("connection {name}: {}", wrong.message), wrong.hint.map(str::to_owned));
+            None
+        }
+    }
 }
 
 /// Reports the keys of a shared source that this version doesn't act on.

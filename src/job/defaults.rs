@@ -54,8 +54,6 @@ pub const INVALID_VALUES: &str = "reject";
 pub const FLATTEN_DEPTH: i64 = 1;
 /// `allow_empty`
 pub const ALLOW_EMPTY: bool = false;
-/// `encoding`
-pub const ENCODING: &str = "auto";
 /// `max_retries`
 pub const MAX_RETRIES: i64 = 3;
 /// `retry_delay_seconds`
@@ -80,24 +78,3 @@ pub const RETENTION_DAYS: i64 = 90;
 pub const STATE: &str = "sqlite:.etlsched/state.db";
 /// The file of the embedded warehouse, below the workspace
 pub const WAREHOUSE: &str = ".etlsched/warehouse.db";
-/// `connect_timeout_seconds`
-pub const CONNECT_TIMEOUT_SECONDS: i64 = 15;
-/// `allow_link_local`
-pub const ALLOW_LINK_LOCAL: bool = false;
-
-/// A default as the tables of keys have it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Default {
-    /// None: the key may be left out.
-    None,
-    /// A whole number
-    Int(i64),
-    /// true or false
-    Bool(bool),
-    /// One text
-    Text(&'static str),
-    /// Several texts
-    Texts(&'static [&'static str]),
-    /// Depends on other settings; in words
-    Depends(&'static str),
-}

@@ -70,7 +70,7 @@ fn unknown(entry: &Entry, level: &'static Level, report: &mut Report<'_>) {
     }
     let shown = shortened(&entry.key, 60);
     let hint = elsewhere(&entry.key, level)
-        .or_else(|| near(&entry.key, level.keys.iter().map(|key| key.name)).map(|name| format!("did you mean {name}?")))
+        .or_else(|| near(&entry.key, level.keys().into_iter().map(|key| key.name)).map(|name| format!("did you mean {name}?")))
         .unwrap_or_else(|| format!("`etlsched json-schema {}` lists the keys", document(level)));
     report.error(entry.place, format!("unknown key {shown} in {}", level.name), hint);
 }
@@ -146,6 +146,7 @@ fn value(node: &Node, name: &str, kind: Kind, usage: Use, report: &mut Report<'_
         Kind::Bool => boolean(node, name, report),
         Kind::Int(min, max) => integer(node, name, min, max, report),
         Kind::Number(min, max) => number(node, name, min, max, report),
+        Kind::ConnectionType => word(node, name, &keys::connection_types(), report),
         Kind::Word(words) => word(node, name, words, report),
         Kind::Words(words) => list(node, name, report, |item, report| word(item, name, words, report)),
         Kind::Texts => texts(node, name, report),

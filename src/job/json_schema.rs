@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::defaults::Default;
-use super::keys::{self, Key, Kind, Level, Status};
+use crate::plan::kinds;
+
+use super::keys::{self, Default, Key, Kind, Level, Status};
 
 /// Returns the schema of a job file.
 pub fn job() -> Value {
@@ -20,6 +21,7 @@ fn document(title: &str, level: &'static Level, required: &[&str]) -> Value {
     for inner in [&keys::JOB, &keys::ETL_CONFIG, &keys::SOURCE, &keys::COLUMNS, &keys::EXPECT, &keys::CONNECTION, &keys::SMTP] {
         definitions.insert(name(inner), map(inner, &[]));
     }
+    definitions["data_source"]["allOf"] = apart().into();
     definitions.insert(
         "secret".to_owned(),
         json!({"oneOf": [
@@ -37,12 +39,32 @@ fn document(title: &str, level: &'static Level, required: &[&str]) -> Value {
     schema
 }
 
+/// Returns what refuses two keys of a source that no kind has together: each pair with a place in it.
+fn apart() -> Vec<Value> {
+    let keys: Vec<&str> =
+        keys::SOURCE.keys().iter().map(|key| key.name).filter(|key| kinds::SOURCES.iter().any(|kind| kind.has_key(key))).collect();
+    let is_place = |key: &str| kinds::SOURCES.iter().any(|kind| kind.places.contains(&key));
+    let is_pair = |one: &str, other: &str| {
+        kinds::SOURCES
+            .iter()
+            .any(|kind| kind.has_key(one) && kind.has_key(other) && !(kind.places.contains(&one) && kind.places.contains(&other)))
+    };
+    let given = json!({"not": {"type": "null"}});
+    let mut apart = Vec::new();
+    for (index, one) in keys.iter().enumerate() {
+        for other in keys[index + 1..].iter().filter(|other| (is_place(one) || is_place(other)) && !is_pair(one, other)) {
+            apart.push(json!({"not": {"properties": {*one: given, *other: given}, "required": [one, other]}}));
+        }
+    }
+    apart
+}
+
 fn name(level: &Level) -> String {
     level.name.trim_start_matches("a ").replace(' ', "_")
 }
 
 fn map(level: &Level, required: &[&str]) -> Value {
-    let properties: Map<String, Value> = level.keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let properties: Map<String, Value> = level.keys().into_iter().map(|key| (key.name.to_owned(), property(key))).collect();
     let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
     if !required.is_empty() {
         schema["required"] = json!(required);
@@ -92,6 +114,7 @@ fn kind(kind: Kind) -> Value {
         Kind::Int(min, max) => or_variable(json!({"type": "integer", "minimum": min, "maximum": max})),
         Kind::Number(min, max) => or_variable(json!({"type": "number", "minimum": min, "maximum": max})),
         Kind::Word(words) => or_variable(json!({"enum": words})),
+        Kind::ConnectionType => or_variable(json!({"enum": keys::connection_types()})),
         Kind::Words(words) => one_or_many(json!({"enum": words})),
         Kind::Texts | Kind::Urls | Kind::Emails => one_or_many(text),
         Kind::Scalars => one_or_many(json!({"type": ["string", "number", "boolean", "null"]})),
@@ -122,6 +145,29 @@ mod tests {
                 assert!(schema["$defs"][reference].is_object(), "{reference}");
             }
         }
+    }
+
+    /// What the few words of JSON Schema that [`apart`] is made of say of a source with these keys.
+    fn is_refused(given: &[&str]) -> bool {
+        let schema = job();
+        let rules = schema["$defs"]["data_source"]["allOf"].as_array().unwrap().clone();
+        rules.iter().any(|rule| rule["not"]["required"].as_array().unwrap().iter().all(|key| given.contains(&key.as_str().unwrap())))
+    }
+
+    #[test]
+    fn the_schema_refuses_the_places_of_a_source_that_validation_refuses_together() {
+        for given in [["path", "table"], ["path", "custom_sql"], ["table", "custom_sql"], ["table", "delimiter"], ["path", "where"]] {
+            assert!(is_refused(&given), "{given:?}");
+        }
+        for given in [["path", "delimiter"], ["table", "where"], ["connection", "table"], ["connection", "path"]] {
+            assert!(!is_refused(&given), "{given:?}");
+        }
+        let rule = &job()["$defs"]["data_source"]["allOf"][0];
+        let given = json!({"not": {"type": "null"}});
+        assert!(
+            rule["not"]["properties"].as_object().unwrap().values().all(|known| *known == given),
+            "a key whose value is null is not there: {rule}"
+        );
     }
 
     #[test]

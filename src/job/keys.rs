@@ -2,108 +2,9 @@
 //!
 //! Checks, `json-schema` and `show --resolved` all read these tables; a test walks them.
 
-use super::defaults::{self as d, Default};
-
-/// The keys of one kind of map.
-#[derive(Debug)]
-pub struct Level {
-    /// What the map is called in messages: `a job`, `etl_config`.
-    pub name: &'static str,
-    /// Its keys.
-    pub keys: &'static [Key],
-}
-
-/// A key.
-#[derive(Debug)]
-pub struct Key {
-    /// The key as written.
-    pub name: &'static str,
-    /// What values it takes.
-    pub kind: Kind,
-    /// Whether this version acts on it.
-    pub status: Status,
-    /// What holds without it.
-    pub default: Default,
-    /// What it means, one sentence without a period.
-    pub doc: &'static str,
-}
-
-/// Whether this version acts on a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// It does.
-    Works,
-    /// Accepted and checked; used with schedules, without which it means nothing.
-    Schedule,
-    /// Accepted with a warning that says what doesn't happen yet.
-    Warns(&'static str),
-    /// An error: "not in this version".
-    NotYet,
-}
-
-/// What values a key takes.
-#[derive(Debug, Clone, Copy)]
-pub enum Kind {
-    /// Text, not empty
-    Text,
-    /// Text, may be empty
-    Prose,
-    /// true or false
-    Bool,
-    /// A whole number in a range
-    Int(i64, i64),
-    /// A number in a range
-    Number(f64, f64),
-    /// One of some words
-    Word(&'static [&'static str]),
-    /// A list of some words
-    Words(&'static [&'static str]),
-    /// A list of texts; one text stands for a list of one
-    Texts,
-    /// A list of scalars, as text
-    Scalars,
-    /// One character
-    Character,
-    /// Texts by names
-    TextMap,
-    /// Column types by column
-    TypeMap,
-    /// Text, `{file: PATH}` or `{command: [..]}`
-    Secret,
-    /// A time zone
-    Zone,
-    /// Days of the week
-    Weekdays,
-    /// Days of the month
-    MonthDays,
-    /// `HH:MM`
-    Clock,
-    /// A cron line of five fields
-    Cron,
-    /// Mail addresses
-    Emails,
-    /// http(s) URLs
-    Urls,
-    /// A map of a level
-    Map(&'static Level),
-    /// A list of maps of a level
-    List(&'static Level),
-    /// Maps of a level by names
-    MapOf(&'static Level),
-    /// Anything: what will be checked when it works
-    Any,
-}
-
-impl Level {
-    /// Returns a key by its name.
-    pub fn key(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|key| key.name == name)
-    }
-}
-
-const fn key(name: &'static str, kind: Kind, status: Status, default: Default, doc: &'static str) -> Key {
-    Key { name, kind, status, default, doc }
-}
+use super::defaults as d;
+use crate::plan::kinds::key;
+pub use crate::plan::kinds::{Default, Key, Kind, Level, Part, Status};
 
 use Default::{Bool as B, Depends, Int as I, None as Nil, Text as T, Texts};
 use Kind as K;
@@ -115,15 +16,21 @@ const NOT_LIMITED: Status = Warns("this version doesn't limit it");
 
 /// The words of `schedule_type`
 pub const SCHEDULE_TYPES: &[&str] = &["15min", "30min", "hourly", "daily", "weekly", "monthly", "cron", "manual"];
-/// The words of `encoding`
-pub const ENCODINGS: &[&str] = &["auto", "utf-8", "utf-16", "windows-1252", "latin-1"];
-/// The words of `type` of connections
-pub const CONNECTION_TYPES: &[&str] = &["sqlite", "csv", "postgresql", "mysql", "sqlserver", "oracle", "odbc", "api", "adbc", "parquet"];
+/// The types of connections that this version doesn't have
+const CONNECTION_TYPES_TO_COME: &[&str] = &["postgresql", "mysql", "sqlserver", "oracle", "odbc", "api", "adbc", "parquet"];
+
+/// Returns the words of `type` of connections.
+pub fn connection_types() -> Vec<&'static str> {
+    let mut types = crate::plan::kinds::connection_types();
+    let to_come = CONNECTION_TYPES_TO_COME.iter().filter(|name| !types.contains(name)).copied().collect::<Vec<_>>();
+    types.extend(to_come);
+    types
+}
 
 /// The keys of a job file, and of `defaults` in etlsched.yaml
 pub static JOB: Level = Level {
     name: "a job",
-    keys: &[
+    parts: &[Part::Keys(&[
         key("name", K::Text, Works, Depends("the job's id"), "Its name, for display"),
         key("description", K::Prose, Works, Nil, "What it is for"),
         key("tags", K::Texts, Works, Nil, "Words by which `list --tag` finds it"),
@@ -197,13 +104,13 @@ pub static JOB: Level = Level {
         key("notification_emails", K::Emails, NOT_TOLD, Nil, "Who is told by mail"),
         key("webhooks", K::Urls, NOT_TOLD, Nil, "URLs that are told by POST"),
         key("healthcheck_url", K::Secret, NOT_TOLD, Nil, "A URL that is told of start, success and failure"),
-    ],
+    ])],
 };
 
 /// The keys of `etl_config`, of a job or of a source
 pub static ETL_CONFIG: Level = Level {
     name: "etl_config",
-    keys: &[
+    parts: &[Part::Keys(&[
         key("mode", K::Word(&["full", "incremental"]), Works, T(d::MODE), "All rows, or only what is new or changed"),
         key("timestamp_column", K::Text, Works, Nil, "The column that makes a load incremental: a timestamp, a date or a growing number"),
         key(
@@ -248,125 +155,114 @@ pub static ETL_CONFIG: Level = Level {
         key("null_values", K::Scalars, Works, Nil, "Unquoted values of a file that are NULL"),
         key("sample_rows", K::Int(1, 10_000_000), Works, I(d::SAMPLE_ROWS), "How many rows of a file are looked at to infer types"),
         key("flatten_depth", K::Int(0, 10), NotYet, I(d::FLATTEN_DEPTH), "How deep nested objects become columns"),
-    ],
+    ])],
 };
 
 /// The keys of a source, of a job or of `data_sources` in etlsched.yaml
 pub static SOURCE: Level = Level {
     name: "a data source",
-    keys: &[
-        key("name", K::Text, Works, Depends("the table, the file's stem or the endpoint's last part"), "Its name, once in the job"),
-        key("source", K::Text, Works, Nil, "A source that etlsched.yaml declares under data_sources"),
-        key("connection", K::Text, Works, Nil, "The connection that it is read from"),
-        key("path", K::Text, Works, Nil, "A CSV file, a glob of files, or an http(s) URL; .gz and .zst are decompressed"),
-        key("table", K::Text, Works, Nil, "A table or view"),
-        key("tables", K::Texts, NotYet, Nil, "Tables, or globs of tables: each its own target"),
-        key("custom_sql", K::Text, Works, Nil, "A query; may name :last_sync and :lower_bound"),
-        key("where", K::Text, Works, Nil, "A condition that the rows of the table meet"),
-        key("endpoint", K::Text, NotYet, Nil, "A path on the connection's base_url"),
-        key("target", K::Text, Works, Depends("table_prefix and the name"), "The table that takes its rows"),
-        key("primary_key", K::Texts, Works, Depends("the source's own key"), "The columns by which rows are merged"),
-        key("etl_config", K::Map(&ETL_CONFIG), Works, Nil, "How it is loaded; wins over the job's, key by key"),
-        key("columns", K::Map(&COLUMNS), Works, Nil, "Which columns, under which names and types"),
-        key("expect", K::Map(&EXPECT), Works, Nil, "What must hold before anything becomes visible"),
-        key("allow_empty", K::Bool, Works, B(d::ALLOW_EMPTY), "Whether a full load of no rows may replace rows"),
-        key("null_values", K::Scalars, Works, Nil, "Unquoted values of the file that are NULL"),
-        key("delimiter", K::Character, Works, Depends("sniffed"), "The character between fields"),
-        key("quote", K::Character, Works, T("\""), "The quote character"),
-        key("header", K::Bool, Works, Depends("sniffed"), "Whether the first row holds names"),
-        key("encoding", K::Word(ENCODINGS), Works, T(d::ENCODING), "The text encoding; auto is by byte order mark, else UTF-8"),
-        key("format", K::Word(&["json", "ndjson", "csv"]), NotYet, Nil, "What an API answers with"),
-        key("partitions", K::Int(1, 64), NotYet, I(1), "Parallel ranges of the key in one snapshot"),
-        key("for_each", K::Any, NotYet, Nil, "Requests for each value of a list"),
-        key("params", K::Any, NotYet, Nil, "Parameters of an API's request"),
-        key("headers", K::Any, NotYet, Nil, "Headers of an API's request"),
-        key("body", K::Any, NotYet, Nil, "The body of an API's request"),
-        key("method", K::Word(&["GET", "POST"]), NotYet, T("GET"), "The method of an API's request"),
-        key("records", K::Text, NotYet, Nil, "Where the records stand in an API's answer"),
-        key("pagination", K::Any, NotYet, Nil, "How an API's pages follow each other"),
-        key("max_pages", K::Int(1, 1_000_000), NotYet, Nil, "The most pages that are fetched"),
+    parts: &[
+        Part::Keys(&[
+            key("name", K::Text, Works, Depends("the table, the file's stem or the endpoint's last part"), "Its name, once in the job"),
+            key("source", K::Text, Works, Nil, "A source that etlsched.yaml declares under data_sources"),
+            key("connection", K::Text, Works, Nil, "The connection that it is read from"),
+        ]),
+        Part::OfSources,
+        Part::Keys(&[
+            key("tables", K::Texts, NotYet, Nil, "Tables, or globs of tables: each its own target"),
+            key("endpoint", K::Text, NotYet, Nil, "A path on the connection's base_url"),
+            key("target", K::Text, Works, Depends("table_prefix and the name"), "The table that takes its rows"),
+            key("primary_key", K::Texts, Works, Depends("the source's own key"), "The columns by which rows are merged"),
+            key("etl_config", K::Map(&ETL_CONFIG), Works, Nil, "How it is loaded; wins over the job's, key by key"),
+            key("columns", K::Map(&COLUMNS), Works, Nil, "Which columns, under which names and types"),
+            key("expect", K::Map(&EXPECT), Works, Nil, "What must hold before anything becomes visible"),
+            key("allow_empty", K::Bool, Works, B(d::ALLOW_EMPTY), "Whether a full load of no rows may replace rows"),
+            key("format", K::Word(&["json", "ndjson", "csv"]), NotYet, Nil, "What an API answers with"),
+            key("partitions", K::Int(1, 64), NotYet, I(1), "Parallel ranges of the key in one snapshot"),
+            key("for_each", K::Any, NotYet, Nil, "Requests for each value of a list"),
+            key("params", K::Any, NotYet, Nil, "Parameters of an API's request"),
+            key("headers", K::Any, NotYet, Nil, "Headers of an API's request"),
+            key("body", K::Any, NotYet, Nil, "The body of an API's request"),
+            key("method", K::Word(&["GET", "POST"]), NotYet, T("GET"), "The method of an API's request"),
+            key("records", K::Text, NotYet, Nil, "Where the records stand in an API's answer"),
+            key("pagination", K::Any, NotYet, Nil, "How an API's pages follow each other"),
+            key("max_pages", K::Int(1, 1_000_000), NotYet, Nil, "The most pages that are fetched"),
+        ]),
     ],
 };
 
 /// The keys of `columns`
 pub static COLUMNS: Level = Level {
     name: "columns",
-    keys: &[
+    parts: &[Part::Keys(&[
         key("select", K::Texts, Works, Nil, "Only these, in this order"),
         key("exclude", K::Texts, Works, Nil, "Not these"),
         key("types", K::TypeMap, Works, Nil, "Declared types: a value that doesn't fit is a rejected row"),
         key("rename", K::TextMap, Works, Nil, "Names in the target by names in the source"),
         key("hash", K::Texts, Works, Nil, "Columns replaced by their HMAC-SHA256 under hash_key"),
-    ],
+    ])],
 };
 
 /// The keys of `expect`
 pub static EXPECT: Level = Level {
     name: "expect",
-    keys: &[
+    parts: &[Part::Keys(&[
         key("min_rows", K::Int(0, i64::MAX), Works, Nil, "At least so many rows"),
         key("max_rows", K::Int(0, i64::MAX), Works, Nil, "At most so many rows"),
         key("max_row_drop_percent", K::Number(0.0, 100.0), Works, Nil, "At most so many percent fewer rows than the last good load"),
         key("not_null", K::Texts, Works, Nil, "Columns without NULLs"),
         key("unique", K::Texts, Works, Nil, "Columns that together name a row once"),
         key("sql", K::Text, Works, Nil, "A query that must return no rows; {table} stands for the loaded rows"),
-    ],
+    ])],
 };
 
 /// The keys of a connection
 pub static CONNECTION: Level = Level {
     name: "a connection",
-    keys: &[
-        key("type", K::Word(CONNECTION_TYPES), Works, Nil, "What it connects to"),
-        key("path", K::Text, Works, Nil, "The file of a sqlite connection"),
-        key("table_prefix", K::Text, Works, Nil, "Put before the names of tables that have no target of their own"),
-        key("connect_timeout_seconds", K::Int(1, 3600), Works, I(d::CONNECT_TIMEOUT_SECONDS), "How long connecting may take"),
-        key(
-            "allow_link_local",
-            K::Bool,
-            Works,
-            B(d::ALLOW_LINK_LOCAL),
-            "Whether link-local and cloud metadata addresses may be fetched from",
-        ),
-        key("schema", K::Text, NotYet, Nil, "The schema of tables"),
-        key("url", K::Secret, NotYet, Nil, "The server, database and login as one URL"),
-        key("host", K::Text, NotYet, Nil, "The server"),
-        key("port", K::Int(1, 65_535), NotYet, Nil, "The server's port"),
-        key("database", K::Text, NotYet, Nil, "The database"),
-        key("user", K::Text, NotYet, Nil, "The login's name"),
-        key("password", K::Secret, NotYet, Nil, "The login's password"),
-        key("sslmode", K::Word(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]), NotYet, Nil, "How TLS is used"),
-        key("sslrootcert", K::Text, NotYet, Nil, "The file of certificates that are trusted"),
-        key("sslcert", K::Text, NotYet, Nil, "The file of the client's certificate"),
-        key("sslkey", K::Text, NotYet, Nil, "The file of the client's key"),
-        key("service", K::Text, NotYet, Nil, "The service of an oracle connection"),
-        key("driver", K::Text, NotYet, Nil, "The driver of an ODBC or ADBC connection"),
-        key("dsn", K::Text, NotYet, Nil, "The data source name of an odbc connection"),
-        key("base_url", K::Text, NotYet, Nil, "Where an API's endpoints begin"),
-        key("auth", K::Any, NotYet, Nil, "How an API knows us: bearer, basic, api_key, oauth2"),
-        key("headers", K::Any, NotYet, Nil, "Headers of every request"),
-        key("pagination", K::Any, NotYet, Nil, "How an API's pages follow each other"),
-        key("rate_limit", K::Any, NotYet, Nil, "How many requests there may be"),
-        key("entrypoint", K::Text, NotYet, Nil, "The function by which an ADBC driver begins"),
-        key("options", K::Any, NotYet, Nil, "Options of an ADBC driver"),
-        key("infile", K::Any, NotYet, Nil, "Whether a mysql connection loads by LOAD DATA LOCAL"),
-        key("users", K::Texts, NotYet, Nil, "OS users who may use it"),
+    parts: &[
+        Part::Keys(&[key("type", K::ConnectionType, Works, Nil, "What it connects to")]),
+        Part::OfConnections,
+        Part::Keys(&[
+            key("schema", K::Text, NotYet, Nil, "The schema of tables"),
+            key("url", K::Secret, NotYet, Nil, "The server, database and login as one URL"),
+            key("host", K::Text, NotYet, Nil, "The server"),
+            key("port", K::Int(1, 65_535), NotYet, Nil, "The server's port"),
+            key("database", K::Text, NotYet, Nil, "The database"),
+            key("user", K::Text, NotYet, Nil, "The login's name"),
+            key("password", K::Secret, NotYet, Nil, "The login's password"),
+            key("sslmode", K::Word(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]), NotYet, Nil, "How TLS is used"),
+            key("sslrootcert", K::Text, NotYet, Nil, "The file of certificates that are trusted"),
+            key("sslcert", K::Text, NotYet, Nil, "The file of the client's certificate"),
+            key("sslkey", K::Text, NotYet, Nil, "The file of the client's key"),
+            key("service", K::Text, NotYet, Nil, "The service of an oracle connection"),
+            key("driver", K::Text, NotYet, Nil, "The driver of an ODBC or ADBC connection"),
+            key("dsn", K::Text, NotYet, Nil, "The data source name of an odbc connection"),
+            key("base_url", K::Text, NotYet, Nil, "Where an API's endpoints begin"),
+            key("auth", K::Any, NotYet, Nil, "How an API knows us: bearer, basic, api_key, oauth2"),
+            key("headers", K::Any, NotYet, Nil, "Headers of every request"),
+            key("pagination", K::Any, NotYet, Nil, "How an API's pages follow each other"),
+            key("rate_limit", K::Any, NotYet, Nil, "How many requests there may be"),
+            key("entrypoint", K::Text, NotYet, Nil, "The function by which an ADBC driver begins"),
+            key("options", K::Any, NotYet, Nil, "Options of an ADBC driver"),
+            key("infile", K::Any, NotYet, Nil, "Whether a mysql connection loads by LOAD DATA LOCAL"),
+            key("users", K::Texts, NotYet, Nil, "OS users who may use it"),
+        ]),
     ],
 };
 
 /// The keys of `smtp`
 pub static SMTP: Level = Level {
     name: "smtp",
-    keys: &[
+    parts: &[Part::Keys(&[
         key("url", K::Secret, Works, Nil, "The mail server: smtps://user:password@host"),
         key("from", K::Text, Works, Nil, "The sender"),
-    ],
+    ])],
 };
 
 /// The keys of etlsched.yaml
 pub static WORKSPACE: Level = Level {
     name: "etlsched.yaml",
-    keys: &[
+    parts: &[Part::Keys(&[
         key("timezone", K::Zone, Works, T(d::TIMEZONE), "The user's zone: for display, and the default of jobs"),
         key("state", K::Text, Works, T(d::STATE), "The state store: sqlite:PATH"),
         key(
@@ -386,7 +282,7 @@ pub static WORKSPACE: Level = Level {
         key("grace_minutes", K::Int(0, 1440), Schedule, I(d::GRACE_MINUTES), "How late a start is still on time"),
         key("crontab_environment", K::TextMap, Schedule, Nil, "Variables set in the installed crontab block"),
         key("state_group", K::Text, NotYet, Nil, "The group whose members share the state store"),
-    ],
+    ])],
 };
 
 /// Keys of `etl_config` that concern a whole run: a source can't have its own.

@@ -101,6 +101,7 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
         tags: texts(&tree, "tags").unwrap_or_default(),
         is_active: boolean(&tree, "is_active").unwrap_or(defaults::IS_ACTIVE),
         is_active_line: own.entry("is_active").map(|entry| entry.place.line),
+        minute_line: own.entry("minute").map(|entry| entry.place.line),
         fingerprint: hex(&canonical(&tree, &used)),
         schedule_fingerprint: hex(&timing::key(&schedule, timezone)),
         schedule,
@@ -173,7 +174,7 @@ fn finished(node: &Node, id: &JobId, sources: Vec<Node>, settings: &Settings) ->
         set(&mut config, "max_parallel_sources", Node::scalar(Origin::BuiltIn, cores.to_string(), ScalarKind::Int(cores as i64)));
     }
     // The other keys stand at each source.
-    let others: Vec<&str> = keys::ETL_CONFIG.keys.iter().map(|key| key.name).filter(|key| !RUN_KEYS.contains(key)).collect();
+    let others: Vec<&str> = keys::ETL_CONFIG.keys().into_iter().map(|key| key.name).filter(|key| !RUN_KEYS.contains(key)).collect();
     others.iter().for_each(|key| unset(&mut config, key));
     set(&mut node, "etl_config", filled(&config, &keys::ETL_CONFIG, |key| RUN_KEYS.contains(&key)));
     let place = node.get("data_sources").map_or(node.place, |node| node.place);

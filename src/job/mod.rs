@@ -13,6 +13,7 @@ pub mod positions;
 pub mod problem;
 pub mod report;
 pub mod resolved;
+mod said;
 pub mod settings;
 mod sources;
 pub mod spec;

@@ -1,11 +1,11 @@
 //! What sources and their tables are called.
 
-use crate::text::shortened;
+use crate::text::{is_http, is_steering, printable, shortened};
 
 use super::positions::{Node, Place, ScalarKind};
 use super::report::Report;
 use super::settings::set;
-use super::sources::PLACES;
+use super::sources::places;
 
 /// Whether a path is a pattern of files.
 pub fn is_glob(path: &str) -> bool {
@@ -18,10 +18,10 @@ pub fn name(node: &mut Node, report: &mut Report<'_>) -> Option<String> {
         Some(given) => given,
         None if node.get("name").is_some() => return None,
         None => {
-            let entry = PLACES.iter().find_map(|key| node.entry(key))?;
+            let entry = places().find_map(|key| node.entry(key))?;
             let text = entry.node.as_scalar()?.text.as_str();
             let derived = match entry.key.as_str() {
-                "path" if is_glob(text) && !super::values::is_http(text) => None,
+                "path" if is_glob(text) && !is_http(text) => None,
                 "path" => Some(stem(text)),
                 "custom_sql" => None,
                 _ => Some(text.to_owned()),
@@ -34,7 +34,7 @@ pub fn name(node: &mut Node, report: &mut Report<'_>) -> Option<String> {
             (derived, entry.node.place)
         }
     };
-    let is_bad = |character: char| character.is_control() || matches!(character, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+    let is_bad = |character: char| is_steering(character) || matches!(character, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
     if name.trim().is_empty()
         || name.len() > 100
         || name.chars().any(is_bad)
@@ -42,7 +42,7 @@ pub fn name(node: &mut Node, report: &mut Report<'_>) -> Option<String> {
         || name.trim() != name
     {
         let hint = "add a name of at most 100 characters without / \\ : * ? \" < > |".to_owned();
-        report.error(place, format!("{:?} can't be the name of a source", shortened(&name, 60)), hint);
+        report.error(place, format!("\"{}\" can't be the name of a source", printable(&shortened(&name, 60))), hint);
         return None;
     }
     if node.get("name").is_none() {
@@ -53,7 +53,7 @@ pub fn name(node: &mut Node, report: &mut Report<'_>) -> Option<String> {
 
 /// Returns the stem of a file's or URL's last part: `data/flights.csv.gz` is `flights`.
 fn stem(path: &str) -> String {
-    let path = if super::values::is_http(path) { path.split(['?', '#']).next().unwrap_or(path) } else { path };
+    let path = if is_http(path) { path.split(['?', '#']).next().unwrap_or(path) } else { path };
     let mut stem = path.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or(path);
     for ending in [".gz", ".zst"] {
         stem = stem.strip_suffix(ending).unwrap_or(stem);
@@ -82,8 +82,12 @@ pub fn check_target(target: &str, place: Place, report: &mut Report<'_>) {
     if lower.starts_with("_etlsched_") || lower.starts_with("sqlite_") {
         let hint = "names that begin with _etlsched_ and sqlite_ are kept: choose another target".to_owned();
         report.error(place, format!("{shown} can't be a target"), hint);
-    } else if target.trim().is_empty() || target.chars().any(char::is_control) || target.len() > 128 {
-        report.error(place, format!("{:?} can't be a target", shown), "a target has 1 to 128 printable characters".to_owned());
+    } else if target.trim().is_empty() || target.chars().any(is_steering) || target.len() > 128 {
+        report.error(
+            place,
+            format!("\"{}\" can't be a target", printable(&shown)),
+            "a target has 1 to 128 printable characters".to_owned(),
+        );
     }
 }
 

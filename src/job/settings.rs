@@ -45,7 +45,7 @@ impl Settings {
         }
         for entry in tree.get("connections").map(Node::entries).unwrap_or_default() {
             if matches!(entry.node.value, Value::Map(_)) && entry.node.get("type").is_none() {
-                let hint = format!("add type: one of {}", keys::CONNECTION_TYPES.join(", "));
+                let hint = format!("add type: one of {}", keys::connection_types().join(", "));
                 report.error(entry.place, format!("connection {} has no type", entry.key), hint);
             }
         }
@@ -121,7 +121,7 @@ pub fn merged(base: &Node, over: &Node) -> Node {
 /// Returns the map with the keys of a level in the table's order: those given, else the built-in default where `fill` says so.
 pub fn filled(node: &Node, level: &'static Level, fill: impl Fn(&str) -> bool) -> Node {
     let mut entries = Vec::new();
-    for key in level.keys {
+    for key in level.keys() {
         if let Some(entry) = node.entry(key.name) {
             entries.push(entry.clone());
         } else if let Some(default) = built_in(key).filter(|_| fill(key.name)) {
@@ -132,7 +132,7 @@ pub fn filled(node: &Node, level: &'static Level, fill: impl Fn(&str) -> bool) -
 }
 
 fn built_in(key: &keys::Key) -> Option<Node> {
-    use super::defaults::Default;
+    use super::keys::Default;
     use super::positions::ScalarKind;
     let scalar = |text: String, kind| Some(Node::scalar(Origin::BuiltIn, text, kind));
     match key.default {

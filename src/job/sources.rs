@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::plan::{CsvPlan, Encoding, Mode, SourceKind, SqliteSourcePlan};
+use crate::plan::kinds::{self, SourceType};
+use crate::plan::{Mode, SourceKind};
 use crate::text::shortened;
 
 use super::columns;
@@ -10,21 +11,20 @@ use super::connections::{self, Connection};
 use super::defaults;
 use super::fields::near;
 use super::keys::{self, RUN_KEYS};
-use super::naming::{self, is_glob};
+use super::naming;
 use super::options;
 use super::positions::{Entry, Node, Origin, ScalarKind, Value};
 use super::report::Report;
-use super::settings::{Settings, boolean, filled, merged, set, text, texts, unset};
+use super::said::Said;
+use super::settings::{Settings, filled, merged, set, unset};
 use super::spec::DataSource;
 
 /// How many sources a job may have.
 const SOURCES_MAX: usize = 1000;
 /// How many settings all sources may have together, shared ones written out at each: a few times many sources are too many.
 const NODES_MAX: usize = 50_000;
-/// Keys of which a source has exactly one, with what they are.
-pub const PLACES: &[&str] = &["path", "table", "tables", "custom_sql", "endpoint"];
-/// Keys that only files have.
-const FILE_KEYS: &[&str] = &["delimiter", "quote", "header", "encoding", "null_values"];
+/// Places of kinds that this version doesn't have.
+const PLACES_TO_COME: [&str; 2] = ["tables", "endpoint"];
 
 /// Returns each source with everything that holds for it: its shared declaration, the job's `etl_config`, its own keys.
 pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec<Node> {
@@ -153,7 +153,8 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut R
             let message = format!("two sources have the target {}: the first is in line {line}", shortened(&target, 60));
             report.error(place, message, "give one of them another target".to_owned());
         }
-        let is_file = matches!(kind, SourceKind::Csv(_));
+        let described = kinds::source(kind.name());
+        let is_file = described.is_some_and(|kind| kind.is_files);
         let default = if is_file { defaults::ON_BAD_ROW_FILE } else { defaults::ON_BAD_ROW_DATABASE };
         let mut config = node.get("etl_config").cloned().unwrap_or_else(|| Node::map(Origin::BuiltIn));
         let is_skipped = |key: &str| RUN_KEYS.contains(&key) || key == "flatten_depth" || (!is_file && key == "sample_rows");
@@ -161,7 +162,7 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut R
             set(&mut config, "on_bad_row", Node::scalar(Origin::BuiltIn, default, ScalarKind::Text));
         }
         set(&mut node, "etl_config", filled(&config, &keys::ETL_CONFIG, |key| !is_skipped(key)));
-        let is_default = |key: &str| key == "allow_empty" || (is_file && matches!(key, "quote" | "encoding"));
+        let is_default = |key: &str| key == "allow_empty" || described.is_some_and(|kind| kind.has_key(key));
         let node = filled(&node, &keys::SOURCE, is_default);
         let options = options::build(&node, target, prefix, report);
         if !is_file && options.mode == Mode::Incremental && options.timestamp_column.is_none() && options.primary_key.is_empty() {
@@ -175,12 +176,22 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut R
     sources
 }
 
+/// Returns the keys of which a source has exactly one: those of every kind, and those to come.
+pub fn places() -> impl Iterator<Item = &'static str> {
+    kinds::SOURCES.iter().flat_map(|kind| kind.places.iter().copied()).chain(PLACES_TO_COME.into_iter().filter(|key| is_to_come(key)))
+}
+
+/// Whether a place is one of a kind that this version doesn't have.
+fn is_to_come(key: &str) -> bool {
+    PLACES_TO_COME.contains(&key) && kinds::SOURCES.iter().all(|kind| !kind.places.contains(&key))
+}
+
 fn kind(node: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<SourceKind> {
-    let given: Vec<&Entry> = PLACES.iter().filter_map(|key| node.entry(key)).collect();
+    let given: Vec<&Entry> = places().filter_map(|key| node.entry(key)).collect();
     let connection = match node.get("connection").and_then(|node| Some((node.as_scalar()?.text.as_str(), node.place))) {
         None if node.get("connection").is_some() => return None,
         None => None,
-        Some((name, place)) => Some((name, connections::find(name, place, settings, report)?)),
+        Some((name, place)) => Some(connections::find(name, place, settings, report)?),
     };
     let entry = match given.as_slice() {
         [] => {
@@ -198,102 +209,44 @@ fn kind(node: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<Sou
             return None;
         }
     };
-    if matches!(entry.key.as_str(), "tables" | "endpoint") {
+    if is_to_come(&entry.key) {
         return None; // not in this version: said already
     }
-    match (entry.key.as_str(), connection) {
-        ("path", Some((name, Connection::Sqlite { .. }))) => {
-            let message = format!("path beside connection {name}, which is of type sqlite");
-            report.error(entry.place, message, "a SQLite file's path stands at its connection; here say table or custom_sql".to_owned());
+    let kind = source_type(entry, connection.as_ref(), report)?;
+    for entry in node.entries().iter().filter(|entry| !entry.node.is_null() && !kind.has_key(&entry.key)) {
+        if let Some(other) = kinds::SOURCES.iter().find(|other| other.has_key(&entry.key)) {
+            report.error(entry.place, format!("{} is what only {} have", entry.key, other.nouns), "remove it".to_owned());
+        }
+    }
+    let given = Said { source: Some(node), connection: connection.as_ref().map(|connection| connection.node), settings };
+    match (kind.plan)(&given) {
+        Ok(plan) => Some(plan),
+        Err(wrong) => {
+            let place = node.get(wrong.key).map_or(entry.node.place, |node| node.place);
+            report.error(place, wrong.message, wrong.hint.map(str::to_owned));
             None
-        }
-        ("path", connection) => {
-            refuse(node, &["where"], "only tables have", report);
-            let fetch = connections::fetch(match &connection {
-                Some((_, Connection::Csv(node))) => Some(node),
-                _ => None,
-            });
-            Some(SourceKind::Csv(csv(node, entry, fetch, settings, report)?))
-        }
-        (key, None) => {
-            report.error(entry.place, format!("{key} without a connection"), "add connection: one that etlsched.yaml declares".to_owned());
-            None
-        }
-        (key, Some((name, Connection::Csv(_)))) => {
-            report.error(
-                entry.place,
-                format!("{key} beside connection {name}, which is of type csv"),
-                "say path, or name a connection of type sqlite".to_owned(),
-            );
-            None
-        }
-        (key, Some((_, Connection::Sqlite { path, .. }))) => {
-            refuse(node, FILE_KEYS, "only files have", report);
-            if key == "custom_sql" {
-                refuse(node, &["where"], "only tables have", report);
-            }
-            Some(SourceKind::Sqlite(SqliteSourcePlan {
-                path,
-                table: text(node, "table").map(str::to_owned),
-                custom_sql: text(node, "custom_sql").map(str::to_owned),
-                filter: text(node, "where").map(str::to_owned),
-            }))
         }
     }
 }
 
-fn refuse(node: &Node, keys: &[&str], who: &str, report: &mut Report<'_>) {
-    for entry in keys.iter().filter_map(|key| node.entry(key)) {
-        report.error(entry.place, format!("{} is what {who}", entry.key), "remove it".to_owned());
-    }
-}
-
-fn csv(node: &Node, entry: &Entry, fetch: connections::Fetch, settings: &Settings, report: &mut Report<'_>) -> Option<CsvPlan> {
-    let path = text(node, "path")?;
-    let is_missing = entry.node.as_scalar().is_some_and(super::positions::Scalar::is_missing);
-    let path = if super::values::is_http(path) {
-        path.to_owned()
-    } else if path.contains("://") && !is_missing {
-        let message = format!(
-            "path: {} is not a file and not an http(s) URL",
-            shortened(entry.node.as_scalar().map_or("", |scalar| scalar.shown()), 60)
-        );
-        report.error(entry.node.place, message, None);
-        return None;
-    } else {
-        absolute(settings, path)
+/// Returns the kind of source that a place and a connection make together.
+fn source_type(entry: &Entry, connection: Option<&Connection<'_>>, report: &mut Report<'_>) -> Option<&'static SourceType> {
+    let has_place = |kind: &SourceType| kind.places.contains(&entry.key.as_str());
+    let Some(Connection { name, kind: type_name, .. }) = connection else {
+        let kind = kinds::SOURCES.iter().copied().find(|kind| has_place(kind) && !kind.needs_connection);
+        if kind.is_none() {
+            let hint = "add connection: one that etlsched.yaml declares".to_owned();
+            report.error(entry.place, format!("{} without a connection", entry.key), hint);
+        }
+        return kind;
     };
-    let character = |key: &str| text(node, key).and_then(|text| text.chars().next());
-    let (delimiter, quote) = (character("delimiter"), character("quote"));
-    if delimiter.is_some() && delimiter == Some(quote.unwrap_or('"')) {
-        let place = node.get("delimiter").map_or(node.place, |node| node.place);
-        report.error(place, "delimiter and quote are the same character", None);
+    let kind = kinds::source(type_name);
+    if kind.is_some_and(has_place) {
+        return kind;
     }
-    Some(CsvPlan {
-        path,
-        delimiter,
-        quote,
-        header: boolean(node, "header"),
-        encoding: match text(node, "encoding") {
-            Some("utf-8") => Encoding::Utf8,
-            Some("utf-16") => Encoding::Utf16,
-            Some("windows-1252") => Encoding::Windows1252,
-            Some("latin-1") => Encoding::Latin1,
-            _ => Encoding::Auto,
-        },
-        null_values: texts(node, "null_values").or_else(|| texts(node.get("etl_config")?, "null_values")),
-        connect_timeout_seconds: fetch.connect_timeout_seconds,
-        allow_link_local: fetch.allow_link_local,
-    })
-}
-
-fn absolute(settings: &Settings, path: &str) -> String {
-    if std::path::Path::new(path).is_absolute() {
-        return path.to_owned();
-    }
-    let path = path.strip_prefix("./").unwrap_or(path);
-    let root = settings.root.to_string_lossy();
-    // The workspace's own folder is never a pattern.
-    let root = if is_glob(path) { glob::Pattern::escape(&root) } else { root.into_owned() };
-    format!("{}{}{path}", root.trim_end_matches(['/', '\\']), std::path::MAIN_SEPARATOR)
+    let others: Vec<&str> = kinds::SOURCES.iter().filter(|kind| has_place(kind)).map(|kind| kind.name).collect();
+    let places = kind.map(|kind| kind.places.join(" or ")).unwrap_or_default();
+    let hint = format!("say {places}, or name a connection of type {}", others.join(" or "));
+    report.error(entry.place, format!("{} beside connection {name}, which is of type {type_name}", entry.key), hint);
+    None
 }

@@ -61,6 +61,8 @@ pub struct Job {
     pub is_active: bool,
     /// The line of `is_active` in the file, where it stands there.
     pub is_active_line: Option<usize>,
+    /// The line of `minute` in the file, where it stands there.
+    pub minute_line: Option<usize>,
     /// When it is due.
     pub schedule: Schedule,
     /// The zone of its schedule.

@@ -2,7 +2,7 @@
 
 use crate::batch::ColumnType;
 use crate::schedule::cron;
-use crate::text::shortened;
+use crate::text::{is_http, shortened};
 use crate::zone::Zone;
 
 use super::fields::{list, near, text, what, wrong};
@@ -105,16 +105,4 @@ pub fn url(node: &Node, name: &str, report: &mut Report<'_>) {
     if !is_http(url) {
         report.error(node.place, format!("{name}: expected an http or https URL"), None);
     }
-}
-
-/// Whether a text is an http(s) URL with a host.
-pub fn is_http(url: &str) -> bool {
-    ["http://", "https://"]
-        .iter()
-        .find_map(|scheme| url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|_| &url[scheme.len()..]))
-        .is_some_and(|rest| {
-            !rest.is_empty()
-                && !rest.starts_with('/')
-                && !url.contains(|character: char| character.is_whitespace() || character.is_control())
-        })
 }

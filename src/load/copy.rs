@@ -16,7 +16,8 @@ use crate::batch::{BATCHES_IN_FLIGHT, RecordBatch, Schema};
 use crate::destination::{InvalidValue, Load};
 use crate::plan::{Event, Level, NullCursor, OnInvalidValue};
 use crate::run::FileRecord;
-use crate::source::{Read, Reader, RejectedRow, SourceError};
+use crate::source::{KEYLESS, Read, Reader, RejectedRow, SourceError};
+use arrow_array::Array;
 
 /// The least time between two lines of progress.
 const PROGRESS: Duration = Duration::from_millis(200);
@@ -75,6 +76,8 @@ pub(super) struct Copy<'a> {
     /// Makes the tracker of the cursor column for a schema, where there is such a column.
     pub tracker: &'a dyn Fn(&Schema) -> Result<Option<Tracker>, Fault>,
     pub null_cursor: NullCursor,
+    /// Columns that must have a value: a row without one can't be told from others.
+    pub key: &'a [String],
     pub invalid_values: OnInvalidValue,
     /// The most rows that are read.
     pub rows_max: Option<u64>,
@@ -104,8 +107,9 @@ impl Copy<'_> {
             let bytes = Arc::clone(&bytes);
             thread::spawn(move || read(reader, &sender, &bytes))
         };
-        let mut work =
-            Work { cast: Cast::new(&schema, &target), copied: Copied::new(schema, (self.tracker)(&target)?), said: Instant::now() };
+        let key = self.key_places(&target)?;
+        let copied = Copied::new(schema.clone(), (self.tracker)(&target)?);
+        let mut work = Work { cast: Cast::new(&schema, &target), key, copied, said: Instant::now() };
         let result = self.write(&handed, &bytes, &mut work, sink);
         // A reader that still waits for its source is left behind: the process ends soon, and only its own end could wake it.
         drop(handed);
@@ -151,6 +155,7 @@ impl Copy<'_> {
                     let target = sink.restart(&schema)?;
                     self.rejects.restart().map_err(|error| Fault::new("io", format!("beginning the reject file anew: {error}")))?;
                     work.cast = Cast::new(&schema, &target);
+                    work.key = self.key_places(&target)?;
                     work.copied = Copied::new(schema, (self.tracker)(&target)?);
                 }
                 Handed::Log(lines) => {
@@ -178,6 +183,7 @@ impl Copy<'_> {
         let (batch, misfits) = work.cast.apply(batch).map_err(|error| Fault::new("internal", format!("casting a batch: {error}")))?;
         let mut keep = vec![true; batch.num_rows()];
         self.set_aside(&misfits, &raw, rows_before, &mut keep, work)?;
+        self.keyless(&batch, &raw, rows_before, &mut keep, work)?;
         let nulls = work.copied.tracker.as_mut().and_then(|tracker| tracker.follow(&batch));
         if let Some(nulls) = nulls {
             self.nulls(&nulls, rows_before, &mut keep, work)?;
@@ -219,6 +225,39 @@ impl Copy<'_> {
                     reason: value.reason.to_owned(),
                     raw: joined(raw, value.row),
                 })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the key's columns.
+    fn key_places(&self, schema: &Schema) -> Result<Vec<usize>, Fault> {
+        let place = |name: &String| {
+            schema.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+                let names: Vec<&str> = schema.columns.iter().map(|column| column.name.as_str()).collect();
+                let fault = Fault::new("no_such_column", format!("primary_key names column {name}, which the source doesn't have"));
+                fault.hint(format!("its columns are {}", names.join(", ")))
+            })
+        };
+        self.key.iter().map(place).collect()
+    }
+
+    /// Rejects rows without a value in the key.
+    fn keyless(&mut self, batch: &RecordBatch, raw: &RecordBatch, rows_before: u64, keep: &mut [bool], work: &Work) -> Result<(), Fault> {
+        for place in &work.key {
+            let array = batch.column(*place);
+            if array.null_count() == 0 {
+                continue;
+            }
+            for row in (0..batch.num_rows()).filter(|row| array.is_null(*row)) {
+                if std::mem::replace(&mut keep[row], false) {
+                    self.rejects.add(RejectedRow {
+                        position: format!("row {} of the rows read", rows_before + row as u64 + 1),
+                        column: Some(raw.schema().field(*place).name().clone()),
+                        reason: KEYLESS.to_owned(),
+                        raw: joined(raw, row),
+                    })?;
+                }
             }
         }
         Ok(())
@@ -275,6 +314,8 @@ impl From<Fault> for Ended {
 /// What changes while rows are copied.
 struct Work {
     cast: Cast,
+    /// The places of the key's columns.
+    key: Vec<usize>,
     copied: Copied,
     said: Instant,
 }

@@ -5,13 +5,15 @@ use arrow_array::Array;
 use super::Fault;
 use super::copy::Sink;
 use crate::batch::{RecordBatch, Schema};
-use crate::destination::{self, LoadRecord, Written};
+use crate::destination::{self, LoadRecord, Rehearsal, Written};
 use crate::plan::{DestinationKind, Expect, OnInvalidValue};
 use crate::text::{count, grouped};
 
 /// Keeps no row, and counts what the checks ask for.
 #[derive(Debug)]
 pub(super) struct Nowhere<'a> {
+    /// What would become of the rows.
+    pub rehearsal: Box<dyn Rehearsal>,
     kind: &'a DestinationKind,
     invalid_values: OnInvalidValue,
     expect: &'a Expect,
@@ -27,18 +29,14 @@ impl<'a> Nowhere<'a> {
     /// # Errors
     /// A check that names no column of the source.
     pub(super) fn new(
+        rehearsal: Box<dyn Rehearsal>,
         kind: &'a DestinationKind,
         invalid_values: OnInvalidValue,
         expect: &'a Expect,
-        schema: Schema,
     ) -> Result<Self, Fault> {
-        for name in expect.not_null.iter().chain(&expect.unique) {
-            if place(&schema, name).is_none() {
-                let fault = Fault::new("no_such_column", format!("the checks name column {name}, which the source doesn't have"));
-                return Err(fault.hint("look at `expect` and columns.rename"));
-            }
-        }
-        Ok(Self { kind, invalid_values, expect, schema, rows: 0, nulls: vec![0; expect.not_null.len()] })
+        let schema = rehearsal.schema().clone();
+        require_columns(&schema, expect)?;
+        Ok(Self { rehearsal, kind, invalid_values, expect, schema, rows: 0, nulls: vec![0; expect.not_null.len()] })
     }
 
     /// Returns which checks failed, and which could not be made. `is_whole`: the source was read to its end.
@@ -75,6 +73,7 @@ impl<'a> Nowhere<'a> {
 impl Sink for Nowhere<'_> {
     fn write(&mut self, batch: &RecordBatch) -> Result<Written, Fault> {
         let invalid = destination::invalid_values(self.kind, batch);
+        self.rehearsal.take(batch, &invalid)?;
         let is_nulled = self.invalid_values == OnInvalidValue::Null;
         let mut is_left_out = vec![false; batch.num_rows()];
         if !is_nulled {
@@ -97,8 +96,22 @@ impl Sink for Nowhere<'_> {
     }
 
     fn restart(&mut self, schema: &Schema) -> Result<Schema, Fault> {
-        *self = Self::new(self.kind, self.invalid_values, self.expect, schema.clone())?;
-        Ok(schema.clone())
+        self.rehearsal.restart(schema)?;
+        self.schema = self.rehearsal.schema().clone();
+        require_columns(&self.schema, self.expect)?;
+        (self.rows, self.nulls) = (0, vec![0; self.expect.not_null.len()]);
+        Ok(self.schema.clone())
+    }
+}
+
+/// Refuses checks that name no column of the source.
+fn require_columns(schema: &Schema, expect: &Expect) -> Result<(), Fault> {
+    match expect.not_null.iter().chain(&expect.unique).find(|name| place(schema, name).is_none()) {
+        None => Ok(()),
+        Some(name) => {
+            let fault = Fault::new("no_such_column", format!("the checks name column {name}, which the source doesn't have"));
+            Err(fault.hint("look at `expect` and columns.rename"))
+        }
     }
 }
 

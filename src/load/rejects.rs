@@ -50,7 +50,7 @@ impl Rejects {
         self.write(&row).map_err(|error| self.unwritten(&error))?;
         let first = self.first.get_or_insert(row);
         match self.rules.max_bad_rows {
-            Some(max) if self.rows > max => Err(too_many(self.rows, max, first)),
+            Some(max) if self.rows > max => Err(too_many(self.rows, max, first, self.path.as_deref())),
             _ => Ok(()),
         }
     }
@@ -83,7 +83,7 @@ impl Rejects {
         let max = self.rules.max_bad_rows.unwrap_or_else(|| ROWS_MAX.max(rows_read / PARTS));
         match &self.first {
             Some(first) if is_whole_table && self.rows == rows_read => Err(none_good(self.rows, first)),
-            Some(first) if self.rows > max => Err(too_many(self.rows, max, first)),
+            Some(first) if self.rows > max => Err(too_many(self.rows, max, first, self.path.as_deref())),
             _ => Ok(()),
         }
     }
@@ -164,9 +164,11 @@ fn none_good(rows: u64, first: &RejectedRow) -> Fault {
     Fault::new("all_rows_rejected", message).hint("look at delimiter, header, encoding and the declared types; nothing was published")
 }
 
-fn too_many(rows: u64, max: u64, first: &RejectedRow) -> Fault {
+fn too_many(rows: u64, max: u64, first: &RejectedRow, path: Option<&Path>) -> Fault {
     let message = format!("{} rejected, at most {} may be; the first: {}", count(rows, "row"), grouped(max), described(first));
-    Fault::new("too_many_bad_rows", message).hint("look at the reject file, correct the source or its columns.types, or raise max_bad_rows")
+    // A dry run writes no reject file.
+    let look = if path.is_some() { "look at the reject file, " } else { "" };
+    Fault::new("too_many_bad_rows", message).hint(format!("{look}correct the source or its columns.types, or raise max_bad_rows"))
 }
 
 #[cfg(test)]

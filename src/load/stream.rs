@@ -111,13 +111,14 @@ impl Session<'_> {
     fn look(&mut self, stream: &Stream) -> Result<Before, Fault> {
         let options = &self.plan.options;
         let target = target(options, stream);
+        let owner = self.owner(stream);
         let (record, has_table) = match self.destination.as_deref_mut() {
-            Some(destination) => (destination.record(&target)?, destination.has_table(&target)?),
+            Some(destination) => {
+                destination.admit(&target, &owner)?;
+                (destination.record(&target)?, destination.has_table(&target)?)
+            }
             None => (None, false),
         };
-        if let Some(record) = &record {
-            record.refuse_other_owner(&self.owner(stream))?;
-        }
         let key = if options.primary_key.is_empty() { self.source.primary_key(stream)? } else { options.primary_key.clone() };
         let facts = Facts { record: record.as_ref(), has_table, is_files: self.source.is_files(), key };
         let approach = approach(options, facts)?;
@@ -188,41 +189,51 @@ impl Session<'_> {
         request: &LoadRequest,
         rejects: &mut Rejects,
     ) -> Result<StreamResult, Fault> {
-        let mut request = request.clone();
-        self.statements(&request)?;
+        let rehearsal = crate::destination::rehearse(&self.plan.destination, request)?;
         self.phase(stream, Phase::Loading);
-        let schema = reader.schema().clone();
         let options = &self.plan.options;
-        let mut nowhere = Nowhere::new(&self.plan.destination.kind, options.invalid_values, &options.expect, schema.clone())?;
+        let mut nowhere = Nowhere::new(rehearsal, &self.plan.destination.kind, options.invalid_values, &options.expect)?;
+        let schema = nowhere.rehearsal.schema().clone();
         let copied = copy(self.plan, stream, before, self.voice, self.stop, rejects).run(reader, schema, &mut nowhere)?;
         rejects.finish(copied.rows_read, before.approach.mode == Mode::Full)?;
         self.phase(stream, Phase::Checking);
+        tell(self.voice, stream, &copied, before, nowhere.rehearsal.schema_changes());
         self.judge(stream, before, &nowhere, &copied)?;
-        request.schema = copied.schema.clone();
-        let statements = self.statements(&request)?;
         let rows_in_target = match self.destination.as_deref_mut() {
             Some(destination) => destination.rows(&before.target)?,
             None => 0,
         };
+        let is_emptied = before.approach.mode == Mode::Full && copied.rows == 0 && rows_in_target > 0 && self.is_whole(&copied);
+        if is_emptied && !self.plan.options.allow_empty {
+            return Err(crate::destination::empty_load(&before.target, rows_in_target).into());
+        }
+        let counts = nowhere.rehearsal.counts(copied.rows)?;
+        let request = LoadRequest { schema: copied.schema.clone(), ..request.clone() };
+        let statements = self.statements(&request)?;
         Ok(StreamResult {
             stream: stream.name.clone(),
             target: before.target.clone(),
             mode: before.approach.mode,
-            counts: Counts { added: copied.rows, skipped: copied.skipped, rejected: rejects.rows(), ..Counts::default() },
+            counts: Counts { skipped: copied.skipped, rejected: rejects.rows(), ..counts },
             rows_in_target,
             bytes_read: copied.bytes,
             cursor: copied.tracker.as_ref().and_then(|tracker| tracker.cursor(before.approach.cursor_before.as_ref())),
             version: before.record.as_ref().map_or(0, |record| record.version),
-            schema: copied.schema,
-            schema_changes: Vec::new(),
+            schema: nowhere.rehearsal.schema().clone(),
+            schema_changes: nowhere.rehearsal.schema_changes().to_vec(),
             statements,
         })
     }
 
+    /// Whether the source was read to its end.
+    fn is_whole(&self, copied: &Copied) -> bool {
+        let limit = self.plan.dry_run.and_then(|dry_run| dry_run.limit);
+        limit.is_none_or(|limit| copied.rows_read < limit)
+    }
+
     /// Runs the checks that rows which are nowhere allow.
     fn judge(&self, stream: &Stream, before: &Before, nowhere: &Nowhere<'_>, copied: &Copied) -> Result<(), Fault> {
-        let limit = self.plan.dry_run.and_then(|dry_run| dry_run.limit);
-        let is_whole = limit.is_none_or(|limit| copied.rows_read < limit);
+        let is_whole = self.is_whole(copied);
         let (failures, unmade) = nowhere.judge(before.record.as_ref(), is_whole);
         if !unmade.is_empty() {
             let reason = if is_whole { "" } else { " that reads not every row" };
@@ -274,6 +285,7 @@ impl CopyParts<'_> {
             rejects,
             tracker: &tracker,
             null_cursor: before.approach.null_cursor,
+            key: before.approach.key(),
             invalid_values: plan.options.invalid_values,
             rows_max: plan.dry_run.and_then(|dry_run| dry_run.limit),
         };
@@ -332,6 +344,9 @@ fn tell(voice: &Voice, stream: &Stream, copied: &Copied, before: &Before, change
             }
             SchemaChange::Widened { column, from, to } => {
                 voice.log(Level::Info, &stream.name, format!("column {column} is widened from {from} to {to}"));
+            }
+            SchemaChange::Settled { column, to, .. } => {
+                voice.log(Level::Info, &stream.name, format!("column {column} is {to} from now on: no value was seen in it before"));
             }
             SchemaChange::Gone { column } => warn(format!("column {column} is gone from the source; it stays, NULL in new rows")),
         }

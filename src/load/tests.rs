@@ -181,6 +181,7 @@ impl Bench {
     fn plan(&self) -> LoadPlan {
         let csv = CsvPlan {
             path: "/unused".to_owned(),
+            path_secrets: Vec::new(),
             delimiter: None,
             quote: None,
             header: None,
@@ -441,7 +442,7 @@ fn a_dry_run_writes_nothing_anywhere() {
     bench.dry_run = Some(DryRun { limit: Some(2) });
     let result = bench.load_steps(&[Step::Rejected(1), rows(&[(1, None, None), (2, None, None)]), Step::Fail]).unwrap();
     assert_eq!((result.counts.added, result.counts.rejected, result.version), (1, 1, 0));
-    assert!(result.statements[0].starts_with("CREATE TABLE \"_etlsched_"));
+    assert!(result.statements[1].starts_with("CREATE TABLE \"_etlsched_"));
     assert_eq!(std::fs::read_dir(bench.folder.path()).unwrap().count(), 0);
 }
 
@@ -491,4 +492,68 @@ fn a_dry_run_checks_what_it_can_and_says_what_it_did_not() {
     assert_eq!((result.counts.added, result.counts.rejected), (1, 1));
     bench.options.expect.not_null.push("nope".to_owned());
     assert_eq!(bench.load(&mut source).unwrap_err().code, "no_such_column");
+}
+
+#[test]
+fn a_row_without_a_key_is_rejected_whatever_the_source() {
+    let mut bench = Bench::incremental(&["NAME"]);
+    let steps = [rows(&[(1, Some("a"), minute(-5)), (2, None, minute(-5)), (3, Some("c"), minute(-4))])];
+    for _ in 0..2 {
+        let result = bench.load_steps(&steps).unwrap();
+        assert_eq!((result.counts.processed(), result.counts.rejected, bench.ids()), (3, 1, vec![1, 3]));
+        let file = std::fs::read_to_string(bench.plan().rejects_path).unwrap();
+        assert!(file.contains("row 2 of the rows read,name,"), "{file}");
+    }
+    bench.options.bad_rows.on_bad_row = OnBadRow::Fail;
+    let error = bench.load_steps(&steps).unwrap_err();
+    assert_eq!(error.message, "row 2 of the rows read, column name: it has no value, and the column is part of primary_key");
+}
+
+#[test]
+fn a_dry_run_counts_what_the_load_then_does() {
+    let first = [rows(&[(1, Some("a"), minute(-9)), (2, Some("b"), minute(-5)), (3, Some("c"), None)])];
+    let next = [
+        rows(&[(1, Some("a"), minute(-9)), (2, Some("B"), minute(-4)), (4, Some("d"), minute(-4)), (4, Some("e"), minute(-3))]),
+        Step::Rejected(9),
+    ];
+    let check = |mode: Mode, key: &[&str], expected: Counts| {
+        let mut bench = Bench::incremental(key);
+        bench.options.mode = mode;
+        let is_tried = |bench: &mut Bench, steps: &[Step]| {
+            bench.dry_run = Some(DryRun { limit: None });
+            let tried = bench.load_steps(steps).unwrap();
+            bench.dry_run = None;
+            let loaded = bench.load_steps(steps).unwrap();
+            assert_eq!((tried.counts, &tried.schema, &tried.schema_changes), (loaded.counts, &loaded.schema, &loaded.schema_changes));
+            loaded.counts
+        };
+        is_tried(&mut bench, &first);
+        assert_eq!(is_tried(&mut bench, &next), expected, "{mode:?} {key:?}");
+        let files = std::fs::read_dir(bench.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut files: Vec<String> = files.collect();
+        files.sort();
+        assert_eq!(files, ["rejects", "warehouse.db"]);
+    };
+    check(Mode::Incremental, &["id"], Counts { added: 1, updated: 1, unchanged: 1, folded: 1, rejected: 1, ..Counts::default() });
+    check(Mode::Incremental, &[], Counts { added: 4, deleted: 2, rejected: 1, ..Counts::default() });
+    check(Mode::Full, &[], Counts { added: 4, deleted: 3, rejected: 1, ..Counts::default() });
+    check(Mode::Full, &["id"], Counts { added: 3, folded: 1, deleted: 3, rejected: 1, ..Counts::default() });
+}
+
+#[test]
+fn a_dry_run_fails_where_the_load_would_and_names_no_file_that_it_does_not_write() {
+    let mut bench = Bench::new();
+    bench.load_steps(&[rows(&[(1, None, None)])]).unwrap();
+    let real = bench.load_steps(&[]).unwrap_err();
+    bench.dry_run = Some(DryRun { limit: None });
+    assert_eq!(bench.load_steps(&[]).unwrap_err(), real);
+    assert_eq!(real.code, "empty_load");
+    bench.dry_run = Some(DryRun { limit: Some(0) });
+    bench.load_steps(&[rows(&[(1, None, None)])]).unwrap();
+    bench.dry_run = Some(DryRun { limit: None });
+    bench.options.allow_empty = true;
+    bench.load_steps(&[]).unwrap();
+    bench.options.bad_rows.max_bad_rows = Some(0);
+    let hint = bench.load_steps(&[rows(&[(1, None, None)]), Step::Rejected(2)]).unwrap_err().hint.unwrap();
+    assert_eq!(hint, "correct the source or its columns.types, or raise max_bad_rows");
 }

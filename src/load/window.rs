@@ -30,6 +30,16 @@ pub(super) struct Approach {
     pub null_cursor: NullCursor,
 }
 
+impl Approach {
+    /// Returns the columns of the key by which rows are merged or folded.
+    pub(super) fn key(&self) -> &[String] {
+        match &self.disposition {
+            Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. } => &fold.key,
+            Disposition::Full { fold: None, .. } | Disposition::Window { .. } | Disposition::Append => &[],
+        }
+    }
+}
+
 /// What is known of the source and the target.
 #[derive(Debug)]
 pub(super) struct Facts<'a> {
@@ -57,7 +67,8 @@ pub(super) fn approach(options: &LoadOptions, facts: Facts<'_>) -> Result<Approa
     let fold = (!key.is_empty()).then(|| Fold { key, newest_by: options.timestamp_column.clone() });
     let is_first = published.is_none() || !has_table || options.is_full_refresh;
     if !is_incremental || is_first {
-        let fold = if is_incremental { fold } else { None };
+        // A full load folds by the job's own key; one of the source's catalogue is unique there already.
+        let fold = fold.filter(|_| is_incremental || !options.primary_key.is_empty());
         return Ok(Approach {
             mode: Mode::Full,
             disposition: Disposition::Full { publish: options.publish, fold },

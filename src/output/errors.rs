@@ -23,12 +23,28 @@ pub fn print(failure: &Failure, format: Format) {
 }
 
 /// Prints what clap has to say (help and version included) and returns the exit code.
-pub fn usage(error: &clap::Error) -> u8 {
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => exit_code::DONE,
-        _ => exit_code::USAGE,
+pub fn usage(error: &clap::Error, format: Format) -> u8 {
+    let is_asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if format == Format::Json && !is_asked {
+        print(&usage_failure(error), format);
+    } else {
+        let _ = error.print();
     }
+    if is_asked { exit_code::DONE } else { exit_code::USAGE }
+}
+
+/// Returns clap's paragraphs as a failure: what is wrong, and its tip, else how the command is used.
+fn usage_failure(error: &clap::Error) -> Failure {
+    if matches!(error.kind(), ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
+        return Failure::usage("a subcommand is missing").hint("see: etlsched --help");
+    }
+    let text = error.to_string();
+    let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let message = paragraphs.next().unwrap_or_default();
+    let rest: Vec<String> = paragraphs.collect();
+    let hint = rest.iter().find_map(|words| words.strip_prefix("tip: ").map(str::to_owned));
+    let hint = hint.or_else(|| rest.iter().find_map(|words| Some(format!("usage: {}", words.strip_prefix("Usage: ")?))));
+    Failure::usage(message.strip_prefix("error: ").unwrap_or(&message)).hint(hint.unwrap_or_else(|| "see: etlsched --help".to_owned()))
 }
 
 /// Returns the error object of the JSON mode.

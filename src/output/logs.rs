@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::measure::{abbreviation, local, span, utc};
 use super::table::{Align, Rows};
-use crate::run::RunStatus;
+use crate::run::{RunStatus, SourceStatus};
 use crate::state::RunRecord;
 use crate::text::grouped;
 use crate::zone::Zone;
@@ -50,6 +50,21 @@ impl RunView<'_> {
     /// Returns why the run failed.
     pub fn error(&self) -> Option<&str> {
         if self.is_dead { Some(INTERRUPTED) } else { self.run.summary.error_message.as_deref() }
+    }
+
+    /// Returns the status of a source or stream as scripts read it: what a dead run left open is what its settling makes of it, as far
+    /// as the log alone can tell.
+    pub fn status_of(&self, status: SourceStatus) -> SourceStatus {
+        match status {
+            SourceStatus::Running if self.is_dead => SourceStatus::Failed,
+            SourceStatus::Waiting if self.is_dead => SourceStatus::Skipped,
+            known => known,
+        }
+    }
+
+    /// Returns the status of a source or stream as people read it.
+    pub fn word_of(&self, status: SourceStatus) -> &'static str {
+        if self.is_dead && status == SourceStatus::Running { "interrupted" } else { self.status_of(status).as_str() }
     }
 
     fn sources(&self) -> String {

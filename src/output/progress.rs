@@ -13,6 +13,7 @@ use crate::clock;
 use crate::engine::{Notice, Observer, SourceReport, StreamReport};
 use crate::plan::Level;
 use crate::run::SourceStatus;
+use crate::secret::Masker;
 use crate::text::{count, grouped, printable};
 
 /// How log lines are written.
@@ -33,6 +34,7 @@ pub struct Progress {
     job: String,
     run: Option<String>,
     is_dry_run: bool,
+    masker: Masker,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,12 @@ impl Progress {
             None if is_terminal => View::Bars(Bars::default()),
             format => View::Lines(format.unwrap_or_default()),
         };
-        Self { view, is_verbose: verbose > 0, job: job.to_owned(), run: None, is_dry_run }
+        Self { view, is_verbose: verbose > 0, job: job.to_owned(), run: None, is_dry_run, masker: Masker::default() }
+    }
+
+    /// Takes what is not to be shown: known once the job is read.
+    pub fn hide(&mut self, masker: Masker) {
+        self.masker = masker;
     }
 
     /// Takes the bars away: what follows begins on a line of its own, and the result says it all again.
@@ -74,13 +81,25 @@ impl Observer for Progress {
         }
         match &mut self.view {
             View::Nothing => {}
-            View::Bars(bars) => bars.notice(notice, self.is_verbose),
+            View::Bars(bars) => bars.notice(notice, self.is_verbose, &self.masker),
             View::Lines(format) => {
                 let format = *format;
-                if let Some((level, event, fields)) = told(notice, self.is_verbose, self.is_dry_run) {
+                if let Some((level, event, mut fields)) = told(notice, self.is_verbose, self.is_dry_run) {
+                    mask(&mut fields, &self.masker);
                     self.line(format, level, event, &fields);
                 }
             }
+        }
+    }
+}
+
+/// Fields that say what a job file says.
+const TEXTS: [&str; 5] = ["source", "stream", "target", "message", "error"];
+
+fn mask(fields: &mut [(&str, Value)], masker: &Masker) {
+    for (_, value) in fields.iter_mut().filter(|(key, _)| TEXTS.contains(key)) {
+        if let Value::String(text) = value {
+            *text = masker.mask(text);
         }
     }
 }
@@ -216,22 +235,23 @@ struct Bars {
 }
 
 impl Bars {
-    fn notice(&mut self, notice: &Notice<'_>, is_verbose: bool) {
+    fn notice(&mut self, notice: &Notice<'_>, is_verbose: bool, masker: &Masker) {
+        let shown = |name: &str| crate::text::shortened(&printable(&masker.mask(name)), 30).into_owned();
         match notice {
             Notice::RunStarted { sources, .. } => {
                 self.bars.clear();
-                self.width = sources.iter().map(|source| printable(&source.name).chars().count().min(30)).max().unwrap_or(0);
+                self.width = sources.iter().map(|source| shown(&source.name).chars().count()).max().unwrap_or(0);
             }
             Notice::SourceStarted { source } => {
                 let bar = self.multi.add(ProgressBar::no_length().with_style(spinner_style()));
-                bar.set_prefix(format!("{:<width$}", crate::text::shortened(&printable(&source.name), 30), width = self.width));
+                bar.set_prefix(format!("{:<width$}", shown(&source.name), width = self.width));
                 bar.enable_steady_tick(Duration::from_millis(120));
                 self.bars.insert(source.name.clone(), bar);
             }
-            Notice::Progress { source, stream } => self.progress(source, stream),
+            Notice::Progress { source, stream } => self.progress(source, stream, masker),
             Notice::SourceEnded { source } => self.end(source),
             Notice::Log { level: Level::Info, .. } if !is_verbose => {}
-            Notice::Log { source, message, .. } => self.say(&format!("{}: {message}", source.unwrap_or("run"))),
+            Notice::Log { source, message, .. } => self.say(&masker.mask(&format!("{}: {message}", source.unwrap_or("run")))),
             Notice::Settled { run_id, finding } => self.say(&format!("earlier run {run_id}: {finding}")),
             Notice::Waiting { held_by } => self.say(&format!("waiting for {held_by}")),
             Notice::Stopping { reason } => self.say(&format!("stopping: {}", reason.message())),
@@ -243,7 +263,7 @@ impl Bars {
         let _ = self.multi.println(printable(text));
     }
 
-    fn progress(&self, source: &SourceReport, stream: &StreamReport) {
+    fn progress(&self, source: &SourceReport, stream: &StreamReport, masker: &Masker) {
         let Some(bar) = self.bars.get(&source.name) else { return };
         let (bytes, total) = stream.bytes;
         match total {
@@ -258,7 +278,7 @@ impl Bars {
         }
         let phase = stream.phase.map_or("starting", |phase| phase.as_str());
         let speed = stream.rows_per_second().map(|speed| format!(", {} rows/s", grouped(speed.round() as u64))).unwrap_or_default();
-        let name = if stream.name == source.name { String::new() } else { format!("{}: ", printable(&stream.name)) };
+        let name = if stream.name == source.name { String::new() } else { format!("{}: ", printable(&masker.mask(&stream.name))) };
         bar.set_message(format!("{name}{phase}, {}{speed}, {}", count(stream.rows, "row"), HumanBytes(bytes)));
     }
 

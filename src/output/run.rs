@@ -15,7 +15,7 @@ use crate::zone::Zone;
 
 /// Returns a run as an object: the run, its sources with their streams, its execution log.
 pub fn json(detail: &RunDetail, view: &RunView<'_>) -> Value {
-    let sources: Vec<Value> = detail.sources.iter().map(|source| source_object(detail, source)).collect();
+    let sources: Vec<Value> = detail.sources.iter().map(|source| source_object(detail, source, view)).collect();
     let events: Vec<Value> = detail.events.iter().map(event_object).collect();
     let mut run = object(view);
     run["error_details"] = detail.run.summary.error_details.clone().into();
@@ -24,12 +24,12 @@ pub fn json(detail: &RunDetail, view: &RunView<'_>) -> Value {
     json!({"success": true, "log": run})
 }
 
-fn source_object(detail: &RunDetail, source: &SourceRecord) -> Value {
+fn source_object(detail: &RunDetail, source: &SourceRecord, view: &RunView<'_>) -> Value {
     let streams = detail.streams.iter().filter(|stream| stream.source == source.source);
-    let streams: Vec<Value> = streams.map(stream_object).collect();
+    let streams: Vec<Value> = streams.map(|stream| stream_object(stream, view)).collect();
     let mut value = counts_object(&source.counts);
     value["name"] = source.source.clone().into();
-    value["status"] = source.status.as_str().into();
+    value["status"] = view.status_of(source.status).as_str().into();
     value["attempt"] = source.attempt.into();
     value["bytes_read"] = source.bytes_read.into();
     value["duration_seconds"] = source.duration_seconds.into();
@@ -41,11 +41,11 @@ fn source_object(detail: &RunDetail, source: &SourceRecord) -> Value {
     value
 }
 
-fn stream_object(stream: &StreamRecord) -> Value {
+fn stream_object(stream: &StreamRecord, view: &RunView<'_>) -> Value {
     let mut value = counts_object(&stream.counts);
     value["name"] = stream.stream.clone().into();
     value["target"] = stream.target.clone().into();
-    value["status"] = stream.status.as_str().into();
+    value["status"] = view.status_of(stream.status).as_str().into();
     value["attempt"] = stream.attempt.into();
     value["mode"] = stream.mode.clone().into();
     value["rows_in_target"] = stream.rows_in_target.into();
@@ -81,9 +81,9 @@ fn event_object(event: &EventRecord) -> Value {
 /// Returns a run as text for people.
 pub fn text(detail: &RunDetail, view: &RunView<'_>, zone: Zone) -> String {
     let mut text = head(view, zone);
-    let _ = write!(text, "\n{}\n", sources(detail).text());
+    let _ = write!(text, "\n{}\n", sources(detail, view).text());
     if has_telling_streams(detail) {
-        let _ = write!(text, "\n{}\n", streams(detail).text());
+        let _ = write!(text, "\n{}\n", streams(detail, view).text());
     }
     for line in errors(detail) {
         let _ = write!(text, "\n{line}");
@@ -165,11 +165,11 @@ fn count_cells(counts: &Counts) -> impl Iterator<Item = String> {
     [counts.processed(), counts.added, counts.updated, counts.unchanged, counts.rejected].into_iter().map(grouped)
 }
 
-fn sources(detail: &RunDetail) -> Rows {
+fn sources(detail: &RunDetail, view: &RunView<'_>) -> Rows {
     let columns = [("Source", Align::Left), ("Status", Align::Left)].into_iter().chain(COUNTS);
     let mut rows = Rows::new(columns.chain([("Took", Align::Right), ("Try", Align::Right)]));
     for source in &detail.sources {
-        let mut cells = vec![source.source.clone(), source.status.as_str().to_owned()];
+        let mut cells = vec![source.source.clone(), view.word_of(source.status).to_owned()];
         cells.extend(count_cells(&source.counts));
         cells.push(source.duration_seconds.map_or_else(|| "-".to_owned(), span));
         cells.push(if source.attempt == 0 { "-".to_owned() } else { source.attempt.to_string() });
@@ -183,13 +183,13 @@ fn has_telling_streams(detail: &RunDetail) -> bool {
     detail.streams.iter().any(|stream| stream.target != stream.source || stream.stream != stream.source || stream.cursor.is_some())
 }
 
-fn streams(detail: &RunDetail) -> Rows {
+fn streams(detail: &RunDetail, view: &RunView<'_>) -> Rows {
     let columns = [("Stream", Align::Left), ("Target", Align::Left), ("Status", Align::Left), ("Mode", Align::Left)];
     let mut rows = Rows::new(columns.into_iter().chain(COUNTS).chain([("In target", Align::Right), ("Cursor", Align::Left)]));
     for stream in &detail.streams {
         let name = if stream.stream == stream.source { stream.source.clone() } else { format!("{}/{}", stream.source, stream.stream) };
         let mode = stream.mode.clone().unwrap_or_else(|| "-".to_owned());
-        let mut cells = vec![name, stream.target.clone(), stream.status.as_str().to_owned(), mode];
+        let mut cells = vec![name, stream.target.clone(), view.word_of(stream.status).to_owned(), mode];
         cells.extend(count_cells(&stream.counts));
         cells.push(stream.rows_in_target.map_or_else(|| "-".to_owned(), grouped));
         cells.push(stream.cursor.clone().unwrap_or_else(|| "-".to_owned()));

@@ -55,6 +55,10 @@ pub fn tell_failures(result: &JobResult) {
 
 /// Returns the table of a run with a line that sums it up.
 pub fn text(report: &RunReport) -> String {
+    format!("{}{}", table(report).text(), below(report))
+}
+
+fn table(report: &RunReport) -> Rows {
     let mut rows = Rows::new([
         ("Source", Align::Left),
         ("Target", Align::Left),
@@ -84,8 +88,12 @@ pub fn text(report: &RunReport) -> String {
             rows.push(table_row(&name, &stream.target, stream.status, stream.counts(), seconds, stream.rows_per_second(), memory));
         }
     }
-    let mut text = rows.text();
-    let _ = write!(text, "\n\n{}", summed_up(report));
+    rows
+}
+
+/// Returns what stands below the table: the sum, where rejected rows are, what a dry run would do.
+fn below(report: &RunReport) -> String {
+    let mut text = format!("\n\n{}", summed_up(report));
     for (index, source) in report.sources.iter().enumerate() {
         let rejected = source.counts().rejected;
         if let Some(path) = report.rejects_of(index) {
@@ -358,3 +366,7 @@ fn csv_rows(rows: &mut Rows, report: &RunReport, source: &SourceReport) {
         push(&stream.name, &stream.target, stream.status, stream.counts(), seconds, stream.error.as_ref());
     }
 }
+
+#[cfg(test)]
+#[path = "run_result_tests.rs"]
+mod tests;

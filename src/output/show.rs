@@ -1,7 +1,7 @@
 //! One job, as `show` shows it: what its file says, how it stands, how far it is loaded, its last runs.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,6 @@ use super::table::{Align, Rows};
 use super::targets;
 use crate::engine::TargetRecord;
 use crate::job::{DataSource, Job};
-use crate::plan::SourceKind;
 use crate::secret::Masker;
 use crate::state::{JobRecord, JobStatus};
 use crate::text::{count, printable, printable_lines};
@@ -71,11 +70,10 @@ pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
 }
 
 fn source_object(source: &DataSource, masker: &Masker) -> Value {
-    let (kind, place) = place(source, masker);
     json!({
         "name": source.name,
-        "kind": kind,
-        "from": place,
+        "kind": source.kind.name(),
+        "from": source.kind.place(Path::new(""), masker),
         "target": source.options.target,
         "mode": source.options.mode,
         "primary_key": source.options.primary_key,
@@ -83,32 +81,11 @@ fn source_object(source: &DataSource, masker: &Masker) -> Value {
     })
 }
 
-/// Returns a source's kind and where its rows come from, without secrets.
-fn place(source: &DataSource, masker: &Masker) -> (&'static str, String) {
-    match &source.kind {
-        SourceKind::Csv(plan) => ("csv", without_login(&masker.mask(&plan.path))),
-        SourceKind::Sqlite(plan) => {
-            let what = plan.table.as_deref().unwrap_or("a query");
-            ("sqlite", masker.mask(&format!("{}: {what}", plan.path.display())))
-        }
-    }
-}
-
-/// Returns a URL without `user:password@` and without its query, which may hold a token; a path as it is.
-pub fn without_login(path: &str) -> String {
-    let Some((scheme, rest)) = path.split_once("://") else { return path.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let tail = tail.split(['?', '#']).next().unwrap_or_default();
-    format!("{scheme}://{host}{tail}")
-}
-
 /// Returns the sources as rows.
 pub fn sources(shown: &Shown<'_>, masker: &Masker) -> Rows {
     let mut rows = Rows::new(["Source", "Kind", "Mode", "Target", "From"].map(|name| (name, Align::Left)));
     for source in &shown.job.sources {
-        let (kind, place) = place(source, masker);
+        let (kind, place) = (source.kind.name(), source.kind.place(Path::new(""), masker));
         let target = source.options.target.clone().unwrap_or_else(|| format!("{}*", source.options.table_prefix));
         rows.push(vec![source.name.clone(), kind.to_owned(), source.options.mode.as_str().to_owned(), target, place]);
     }
@@ -182,16 +159,5 @@ fn status_text(shown: &Shown<'_>, status: JobStatus, zone: Zone) -> String {
             None => "paused until it is resumed".to_owned(),
         },
         (status, _) => status.as_str().to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_shown_without_login_and_query() {
-        let shown = ["https://a:b@x.org/p/f.csv?token=s#f", "http://x.org?t=s", "/data/a@b?.csv", "https://u@x.org"].map(without_login);
-        assert_eq!(shown, ["https://x.org/p/f.csv", "http://x.org", "/data/a@b?.csv", "https://x.org"]);
     }
 }

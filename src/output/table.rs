@@ -57,7 +57,8 @@ impl Rows {
         self.text_within(terminal_width())
     }
 
-    fn text_within(&self, width: Option<u16>) -> String {
+    /// As [`Rows::text`], in a width that is given.
+    pub(super) fn text_within(&self, width: Option<u16>) -> String {
         let mut table = Table::new();
         table.load_style(NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic);

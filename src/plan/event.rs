@@ -127,6 +127,15 @@ pub enum SchemaChange {
         /// The type now.
         to: crate::batch::ColumnType,
     },
+    /// A column in which no value was seen before, neither by an earlier load nor in the table: its type is known only now.
+    Settled {
+        /// Its name.
+        column: String,
+        /// The type before: text, for want of values.
+        from: crate::batch::ColumnType,
+        /// The type now.
+        to: crate::batch::ColumnType,
+    },
     /// A column that the source no longer has; it stays, NULL in new rows.
     Gone {
         /// Its name.

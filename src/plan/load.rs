@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::ColumnType;
-use crate::secret::{Secret, exposed_option};
+use crate::secret::{Secret, exposed_list, exposed_option};
 
 /// A data source of a job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub enum SourceKind {
 pub struct CsvPlan {
     /// An absolute path, a glob of absolute paths, or an http(s) URL. Files that end in .gz or .zst are decompressed.
     pub path: String,
+    /// The values of variables in it: never shown, never kept in a destination.
+    #[serde(serialize_with = "exposed_list::serialize")]
+    pub path_secrets: Vec<Secret>,
     /// The byte between fields.
     pub delimiter: Option<char>,
     /// The quote character (`"` where not given).
@@ -70,13 +73,17 @@ pub struct SqliteSourcePlan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
-    /// By the byte order mark, else UTF-8.
+    /// By the byte order mark, else UTF-8, or UTF-16 where every second byte is zero.
     #[default]
     Auto,
     /// UTF-8
     Utf8,
-    /// UTF-16, by its byte order mark, else little endian
+    /// UTF-16, by its byte order mark, else by where its zero bytes stand
     Utf16,
+    /// UTF-16, little endian
+    Utf16Le,
+    /// UTF-16, big endian
+    Utf16Be,
     /// windows-1252
     Windows1252,
     /// ISO 8859-1
@@ -161,6 +168,13 @@ pub struct LoadOptions {
     pub batch_size: usize,
     /// How many rows of a file or an API are looked at to infer types.
     pub sample_rows: usize,
+}
+
+impl LoadOptions {
+    /// Whether a column of the target is part of the job's key.
+    pub fn is_key(&self, column: &str) -> bool {
+        self.primary_key.iter().any(|name| name.eq_ignore_ascii_case(column))
+    }
 }
 
 /// Full or incremental.

@@ -4,6 +4,7 @@
 //! [`Event::Ready`]. The worker writes one [`Event`] a line on its standard output. Rows never cross the pipe.
 
 mod event;
+pub mod kinds;
 mod load;
 mod order;
 

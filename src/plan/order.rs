@@ -159,7 +159,8 @@ pub enum MendAction {
     /// Give tables to this job, with a fresh start as after `Reset`: the former owner's cursor says nothing about another source.
     /// A load of the former owner that is under way can't publish any more.
     TakeOver {
-        /// Table and new owner; a table that nobody owns, or this owner already, stays as it is.
+        /// Table and new owner. A table that nobody loaded is this owner's then, rows and all; one that is this owner's already stays as it
+        /// is, and one that isn't there too.
         owners: Vec<(String, Owner)>,
     },
 }

@@ -15,6 +15,8 @@ pub struct Cron {
     pub months: u16,
     /// Bits 0 to 6, 0 = Sunday as cron counts.
     pub weekdays: u8,
+    /// Whether the minute field begins with `*`.
+    pub is_every_minute: bool,
     /// Whether the hour field begins with `*`: such lines run at every real matching minute when clocks change.
     pub is_every_hour: bool,
     /// Whether the day field begins with `*`; where neither day field does, either of them matching is enough (crontab(5)).
@@ -69,6 +71,7 @@ impl Cron {
             days: days as u32,
             months: months as u16,
             weekdays: sunday_twice as u8,
+            is_every_minute: minute.starts_with('*'),
             is_every_hour: hour.starts_with('*'),
             is_every_day: day.starts_with('*'),
             is_every_weekday: weekday.starts_with('*'),

@@ -5,6 +5,7 @@ mod describe;
 mod due;
 #[cfg(test)]
 mod due_tests;
+pub mod forecast;
 mod pattern;
 mod slot;
 

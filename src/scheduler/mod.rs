@@ -14,6 +14,7 @@ pub mod install;
 pub mod kubernetes;
 pub mod launchd;
 mod paths;
+pub mod prove;
 pub mod section;
 pub mod systemd;
 pub mod windows;

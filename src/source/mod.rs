@@ -3,6 +3,8 @@
 //! A source reads; it never writes, never prints, never reads the clock or the environment, and knows nothing of destinations.
 
 mod columns;
+#[cfg(test)]
+mod conformance;
 mod csv;
 mod sqlite;
 
@@ -61,6 +63,9 @@ pub struct ReadRequest<'a> {
     /// The columns as published before, under the target's names: their types hold for columns in which no value is seen.
     pub expected: Option<&'a Schema>,
 }
+
+/// Why a row without a value in a key column can't be loaded.
+pub const KEYLESS: &str = "it has no value, and the column is part of primary_key";
 
 /// A row that can't be loaded, with its place and reason.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -207,6 +207,16 @@ impl Workspace {
         Masker::new(values)
     }
 
+    /// As [`Workspace::masker_for`], for a job whose file may have problems: its text alone is looked at, as far as there is one.
+    pub fn masker_of(&self, id: &JobId) -> Masker {
+        let mut values = secrets(&self.settings, &self.settings.variables());
+        let path = self.job_file(id);
+        if let Some(text) = self.files.read(&path, &self.shown(&path), Origin::Job, files::Kind::Job, &mut Vec::new()) {
+            values.extend(variables::values_in(&text.text, &self.settings.environment).into_iter().map(str::to_owned));
+        }
+        Masker::new(values)
+    }
+
     /// Loads a job for a run: its secrets are fetched.
     ///
     /// # Errors

@@ -203,3 +203,26 @@ fn a_closed_terminal_or_ctrl_c_ends_every_process_of_a_command() {
     let preview = signalled(&etl, &told, &["source", "preview", "stuck"], &[interrupt]);
     assert_eq!((preview.code(), preview.signal()), (None, Some(interrupt)));
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_source_that_hangs_is_ended_at_the_time_limit_and_the_log_says_so() {
+    let (etl, _told) = stuck();
+    let began = std::time::Instant::now();
+    let ended = etl.run(&["run", "stuck", "--timeout-seconds", "1"]).exits(124);
+    assert!(began.elapsed() < std::time::Duration::from_secs(12), "it outlived its limit: {:?}", began.elapsed());
+    assert!(
+        ended.stderr.contains("timeout_minutes") && ended.stdout.contains("stuck: timeout, 0 of 1 source refreshed"),
+        "{}",
+        ended.stderr
+    );
+    let log = etl.run(&["logs", "--run", "last", "-o", "json"]).exits(0).json()["log"].clone();
+    assert_eq!(
+        (&log["status"], &log["exit_code"], &log["sources"][0]["status"]),
+        (&"timeout".into(), &124.into(), &"timeout".into()),
+        "{log:#}"
+    );
+    assert!(log["completed_at"].is_string(), "{log:#}");
+    assert_eq!(etl.state().value("SELECT count(*) FROM leases"), "0");
+    assert_eq!(etl.warehouse().staging(), Vec::<String>::new());
+}

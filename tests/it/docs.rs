@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use etlsched::exit_code;
+use etlsched::plan::kinds::{DESTINATIONS, SOURCES};
 
 use crate::etl::{Ended, Etl, repository};
 
@@ -42,6 +43,39 @@ fn help_lists_the_exit_codes() {
         let line = format!("{code:>3}  ");
         let words: String = help.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(help.stdout.contains(&line) && words.contains(meaning), "--help says nothing of exit code {code}: {meaning}");
+    }
+}
+
+/// Whether a section of README.md has a table with a row for a kind.
+fn has_row(heading: &str, title: &str) -> bool {
+    section(&readme(), heading).lines().any(|line| line.strip_prefix(&format!("| {title} ")).is_some())
+}
+
+#[test]
+fn every_kind_of_source_has_a_row_in_the_readme_and_an_example_that_is_valid() {
+    for kind in SOURCES {
+        assert!(has_row("Sources", kind.title), "README.md, section Sources, has no row that begins with {}", kind.title);
+        let connections = kind.example.connection.map(|connection| format!("connections:\n  {connection}\n")).unwrap_or_default();
+        assert_eq!(kind.example.connection.is_some(), kind.needs_connection, "{}: the example of its connection", kind.name);
+        let etl = Etl::new().file("etlsched.yaml", connections);
+        etl.write("jobs/shown.yaml", format!("data_sources:\n  - {}\n", kind.example.source));
+        etl.run(&["validate"]).exits(0);
+        let shown = etl.run(&["source", "list", "-o", "json"]).exits(0).json();
+        assert_eq!(shown["sources"][0]["type"], kind.name, "{shown:#}");
+    }
+}
+
+#[test]
+fn every_kind_of_destination_has_a_row_in_the_readme_an_example_that_is_valid_and_a_conformance_run() {
+    for kind in DESTINATIONS {
+        assert!(has_row("Destinations", kind.title), "README.md, section Destinations, has no row that begins with {}", kind.title);
+        let name = kind.example.split(':').next().expect("the name of a connection");
+        let etl = Etl::new().csv_job("shown", "", "a\n1\n");
+        etl.write("etlsched.yaml", format!("destination: {name}\nconnections:\n  {}\n", kind.example));
+        etl.run(&["validate"]).exits(0);
+        let tests = repository().join("src/destination").join(kind.name).join("tests.rs");
+        let tests = std::fs::read_to_string(&tests).unwrap_or_else(|error| panic!("{}: {error}", tests.display()));
+        assert!(tests.contains("conformance::all("), "{} doesn't run the conformance suite", kind.name);
     }
 }
 

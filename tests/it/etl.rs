@@ -1,7 +1,8 @@
 //! The builder: a workspace in a temporary folder, the real program in a clean environment, whole output compared.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
@@ -94,6 +95,31 @@ impl Etl {
         Ended::new(self, arguments, output)
     }
 
+    /// Starts a run and waits until rows of it are staged, as it says itself.
+    #[track_caller]
+    pub fn start(&self, job: &str) -> AtWork {
+        self.start_source(job, "")
+    }
+
+    /// As [`Etl::start`], for rows of one source.
+    #[track_caller]
+    pub fn start_source(&self, job: &str, source: &str) -> AtWork {
+        let source = format!("source={source}");
+        let mut child = self.command(&["run", job, "-v"]).spawn().expect("the program starts");
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut run = AtWork { child, stderr, said: String::new() };
+        let mut is_loading = false;
+        while !is_loading {
+            let from = run.said.len();
+            let read = run.stderr.read_line(&mut run.said).expect("lines of text");
+            assert!(read > 0, "the run ended before it loaded a row:\n{}", run.said);
+            let line = &run.said[from..];
+            let is_there = |text: &str| line.contains(text);
+            is_loading = is_there("event=progress") && is_there(&source) && is_there("phase=loading") && !is_there("rows=0 ");
+        }
+        run
+    }
+
     /// Opens the embedded warehouse for reading.
     #[track_caller]
     pub fn warehouse(&self) -> Database {
@@ -160,6 +186,26 @@ fn matches(pattern: &str, text: &[char]) -> bool {
             'f' => character.is_ascii_hexdigit(),
             _ => sign == *character,
         })
+}
+
+/// A run of the program that loads rows.
+pub struct AtWork {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl AtWork {
+    /// Returns the id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end; returns its exit code, `None` where a signal ended it, and what it said on standard error.
+    pub fn end(mut self) -> (Option<i32>, String) {
+        self.stderr.read_to_string(&mut self.said).expect("text");
+        (self.child.wait().expect("it ends").code(), self.said)
+    }
 }
 
 /// A run of the program that came to its end.

@@ -4,24 +4,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::etl::Etl;
-
-/// Waits for something, for at most a minute.
-#[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: a minute has passed");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
 
 /// Returns the children of a process.
 fn children(parent: u32) -> Vec<Pid> {
@@ -52,12 +38,11 @@ fn a_worker_that_is_killed_leaves_the_other_sources_alone() {
     let month = etl.path("jobs/data/flights-2013-01.csv.gz");
     let member = fs::read(&month).expect("the sample");
     etl.write("jobs/data/flights-2013-01.csv.gz", member.repeat(10));
-    let run = etl.command(&["run", "flights"]).spawn().expect("the program starts");
-    let victim = until("a worker reads the flights", || reader_of(run.id(), "flights-2013-01.csv.gz"));
+    let run = etl.start_source("flights", "flights");
+    let victim = reader_of(run.id(), "flights-2013-01.csv.gz").expect("a worker reads the flights");
     kill_process(victim, Signal::KILL).expect("the worker is at work");
-    let output = run.wait_with_output().expect("the run ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{said}");
+    let (code, said) = run.end();
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("SIGKILL") && said.contains("flights"), "{said}");
     let counts = ["airlines", "airports", "planes", "weather"].map(|table| etl.warehouse().value(&format!("SELECT count(*) FROM {table}")));
     assert_eq!(counts, ["16", "1458", "3322", "26115"]);
@@ -113,14 +98,13 @@ fn a_state_store_that_cannot_be_used_fails_the_run_before_any_source_is_opened()
 fn a_state_store_that_is_removed_in_a_run_tears_nothing_and_the_hint_leads_out() {
     let rows: String = (0..300_000).map(|number| format!("{number},a text of some length\n")).collect();
     let etl = Etl::new().csv_job("rows", "", format!("number,text\n{rows}"));
-    let run = etl.command(&["run", "rows"]).spawn().expect("the program starts");
-    until("the load begins", || (etl.path(".etlsched/warehouse.db").exists() && !etl.warehouse().staging().is_empty()).then_some(()));
+    let run = etl.start("rows");
     for name in ["state.db", "state.db-wal", "state.db-shm"] {
         let _ = fs::remove_file(etl.path(".etlsched").join(name));
     }
-    let output = run.wait_with_output().expect("the run ends");
+    let (code, said) = run.end();
     let is_published = etl.warehouse().value("SELECT count(*) FROM sqlite_schema WHERE name = 'rows'") == "1";
-    assert!(is_published || output.status.code() == Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(is_published || code == Some(1), "{said}");
     // With the store went the workspace's identity: the table is somebody else's until it is let go.
     etl.run(&["run", "rows"]).exits(1).mentions("etlsched state reset rows --source rows --take-over");
     assert_eq!(etl.warehouse().value("SELECT count(*) FROM sqlite_schema WHERE name = 'rows'") == "1", is_published);

@@ -346,40 +346,29 @@ fn errors_in_json_mode_are_one_object_on_stdout() {
 
 #[cfg(unix)]
 mod interrupted {
-    use std::process::Child;
-    use std::time::{Duration, Instant};
-
     use rustix::process::{Pid, Signal, kill_process};
 
     use super::{Etl, read};
+    use crate::etl::AtWork;
 
     /// A job that goes on for some seconds, and a run of it whose worker is at work.
-    fn at_work() -> (Etl, Child) {
+    fn at_work() -> (Etl, AtWork) {
         let month = read("flights-2013-01.csv.gz");
         let (header, rows) = month.split_once('\n').expect("a header");
         let etl = Etl::new().csv_job("long", "null_values: [\"NA\"]", format!("{header}\n{}", rows.repeat(10)));
-        let run = etl.command(&["run", "long"]).spawn().expect("the program starts");
-        let begun = Instant::now();
-        let is_at_work = || {
-            let store = etl.path(".etlsched/state.db");
-            store.exists() && etl.path(".etlsched/warehouse.db").exists() && !etl.warehouse().staging().is_empty()
-        };
-        while !is_at_work() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "the run doesn't begin");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let run = etl.start("long");
         (etl, run)
     }
 
-    fn signal(run: &Child, signal: Signal) {
+    fn signal(run: &AtWork, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(run.id()).expect("a process id")).expect("a process id");
         kill_process(pid, signal).expect("the run is at work");
     }
 
     #[track_caller]
-    fn ends_as_cancelled(etl: &Etl, run: Child, code: i32) {
-        let output = run.wait_with_output().expect("the run ends");
-        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+    fn ends_as_cancelled(etl: &Etl, run: AtWork, code: i32) {
+        let (ended, said) = run.end();
+        assert_eq!(ended, Some(code), "{said}");
         let log = etl.run(&["logs", "long", "-o", "json"]).exits(0).json();
         assert_eq!(log["logs"][0]["status"], "cancelled", "{log:#}");
         assert_eq!(etl.warehouse().value("SELECT count(*) FROM sqlite_schema WHERE name = 'long'"), "0");
@@ -391,6 +380,17 @@ mod interrupted {
         let (etl, run) = at_work();
         signal(&run, Signal::INT);
         ends_as_cancelled(&etl, run, 130);
+    }
+
+    #[test]
+    fn the_sources_of_a_run_whose_process_is_gone_are_shown_as_interrupted_and_nothing_is_written() {
+        let (etl, run) = at_work();
+        signal(&run, Signal::KILL);
+        assert_eq!(run.end().0, None);
+        etl.run(&["logs", "--run", "last"]).exits(0).mentions("Status     interrupted\n").mentions("\nlong    interrupted");
+        let log = etl.run(&["logs", "--run", "last", "-o", "json"]).exits(0).json()["log"].clone();
+        assert_eq!((&log["status"], &log["sources"][0]["status"]), (&"failed".into(), &"failed".into()), "{log:#}");
+        assert_eq!(etl.state().value("SELECT status FROM run_sources"), "running");
     }
 
     #[test]

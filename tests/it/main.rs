@@ -7,7 +7,10 @@
 //! | `docs` | man/, README.md and the job files that it shows are true of this build |
 //! | `flights` | the sample job from end to end: rows, types, counts, logs, the second delivery |
 //! | `control` | what operators do around runs: cursors, reset, overlap, stopping, permissions |
+//! | `prints` | what commands print: no secrets, errors as one JSON object, every listing as CSV |
 //! | `faults` | a worker that dies, a full disk, stores that are taken away: clean failures, and the next run is good |
+//! | `files` | what the warehouse keeps of loaded files, and which of them are read again |
+//! | `tables` | tables that were there before a load: their rows, columns and rules |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
 //! | `install` | entries in crontabs, systemd and the Task Scheduler: strangers' bytes stay, whatever fails; Debian's own cron over both changes of the clocks |
@@ -21,6 +24,7 @@ mod docs;
 mod etl;
 #[cfg(target_os = "linux")]
 mod faults;
+mod files;
 mod flights;
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -28,4 +32,6 @@ mod install;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+mod prints;
 mod slots;
+mod tables;

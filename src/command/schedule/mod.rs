@@ -4,6 +4,7 @@ mod apply;
 mod export;
 mod install;
 mod machine;
+mod prove;
 mod remove;
 mod status;
 mod sync;
@@ -44,6 +45,7 @@ pub enum Action {
     Sync(sync::Sync),
     Remove(remove::Remove),
     Status(status::Status),
+    Prove(prove::Prove),
 }
 
 impl Schedule {
@@ -58,6 +60,7 @@ impl Schedule {
             Action::Sync(command) => command.run(context),
             Action::Remove(command) => command.run(context),
             Action::Status(command) => command.run(context),
+            Action::Prove(command) => command.run(context),
         }
     }
 }

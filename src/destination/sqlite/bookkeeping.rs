@@ -44,6 +44,32 @@ CREATE TABLE IF NOT EXISTS _etlsched_files (
 /// Columns that files made before them lack.
 const LATER_COLUMNS: [(&str, &str); 2] = [("counts", "TEXT"), ("rows_in_target", "INTEGER")];
 
+/// Raises the fence of a target; makes its row where there is none.
+pub(super) const BEGIN: &str = "INSERT INTO _etlsched_loads (target, workspace_id, job, source, stream, begun_version, begun_run_id)
+         VALUES (:target, :workspace, :job, :source, :stream, 1, :run)
+         ON CONFLICT (target) DO UPDATE SET begun_version = begun_version + 1, begun_run_id = excluded.begun_run_id
+         RETURNING begun_version";
+
+/// Writes the published values, where the fence still holds.
+pub(super) const PUBLISH: &str = "UPDATE _etlsched_loads SET version = version + 1, run_id = :run, slot = :slot, mode = :mode,
+             cursor_type = CASE WHEN :keeps_cursor THEN cursor_type ELSE :cursor_type END,
+             cursor_value = CASE WHEN :keeps_cursor THEN cursor_value ELSE :cursor_value END,
+             lower_bound = :lower_bound, row_count = :rows, columns = :columns, committed_at = :now
+         WHERE target = :target AND begun_version = :begun_version AND begun_run_id = :run
+         RETURNING version";
+
+/// Writes what became of the rows.
+pub(super) const COUNTS: &str = "UPDATE _etlsched_loads SET counts = ?2, rows_in_target = ?3 WHERE target = ?1";
+
+/// Forgets the files of a target.
+pub(super) const FORGET_FILES: &str = "DELETE FROM _etlsched_files WHERE target = ?1";
+
+/// Writes a file that went into a target.
+pub(super) const ADD_FILE: &str =
+    "INSERT INTO _etlsched_files (target, path, size, modified_at_micros, content_hash, run_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (target, path) DO UPDATE SET size = excluded.size, modified_at_micros = excluded.modified_at_micros,
+                 content_hash = excluded.content_hash, run_id = excluded.run_id";
+
 /// What a load holds against other runs: it publishes only while its row still says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fence {
@@ -74,16 +100,12 @@ pub(super) fn begin(connection: &Connection, target: &str, owner: &Owner, run: &
     if let Some(record) = record(connection, target)? {
         record.refuse_other_owner(owner)?;
     }
-    let sql = "INSERT INTO _etlsched_loads (target, workspace_id, job, source, stream, begun_version, begun_run_id)
-         VALUES (:target, :workspace, :job, :source, :stream, 1, :run)
-         ON CONFLICT (target) DO UPDATE SET begun_version = begun_version + 1, begun_run_id = excluded.begun_run_id
-         RETURNING begun_version";
     let parameters = named_params! {
         ":target": target, ":workspace": owner.workspace_id, ":job": owner.job, ":source": owner.source, ":stream": owner.stream,
         ":run": run.run_id,
     };
     let begun_version = connection
-        .query_row(sql, parameters, |row| row.get(0))
+        .query_row(BEGIN, parameters, |row| row.get(0))
         .map_err(failed(format_args!("beginning the load of {target} in _etlsched_loads")))?;
     Ok(Fence { begun_version, run_id: run.run_id.clone() })
 }
@@ -102,12 +124,6 @@ pub(super) fn publish(
     schema: &Schema,
 ) -> Outcome<i64> {
     let columns = serde_json::to_string(schema).expect("names and types are JSON");
-    let sql = "UPDATE _etlsched_loads SET version = version + 1, run_id = :run, slot = :slot, mode = :mode,
-             cursor_type = CASE WHEN :keeps_cursor THEN cursor_type ELSE :cursor_type END,
-             cursor_value = CASE WHEN :keeps_cursor THEN cursor_value ELSE :cursor_value END,
-             lower_bound = :lower_bound, row_count = :rows, columns = :columns, committed_at = :now
-         WHERE target = :target AND begun_version = :begun_version AND begun_run_id = :run
-         RETURNING version";
     let parameters = named_params! {
         ":run": fence.run_id, ":slot": run.slot, ":mode": request.mode.as_str(), ":keeps_cursor": request.cursor.is_none(),
         ":cursor_type": request.cursor.as_ref().map(|cursor| cursor.column_type.to_string()),
@@ -117,7 +133,7 @@ pub(super) fn publish(
         ":now": request.now.to_rfc3339_opts(SecondsFormat::Micros, true), ":target": target, ":begun_version": fence.begun_version,
     };
     let version = connection
-        .query_row(sql, parameters, |row| row.get(0))
+        .query_row(PUBLISH, parameters, |row| row.get(0))
         .optional()
         .map_err(failed(format_args!("publishing {target} in _etlsched_loads")))?;
     version.ok_or_else(|| fence_lost(target))
@@ -151,7 +167,7 @@ pub(super) fn write_counts(connection: &Connection, target: &str, counts: &Count
     let counts = serde_json::to_string(counts).expect("numbers are JSON");
     let rows_in_target = i64::try_from(rows_in_target).unwrap_or(i64::MAX);
     connection
-        .execute("UPDATE _etlsched_loads SET counts = ?2, rows_in_target = ?3 WHERE target = ?1", (target, counts, rows_in_target))
+        .execute(COUNTS, (target, counts, rows_in_target))
         .map(|_| ())
         .map_err(failed(format_args!("writing the counts of {target} into _etlsched_loads")))
 }
@@ -167,23 +183,33 @@ pub(super) fn forget(connection: &Connection, target: &str, owner: &Owner) -> Ou
             ":target": target, ":workspace": owner.workspace_id, ":job": owner.job, ":source": owner.source, ":stream": owner.stream,
         };
         connection.execute(sql, parameters)?;
-        connection.execute("DELETE FROM _etlsched_files WHERE target = ?1", [target])?;
+        connection.execute(FORGET_FILES, [target])?;
         Ok(())
     };
     write().map_err(failed(format_args!("resetting {target} in _etlsched_loads")))
+}
+
+/// Notes that a table with rows that no load brought is this owner's from now on, rows and all. Inside a transaction.
+pub(super) fn make_acquainted(connection: &Connection, target: &str, owner: &Owner, rows: u64) -> Outcome<()> {
+    make_tables(connection)?;
+    let sql = "INSERT INTO _etlsched_loads (target, workspace_id, job, source, stream, rows_in_target, begun_version, begun_run_id)
+         VALUES (:target, :workspace, :job, :source, :stream, :rows, 0, '')
+         ON CONFLICT (target) DO UPDATE SET rows_in_target = excluded.rows_in_target";
+    let parameters = named_params! {
+        ":target": target, ":workspace": owner.workspace_id, ":job": owner.job, ":source": owner.source, ":stream": owner.stream,
+        ":rows": i64::try_from(rows).unwrap_or(i64::MAX),
+    };
+    let written = connection.execute(sql, parameters).map(|_| ());
+    written.map_err(failed(format_args!("taking {target} over in _etlsched_loads")))
 }
 
 /// Writes which files are in. Inside the transaction of the rows.
 pub(super) fn write_files(connection: &Connection, target: &str, run_id: &str, request: &PublishRequest) -> Outcome<()> {
     let write = || -> rusqlite::Result<()> {
         if request.replace_files {
-            connection.execute("DELETE FROM _etlsched_files WHERE target = ?1", [target])?;
+            connection.execute(FORGET_FILES, [target])?;
         }
-        let sql =
-            "INSERT INTO _etlsched_files (target, path, size, modified_at_micros, content_hash, run_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (target, path) DO UPDATE SET size = excluded.size, modified_at_micros = excluded.modified_at_micros,
-                 content_hash = excluded.content_hash, run_id = excluded.run_id";
-        let mut statement = connection.prepare(sql)?;
+        let mut statement = connection.prepare(ADD_FILE)?;
         for FileRecord { path, size, modified_at_micros, content_hash } in &request.files {
             let size = i64::try_from(*size).unwrap_or(i64::MAX);
             statement.execute((target, path, size, modified_at_micros, content_hash, run_id))?;

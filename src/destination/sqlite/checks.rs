@@ -82,9 +82,14 @@ fn duplicates(staging: &Staging<'_>, columns: &[String]) -> Outcome<Option<Strin
 fn returned(staging: &Staging<'_>, sql: &str) -> Outcome<Option<String>> {
     let connection = &staging.destination.connection;
     let what = || format!("the check `expect.sql` of {}", staging.request.target);
-    let mut statement = connection.prepare(&sql.replace("{table}", &quoted(&staging.table))).map_err(failed(what()))?;
+    let staged = quoted(&staging.table);
+    let hint = "a check is one SELECT that returns the rows that are wrong; {table} in it stands for the loaded rows";
+    let mut statement = connection.prepare(&sql.replace("{table}", &staged)).map_err(|error| {
+        // SQLite repeats the statement: as it was written, not with our name for the rows.
+        refusal("bad_check", format!("{}: {}", what(), error.to_string().replace(&staged, "{table}")), hint)
+    })?;
     if !statement.readonly() {
-        return Err(refusal("bad_check", format!("{} writes", what()), "a check is a SELECT that returns the rows that are wrong"));
+        return Err(refusal("bad_check", format!("{} writes", what()), hint));
     }
     let columns = statement.column_count();
     let mut rows = statement.query([]).map_err(failed(what()))?;

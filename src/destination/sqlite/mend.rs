@@ -6,8 +6,9 @@ use rusqlite::Connection;
 
 use super::failure::{Outcome, failed, refusal};
 use super::staging::{drop_table, run_mark, target_hash};
-use super::{Sqlite, bookkeeping, lock};
-use crate::destination::Mended;
+use super::table::LiveTable;
+use super::{Sqlite, bookkeeping, lock, publish};
+use crate::destination::{LoadRecord, Mended};
 use crate::plan::{MendAction, MendPlan, Owner};
 
 /// Does what a plan says, in one transaction.
@@ -81,9 +82,19 @@ fn take_over(connection: &Connection, plan: &MendPlan, owners: &[(String, Owner)
     lock::in_transaction(connection, || {
         let mut changed = Vec::new();
         for (target, owner) in owners {
-            if let Some(record) = bookkeeping::record(connection, target)?.filter(|record| record.owner != *owner) {
+            let record = bookkeeping::record(connection, target)?;
+            let is_acquainted = record.as_ref().is_some_and(LoadRecord::is_acquainted);
+            let foreign = if is_acquainted { None } else { LiveTable::read(connection, target)? };
+            if let Some(record) = record.as_ref().filter(|record| record.owner != *owner) {
                 bookkeeping::forget(connection, &record.target, owner)?;
-                changed.push(record.target);
+                changed.push(record.target.clone());
+            }
+            if let Some(live) = foreign {
+                let rows = publish::count(connection, &live.name)?;
+                bookkeeping::make_acquainted(connection, &live.name, owner, rows)?;
+                if record.is_none_or(|record| record.owner == *owner) {
+                    changed.push(live.name);
+                }
             }
         }
         Ok(Mended { dropped: Vec::new(), changed })

@@ -10,6 +10,7 @@ use super::publish::{count, execute};
 use super::staging::{Staging, target_hash};
 use super::types::{collation, listed, quoted};
 use super::{checks, lock};
+use crate::batch::Schema;
 use crate::destination::Fold;
 use crate::run::Counts;
 
@@ -17,25 +18,14 @@ use crate::run::Counts;
 ///
 /// The sorting happens in a temporary table, before and outside of the publish: it holds no lock on the file.
 pub(super) fn fold(staging: &Staging<'_>, fold: &Fold) -> Outcome<u64> {
-    let key = known_key(staging, &fold.key)?;
+    let key = known_key(&staging.layout.batch, &staging.request.target, &fold.key)?;
     let connection = &staging.destination.connection;
     let what = format!("folding rows of {} with equal keys", staging.request.target);
     refuse_nulls(staging, &key)?;
     let rowid = checks::rowid_name(&staging.layout)?;
-    let newest = match &fold.newest_by {
-        Some(name) => match staging.layout.batch.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
-            Some(column) => format!("{}{} DESC NULLS LAST, ", quoted(&column.name), collation(column.column_type)),
-            None => return Err(no_such_column(staging, name)),
-        },
-        None => String::new(),
-    };
-    let sql = format!(
-        "DROP TABLE IF EXISTS temp._etlsched_folded;
-         CREATE TEMP TABLE _etlsched_folded AS SELECT id FROM
-             (SELECT {rowid} AS id, row_number() OVER (PARTITION BY {} ORDER BY {newest}{rowid} DESC) AS place FROM main.{}) WHERE place > 1",
-        listed("", key.iter().map(String::as_str)),
-        quoted(&staging.table)
-    );
+    let staged = format!("main.{}", quoted(&staging.table));
+    let folded = fold_sql(&staging.layout.batch, &staging.request.target, &staged, rowid, fold)?;
+    let sql = format!("DROP TABLE IF EXISTS temp._etlsched_folded; CREATE TEMP TABLE _etlsched_folded AS {folded}");
     connection.execute_batch(&sql).map_err(failed(&what))?;
     let folded = count(connection, "_etlsched_folded")?;
     if folded > 0 {
@@ -48,10 +38,27 @@ pub(super) fn fold(staging: &Staging<'_>, fold: &Fold) -> Outcome<u64> {
     Ok(folded)
 }
 
+/// Returns the SELECT of the staged rows, by their number, that give way to another one of their key.
+pub(super) fn fold_sql(batch: &Schema, target: &str, staged: &str, rowid: &str, fold: &Fold) -> Outcome<String> {
+    let key = known_key(batch, target, &fold.key)?;
+    let newest = match &fold.newest_by {
+        Some(name) => match batch.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
+            Some(column) => format!("{}{} DESC NULLS LAST, ", quoted(&column.name), collation(column.column_type)),
+            None => return Err(no_such_column(batch, target, name)),
+        },
+        None => String::new(),
+    };
+    let key = listed("", key.iter().map(String::as_str));
+    Ok(format!(
+        "SELECT id FROM (SELECT {rowid} AS id, row_number() OVER (PARTITION BY {key} ORDER BY {newest}{rowid} DESC) AS place FROM {staged}) \
+         WHERE place > 1"
+    ))
+}
+
 /// Merges the staged rows, one of each key, into the table. Inside the publish.
 pub(super) fn merge(staging: &Staging<'_>, name: &str, key: &[String], counts: &mut Counts) -> Outcome<()> {
     let connection = &staging.destination.connection;
-    let key = known_key(staging, key)?;
+    let key = known_key(&staging.layout.batch, &staging.request.target, key)?;
     make_key_index(connection, &staging.request.target, name, &key)?;
     let [update, insert] = merge_sql(&quoted(name), &quoted(&staging.table), &staging.layout, &key);
     counts.updated = match update {
@@ -93,28 +100,33 @@ fn merge_sql(name: &str, staged: &str, layout: &Layout, key: &[String]) -> [Opti
 
 /// Sees to a unique index on the key: without it a merge would take the square of the rows, and its counts would not be exact.
 fn make_key_index(connection: &Connection, target: &str, name: &str, key: &[String]) -> Outcome<()> {
-    if has_unique_index(connection, name, key).map_err(failed(format_args!("reading the indexes of {name}")))? {
-        return Ok(());
+    for sql in key_index_sql(connection, target, name, key)? {
+        match connection.execute_batch(&sql) {
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                return Err(refusal(
+                    "duplicate_key",
+                    format!("table {name} holds several rows with one key ({}), so that nothing can be merged into it", key.join(", ")),
+                    "name a primary_key that is unique, or load once with --full-refresh",
+                ));
+            }
+            result => result.map_err(failed(format_args!("indexing the key of {name}")))?,
+        }
     }
-    let mut index = format!("_etlsched_key_{}", target_hash(target));
+    Ok(())
+}
+
+/// Returns what makes the unique index on the key; nothing where there is one.
+pub(super) fn key_index_sql(connection: &Connection, target: &str, name: &str, key: &[String]) -> Outcome<Vec<String>> {
+    if has_unique_index(connection, name, key).map_err(failed(format_args!("reading the indexes of {name}")))? {
+        return Ok(Vec::new());
+    }
     let is_taken =
         |index: &str| connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE", [index], |_| Ok(())).is_ok();
-    if is_taken(&index) {
-        execute(connection, name, &format!("DROP INDEX {}", quoted(&index)))?;
-    }
-    while is_taken(&index) {
-        index.push('_');
-    }
+    let index = format!("_etlsched_key_{}", target_hash(target));
+    let former = is_taken(&index).then(|| format!("DROP INDEX {}", quoted(&index)));
     let list = listed("", key.iter().map(String::as_str));
-    let sql = format!("CREATE UNIQUE INDEX {} ON {} ({list})", quoted(&index), quoted(name));
-    match connection.execute_batch(&sql) {
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => Err(refusal(
-            "duplicate_key",
-            format!("table {name} holds several rows with one key ({}), so that nothing can be merged into it", key.join(", ")),
-            "name a primary_key that is unique, or load once with --full-refresh",
-        )),
-        result => result.map_err(failed(format_args!("indexing the key of {name}"))),
-    }
+    let make = format!("CREATE UNIQUE INDEX {} ON {} ({list})", quoted(&index), quoted(name));
+    Ok(former.into_iter().chain([make]).collect())
 }
 
 fn has_unique_index(connection: &Connection, table: &str, key: &[String]) -> rusqlite::Result<bool> {
@@ -136,12 +148,12 @@ fn has_unique_index(connection: &Connection, table: &str, key: &[String]) -> rus
 }
 
 /// Returns the key under the target's spelling.
-fn known_key(staging: &Staging<'_>, key: &[String]) -> Outcome<Vec<String>> {
-    let columns = &staging.layout.batch.columns;
+fn known_key(batch: &Schema, target: &str, key: &[String]) -> Outcome<Vec<String>> {
+    let columns = &batch.columns;
     key.iter()
         .map(|name| match columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
             Some(column) => Ok(column.name.clone()),
-            None => Err(no_such_column(staging, name)),
+            None => Err(no_such_column(batch, target, name)),
         })
         .collect()
 }
@@ -163,8 +175,8 @@ fn refuse_nulls(staging: &Staging<'_>, key: &[String]) -> Outcome<()> {
     Ok(())
 }
 
-fn no_such_column(staging: &Staging<'_>, name: &str) -> crate::destination::DestinationError {
-    let columns: Vec<&str> = staging.layout.batch.columns.iter().map(|column| column.name.as_str()).collect();
-    let message = format!("table {}: the source has no column {name}", staging.request.target);
+fn no_such_column(batch: &Schema, target: &str, name: &str) -> crate::destination::DestinationError {
+    let columns: Vec<&str> = batch.columns.iter().map(|column| column.name.as_str()).collect();
+    let message = format!("table {target}: the source has no column {name}");
     refusal("no_such_column", message, format!("its columns are {}", columns.join(", ")))
 }

@@ -26,7 +26,10 @@ mod lock;
 mod mend;
 mod merge;
 mod publish;
+mod rehearse;
+mod rewrite;
 mod staging;
+mod statements;
 mod table;
 mod types;
 
@@ -39,16 +42,10 @@ use rusqlite::Connection;
 
 use self::failure::{Outcome, failed, refusal};
 use self::table::LiveTable;
-use super::{Access, Destination, Disposition, Guarantees, InvalidValue, Load, LoadRecord, LoadRequest, Mended};
+use super::{Access, Destination, Disposition, InvalidValue, Load, LoadRecord, LoadRequest, Mended, Rehearsal};
 use crate::batch::RecordBatch;
-use crate::plan::{MendPlan, Publish};
+use crate::plan::{MendPlan, Owner, Publish};
 use crate::run::FileRecord;
-
-/// What readers of a table in a SQLite file are promised.
-pub(super) const GUARANTEES: Guarantees = Guarantees {
-    is_atomic: true,
-    text: "a load becomes visible whole, in one transaction, for every reader; a reader keeps its snapshot while a load is published (WAL)",
-};
 
 /// An open SQLite file.
 #[derive(Debug)]
@@ -114,6 +111,11 @@ impl Destination for Sqlite {
         LiveTable::read(&self.connection, target)?.map_or(Ok(0), |live| publish::count(&self.connection, &live.name))
     }
 
+    fn admit(&mut self, target: &str, owner: &Owner) -> Outcome<()> {
+        let live = LiveTable::read(&self.connection, target)?;
+        staging::admit(&self.connection, target, owner, live.as_ref()).map(|_| ())
+    }
+
     fn begin(&mut self, request: &LoadRequest) -> Outcome<Box<dyn Load + '_>> {
         if self.access == Access::Read {
             return Err(refusal("not_permitted", format!("{} is open for reading only", self.path.display()), "open it for loads"));
@@ -123,20 +125,14 @@ impl Destination for Sqlite {
 
     fn statements(&mut self, request: &LoadRequest) -> Outcome<Vec<String>> {
         staging::refuse_name(&request.target)?;
-        if let Some(record) = bookkeeping::record(&self.connection, &request.target)? {
-            record.refuse_other_owner(&request.owner)?;
-        }
         let live = LiveTable::read(&self.connection, &request.target)?;
+        staging::admit(&self.connection, &request.target, &request.owner, live.as_ref())?;
         let layout = staging::layout_of(&self.connection, request, &request.schema, live.as_ref())?;
-        Ok(statements(request, live.as_ref(), &layout))
+        statements(request, live.as_ref().map(|live| (&self.connection, live)), &layout)
     }
 
     fn mend(&mut self, plan: &MendPlan) -> Outcome<Mended> {
         mend::mend(self, plan)
-    }
-
-    fn guarantees(&self) -> Guarantees {
-        GUARANTEES
     }
 }
 
@@ -146,8 +142,13 @@ impl Destination for Sqlite {
 /// A name or columns that SQLite doesn't take.
 pub(super) fn statements_for_new(request: &LoadRequest) -> Outcome<Vec<String>> {
     staging::refuse_name(&request.target)?;
-    let layout = evolve::layout(&request.target, None, None, &request.schema, evolve::OldRows::Go, request.schema_policy)?;
-    Ok(statements(request, None, &layout))
+    let layout = evolve::layout(&request.target, None, None, &request.schema, request.schema_policy)?;
+    statements(request, None, &layout)
+}
+
+/// Begins a load without effect.
+pub(super) fn rehearse(name: &str, path: &Path, request: &LoadRequest) -> Outcome<Box<dyn Rehearsal>> {
+    Ok(Box::new(rehearse::Trial::begin(name, path, request)?))
 }
 
 /// Returns the values of a batch that SQLite can't hold, by row.
@@ -155,9 +156,8 @@ pub(super) fn invalid_values(batch: &RecordBatch) -> Vec<InvalidValue> {
     invalid::find(batch)
 }
 
-fn statements(request: &LoadRequest, live: Option<&LiveTable>, layout: &evolve::Layout) -> Vec<String> {
-    let staging = staging::name(&request.target, &request.run, 0);
-    publish::statements(&request.target, &staging, live, layout, &request.disposition)
+fn statements(request: &LoadRequest, there: Option<(&Connection, &LiveTable)>, layout: &evolve::Layout) -> Outcome<Vec<String>> {
+    statements::statements(request, &staging::name(&request.target, &request.run, 0), there, layout)
 }
 
 /// Whether the staged rows take the table's place by a rename: a table that is nothing but columns, or none.

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::evolve::Layout;
+use super::evolve::{Layout, OldRows, There};
 use super::failure::{Outcome, failed, refusal};
-use super::staging::{Staging, drop_table};
+use super::staging::{Staging, drop_table, old_rows, refuse_foreign};
 use super::table::{LiveTable, create_sql};
 use super::types::{collation, declaration, listed, quoted};
-use super::{bookkeeping, is_swap, lock, merge};
-use crate::destination::{Committed, Disposition, PublishRequest};
+use super::{bookkeeping, is_swap, lock, merge, rewrite};
+use crate::batch::{Column, Schema};
+use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
+use crate::plan::SchemaChange;
 use crate::run::{Counts, CursorValue};
 
 /// Makes the staged rows visible, or leaves everything as it was.
@@ -54,19 +56,19 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
     let target = &staging.request.target;
     let live = LiveTable::read(connection, target)?;
     if live != staging.live {
-        let mut error =
-            refusal("target_changed", format!("table {target} was altered while the load ran"), "the next attempt sees it as it is now");
-        error.is_transient = true;
-        return Err(error);
+        return Err(target_changed(target));
     }
     let disposition = &staging.request.disposition;
     let before = match &live {
         Some(live) => count(connection, &live.name)?,
         None => 0,
     };
+    if !staging.previous.as_ref().is_some_and(LoadRecord::is_acquainted) {
+        // Rows that someone put there while this first load ran.
+        refuse_foreign(target, before, &staging.request.owner)?;
+    }
     if matches!(disposition, Disposition::Full { .. }) && staging.rows == 0 && before > 0 && !request.allow_empty {
-        let message = format!("table {target}: the source gave no rows, and {before} would be replaced by none");
-        return Err(refusal("empty_load", message, "look at the source, or set allow_empty: true"));
+        return Err(empty_load(target, before));
     }
     if is_swap(disposition, live.as_ref()) {
         swap(connection, target, live.as_ref(), &staging.table)?;
@@ -74,7 +76,7 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
     }
     let name = match &live {
         Some(live) => {
-            alter(connection, live, &staging.layout, &staging.table)?;
+            alter(connection, live, &staging.layout, &staging.table, old_rows(disposition))?;
             live.name.clone()
         }
         None => {
@@ -88,7 +90,8 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
         Disposition::Merge(fold) => merge::merge(staging, &name, &fold.key, &mut counts)?,
         Disposition::Full { .. } => counts.deleted = delete(connection, &name, None)?,
         Disposition::Window { column, from, until } => {
-            let condition = window(staging, column, from.as_ref(), until.as_ref())?;
+            let staged = quoted(&staging.table);
+            let condition = window(connection, &staging.layout.batch, target, &staged, column, from.as_ref(), until.as_ref())?;
             counts.deleted = delete(connection, &name, condition.as_ref())?;
         }
         Disposition::Append => {}
@@ -100,20 +103,26 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
     Ok((counts, count(connection, &name)?))
 }
 
-/// Gives the table's place to another table. Indexes and triggers are made anew from their own SQL; views, and triggers on
-/// views, name the table and stay as they are.
+/// Gives the table's place to another table.
 fn swap(connection: &Connection, target: &str, live: Option<&LiveTable>, successor: &str) -> Outcome<()> {
-    let Some(live) = live else {
-        return execute(connection, target, &format!("ALTER TABLE {} RENAME TO {}", quoted(successor), quoted(target))).map(|_| ());
-    };
-    let guard = ForeignKeys::read(connection, &live.name)?;
-    let hanging = hanging_sql(connection, &live.name)?;
-    execute(connection, target, &format!("DROP TABLE {}", quoted(&live.name)))?;
-    execute(connection, target, &format!("ALTER TABLE {} RENAME TO {}", quoted(successor), quoted(&live.name)))?;
-    for sql in &hanging {
-        connection.execute_batch(sql).map_err(failed(format_args!("table {target}: making anew `{sql}`")))?;
+    let guard = live.map(|live| ForeignKeys::read(connection, &live.name)).transpose()?;
+    for sql in swap_sql(live.map(|live| (connection, live)), target, successor)? {
+        connection.execute_batch(&sql).map_err(failed(format_args!("publishing table {target}: `{sql}`")))?;
     }
-    guard.demand_no_new_violations(connection, &live.name)
+    match (guard, live) {
+        (Some(guard), Some(live)) => guard.demand_no_new_violations(connection, &live.name),
+        _ => Ok(()),
+    }
+}
+
+/// Returns what gives a table's place to another one. Indexes and triggers are made anew from their own SQL; views, and triggers on
+/// views, name the table and stay as they are.
+pub(super) fn swap_sql(there: Option<(&Connection, &LiveTable)>, target: &str, successor: &str) -> Outcome<Vec<String>> {
+    let name = quoted(there.map_or(target, |(_, live)| &live.name));
+    let rename = format!("ALTER TABLE {} RENAME TO {name}", quoted(successor));
+    let Some((connection, live)) = there else { return Ok(vec![rename]) };
+    let hanging = hanging_sql(connection, &live.name)?;
+    Ok([format!("DROP TABLE {name}"), rename].into_iter().chain(hanging).collect())
 }
 
 /// Returns the SQL of a table's own indexes and triggers.
@@ -126,51 +135,62 @@ fn hanging_sql(connection: &Connection, table: &str) -> Outcome<Vec<String>> {
 }
 
 /// Brings a table that stays to the load's columns.
-fn alter(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str) -> Outcome<()> {
+fn alter(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str, old_rows: OldRows) -> Outcome<()> {
     if layout.needs_rebuild() {
-        return rebuild(connection, live, layout, staging);
+        rebuild(connection, live, layout, staging, old_rows)?;
     }
-    for column in layout.added() {
-        let sql = format!("ALTER TABLE {} ADD COLUMN {} {}", quoted(&live.name), quoted(&column.name), declaration(column.column_type));
-        execute(connection, &live.name, &sql)?;
-    }
-    Ok(())
+    add_sql(&quoted(&live.name), layout).iter().try_for_each(|sql| execute(connection, &live.name, sql).map(|_| ()))
 }
 
-/// Widens columns that are stored otherwise from now on: a new table takes the converted rows and the old one's place.
-fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str) -> Outcome<()> {
-    if !live.is_plain() {
-        let message =
-            format!("table {} has keys or rules of its own, so that its columns can't be widened: {}", live.name, changes(layout));
-        return Err(refusal("schema_clash", message, "change the table by hand, or declare the old types under columns.types"));
+/// Widens columns that are stored otherwise from now on: a table like the old one takes the converted rows and its place.
+fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str, old_rows: OldRows) -> Outcome<()> {
+    let there = There { table: live, connection, old_rows };
+    if !there.still_fits(layout)? {
+        return Err(target_changed(&live.name));
     }
     let wide = format!("{staging}_w");
-    execute(connection, &live.name, &create_sql(&wide, &layout.columns))?;
-    let kept: Vec<&str> = live.columns.iter().map(|column| column.name.as_str()).collect();
-    let values: Vec<String> = kept
-        .iter()
-        .map(|name| {
-            let name_quoted = quoted(name);
-            layout.conversion_of(name, &name_quoted).unwrap_or(name_quoted)
-        })
-        .collect();
-    let sql = format!(
-        "INSERT INTO {} ({}) SELECT {} FROM {}",
-        quoted(&wide),
-        listed("", kept.iter().copied()),
-        values.join(", "),
-        quoted(&live.name)
-    );
-    execute(connection, &live.name, &sql)?;
+    let [create, fill] = rebuild_sql(live, layout, &wide).ok_or_else(|| unkept(live, layout))?;
+    execute(connection, &live.name, &create)?;
+    let is_alike = LiveTable::read(connection, &wide)?.is_some_and(|made| {
+        made.columns.iter().map(|column| &column.name).eq(live.columns.iter().map(|column| &column.name))
+            && layout.redeclared().iter().all(|(name, declared)| made.column(name).is_some_and(|column| column.declared == *declared))
+    });
+    if !is_alike {
+        return Err(unkept(live, layout));
+    }
+    execute(connection, &live.name, &fill)?;
     swap(connection, &live.name, Some(live), &wide)
 }
 
-fn changes(layout: &Layout) -> String {
+/// Returns what makes the wider table and what fills it; `None` where the table has something that can't be kept.
+pub(super) fn rebuild_sql(live: &LiveTable, layout: &Layout, wide: &str) -> Option<[String; 2]> {
+    let create = rewrite::retyped(live, wide, &layout.redeclared())?;
+    let kept: Vec<&str> = live.columns.iter().filter(|column| !column.is_generated).map(|column| column.name.as_str()).collect();
+    let value = |name: &&str| layout.conversion_of(name, &quoted(name)).unwrap_or_else(|| quoted(name));
+    let values: Vec<String> = kept.iter().map(value).collect();
+    let list = listed("", kept.iter().copied());
+    Some([create, format!("INSERT INTO {} ({list}) SELECT {} FROM {}", quoted(wide), values.join(", "), quoted(&live.name))])
+}
+
+pub(super) fn unkept(live: &LiveTable, layout: &Layout) -> DestinationError {
     let widened = layout.changes.iter().filter_map(|change| match change {
-        crate::plan::SchemaChange::Widened { column, from, to } => Some(format!("{column} from {from} to {to}")),
+        SchemaChange::Widened { column, from, to } => Some(format!("{column} from {from} to {to}")),
         _ => None,
     });
-    widened.collect::<Vec<_>>().join(", ")
+    let widened = widened.collect::<Vec<_>>().join(", ");
+    let message = format!("table {} has rules of its own that can't be kept while columns are widened: {widened}", live.name);
+    refusal("schema_clash", message, "widen them by hand, or give the source another target")
+}
+
+fn target_changed(target: &str) -> DestinationError {
+    let message = format!("table {target} was altered while the load ran");
+    DestinationError { is_transient: true, ..refusal("target_changed", message, "the next attempt sees it as it is now") }
+}
+
+/// Returns what gives a table the columns that are new.
+pub(super) fn add_sql(name: &str, layout: &Layout) -> Vec<String> {
+    let add = |column: &Column| format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type));
+    layout.added().map(add).collect()
 }
 
 fn insert_sql(name: &str, staging: &Staging<'_>) -> String {
@@ -179,18 +199,37 @@ fn insert_sql(name: &str, staging: &Staging<'_>) -> String {
 }
 
 /// A condition with its bound values.
-struct Condition {
+pub(super) struct Condition {
     sql: String,
     values: Vec<rusqlite::types::Value>,
 }
 
+impl Condition {
+    /// Returns how many rows of a table meet it.
+    pub(super) fn count(&self, connection: &Connection, table: &str) -> Outcome<u64> {
+        let sql = format!("SELECT count(*) FROM {table} WHERE {}", self.sql);
+        let rows: i64 = connection
+            .query_row(&sql, rusqlite::params_from_iter(&self.values), |row| row.get(0))
+            .map_err(failed(format_args!("counting the rows of {table} in the window")))?;
+        Ok(u64::try_from(rows).unwrap_or(0))
+    }
+}
+
 /// Returns which rows the window holds. Rows without a value belong to it when the load brings such rows again.
-fn window(staging: &Staging<'_>, column: &str, from: Option<&CursorValue>, until: Option<&CursorValue>) -> Outcome<Option<Condition>> {
+pub(super) fn window(
+    connection: &Connection,
+    batch: &Schema,
+    target: &str,
+    staged: &str,
+    column: &str,
+    from: Option<&CursorValue>,
+    until: Option<&CursorValue>,
+) -> Outcome<Option<Condition>> {
     if from.is_none() && until.is_none() {
         return Ok(None);
     }
-    let Some(found) = staging.layout.batch.columns.iter().find(|candidate| candidate.name.eq_ignore_ascii_case(column)) else {
-        let message = format!("table {}: column {column} of the window is not among the columns", staging.request.target);
+    let Some(found) = batch.columns.iter().find(|candidate| candidate.name.eq_ignore_ascii_case(column)) else {
+        let message = format!("table {}: column {column} of the window is not among the columns", target);
         return Err(refusal("no_such_column", message, "look at timestamp_column and columns.rename"));
     };
     let (name, order) = (quoted(&found.name), collation(found.column_type));
@@ -203,13 +242,9 @@ fn window(staging: &Staging<'_>, column: &str, from: Option<&CursorValue>, until
         }
     }
     let mut sql = format!("({})", parts.join(" AND "));
-    let nulls: i64 = staging
-        .destination
-        .connection
-        .query_row(&format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE {name} IS NULL LIMIT 1)", quoted(&staging.table)), [], |row| {
-            row.get(0)
-        })
-        .map_err(failed(format_args!("looking for rows of {} without {column}", staging.request.target)))?;
+    let nulls: i64 = connection
+        .query_row(&format!("SELECT count(*) FROM (SELECT 1 FROM {staged} WHERE {name} IS NULL LIMIT 1)"), [], |row| row.get(0))
+        .map_err(failed(format_args!("looking for rows of {} without {column}", target)))?;
     if nulls > 0 {
         sql = format!("({sql} OR {name} IS NULL)");
     }
@@ -295,43 +330,4 @@ impl ForeignKeys {
         );
         Err(refusal("foreign_key", message, "load the missing rows, or drop the foreign key"))
     }
-}
-
-/// Returns what a publish would run, for people.
-pub(super) fn statements(target: &str, staging: &str, live: Option<&LiveTable>, layout: &Layout, disposition: &Disposition) -> Vec<String> {
-    let (name, staged) = (quoted(live.map_or(target, |live| &live.name)), quoted(staging));
-    let columns = listed("", layout.batch.columns.iter().map(|column| column.name.as_str()));
-    let is_swapped = is_swap(disposition, live);
-    let mut list = vec![create_sql(staging, if is_swapped { &layout.columns } else { &layout.batch.columns })];
-    list.push(format!("INSERT INTO {staged} ({columns}) VALUES ({})", vec!["?"; layout.batch.columns.len()].join(", ")));
-    list.push("BEGIN IMMEDIATE".to_owned());
-    if is_swapped {
-        list.extend(live.map(|_| format!("DROP TABLE {name}")));
-        list.push(format!("ALTER TABLE {staged} RENAME TO {name}"));
-    } else {
-        list.extend(
-            layout
-                .added()
-                .map(|column| format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type))),
-        );
-        match disposition {
-            Disposition::Merge(fold) => list.extend(merge::statements(&name, &staged, layout, &fold.key)),
-            Disposition::Full { .. } => list.push(format!("DELETE FROM {name}")),
-            Disposition::Window { column, from, until } => {
-                let part = |operator: &str, bound: &Option<CursorValue>| {
-                    bound.as_ref().map(|bound| format!("{} {operator} '{}'", quoted(column), bound.text.replace('\'', "''")))
-                };
-                let parts: Vec<String> = part(">=", from).into_iter().chain(part("<", until)).collect();
-                let condition = if parts.is_empty() { String::new() } else { format!(" WHERE {}", parts.join(" AND ")) };
-                list.push(format!("DELETE FROM {name}{condition}"));
-            }
-            Disposition::Append => {}
-        }
-        if !matches!(disposition, Disposition::Merge(_)) {
-            list.push(format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {staged}"));
-        }
-    }
-    list.push("UPDATE _etlsched_loads ...".to_owned());
-    list.push("COMMIT".to_owned());
-    list
 }

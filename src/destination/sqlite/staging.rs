@@ -6,14 +6,14 @@ use sha2::{Digest, Sha256};
 use super::bind::Insert;
 use super::bookkeeping::{self, Fence};
 use super::copying::Copying;
-use super::evolve::{self, Layout, OldRows};
+use super::evolve::{self, Layout, OldRows, There};
 use super::failure::{Outcome, failed, refusal};
 use super::table::{LiveTable, create_sql};
 use super::types::{listed, quoted};
 use super::{Sqlite, checks, invalid, is_swap, lock, mend, publish};
 use crate::batch::{RecordBatch, Schema};
-use crate::destination::{Committed, DestinationError, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written};
-use crate::plan::{Expect, RunRef, SchemaChange};
+use crate::destination::{Committed, DestinationError, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written, foreign_table};
+use crate::plan::{Expect, Owner, RunRef, SchemaChange};
 
 /// Rows and bytes of a chunk: the lock is held for well under a second, and a chunk's log is copied while it is small.
 const CHUNK_ROWS_MAX: u64 = 100_000;
@@ -54,11 +54,8 @@ impl<'a> Staging<'a> {
     pub(super) fn begin(destination: &'a Sqlite, request: &LoadRequest) -> Outcome<Self> {
         refuse_name(&request.target)?;
         let connection = &destination.connection;
-        let previous = bookkeeping::record(connection, &request.target)?;
-        if let Some(record) = &previous {
-            record.refuse_other_owner(&request.owner)?;
-        }
         let live = LiveTable::read(connection, &request.target)?;
+        let previous = admit(connection, &request.target, &request.owner, live.as_ref())?;
         let layout = layout_of(connection, request, &request.schema, live.as_ref())?;
         destination.sync_chunks()?;
         let mut table = name(&request.target, &request.run, 0);
@@ -237,6 +234,26 @@ pub(super) fn refuse_name(target: &str) -> Outcome<()> {
     Ok(())
 }
 
+/// Returns the target's bookkeeping row, where this owner may load it.
+///
+/// # Errors
+/// `owner_clash`; `foreign_table` where the table has rows that no load brought and nobody took over.
+pub(super) fn admit(connection: &Connection, target: &str, owner: &Owner, live: Option<&LiveTable>) -> Outcome<Option<LoadRecord>> {
+    let record = bookkeeping::record(connection, target)?;
+    if let Some(record) = &record {
+        record.refuse_other_owner(owner)?;
+    }
+    if let Some(live) = live.filter(|_| !record.as_ref().is_some_and(LoadRecord::is_acquainted)) {
+        refuse_foreign(&live.name, publish::count(connection, &live.name)?, owner)?;
+    }
+    Ok(record)
+}
+
+/// Refuses rows that no load brought.
+pub(super) fn refuse_foreign(target: &str, rows: u64, owner: &Owner) -> Outcome<()> {
+    if rows > 0 { Err(foreign_table(target, rows, owner)) } else { Ok(()) }
+}
+
 /// Returns the name of a staging table: `_etlsched_<8 of sha256(target)>_<last 12 of the run id>_<attempt>`, `_r<n>` after a restart.
 pub(super) fn name(target: &str, run: &RunRef, restarts: u32) -> String {
     let again = if restarts == 0 { String::new() } else { format!("_r{restarts}") };
@@ -257,8 +274,14 @@ pub(super) fn run_mark(run_id: &str) -> String {
 pub(super) fn layout_of(connection: &Connection, request: &LoadRequest, schema: &Schema, live: Option<&LiveTable>) -> Outcome<Layout> {
     let record = bookkeeping::record(connection, &request.target)?;
     let published = record.as_ref().map(|record| &record.schema);
-    let old_rows = if matches!(request.disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay };
-    evolve::layout(&request.target, live, published, schema, old_rows, request.schema_policy)
+    let old_rows = old_rows(&request.disposition);
+    let there = live.map(|table| There { table, connection, old_rows });
+    evolve::layout(&request.target, there, published, schema, request.schema_policy)
+}
+
+/// Whether the rows that are there stay.
+pub(super) fn old_rows(disposition: &Disposition) -> OldRows {
+    if matches!(disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay }
 }
 
 /// Drops a table of ours where it is there. Inside a transaction.

@@ -245,7 +245,7 @@ fn columns_are_added_widened_and_kept() {
 fn a_narrower_type_is_cast_up_and_a_clash_names_the_way_out() {
     let file = File::new();
     let wide = schema(&[("v", ColumnType::Text)]);
-    load(&file, &request(1, "t", &wide, FULL), &[]).unwrap();
+    load(&file, &request(1, "t", &wide, FULL), &[batch(&wide, vec![Arc::new(StringArray::from(vec!["x"]))])]).unwrap();
     let narrow = schema(&[("v", ColumnType::Int64)]);
     let mut destination = file.open();
     let begun = destination.begin(&request(2, "t", &narrow, Disposition::Append)).unwrap();
@@ -265,8 +265,8 @@ fn a_narrower_type_is_cast_up_and_a_clash_names_the_way_out() {
         ColumnType::Int64,
         ColumnType::Date,
         SchemaPolicy::Evolve,
-        "schema_clash: column v of table t is bigint; the source now has date, which doesn't fit; declare v: bigint under columns.types, \
-         give the source another target, or drop the table to have it made anew",
+        "schema_clash: column v of table t is bigint; the source now has date, which doesn't fit; declare v: text under columns.types, \
+         which turns the column into text, give the source another target, or drop the table to have it made anew",
     );
     check(
         ColumnType::Int64,
@@ -337,7 +337,7 @@ fn a_merge_looks_keys_up_by_index() {
     load(&file, &request(1, "people", &people(), FULL), &[people_rows(&[(1, None, 0)])]).unwrap();
     load(&file, &request(2, "people", &people(), merge(None)), &[people_rows(&[(1, None, 0)])]).unwrap();
     file.connection().execute_batch("CREATE TABLE staged AS SELECT * FROM people").unwrap();
-    let layout = super::evolve::layout("people", None, None, &people(), super::evolve::OldRows::Stay, SchemaPolicy::Evolve).unwrap();
+    let layout = super::evolve::layout("people", None, None, &people(), SchemaPolicy::Evolve).unwrap();
     for sql in super::merge::statements("\"people\"", "\"staged\"", &layout, &["id".to_owned()]) {
         let plan = file.rows(&format!("EXPLAIN QUERY PLAN {sql}")).concat().join(" ");
         assert!(plan.contains("SCAN staged") && plan.contains("SEARCH people USING"), "{sql}: {plan}");
@@ -594,4 +594,101 @@ fn a_load_whose_staging_a_later_run_dropped_says_that_it_lost() {
         later.publish(&publication()).unwrap();
     }
     assert_eq!(file.rows("SELECT id FROM people"), [["7"]]);
+}
+
+#[test]
+fn rows_that_no_load_brought_are_never_replaced_before_the_table_was_taken_over() {
+    let file =
+        File::with("CREATE TABLE People (id INTEGER PRIMARY KEY, name TEXT, seen TEXT); INSERT INTO people VALUES (7, 'mine', NULL)");
+    let new = [people_rows(&[(1, Some("a"), 0)])];
+    for disposition in [FULL, merge(None), Disposition::Append] {
+        assert_eq!(load(&file, &request(1, "people", &people(), disposition), &new).map(|_| ()), Err("foreign_table".to_owned()));
+    }
+    let first = request(1, "people", &people(), FULL);
+    assert_eq!(file.sqlite().statements(&first).unwrap_err().code, "foreign_table");
+    let error = file.open().admit("people", &first.owner).unwrap_err();
+    assert_eq!(error.message, "table People has 1 row that etlsched did not load, and this load would replace them");
+    assert!(error.hint.unwrap().ends_with("etlsched state reset job --source people --take-over"));
+    assert_eq!(file.rows("SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_etlsched%' ESCAPE '\\'"), [["0"]], "nothing is touched");
+    let plan = file.mending(MendAction::TakeOver { owners: vec![("people".to_owned(), first.owner.clone())] });
+    assert_eq!(file.open().mend(&plan).unwrap().changed, ["People"]);
+    assert_eq!(file.open().mend(&plan).unwrap(), Mended::default(), "once is enough");
+    assert_eq!(file.rows("SELECT id FROM people"), [["7"]], "taking it over changes no row");
+    drop(file.open().begin(&first).unwrap());
+    let counts = load(&file, &request(2, "people", &people(), FULL), &new).unwrap().counts;
+    assert_eq!(counts, Counts { added: 1, deleted: 1, ..Counts::default() });
+}
+
+#[test]
+fn rows_that_appear_during_a_first_load_end_it_and_an_empty_table_of_others_is_filled() {
+    let file = File::with("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, seen TEXT)");
+    let mut destination = file.sqlite();
+    let mut first = destination.begin(&request(1, "people", &people(), FULL)).unwrap();
+    let rows = first.write(&people_rows(&[(1, Some("a"), 0)])).unwrap().rows;
+    first.finish(rows).unwrap();
+    file.connection().execute_batch("INSERT INTO people VALUES (7, 'mine', NULL)").unwrap();
+    assert_eq!(first.publish(&publication()).unwrap_err().code, "foreign_table");
+    assert_eq!(file.people(2, &[(1, None, 0)]), Err("foreign_table".to_owned()));
+    file.connection().execute_batch("DELETE FROM people").unwrap();
+    assert_eq!(file.people(3, &[(1, None, 0)]).unwrap().added, 1);
+}
+
+#[test]
+fn a_value_that_appears_while_its_column_is_about_to_change_ends_the_load() {
+    let check = |first: Vec<Option<i64>>, value: &str| {
+        let file = File::new();
+        let old = schema(&[("n", if first.is_empty() { ColumnType::Text } else { ColumnType::Int64 })]);
+        let rows = if first.is_empty() { Vec::new() } else { vec![batch(&old, vec![Arc::new(Int64Array::from(first))])] };
+        load(&file, &request(1, "t", &old, FULL), &rows).unwrap();
+        let mut destination = file.sqlite();
+        let mut next = destination.begin(&request(2, "t", &schema(&[("n", ColumnType::Float64)]), Disposition::Append)).unwrap();
+        assert_eq!(next.schema_changes().len(), 1);
+        next.finish(0).unwrap();
+        file.connection().execute_batch(&format!("INSERT INTO t VALUES ({value})")).unwrap();
+        let error = next.publish(&publication()).unwrap_err();
+        assert_eq!((error.code, error.is_transient), ("target_changed", true));
+    };
+    check(Vec::new(), "'x'");
+    check(vec![Some(1)], "9007199254740993");
+}
+
+#[test]
+fn the_statements_of_a_dry_run_are_those_of_the_load() {
+    let file = File::new();
+    file.people(1, &[(1, Some("a"), 0)]).unwrap();
+    file.connection().execute_batch("CREATE INDEX by_name ON people (name); CREATE VIEW v AS SELECT id FROM people").unwrap();
+    let wide = schema(&[("id", ColumnType::Float64), ("name", ColumnType::Text), ("more", ColumnType::Date)]);
+    let hash = super::staging::target_hash("people");
+    let staged = super::staging::name("people", &conformance::run(2), 0);
+    let check = |disposition: Disposition, expected: &[&str]| {
+        let list = file.sqlite().statements(&request(2, "people", &wide, disposition)).unwrap();
+        assert!(list.iter().all(|sql| !sql.contains("...") && !sql.contains('\n')), "{list:#?}");
+        assert!(list[0].starts_with("INSERT INTO _etlsched_loads (target,"), "{list:#?}");
+        let from = list.iter().position(|sql| sql.starts_with("UPDATE _etlsched_loads SET version = version + 1, run_id = :run")).unwrap();
+        assert_eq!(list[from - 1], "BEGIN IMMEDIATE");
+        let list: Vec<String> =
+            list[from + 1..].iter().map(|sql| sql.replace(&staged, "_etlsched_STAGED").replace(&hash, "HASH")).collect();
+        assert_eq!(list[list.len() - 2..], ["UPDATE _etlsched_loads SET counts = ?2, rows_in_target = ?3 WHERE target = ?1", "COMMIT"]);
+        let own: Vec<&String> = list[..list.len() - 2].iter().filter(|sql| !sql.contains("_etlsched_files")).collect();
+        assert_eq!(own, expected.iter().collect::<Vec<_>>());
+    };
+    check(
+        FULL,
+        &["DROP TABLE \"people\"", "ALTER TABLE \"_etlsched_STAGED\" RENAME TO \"people\"", "CREATE INDEX by_name ON people (name)"],
+    );
+    check(
+        merge(None),
+        &[
+            "CREATE TABLE \"_etlsched_STAGED_w\" (\"id\" REAL, \"name\" TEXT, \"seen\" TEXT)",
+            "INSERT INTO \"_etlsched_STAGED_w\" (\"id\", \"name\", \"seen\") SELECT CAST(\"id\" AS REAL), \"name\", \"seen\" FROM \"people\"",
+            "DROP TABLE \"people\"",
+            "ALTER TABLE \"_etlsched_STAGED_w\" RENAME TO \"people\"",
+            "CREATE INDEX by_name ON people (name)",
+            "ALTER TABLE \"people\" ADD COLUMN \"more\" TEXT",
+            "CREATE UNIQUE INDEX \"_etlsched_key_HASH\" ON \"people\" (\"id\")",
+            "UPDATE \"people\" SET \"name\" = staged.\"name\", \"more\" = staged.\"more\" FROM \"_etlsched_STAGED\" AS staged WHERE \"people\".\"id\" = staged.\"id\" AND (\"people\".\"name\" IS NOT staged.\"name\" OR \"people\".\"more\" IS NOT staged.\"more\")",
+            "INSERT INTO \"people\" (\"id\", \"name\", \"more\") SELECT staged.\"id\", staged.\"name\", staged.\"more\" FROM \"_etlsched_STAGED\" AS staged WHERE NOT EXISTS (SELECT 1 FROM \"people\" WHERE \"people\".\"id\" = staged.\"id\")",
+            "DROP TABLE IF EXISTS \"_etlsched_STAGED\"",
+        ],
+    );
 }

@@ -86,7 +86,7 @@ impl Decoded {
     /// Begins to read a file from its present place.
     ///
     /// # Errors
-    /// Whatever the file reports, and what its first bytes show: a broken compression, UTF-16 that isn't declared.
+    /// Whatever the file reports, and a compression that its first bytes show to be broken.
     pub fn new(file: File, encoding: Encoding) -> io::Result<Self> {
         let stored = Arc::new(Stored::default());
         let raw = Peeked::new(HashingReader { file, hasher: blake3::Hasher::new(), stored: Arc::clone(&stored) }, 4)?;
@@ -100,8 +100,7 @@ impl Decoded {
             }
         };
         let mut plain = Peeked::new(plain, 512)?;
-        let charset = Charset::of(encoding, &mut plain)?;
-        let reader: Box<dyn Read + Send> = match charset {
+        let reader: Box<dyn Read + Send> = match Charset::of(encoding, &mut plain) {
             None => Box::new(plain),
             Some(charset) => Box::new(Transcoder::new(plain, charset)),
         };
@@ -169,20 +168,17 @@ enum Charset {
 
 impl Charset {
     /// Decides by the declaration and the byte order mark, which is taken away; `None` is UTF-8.
-    fn of<R: Read>(declared: Encoding, plain: &mut Peeked<R>) -> io::Result<Option<Self>> {
+    fn of<R: Read>(declared: Encoding, plain: &mut Peeked<R>) -> Option<Self> {
         let first = plain.first();
         let wide = |encoding: &'static encoding_rs::Encoding| Some(Self::Wide(encoding.new_decoder_without_bom_handling()));
         let (mark, charset) = match (declared, first) {
-            (Encoding::Auto | Encoding::Utf16, [0xff, 0xfe, ..]) => (2, wide(UTF_16LE)),
-            (Encoding::Auto | Encoding::Utf16, [0xfe, 0xff, ..]) => (2, wide(UTF_16BE)),
-            (Encoding::Utf16, _) => (0, wide(UTF_16LE)),
+            (Encoding::Auto | Encoding::Utf16 | Encoding::Utf16Le, [0xff, 0xfe, ..]) => (2, wide(UTF_16LE)),
+            (Encoding::Auto | Encoding::Utf16 | Encoding::Utf16Be, [0xfe, 0xff, ..]) => (2, wide(UTF_16BE)),
+            (Encoding::Utf16Le, _) => (0, wide(UTF_16LE)),
+            (Encoding::Utf16Be, _) => (0, wide(UTF_16BE)),
+            (Encoding::Utf16, _) => (0, wide(byte_order(first))),
             (Encoding::Auto | Encoding::Utf8, [0xef, 0xbb, 0xbf, ..]) => (3, None),
-            (Encoding::Auto, _) if is_like_utf16(first) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "it looks like UTF-16 without a byte order mark; declare encoding: utf-16",
-                ));
-            }
+            (Encoding::Auto, _) if is_like_utf16(first) => (0, wide(byte_order(first))),
             (Encoding::Auto | Encoding::Utf8, _) => (0, None),
             (Encoding::Windows1252, _) => (
                 0,
@@ -195,15 +191,24 @@ impl Charset {
             (Encoding::Latin1, _) => (0, Some(Self::Narrow(narrow(|byte| Some(char::from(byte)))))),
         };
         plain.taken = mark;
-        Ok(charset)
+        charset
     }
 }
 
-/// Whether every second of the first bytes is zero: ASCII text in UTF-16.
+/// Whether every second of the first bytes is zero, and no other: ASCII text in UTF-16.
 fn is_like_utf16(first: &[u8]) -> bool {
-    let zeros = |offset: usize| first.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
     let half = first.len() / 2;
-    half >= 2 && [0, 1].iter().any(|offset| zeros(*offset) * 10 >= half * 8 && zeros(1 - *offset) == 0)
+    half >= 2 && [0, 1].iter().any(|offset| zeros(first, *offset) * 10 >= half * 8 && zeros(first, 1 - *offset) == 0)
+}
+
+/// Returns the byte order of UTF-16 text: delimiters, digits and line ends have a zero byte, in whatever script the rest is.
+fn byte_order(first: &[u8]) -> &'static encoding_rs::Encoding {
+    if zeros(first, 0) > zeros(first, 1) { UTF_16BE } else { UTF_16LE }
+}
+
+/// Returns how many of every second byte are zero.
+fn zeros(first: &[u8], offset: usize) -> usize {
+    first.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count()
 }
 
 fn narrow(character: impl Fn(u8) -> Option<char>) -> Box<[([u8; 4], u8); 256]> {
@@ -308,12 +313,32 @@ mod tests {
     }
 
     #[test]
+    fn utf_16_without_a_mark_tells_its_byte_order_by_its_zeros() {
+        let swapped = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
+        for text in ["id,name\n1,x\n", "id,name\n1,é\n"] {
+            for declared in [Encoding::Auto, Encoding::Utf16] {
+                assert_eq!(read(&utf16(text), declared).unwrap(), text.as_bytes());
+                assert_eq!(read(&swapped(text), declared).unwrap(), text.as_bytes());
+            }
+        }
+        // Little of it is ASCII: only the declaration tells.
+        let text = "имя,город\nАнна,Омск\n";
+        for declared in [Encoding::Utf16, Encoding::Utf16Le] {
+            assert_eq!(read(&utf16(text), declared).unwrap(), text.as_bytes());
+        }
+        for declared in [Encoding::Utf16, Encoding::Utf16Be] {
+            assert_eq!(read(&swapped(text), declared).unwrap(), text.as_bytes());
+        }
+        assert_eq!(read(&utf16("\u{feff}a"), Encoding::Utf16Le).unwrap(), b"a");
+        assert_eq!(read(&swapped("\u{feff}a"), Encoding::Utf16Be).unwrap(), b"a");
+        assert_ne!(read(&utf16(text), Encoding::Auto).unwrap(), text.as_bytes());
+    }
+
+    #[test]
     fn what_cannot_be_decoded_stays_invalid() {
         assert_eq!(read(b"a\x81b", Encoding::Windows1252).unwrap(), b"a\xffb");
         assert_eq!(read(b"\xff\xfe\x00\xd8a\0", Encoding::Auto).unwrap(), b"\xffa");
         assert_eq!(read(b"\xff\xfea\0b", Encoding::Auto).unwrap(), b"a\xff");
-        let error = read(&utf16("id,name\n1,x\n"), Encoding::Auto).unwrap_err();
-        assert_eq!(error.to_string(), "it looks like UTF-16 without a byte order mark; declare encoding: utf-16");
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {

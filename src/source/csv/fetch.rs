@@ -261,6 +261,7 @@ mod tests {
     fn plan(path: &str) -> CsvPlan {
         CsvPlan {
             path: path.to_owned(),
+            path_secrets: Vec::new(),
             delimiter: None,
             quote: None,
             header: None,
@@ -320,6 +321,16 @@ mod tests {
         assert!(busy.is_transient);
         let gone = fetch(&plan(&url)).unwrap_err();
         assert_eq!((gone.code, gone.is_transient), ("not_found", false));
+    }
+
+    #[test]
+    fn a_secret_in_the_path_of_a_url_is_neither_kept_nor_shown() {
+        let port = serve(&["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nid\n1\n"]);
+        let secret = crate::secret::Secret::new("to ken/77");
+        let plan = CsvPlan { path_secrets: vec![secret], ..plan(&format!("http://127.0.0.1:{port}/to%20ken/77/a.csv")) };
+        let files = super::super::input::locate(&plan).unwrap();
+        let start = format!("http://127.0.0.1:{port}/***/a.csv#");
+        assert!(files[0].identity.starts_with(&start), "{}", files[0].identity);
     }
 
     #[test]

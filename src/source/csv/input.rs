@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::plan::{CsvPlan, Encoding};
 use crate::run::FileRecord;
+use crate::secret::{Masker, Secret};
 use crate::source::SourceError;
 
 use super::decode::Decoded;
@@ -18,7 +19,7 @@ const FILES_MAX: usize = 100_000;
 /// One file, local or fetched.
 #[derive(Debug)]
 pub(super) struct InputFile {
-    /// Absolute path, or URL without secrets: what the target's bookkeeping keeps.
+    /// Absolute path or URL, without secrets: what the target's bookkeeping keeps.
     pub identity: String,
     /// The short name for messages.
     pub name: String,
@@ -56,6 +57,31 @@ impl Stamp {
 
 /// Returns the files that a path, a glob or a URL stands for, sorted by name.
 pub(super) fn locate(plan: &CsvPlan) -> Result<Vec<InputFile>, SourceError> {
+    let mut files = found(plan)?;
+    let masker = masker(plan);
+    for file in &mut files {
+        let masked = masker.mask(&file.identity);
+        if masked != file.identity {
+            // The mark tells files apart whose names differ in nothing else.
+            file.identity = format!("{masked}#{}", &blake3::hash(file.identity.as_bytes()).to_hex()[..8]);
+            file.name = masker.mask(&file.name);
+        }
+    }
+    Ok(files)
+}
+
+/// Hides the values of variables in the path, also as a URL spells them.
+fn masker(plan: &CsvPlan) -> Masker {
+    let as_in_url = |value: &str| {
+        let mut url = reqwest::Url::parse("http://host/").ok()?;
+        url.set_path(value);
+        Some(url.path().trim_start_matches('/').to_owned())
+    };
+    let values = plan.path_secrets.iter().map(Secret::expose);
+    Masker::new(values.flat_map(|value| [Some(value.to_owned()), as_in_url(value)].into_iter().flatten()))
+}
+
+fn found(plan: &CsvPlan) -> Result<Vec<InputFile>, SourceError> {
     if fetch::is_url(&plan.path) {
         let fetched = fetch::fetch(plan)?;
         let size = fetched.size;

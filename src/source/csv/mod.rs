@@ -3,9 +3,12 @@
 //! `input` and `fetch` find files, `decode` makes UTF-8 of their bytes, `splitter` makes records, `sniff` and `shape` find out how they are
 //! laid out, `reader` makes batches. A row is loaded exactly, or rejected with its place and reason.
 
+#[cfg(test)]
+pub(super) mod conformance;
 mod decode;
 mod fetch;
 mod input;
+mod known;
 mod nulls;
 mod reader;
 mod shape;

@@ -6,11 +6,12 @@ use crate::batch::{BatchBuilder, Column, ColumnType, Inference, Schema};
 use crate::plan::{ColumnRules, CsvPlan, Level, OnInvalidValue};
 use crate::run::FileRecord;
 use crate::secret::Secret;
-use crate::source::{Read, ReadRequest, Reader, RejectedRow, SourceError};
+use crate::source::{KEYLESS, Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
 use super::decode::Decoded;
 use super::input::{self, InputFile};
+use super::known::leave_out_known;
 use super::nulls::{NullTexts, Nulled};
 use super::shape::{self, RowFlaw, Shape};
 use super::splitter::{Flaw, Found, RECORD_BYTES_MAX, Splitter};
@@ -36,6 +37,8 @@ pub(super) struct CsvReader {
     files: Vec<InputFile>,
     shapes: Vec<Shape>,
     columns: Vec<OutputColumn>,
+    /// The columns that must have a value.
+    key: Vec<usize>,
     hasher: Option<Hasher>,
     schema: Schema,
     batch: BatchBuilder,
@@ -104,6 +107,7 @@ impl CsvReader {
             files,
             shapes,
             hasher: columns.iter().any(|column| column.is_hashed).then(|| hash_key.map(Hasher::new)).flatten(),
+            key: (0..columns.len()).filter(|index| request.options.is_key(&columns[*index].name)).collect(),
             columns,
             schema,
             batch,
@@ -224,6 +228,10 @@ impl CsvReader {
                 }
             }
         }
+        if let Some(index) = self.key.iter().find(|index| self.batch.columns[**index].is_last_null()) {
+            self.batch.undo_row();
+            return Ok(Taken::Rejected(self.rejected(Some(*index), KEYLESS.to_owned())));
+        }
         self.batch.end_row(bytes);
         Ok(Taken::Loaded)
     }
@@ -332,44 +340,6 @@ impl Reader for CsvReader {
     fn take_log(&mut self) -> Vec<(Level, String)> {
         std::mem::take(&mut self.log)
     }
-}
-
-/// Leaves out the files that the target holds with the same content; returns whether none is left (the list stays whole then), and which
-/// ones changed.
-fn leave_out_known(
-    files: &mut Vec<InputFile>,
-    request: &ReadRequest<'_>,
-    log: &mut Vec<(Level, String)>,
-) -> Result<(bool, Vec<String>), SourceError> {
-    if !request.is_incremental {
-        return Ok((false, Vec::new()));
-    }
-    let known: std::collections::HashMap<&str, &FileRecord> = request.known_files.iter().map(|file| (file.path.as_str(), file)).collect();
-    let mut changed = Vec::new();
-    let mut is_known = Vec::with_capacity(files.len());
-    for file in files.iter_mut() {
-        let Some(record) = known.get(file.identity.as_str()) else {
-            is_known.push(false);
-            continue;
-        };
-        file.ensure_hash()?;
-        let is_same = file.hash.as_ref() == Some(&record.content_hash);
-        is_known.push(is_same);
-        if !is_same {
-            changed.push(file.identity.clone());
-        }
-    }
-    let count = is_known.iter().filter(|is_known| **is_known).count();
-    if count == files.len() {
-        log.push((Level::Info, format!("nothing new: {} unchanged", text::count(count as u64, "file"))));
-        return Ok((true, changed));
-    }
-    if count > 0 {
-        log.push((Level::Info, format!("{} left out: loaded before, unchanged", text::count(count as u64, "file"))));
-    }
-    let mut is_known = is_known.into_iter();
-    files.retain(|_| !is_known.next().unwrap_or(false));
-    Ok((false, changed))
 }
 
 fn sample(

@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 
 use crate::batch::{ColumnType, Inference, Schema};
-use crate::plan::{CsvPlan, Level};
+use crate::plan::{CsvPlan, Encoding, Level};
 use crate::source::SourceError;
 
 use super::decode::Decoded;
@@ -91,7 +91,7 @@ fn probe(file: &InputFile, plan: &CsvPlan, model: Option<&Shape>, log: &mut Vec<
     let mut splitter = Splitter::new(io::Cursor::new(text).chain(decoded), dialect);
     let names = match splitter.advance().map_err(|error| file.read_error(&error))? {
         Found::End => Vec::new(),
-        Found::Record => names(file, &splitter, has_header, log)?,
+        Found::Record => names(file, &splitter, has_header, plan.encoding, log)?,
         Found::Flawed(_) | Found::OpenQuote => {
             let error =
                 invalid("invalid_data", format!("{}, line {}: the first row can't be split into fields", file.name, splitter.line()));
@@ -110,6 +110,7 @@ fn names(
     file: &InputFile,
     splitter: &Splitter<io::Chain<io::Cursor<Vec<u8>>, Decoded>>,
     has_header: bool,
+    encoding: Encoding,
     log: &mut Vec<(Level, String)>,
 ) -> Result<Vec<String>, SourceError> {
     if splitter.len() > COLUMNS_MAX {
@@ -129,13 +130,23 @@ fn names(
                 "invalid_data",
                 format!("{}: the name of column {} is not valid text in the file's encoding", file.name, index + 1),
             );
-            return Err(error.hint("declare the file's encoding: windows-1252, latin-1 or utf-16"));
+            return Err(error.hint(other_encodings(encoding)));
         };
         given.push(name.to_owned());
     }
     let (names, notes) = whole_names(&given);
     log.extend(notes.into_iter().map(|note| (Level::Warn, format!("{}: {note}", file.name))));
     Ok(names)
+}
+
+/// Says what to declare where this encoding was wrong.
+fn other_encodings(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Auto | Encoding::Utf8 => "declare the file's encoding: windows-1252, latin-1 or utf-16",
+        Encoding::Utf16 => "declare the file's byte order, utf-16le or utf-16be, or another encoding: utf-8, windows-1252, latin-1",
+        Encoding::Utf16Le | Encoding::Utf16Be => "declare the other byte order (utf-16 finds it out), or utf-8, windows-1252, latin-1",
+        Encoding::Windows1252 | Encoding::Latin1 => "leave encoding out to have it found, or declare utf-8 or utf-16",
+    }
 }
 
 /// Returns the names of all files, in the order in which they first appear.

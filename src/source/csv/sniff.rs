@@ -50,19 +50,28 @@ fn consistency(records: &[Vec<String>]) -> (f64, usize) {
     if records[0].len() == fields { (share, fields) } else { (share / 2.0, fields) }
 }
 
-/// Whether the first record holds names: texts, none empty, none twice, and none that reads like a number, a date or a boolean.
+/// Whether the first record holds names: texts, none empty, none twice, and none that reads like a number or a date, nor like a
+/// boolean above booleans.
 pub(super) fn has_header(sample: Sample<'_>, dialect: Dialect) -> bool {
     let records = records(sample, dialect);
     let Some((first, rest)) = records.split_first() else { return true };
-    let is_plain = |field: &String| field.trim().is_empty() || classify(field.as_bytes()) == ColumnType::Text;
-    if !first.iter().all(is_plain) {
+    let below = |column: usize| rest.iter().filter_map(move |record| record.get(column)).filter(|field| !field.is_empty());
+    let is_plain = |column: usize| {
+        let field = &first[column];
+        match classify(field.as_bytes()) {
+            _ if field.trim().is_empty() => true,
+            ColumnType::Text => true,
+            // A column may be named "true", but not one of booleans.
+            ColumnType::Boolean => below(column).any(|field| classify(field.as_bytes()) != ColumnType::Boolean),
+            _ => false,
+        }
+    };
+    if !(0..first.len()).all(is_plain) {
         return false;
     }
     // A column of numbers under a text is proof enough, whatever the other names are.
-    let is_typed_below = |column: usize| {
-        let mut below = rest.iter().filter_map(|record| record.get(column)).filter(|field| !field.is_empty()).peekable();
-        below.peek().is_some() && below.all(|field| classify(field.as_bytes()) != ColumnType::Text)
-    };
+    let is_typed_below =
+        |column: usize| below(column).next().is_some() && below(column).all(|field| classify(field.as_bytes()) != ColumnType::Text);
     let has_proof = (0..first.len()).any(|column| !first[column].is_empty() && is_typed_below(column));
     let mut names: Vec<String> = first.iter().map(|name| name.trim().to_lowercase()).collect();
     names.sort();
@@ -132,5 +141,7 @@ mod tests {
         check("x,x\ny,y\n", ',', false);
         check("id,name\n", ',', true);
         check("true,a\nfalse,b\n", ',', false);
+        check("id,true,False\n1,x,5\n2,y,6\n", ',', true);
+        check("id,true\n", ',', false);
     }
 }

@@ -46,6 +46,7 @@ impl Case {
         fs::write(folder.path().join("a.csv"), text).unwrap();
         let plan = CsvPlan {
             path: folder.path().join("a.csv").display().to_string(),
+            path_secrets: Vec::new(),
             delimiter: None,
             quote: None,
             header: None,

@@ -3,6 +3,8 @@
 //! SQLite's writers take turns and a read transaction sees every commit before it, so no commit can come later with an earlier value
 //! than those that were read: the cursor needs no lookback.
 
+#[cfg(test)]
+pub(super) mod conformance;
 mod query;
 mod reader;
 mod values;

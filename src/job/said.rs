@@ -1,0 +1,72 @@
+//! What the files say of a source or a connection, as the kinds of [`crate::plan::kinds`] read it.
+
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+
+use crate::plan::kinds::{Given, Map};
+use crate::secret::Secret;
+
+use super::naming::is_glob;
+use super::positions::{Node, Scalar};
+use super::settings::{self, Settings};
+use super::variables::values_in;
+
+/// A source and its connection, or a connection alone.
+pub struct Said<'a> {
+    /// The source's keys.
+    pub source: Option<&'a Node>,
+    /// The keys of the connection that it names.
+    pub connection: Option<&'a Node>,
+    /// For paths.
+    pub settings: &'a Settings,
+}
+
+impl Said<'_> {
+    fn map(&self, map: Map) -> Option<&Node> {
+        match map {
+            Map::Source => self.source,
+            Map::Config => self.source?.get("etl_config"),
+            Map::Connection => self.connection,
+        }
+    }
+}
+
+impl Given for Said<'_> {
+    fn text(&self, map: Map, key: &str) -> Option<&str> {
+        settings::text(self.map(map)?, key)
+    }
+
+    fn shown(&self, map: Map, key: &str) -> &str {
+        self.map(map).and_then(|node| node.get(key)?.as_scalar()).map_or("", Scalar::shown)
+    }
+
+    fn values(&self, map: Map, key: &str) -> Vec<Secret> {
+        values_in(self.shown(map, key), &self.settings.environment).into_iter().map(Secret::new).collect()
+    }
+
+    fn boolean(&self, map: Map, key: &str) -> Option<bool> {
+        settings::boolean(self.map(map)?, key)
+    }
+
+    fn int(&self, map: Map, key: &str) -> Option<i64> {
+        settings::int(self.map(map)?, key)
+    }
+
+    fn texts(&self, map: Map, key: &str) -> Option<Vec<String>> {
+        settings::texts(self.map(map)?, key)
+    }
+
+    fn file(&self, path: &str) -> PathBuf {
+        self.settings.root.join(path)
+    }
+
+    fn files(&self, path: &str) -> String {
+        if Path::new(path).is_absolute() {
+            return path.to_owned();
+        }
+        let path = path.strip_prefix("./").unwrap_or(path);
+        let root = self.settings.root.to_string_lossy();
+        // The workspace's own folder is never a pattern.
+        let root = if is_glob(path) { glob::Pattern::escape(&root) } else { root.into_owned() };
+        format!("{}{}{path}", root.trim_end_matches(['/', '\\']), MAIN_SEPARATOR)
+    }
+}

@@ -1,0 +1,157 @@
+//! What a key of a file is: its name, what values it takes, what holds without it. The tables of keys are made of these.
+
+/// The keys of one kind of map.
+#[derive(Debug)]
+pub struct Level {
+    /// What the map is called in messages: `a job`, `etl_config`.
+    pub name: &'static str,
+    /// Its keys, in the order in which they are shown.
+    pub parts: &'static [Part],
+}
+
+/// Some keys of a level.
+#[derive(Debug)]
+pub enum Part {
+    /// Those that stand here.
+    Keys(&'static [Key]),
+    /// Those of the kinds of sources.
+    OfSources,
+    /// Those of the connections of all kinds.
+    OfConnections,
+}
+
+/// A key.
+#[derive(Debug)]
+pub struct Key {
+    /// The key as written.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// Whether this version acts on it.
+    pub status: Status,
+    /// What holds without it.
+    pub default: Default,
+    /// What it means, one sentence without a period.
+    pub doc: &'static str,
+}
+
+/// Whether this version acts on a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It does.
+    Works,
+    /// Accepted and checked; used with schedules, without which it means nothing.
+    Schedule,
+    /// Accepted with a warning that says what doesn't happen yet.
+    Warns(&'static str),
+    /// An error: "not in this version".
+    NotYet,
+}
+
+/// What values a key takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// Text, not empty
+    Text,
+    /// Text, may be empty
+    Prose,
+    /// true or false
+    Bool,
+    /// A whole number in a range
+    Int(i64, i64),
+    /// A number in a range
+    Number(f64, f64),
+    /// One of some words
+    Word(&'static [&'static str]),
+    /// A list of some words
+    Words(&'static [&'static str]),
+    /// A list of texts; one text stands for a list of one
+    Texts,
+    /// A list of scalars, as text
+    Scalars,
+    /// One character
+    Character,
+    /// Texts by names
+    TextMap,
+    /// Column types by column
+    TypeMap,
+    /// Text, `{file: PATH}` or `{command: [..]}`
+    Secret,
+    /// A time zone
+    Zone,
+    /// Days of the week
+    Weekdays,
+    /// Days of the month
+    MonthDays,
+    /// `HH:MM`
+    Clock,
+    /// A cron line of five fields
+    Cron,
+    /// Mail addresses
+    Emails,
+    /// http(s) URLs
+    Urls,
+    /// A map of a level
+    Map(&'static Level),
+    /// A list of maps of a level
+    List(&'static Level),
+    /// Maps of a level by names
+    MapOf(&'static Level),
+    /// The type of a connection
+    ConnectionType,
+    /// Anything: what will be checked when it works
+    Any,
+}
+
+impl Level {
+    /// Returns the keys; one that several kinds have is there once.
+    pub fn keys(&self) -> Vec<&'static Key> {
+        let mut keys: Vec<&'static Key> = Vec::new();
+        for key in self.parts.iter().flat_map(Part::groups).flatten() {
+            if keys.iter().all(|known| known.name != key.name) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    /// Returns a key by its name.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.parts.iter().flat_map(Part::groups).flatten().find(|key| key.name == name)
+    }
+}
+
+impl Part {
+    fn groups(&self) -> Vec<&'static [Key]> {
+        match self {
+            Self::Keys(keys) => vec![keys],
+            Self::OfSources => super::SOURCES.iter().map(|kind| kind.keys).collect(),
+            Self::OfConnections => {
+                let sources = super::SOURCES.iter().map(|kind| kind.connection_keys);
+                sources.chain(super::DESTINATIONS.iter().map(|kind| kind.connection_keys)).collect()
+            }
+        }
+    }
+}
+
+/// Makes a key.
+pub const fn key(name: &'static str, kind: Kind, status: Status, default: Default, doc: &'static str) -> Key {
+    Key { name, kind, status, default, doc }
+}
+
+/// A default as the tables of keys have it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Default {
+    /// None: the key may be left out.
+    None,
+    /// A whole number
+    Int(i64),
+    /// true or false
+    Bool(bool),
+    /// One text
+    Text(&'static str),
+    /// Several texts
+    Texts(&'static [&'static str]),
+    /// Depends on other settings; in words
+    Depends(&'static str),
+}

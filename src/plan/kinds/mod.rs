@@ -1,0 +1,197 @@
+//! The kinds of sources and destinations as everybody but their drivers knows them: names, keys, how a plan is made of what files say,
+//! what `show` prints. Opens nothing.
+//!
+//! A kind is described by one file here and one line in [`SOURCES`] or [`DESTINATIONS`]. Validation, JSON Schemas, `show`, `source list`
+//! and the test that demands a section in README.md, an example and a conformance run all walk these lists.
+
+mod csv;
+mod key;
+mod sqlite;
+
+use std::path::{Path, PathBuf};
+
+pub use csv::without_login;
+pub use key::{Default, Key, Kind, Level, Part, Status, key};
+
+use super::load::{DestinationKind, SourceKind};
+use crate::secret::{Masker, Secret};
+
+/// The kinds of sources.
+pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &sqlite::SOURCE];
+
+/// The kinds of destinations.
+pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION];
+
+/// A kind of sources.
+#[derive(Debug)]
+pub struct SourceType {
+    /// Its name: `type` of its connections, and what listings show.
+    pub name: &'static str,
+    /// Its name in README.md.
+    pub title: &'static str,
+    /// What its sources are, in a word of several: files, tables.
+    pub nouns: &'static str,
+    /// Whether a source needs a connection of this type.
+    pub needs_connection: bool,
+    /// Keys of which a source has exactly one.
+    pub places: &'static [&'static str],
+    /// The keys of a source that not every kind has, the places among them.
+    pub keys: &'static [Key],
+    /// The keys of its connections, beside `type`.
+    pub connection_keys: &'static [Key],
+    /// An example: the connection that it needs, where it needs one, and the source, as YAML.
+    pub example: Example,
+    /// Whether it reads files: bad rows are rejected, types are inferred.
+    pub is_files: bool,
+    /// Makes the plan of a source whose keys are this kind's.
+    pub plan: fn(&dyn Given) -> Result<SourceKind, Wrong>,
+}
+
+/// A kind of destinations.
+#[derive(Debug)]
+pub struct DestinationType {
+    /// Its name: `type` of its connections.
+    pub name: &'static str,
+    /// Its name in README.md.
+    pub title: &'static str,
+    /// Whether tables stand in schemas.
+    pub has_schemas: bool,
+    /// The keys of its connections, beside `type`.
+    pub connection_keys: &'static [Key],
+    /// An example of its connection, as YAML.
+    pub example: &'static str,
+    /// What readers of its tables are promised, in words.
+    pub promise: &'static str,
+    /// Makes the plan of a destination.
+    pub plan: fn(&dyn Given) -> Result<DestinationKind, Wrong>,
+}
+
+/// How a source is written.
+#[derive(Debug)]
+pub struct Example {
+    /// An entry of `connections` in etlsched.yaml.
+    pub connection: Option<&'static str>,
+    /// An item of a job's `data_sources`.
+    pub source: &'static str,
+}
+
+/// What the files say of a source or a connection, checked key by key.
+pub trait Given {
+    /// Returns a key's text.
+    fn text(&self, map: Map, key: &str) -> Option<&str>;
+    /// Returns a key's text as messages may show it: variables as written.
+    fn shown(&self, map: Map, key: &str) -> &str;
+    /// Returns the values of the variables in a key's text, which nothing may show.
+    fn values(&self, map: Map, key: &str) -> Vec<Secret>;
+    /// Returns a key's boolean.
+    fn boolean(&self, map: Map, key: &str) -> Option<bool>;
+    /// Returns a key's whole number.
+    fn int(&self, map: Map, key: &str) -> Option<i64>;
+    /// Returns a key's list of texts.
+    fn texts(&self, map: Map, key: &str) -> Option<Vec<String>>;
+    /// Returns a path of the workspace as an absolute one.
+    fn file(&self, path: &str) -> PathBuf;
+    /// As [`Given::file`], for a path that may be a pattern of files.
+    fn files(&self, path: &str) -> String;
+}
+
+/// Which map a key stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Map {
+    /// The source.
+    Source,
+    /// Its `etl_config`.
+    Config,
+    /// The connection that it names.
+    Connection,
+}
+
+/// What keeps a plan from being made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// The key at fault.
+    pub key: &'static str,
+    /// What is wrong with it: a lower-case fragment.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<&'static str>,
+}
+
+impl SourceType {
+    /// Whether a key may stand at a source of this kind.
+    pub fn has_key(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key.name == name)
+    }
+}
+
+/// Returns the kind of sources of a name.
+pub fn source(name: &str) -> Option<&'static SourceType> {
+    SOURCES.iter().copied().find(|kind| kind.name == name)
+}
+
+/// Returns the kind of destinations of a name.
+pub fn destination(name: &str) -> Option<&'static DestinationType> {
+    DESTINATIONS.iter().copied().find(|kind| kind.name == name)
+}
+
+/// Returns the types of connections that there are, each once.
+pub fn connection_types() -> Vec<&'static str> {
+    let mut types: Vec<&'static str> = DESTINATIONS.iter().map(|kind| kind.name).collect();
+    types.extend(SOURCES.iter().map(|kind| kind.name).filter(|name| destination(name).is_none()));
+    types
+}
+
+/// Returns the keys that a connection of a type may have, beside `type`.
+pub fn connection_keys(name: &str) -> Vec<&'static str> {
+    let of_source = source(name).map(|kind| kind.connection_keys).unwrap_or_default();
+    let of_destination = destination(name).map(|kind| kind.connection_keys).unwrap_or_default();
+    let mut names: Vec<&'static str> = of_source.iter().map(|key| key.name).collect();
+    names.extend(of_destination.iter().map(|key| key.name).filter(|name| of_source.iter().all(|key| key.name != *name)));
+    names
+}
+
+impl SourceKind {
+    /// Returns the name of its kind.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Csv(_) => csv::SOURCE.name,
+            Self::Sqlite(_) => sqlite::SOURCE.name,
+        }
+    }
+
+    /// Returns what is read, as people know it, without secrets: paths below `root` are shown from there.
+    pub fn place(&self, root: &Path, masker: &Masker) -> String {
+        match self {
+            Self::Csv(plan) => csv::place(plan, root, masker),
+            Self::Sqlite(plan) => sqlite::place(plan, root, masker),
+        }
+    }
+}
+
+impl DestinationKind {
+    /// Returns the name of its kind.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => sqlite::DESTINATION.name,
+        }
+    }
+
+    /// Returns what readers of its tables are promised, in words.
+    pub fn promise(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => sqlite::DESTINATION.promise,
+        }
+    }
+
+    /// Returns the file that it writes, where it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(plan) => Some(&plan.path),
+        }
+    }
+}
+
+/// Returns a path from `root`, or as it is where it doesn't lie below.
+fn below(path: &Path, root: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}

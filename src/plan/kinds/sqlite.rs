@@ -1,0 +1,69 @@
+//! SQLite files, described: as sources and as destinations.
+
+use std::path::{Path, PathBuf};
+
+use super::key::{Default, Key, Kind, Status::Works, key};
+use super::{DestinationType, Example, Given, Map, SourceType, Wrong, below};
+use crate::plan::load::{DestinationKind, SourceKind, SqlitePlan, SqliteSourcePlan};
+use crate::secret::Masker;
+
+pub(super) static SOURCE: SourceType = SourceType {
+    name: "sqlite",
+    title: "SQLite",
+    nouns: "tables",
+    needs_connection: true,
+    places: &["table", "custom_sql"],
+    keys: &[
+        key("table", Kind::Text, Works, Default::None, "A table or view"),
+        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync and :lower_bound"),
+        key("where", Kind::Text, Works, Default::None, "A condition that the rows of the table meet"),
+    ],
+    connection_keys: CONNECTION_KEYS,
+    example: Example {
+        connection: Some("shop: {type: sqlite, path: shop.db}"),
+        source: "{connection: shop, table: orders, etl_config: {mode: incremental, timestamp_column: updated_at}}",
+    },
+    is_files: false,
+    plan: source,
+};
+
+pub(super) static DESTINATION: DestinationType = DestinationType {
+    name: "sqlite",
+    title: "SQLite",
+    has_schemas: false,
+    connection_keys: CONNECTION_KEYS,
+    example: "marts: {type: sqlite, path: marts.db}",
+    promise: "a load becomes visible whole, in one transaction, for every reader; a reader keeps its snapshot while a load is published (WAL)",
+    plan: destination,
+};
+
+const CONNECTION_KEYS: &[Key] = &[
+    key("path", Kind::Text, Works, Default::None, "The file of a sqlite connection"),
+    key("table_prefix", Kind::Text, Works, Default::None, "Put before the names of tables that have no target of their own"),
+];
+
+fn source(given: &dyn Given) -> Result<SourceKind, Wrong> {
+    let text = |key| given.text(Map::Source, key).map(str::to_owned);
+    if text("custom_sql").is_some() && text("where").is_some() {
+        return Err(Wrong { key: "where", message: "where is what only tables have".to_owned(), hint: Some("remove it") });
+    }
+    let path = file(given)?;
+    Ok(SourceKind::Sqlite(SqliteSourcePlan { path, table: text("table"), custom_sql: text("custom_sql"), filter: text("where") }))
+}
+
+fn destination(given: &dyn Given) -> Result<DestinationKind, Wrong> {
+    Ok(DestinationKind::Sqlite(SqlitePlan { path: file(given)? }))
+}
+
+fn file(given: &dyn Given) -> Result<PathBuf, Wrong> {
+    match given.text(Map::Connection, "path") {
+        Some(path) => Ok(given.file(path)),
+        None => Err(Wrong { key: "path", message: "no path".to_owned(), hint: Some("add path: the SQLite file") }),
+    }
+}
+
+pub(super) fn place(plan: &SqliteSourcePlan, root: &Path, masker: &Masker) -> String {
+    let path = masker.mask(&plan.path.display().to_string());
+    let what = plan.table.as_deref().unwrap_or("a query");
+    masker.mask(&format!("{}: {what}", below(Path::new(&path), root)))
+}

@@ -1,0 +1,168 @@
+//! Reads what a scheduler was told: crontab text, or the text of systemd timers. Strangers' lines are left out.
+
+use crate::schedule::cron::Cron;
+use crate::zone::Zone;
+
+/// What a scheduler does for one job.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Script {
+    /// Its lines, in the text's order.
+    pub lines: Vec<Line>,
+}
+
+/// One line that starts a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// When, by the scheduler's clock or `zone`'s.
+    pub times: Cron,
+    /// The zone that the text names: `CRON_TZ` of a crontab, the last word of `OnCalendar`.
+    pub zone: Option<Zone>,
+    /// Whether the program is started through the gate (`--scheduled`).
+    pub is_gated: bool,
+}
+
+/// One start of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Firing {
+    /// In seconds since 1970.
+    pub at: i64,
+    /// Whether the gate decides if it runs.
+    pub is_gated: bool,
+}
+
+/// Why a text can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextError {
+    /// The line, from 1.
+    pub line: usize,
+    /// A lower-case fragment.
+    pub message: String,
+}
+
+impl Script {
+    /// Reads the lines of a crontab that start a job.
+    ///
+    /// # Errors
+    /// A line that starts the job and can't be understood.
+    pub fn of_crontab(text: &str, job: &str) -> Result<Self, TextError> {
+        let mut script = Self::default();
+        let mut zone = None;
+        for (number, line) in (1..).zip(text.lines()) {
+            let error = |message: String| TextError { line: number, message };
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if let Some((name, value)) = assignment(line) {
+                if name == "CRON_TZ" {
+                    zone = Some(Zone::parse(value).map_err(|_| error(format!("CRON_TZ: {value:?} is not a time zone")))?);
+                }
+                continue;
+            }
+            let Some((fields, command)) = parted(line) else { continue };
+            if starts(command, job) {
+                let times = Cron::parse(fields).map_err(|problem| error(problem.message))?;
+                script.lines.push(Line { times, zone, is_gated: has_word(command, "--scheduled") });
+            }
+        }
+        Ok(script)
+    }
+
+    /// Reads the `OnCalendar` lines of a timer; `service` is the text of the service that it starts.
+    ///
+    /// # Errors
+    /// A line that can't be understood.
+    pub fn of_timer(timer: &str, service: &str, job: &str) -> Result<Self, TextError> {
+        let command = service.lines().find_map(|line| line.trim().strip_prefix("ExecStart=")).unwrap_or_default();
+        let mut script = Self::default();
+        if !starts(command, job) {
+            return Ok(script);
+        }
+        let is_gated = has_word(command, "--scheduled");
+        for (number, line) in (1..).zip(timer.lines()) {
+            if let Some(calendar) = line.trim().strip_prefix("OnCalendar=") {
+                let (times, zone) = calendar_event(calendar.trim()).map_err(|message| TextError { line: number, message })?;
+                script.lines.push(Line { times, zone, is_gated });
+            }
+        }
+        Ok(script)
+    }
+}
+
+/// `NAME=value` or `NAME = "value"` (crontab(5)).
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let (name, value) = line.split_once('=')?;
+    let name = name.trim();
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then(|| (name, value.trim().trim_matches(['"', '\''])))
+}
+
+/// Parts five fields from the command; `@reboot` and its like start nothing at a time of day.
+fn parted(line: &str) -> Option<(&str, &str)> {
+    if line.starts_with('@') {
+        return None;
+    }
+    let mut rest = line;
+    for _ in 0..5 {
+        let end = rest.find([' ', '\t'])?;
+        rest = rest[end..].trim_start();
+    }
+    Some((line[..line.len() - rest.len()].trim_end(), rest))
+}
+
+/// Whether a command is `... run JOB ...`.
+fn starts(command: &str, job: &str) -> bool {
+    let words: Vec<&str> = command.split_ascii_whitespace().collect();
+    words.windows(2).any(|pair| pair == ["run", job])
+}
+
+fn has_word(command: &str, word: &str) -> bool {
+    command.split_ascii_whitespace().any(|found| found == word)
+}
+
+/// Reads a calendar event of systemd.time(7) with whole minutes: `Mon,Tue *-*-28..31 00,01:30:00 UTC`.
+fn calendar_event(text: &str) -> Result<(Cron, Option<Zone>), String> {
+    let wrong = || format!("{text:?} is no calendar event that can be proved");
+    let mut words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let zone = words.last().and_then(|word| Zone::parse(word).ok());
+    if zone.is_some() {
+        words.pop();
+    }
+    let weekdays = match words.first() {
+        Some(word) if word.starts_with(|first: char| first.is_ascii_alphabetic()) => {
+            words.remove(0).to_ascii_lowercase().replace("..", "-")
+        }
+        _ => "*".to_owned(),
+    };
+    let [date, time] = words.as_slice() else { return Err(wrong()) };
+    let date: Vec<&str> = date.split('-').collect();
+    let ["*", month, day] = date.as_slice() else { return Err(wrong()) };
+    let time: Vec<&str> = time.split(':').collect();
+    let ([hour, minute] | [hour, minute, "00" | "0"]) = time.as_slice() else { return Err(wrong()) };
+    let field = |text: &str, max: u8| -> Result<String, String> {
+        let items: Result<Vec<String>, String> = text.split(',').map(|item| calendar_item(item, max).ok_or_else(wrong)).collect();
+        Ok(items?.join(","))
+    };
+    let line = format!("{} {} {} {} {weekdays}", field(minute, 59)?, field(hour, 23)?, field(day, 31)?, field(month, 12)?);
+    let mut times = Cron::parse(&line).map_err(|problem| format!("{text:?}: {}", problem.message))?;
+    // systemd.time(7): a weekday narrows the dates, it never adds any.
+    (times.is_every_day, times.is_every_weekday) = (true, true);
+    Ok((times, zone))
+}
+
+/// `*`, `05`, `1..5`, `0/15` as a cron field's item.
+fn calendar_item(item: &str, max: u8) -> Option<String> {
+    let number = |text: &str| text.parse::<u8>().ok().filter(|number| *number <= max);
+    if item == "*" {
+        return Some("*".to_owned());
+    }
+    if let Some((first, last)) = item.split_once("..") {
+        return Some(format!("{}-{}", number(first)?, number(last)?));
+    }
+    if let Some((first, step)) = item.split_once('/') {
+        let first = if first == "*" { 0 } else { number(first)? };
+        return Some(format!("{first}-{max}/{}", number(step)?));
+    }
+    Some(number(item)?.to_string())
+}
