@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use crate::clock::SlotClock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::{Environment, JobId};
@@ -49,11 +50,18 @@ pub struct Context {
     pub quiet: bool,
     /// How much more is printed.
     pub verbose: u8,
+    /// `--now`, or `ETLSCHED_NOW`: the clock that slots go by, set for tests and simulation.
+    pub now: Option<chrono::DateTime<chrono::Utc>>,
     /// Makes the command line's definition, for man pages and completions.
     pub definition: fn() -> clap::Command,
 }
 
 impl Context {
+    /// Returns the clock that slots go by.
+    pub fn slot_clock(&self) -> SlotClock {
+        SlotClock::set_to(self.now)
+    }
+
     /// Finds and reads the workspace: the one place where the process's environment and folder come in.
     ///
     /// # Errors

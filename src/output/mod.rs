@@ -66,6 +66,11 @@ pub fn is_colored() -> bool {
     IS_COLORED.load(Ordering::Relaxed)
 }
 
+/// Whether a person is likely to look: stdout or stderr is a terminal.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal() || io::stderr().is_terminal()
+}
+
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Whether a result could not be written, which a reader that has gone (`| head`) is not.
