@@ -9,7 +9,7 @@ use crate::command::{Context, confirm, stored};
 use crate::error::Failure;
 use crate::exit_code;
 use crate::output::{self, Format, errors};
-use crate::state::Store;
+use crate::state::{Attention, Store};
 use crate::workspace::Workspace;
 
 /// Put the jobs into this machine's scheduler
@@ -73,7 +73,7 @@ pub fn put(context: &Context, names: &[String], options: &Options, confirmed: Co
     let after = machine.after(&before, &wanted)?;
     let change = Change::new(&machine, before, after)?;
     let outcome = apply::apply(context, &machine, &change, Manner { is_dry, is_yes }, || match &mut store {
-        Some(store) => register(store, &workspace, &machine, &wanted, &change),
+        Some(store) => register(context, store, &workspace, &machine, &wanted, &change),
         None => Ok(()),
     })?;
     let code = apply::tell(context, &machine, &change, outcome, &wanted.left_out)?;
@@ -96,7 +96,14 @@ fn tell_left_out(context: &Context, wanted: &Wanted) {
 }
 
 /// Makes the jobs known before anything can start them: from now on their slots count.
-fn register(store: &mut Store, workspace: &Workspace, machine: &Machine, wanted: &Wanted, change: &Change) -> Result<(), Failure> {
+fn register(
+    context: &Context,
+    store: &mut Store,
+    workspace: &Workspace,
+    machine: &Machine,
+    wanted: &Wanted,
+    change: &Change,
+) -> Result<(), Failure> {
     let (by, now) = (stored::actor(), clock::now());
     for job in &wanted.jobs {
         if let Some(record) = store.job(job.id.as_str())? {
@@ -104,7 +111,8 @@ fn register(store: &mut Store, workspace: &Workspace, machine: &Machine, wanted:
         }
     }
     for job in &wanted.jobs {
-        store.register_job(&stored::new_job(job, &by.user), now)?;
+        let attention = if job.is_active { Attention::Active } else { Attention::Inactive };
+        store.notice_job(&stored::new_job(job, &by.user), attention, context.slot_clock().now())?;
     }
     let place = machine.target.place();
     let jobs: Vec<&str> = wanted.jobs.iter().map(|job| job.id.as_str()).collect();
