@@ -6,6 +6,7 @@ use crate::plan::{DestinationKind, DestinationPlan, SqlitePlan};
 use super::defaults;
 use super::fields::{self, near};
 use super::keys;
+use super::load::Secrets;
 use super::positions::{Node, Place};
 use super::report::Report;
 use super::said::Said;
@@ -74,12 +75,12 @@ fn only(name: &str, node: &Node, kind: &str, report: &mut Report<'_>) {
 }
 
 /// Returns where a job's rows go, and the prefix of its tables.
-pub fn destination(job: &Node, settings: &Settings, report: &mut Report<'_>) -> (DestinationPlan, String) {
+pub fn destination(job: &Node, settings: &Settings, secrets: Secrets, report: &mut Report<'_>) -> (DestinationPlan, String) {
     let named = job.get("destination").or_else(|| settings.tree.get("destination"));
     let named = named.and_then(|node| Some((node.as_scalar()?.text.as_str(), node.place)));
     let connection = named.and_then(|(name, place)| Some((find(name, place, settings, report)?, place)));
     let node = connection.as_ref().map(|(connection, _)| connection.node);
-    let kind = connection.and_then(|(connection, place)| named_kind(&connection, place, settings, report));
+    let kind = connection.and_then(|(connection, place)| named_kind(&connection, place, settings, secrets, report));
     let described = kinds::destination(kind.as_ref().map_or(kinds::DESTINATIONS[0].name, DestinationKind::name));
     let is_known = named.is_none() || kind.is_some();
     let flat = described.filter(|described| is_known && !described.has_schemas);
@@ -93,7 +94,13 @@ pub fn destination(job: &Node, settings: &Settings, report: &mut Report<'_>) -> 
     (DestinationPlan { name, kind: kind.unwrap_or_else(embedded), schema: None }, prefix)
 }
 
-fn named_kind(connection: &Connection<'_>, place: Place, settings: &Settings, report: &mut Report<'_>) -> Option<DestinationKind> {
+fn named_kind(
+    connection: &Connection<'_>,
+    place: Place,
+    settings: &Settings,
+    secrets: Secrets,
+    report: &mut Report<'_>,
+) -> Option<DestinationKind> {
     let Connection { name, kind, node } = connection;
     let Some(destination) = kinds::destination(kind) else {
         let types: Vec<&str> = kinds::DESTINATIONS.iter().map(|kind| kind.name).collect();
@@ -101,7 +108,7 @@ fn named_kind(connection: &Connection<'_>, place: Place, settings: &Settings, re
         report.error(place, format!("connection {name} is of type {kind} and takes no tables"), hint);
         return None;
     };
-    match (destination.plan)(&Said { source: None, connection: Some(node), settings }) {
+    match (destination.plan)(&Said { source: None, connection: Some(node), settings, secrets }) {
         Ok(plan) if plan.file().is_some_and(|file| file == settings.root.join(".etlsched").join("state.db")) => {
             report.error(place, format!("connection {name} is the state store"), "give the warehouse a file of its own".to_owned());
             Some(plan)

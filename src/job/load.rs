@@ -78,9 +78,9 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
     };
     timing::settle(&mut node, settings, &mut report);
     check_required(&own, &mut report);
-    let (destination, prefix) = connections::destination(&node, settings, &mut report);
+    let (destination, prefix) = connections::destination(&node, settings, secrets, &mut report);
     let nodes = sources::resolved(&node, settings, &mut report);
-    let built = sources::build(nodes, &prefix, settings, &mut report);
+    let built = sources::build(nodes, &prefix, settings, secrets, &mut report);
     let (sources, source_nodes): (Vec<_>, Vec<_>) = built.into_iter().unzip();
     let tree = finished(&node, id, source_nodes, settings);
     let schedule = timing::schedule(&tree, &mut report);

@@ -2,13 +2,14 @@
 
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
-use crate::plan::kinds::{Given, Map};
+use crate::plan::kinds::{Given, Map, Wrong};
 use crate::secret::Secret;
 
+use super::load::Secrets;
 use super::naming::is_glob;
 use super::positions::{Node, Scalar};
 use super::settings::{self, Settings};
-use super::variables::values_in;
+use super::variables::{self, values_in};
 
 /// A source and its connection, or a connection alone.
 pub struct Said<'a> {
@@ -18,6 +19,8 @@ pub struct Said<'a> {
     pub connection: Option<&'a Node>,
     /// For paths.
     pub settings: &'a Settings,
+    /// Whether secrets are fetched.
+    pub secrets: Secrets,
 }
 
 impl Said<'_> {
@@ -41,6 +44,19 @@ impl Given for Said<'_> {
 
     fn values(&self, map: Map, key: &str) -> Vec<Secret> {
         values_in(self.shown(map, key), &self.settings.environment).into_iter().map(Secret::new).collect()
+    }
+
+    fn has(&self, map: Map, key: &str) -> bool {
+        self.map(map).and_then(|node| node.get(key)).is_some_and(|node| !node.is_null())
+    }
+
+    fn secret(&self, map: Map, key: &'static str) -> Result<Option<Secret>, Wrong> {
+        let Some(node) = self.map(map).and_then(|node| node.get(key)).filter(|node| !node.is_null()) else { return Ok(None) };
+        if node.as_scalar().is_none() && self.secrets == Secrets::Left {
+            return Ok(Some(Secret::default()));
+        }
+        let secret = variables::secret(node, &self.settings.root);
+        secret.map(Some).map_err(|message| Wrong { key, message: format!("{key}: {message}"), hint: None })
     }
 
     fn boolean(&self, map: Map, key: &str) -> Option<bool> {

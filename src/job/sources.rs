@@ -11,6 +11,7 @@ use super::connections::{self, Connection};
 use super::defaults;
 use super::fields::near;
 use super::keys::{self, RUN_KEYS};
+use super::load::Secrets;
 use super::naming;
 use super::options;
 use super::positions::{Entry, Node, Origin, ScalarKind, Value};
@@ -128,7 +129,7 @@ fn place_query(source: &mut Node, query: &Entry, report: &mut Report<'_>) {
 }
 
 /// Builds the sources and returns, beside each, its map with defaults filled in.
-pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut Report<'_>) -> Vec<(DataSource, Node)> {
+pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secrets, report: &mut Report<'_>) -> Vec<(DataSource, Node)> {
     let mut sources = Vec::new();
     let mut names: HashMap<String, usize> = HashMap::new();
     let mut targets: HashMap<String, usize> = HashMap::new();
@@ -136,7 +137,7 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, report: &mut R
         if report.is_full() {
             break;
         }
-        let Some(kind) = kind(&node, settings, report) else { continue };
+        let Some(kind) = kind(&node, settings, secrets, report) else { continue };
         let Some(name) = naming::name(&mut node, report) else { continue };
         if let Some(line) = names.insert(name.to_lowercase(), node.place.line) {
             let place = node.get("name").map_or(node.place, |name| name.place);
@@ -186,7 +187,7 @@ fn is_to_come(key: &str) -> bool {
     PLACES_TO_COME.contains(&key) && kinds::SOURCES.iter().all(|kind| !kind.places.contains(&key))
 }
 
-fn kind(node: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<SourceKind> {
+fn kind(node: &Node, settings: &Settings, secrets: Secrets, report: &mut Report<'_>) -> Option<SourceKind> {
     let given: Vec<&Entry> = places().filter_map(|key| node.entry(key)).collect();
     let connection = match node.get("connection").and_then(|node| Some((node.as_scalar()?.text.as_str(), node.place))) {
         None if node.get("connection").is_some() => return None,
@@ -218,7 +219,7 @@ fn kind(node: &Node, settings: &Settings, report: &mut Report<'_>) -> Option<Sou
             report.error(entry.place, format!("{} is what only {} have", entry.key, other.nouns), "remove it".to_owned());
         }
     }
-    let given = Said { source: Some(node), connection: connection.as_ref().map(|connection| connection.node), settings };
+    let given = Said { source: Some(node), connection: connection.as_ref().map(|connection| connection.node), settings, secrets };
     match (kind.plan)(&given) {
         Ok(plan) => Some(plan),
         Err(wrong) => {

@@ -7,6 +7,7 @@ mod event;
 pub mod kinds;
 mod load;
 mod order;
+pub mod postgresql;
 
 pub use event::{Event, Level, Phase, SchemaChange, StreamResult, WorkerError};
 pub use load::{

@@ -9,6 +9,7 @@ mod csv;
 mod sqlite;
 
 use crate::batch::{RecordBatch, Schema};
+use crate::connect::ConnectError;
 use crate::plan::{Level, LoadOptions, SourceKind, SourcePlan};
 use crate::run::{CursorValue, FileRecord};
 
@@ -37,6 +38,13 @@ impl SourceError {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+impl From<ConnectError> for SourceError {
+    fn from(error: ConnectError) -> Self {
+        let ConnectError { code, message, hint, is_transient } = error;
+        Self { code, message, hint, is_transient }
     }
 }
 

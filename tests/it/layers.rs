@@ -13,7 +13,7 @@ const LINES_MAX: usize = 430;
 const LAYERS: [&[&str]; 9] = [
     &["exit_code", "clock", "secret", "text", "process"],
     &["zone", "schedule", "batch"],
-    &["plan", "run"],
+    &["plan", "run", "connect"],
     &["source", "destination", "scheduler", "state"],
     &["job", "workspace"],
     &["load", "engine"],
@@ -23,7 +23,8 @@ const LAYERS: [&[&str]; 9] = [
 ];
 
 /// Who may import its neighbour of the same layer: (file, neighbour).
-const NEIGHBOURS: [(&str, &str); 5] = [("schedule", "zone"), ("plan", "run"), ("workspace", "job"), ("output", "error"), ("lib", "cli")];
+const NEIGHBOURS: [(&str, &str); 6] =
+    [("schedule", "zone"), ("plan", "run"), ("connect", "plan"), ("workspace", "job"), ("output", "error"), ("lib", "cli")];
 
 /// What a lower number alone would allow, and the two processes don't: (file, what it must not know).
 const STRANGERS: [(&str, &str); 12] = [

@@ -6,6 +6,7 @@
 
 mod csv;
 mod key;
+pub mod postgresql;
 mod sqlite;
 
 use std::path::{Path, PathBuf};
@@ -83,6 +84,13 @@ pub trait Given {
     fn shown(&self, map: Map, key: &str) -> &str;
     /// Returns the values of the variables in a key's text, which nothing may show.
     fn values(&self, map: Map, key: &str) -> Vec<Secret>;
+    /// Whether a key has a value.
+    fn has(&self, map: Map, key: &str) -> bool;
+    /// Returns a key's secret; an empty one where this is no run and nothing is fetched.
+    ///
+    /// # Errors
+    /// What kept it from being fetched.
+    fn secret(&self, map: Map, key: &'static str) -> Result<Option<Secret>, Wrong>;
     /// Returns a key's boolean.
     fn boolean(&self, map: Map, key: &str) -> Option<bool>;
     /// Returns a key's whole number.

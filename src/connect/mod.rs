@@ -1,0 +1,18 @@
+//! Reaching database servers, for sources and destinations alike: connections, TLS, errors, identifiers. Moves no rows, knows no tables.
+
+pub mod postgres;
+mod tls;
+
+/// Why a server could not be reached, or did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConnectError {
+    /// A stable word for scripts, as in [`crate::plan::WorkerError::code`].
+    pub code: &'static str,
+    /// What was attempted, on what, what happened.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+    /// Whether trying again may help.
+    pub is_transient: bool,
+}

@@ -1,0 +1,301 @@
+//! PostgreSQL: connecting by libpq's rules, cancelling from another thread, what its errors mean, quoting.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use postgres::config::SslMode as Encryption;
+use postgres::error::{DbError, SqlState};
+use postgres::{CancelToken, Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::ConnectError;
+use super::tls::{self, Check};
+use crate::plan::postgresql::{PostgresConnection, SslMode};
+use crate::text;
+
+/// What every session has: texts of values don't depend on the server's settings, and nothing but the run's own limits ends a statement.
+const SESSION: &str = "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; \
+     SET bytea_output = 'hex'; SET xmloption = 'content'; SET lc_monetary = 'C'; SET statement_timeout = 0; \
+     SET idle_in_transaction_session_timeout = 0";
+
+/// Silence after which the server is asked whether it lives, and how often: a dead one is noticed after about two minutes.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 6;
+
+/// A connection, and what ends its statement from another thread.
+pub struct Session {
+    /// The connection.
+    pub client: Client,
+    /// For another thread.
+    pub canceller: Canceller,
+    /// The server and database, for messages.
+    pub place: String,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Session({})", self.place)
+    }
+}
+
+/// Ends the statement of a connection from another thread.
+#[derive(Clone)]
+pub struct Canceller {
+    token: CancelToken,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl std::fmt::Debug for Canceller {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Canceller")
+    }
+}
+
+impl Canceller {
+    /// Asks the server to end the statement; whether it does is seen by whoever waits for it.
+    pub fn cancel(&self) {
+        // A server that can't be reached has nothing left to cancel.
+        let _ = match &self.tls {
+            Some(tls) => self.token.cancel_query(tls.clone()),
+            None => self.token.cancel_query(NoTls),
+        };
+    }
+}
+
+impl Session {
+    /// Connects and settles the session.
+    ///
+    /// # Errors
+    /// Whatever keeps the server from being reached or from letting us in.
+    pub fn open(plan: &PostgresConnection) -> Result<Self, ConnectError> {
+        let place = place(plan);
+        let attempts = attempts(plan);
+        let mut last = None;
+        for (number, (encryption, check)) in attempts.iter().enumerate() {
+            match connect(plan, *encryption, *check, &place) {
+                Ok(session) => return Ok(session),
+                Err(failed) => {
+                    let is_last = number + 1 == attempts.len();
+                    if is_last || !failed.is_of_encryption {
+                        // Where both ways fail, the first says more, unless it was about encryption alone.
+                        return Err(last.filter(|_| failed.is_of_encryption).unwrap_or(failed.error));
+                    }
+                    last = Some(failed.error);
+                }
+            }
+        }
+        Err(last.expect("there is an attempt at least"))
+    }
+
+    /// Makes an error of what the server or the connection reports.
+    pub fn failure(&self, verb: &str, error: &postgres::Error) -> ConnectError {
+        failure(&format!("{verb} on {}", self.place), error)
+    }
+}
+
+/// Returns the server and database as messages name them, without the login.
+pub fn place(plan: &PostgresConnection) -> String {
+    let host = if plan.host.contains(':') { format!("[{}]", plan.host) } else { plan.host.clone() };
+    format!("{host}:{}/{}", plan.port, plan.database)
+}
+
+/// Returns an identifier in quotes.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Returns the ways in which connecting is tried, in libpq's order.
+fn attempts(plan: &PostgresConnection) -> Vec<(Encryption, Check)> {
+    let checked = if plan.sslrootcert.is_some() { Check::Chain } else { Check::Nothing };
+    match plan.sslmode {
+        // A unix socket is never encrypted.
+        _ if plan.host.starts_with('/') => vec![(Encryption::Disable, Check::Nothing)],
+        SslMode::Disable => vec![(Encryption::Disable, Check::Nothing)],
+        SslMode::Allow => vec![(Encryption::Disable, Check::Nothing), (Encryption::Require, Check::Nothing)],
+        SslMode::Prefer => vec![(Encryption::Prefer, Check::Nothing), (Encryption::Disable, Check::Nothing)],
+        // "If a root CA file exists, the behavior of sslmode=require will be the same as that of verify-ca" (libpq).
+        SslMode::Require => vec![(Encryption::Require, checked)],
+        SslMode::VerifyCa => vec![(Encryption::Require, Check::Chain)],
+        SslMode::VerifyFull => vec![(Encryption::Require, Check::ChainAndName)],
+    }
+}
+
+struct Failed {
+    error: ConnectError,
+    /// Whether another way of encryption may do.
+    is_of_encryption: bool,
+}
+
+fn connect(plan: &PostgresConnection, encryption: Encryption, check: Check, place: &str) -> Result<Session, Failed> {
+    let mut config = Config::new();
+    config
+        .host(&plan.host)
+        .port(plan.port)
+        .dbname(&plan.database)
+        .user(&plan.user)
+        .application_name("etlsched")
+        .connect_timeout(Duration::from_secs(plan.connect_timeout_seconds.max(1)))
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES)
+        .ssl_mode(encryption)
+        // Notices go nowhere: a server's chatter is no event of a run.
+        .notice_callback(|_| {});
+    if let Some(password) = &plan.password {
+        config.password(password.expose());
+    }
+    let client_files = plan.sslcert.as_deref().zip(plan.sslkey.as_deref());
+    let tls = if encryption == Encryption::Disable {
+        None
+    } else {
+        let config = tls::config(check, tls::Files { roots: plan.sslrootcert.as_deref(), client: client_files });
+        let config = config.map_err(|message| Failed {
+            error: ConnectError { code: "tls", message, hint: Some("check the files of the connection".to_owned()), is_transient: false },
+            is_of_encryption: false,
+        })?;
+        Some(MakeRustlsConnect::new(config))
+    };
+    let client = match &tls {
+        Some(tls) => config.connect(tls.clone()),
+        None => config.connect(NoTls),
+    };
+    let mut client = client.map_err(|error| Failed {
+        is_of_encryption: is_tls(&error) || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION),
+        error: failure(&format!("connect to {place}"), &error),
+    })?;
+    client
+        .batch_execute(SESSION)
+        .map_err(|error| Failed { error: failure(&format!("connect to {place}"), &error), is_of_encryption: false })?;
+    let canceller = Canceller { token: client.cancel_token(), tls };
+    Ok(Session { client, canceller, place: place.to_owned() })
+}
+
+/// Whether an error is one of the handshake: the library keeps its kind to itself and tells it by its text alone.
+fn is_tls(error: &postgres::Error) -> bool {
+    error.to_string() == "error performing TLS handshake"
+}
+
+/// Makes an error of what the server or the connection reports. `what` was attempted, and on what.
+pub fn failure(what: &str, error: &postgres::Error) -> ConnectError {
+    if let Some(error) = error.as_db_error() {
+        return server_failure(what, error);
+    }
+    let mut texts = Vec::new();
+    let mut cause = error.source();
+    let mut kind = None;
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        kind = kind.or_else(|| error.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
+        cause = error.source();
+    }
+    texts.dedup();
+    let text = if texts.is_empty() { error.to_string() } else { texts.join(": ") };
+    let text = text::printable(&text).into_owned();
+    if is_tls(error) {
+        let hint = if text.contains("does not support TLS") {
+            "the server has no TLS: set sslmode: prefer or disable, or switch ssl on at the server"
+        } else if text.contains("UnknownIssuer") {
+            "set sslrootcert: the file of the CA that signed the server's certificate"
+        } else if text.contains("not valid for") || text.contains("NotValidForName") {
+            "set host: a name that the certificate has as subjectAltName, or sslmode: verify-ca"
+        } else {
+            "check sslmode and sslrootcert of the connection"
+        };
+        let message = format!("{what}: TLS: {text}");
+        return ConnectError { code: "tls", message, hint: Some(hint.to_owned()), is_transient: false };
+    }
+    let (code, hint, is_transient) = match error.to_string().as_str() {
+        "error connecting to server" if text.contains("lookup") => ("unreachable", Some("check host: the name is not known"), true),
+        "error connecting to server" => ("unreachable", Some("check host and port of the connection, and whether the server runs"), true),
+        "authentication error" | "invalid configuration" => ("login_failed", Some("check user and password of the connection"), false),
+        "error communicating with the server" | "connection closed" | "timeout waiting for server" => ("disconnected", None, true),
+        _ => ("database", None, false),
+    };
+    ConnectError { code, message: format!("{what}: {text}"), hint: hint.map(str::to_owned), is_transient }
+}
+
+/// Makes an error of what the server says (PostgreSQL 15, appendix A).
+fn server_failure(what: &str, error: &DbError) -> ConnectError {
+    let state = error.code().code();
+    let (code, hint, is_transient) = match state {
+        "28P01" => ("login_failed", Some("check user and password of the connection"), false),
+        "28000" => ("login_failed", Some("check user and sslmode of the connection, and pg_hba.conf of the server"), false),
+        "3D000" => ("not_found", Some("check database of the connection"), false),
+        "3F000" | "42P01" => ("not_found", None, false),
+        "42703" => ("unknown_column", None, false),
+        "42501" => ("permission_denied", Some("grant the role what it needs: SELECT on what it reads, USAGE on its schema"), false),
+        "25006" => ("permission_denied", Some("sources are read in a read-only transaction"), false),
+        "53300" => ("unreachable", Some("the server takes no more connections now"), true),
+        "57P01" | "57P02" | "57P03" | "08000" | "08003" | "08006" | "08001" | "08004" => ("disconnected", None, true),
+        "57014" => ("cancelled", None, false),
+        "55P03" => ("locked", Some("another session holds a lock on it"), true),
+        "40001" | "40P01" => ("conflict", None, true),
+        "53100" | "53200" | "53400" | "53000" => ("database", None, true),
+        _ if state.starts_with("42") => ("invalid_sql", None, false),
+        _ if state.starts_with("22") || state.starts_with("23") => ("invalid_data", None, false),
+        _ => ("database", None, false),
+    };
+    let mut message = format!("{what}: {}", error.message());
+    if let Some(detail) = error.detail() {
+        message += &format!(" ({detail})");
+    }
+    let own = error.hint().map(|hint| text::printable(hint).into_owned());
+    ConnectError { code, message: text::printable(&message).into_owned(), hint: hint.map(str::to_owned).or(own), is_transient }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(sslmode: SslMode) -> PostgresConnection {
+        PostgresConnection {
+            host: "127.0.0.1".to_owned(),
+            port: 1,
+            database: "d".to_owned(),
+            user: "u".to_owned(),
+            password: None,
+            sslmode,
+            sslrootcert: None,
+            sslcert: None,
+            sslkey: None,
+            connect_timeout_seconds: 5,
+        }
+    }
+
+    #[test]
+    fn each_word_of_sslmode_means_what_libpq_means() {
+        let check = |mode, expected: &[(Encryption, Check)]| assert_eq!(attempts(&plan(mode)), expected, "{mode:?}");
+        check(SslMode::Disable, &[(Encryption::Disable, Check::Nothing)]);
+        check(SslMode::Allow, &[(Encryption::Disable, Check::Nothing), (Encryption::Require, Check::Nothing)]);
+        check(SslMode::Prefer, &[(Encryption::Prefer, Check::Nothing), (Encryption::Disable, Check::Nothing)]);
+        check(SslMode::Require, &[(Encryption::Require, Check::Nothing)]);
+        check(SslMode::VerifyCa, &[(Encryption::Require, Check::Chain)]);
+        check(SslMode::VerifyFull, &[(Encryption::Require, Check::ChainAndName)]);
+        let with_root = PostgresConnection { sslrootcert: Some("ca.crt".into()), ..plan(SslMode::Require) };
+        assert_eq!(attempts(&with_root), [(Encryption::Require, Check::Chain)]);
+    }
+
+    #[test]
+    fn a_port_that_nobody_listens_on_is_told_with_a_hint() {
+        // Port 1 (tcpmux) needs root and is never in use here.
+        let error = Session::open(&plan(SslMode::Prefer)).unwrap_err();
+        assert_eq!((error.code, error.is_transient), ("unreachable", true), "{error}");
+        assert!(error.message.starts_with("connect to 127.0.0.1:1/d: "), "{error}");
+        assert!(error.hint.unwrap().contains("host and port"));
+    }
+
+    #[test]
+    fn a_root_certificate_that_is_not_there_is_named() {
+        let plan = PostgresConnection { sslrootcert: Some("/nowhere/ca.crt".into()), ..plan(SslMode::VerifyFull) };
+        let error = Session::open(&plan).unwrap_err();
+        assert_eq!(error.code, "tls");
+        assert!(error.message.contains("/nowhere/ca.crt"), "{error}");
+    }
+
+    #[test]
+    fn identifiers_are_quoted() {
+        assert_eq!(quoted("a\"b; DROP"), "\"a\"\"b; DROP\"");
+    }
+}

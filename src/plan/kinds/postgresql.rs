@@ -1,0 +1,202 @@
+//! PostgreSQL, described: the keys that a connection has, for sources and destinations alike.
+
+use super::key::{Default, Key, Kind, Status::Works, key};
+use super::{Given, Map, Wrong};
+use crate::plan::postgresql::{PostgresConnection, SSL_MODES, SslMode};
+use crate::secret::Secret;
+
+/// How long connecting may take where nothing is said.
+const CONNECT_TIMEOUT_SECONDS: i64 = 15;
+/// The port where nothing is said.
+const PORT: i64 = 5432;
+
+/// The keys of a connection, beside `type`.
+pub const CONNECTION_KEYS: &[Key] = &[
+    key("host", Kind::Text, Works, Default::None, "The server: a name, an address, or the folder of a unix socket"),
+    key("port", Kind::Int(1, 65_535), Works, Default::Int(PORT), "The server's port"),
+    key("database", Kind::Text, Works, Default::Depends("the user"), "The database"),
+    key("user", Kind::Text, Works, Default::None, "The login's name"),
+    key("password", Kind::Secret, Works, Default::None, "The login's password"),
+    key("url", Kind::Secret, Works, Default::None, "Server, database and login as one URL: postgresql://user:password@host:port/database"),
+    key("sslmode", Kind::Word(SSL_MODES), Works, Default::Text("prefer"), "How TLS is used, in libpq's words"),
+    key("sslrootcert", Kind::Text, Works, Default::Depends("the system's"), "The file of certificates that are trusted"),
+    key("sslcert", Kind::Text, Works, Default::None, "The file of the client's certificate"),
+    key("sslkey", Kind::Text, Works, Default::None, "The file of the client's key"),
+    key("connect_timeout_seconds", Kind::Int(1, 3600), Works, Default::Int(CONNECT_TIMEOUT_SECONDS), "How long connecting may take"),
+];
+
+/// Keys that a URL says already.
+const IN_URL: [&str; 5] = ["host", "port", "database", "user", "password"];
+
+/// Makes the connection of what the files say.
+///
+/// # Errors
+/// A URL that is none, a URL beside its parts, no host, no user.
+pub fn connection(given: &dyn Given) -> Result<PostgresConnection, Wrong> {
+    let text = |key| given.text(Map::Connection, key).map(str::to_owned);
+    let seconds = given.int(Map::Connection, "connect_timeout_seconds").unwrap_or(CONNECT_TIMEOUT_SECONDS);
+    let url = given.secret(Map::Connection, "url")?;
+    let mut parts = match &url {
+        Some(url) if is_settled(given, url) => url_parts(url.expose()).map_err(|message| wrong("url", message, URL_HINT))?,
+        _ => Parts::default(),
+    };
+    if url.is_some() {
+        if let Some(key) = IN_URL.into_iter().find(|key| given.has(Map::Connection, key)) {
+            return Err(wrong(key, format!("{key} beside url"), "keep one of them"));
+        }
+    } else {
+        parts.host = text("host");
+        parts.port = given.int(Map::Connection, "port").and_then(|port| u16::try_from(port).ok());
+        parts.database = text("database");
+        parts.user = text("user");
+        parts.password = given.secret(Map::Connection, "password")?;
+        if parts.host.is_none() {
+            return Err(wrong("host", "no host".to_owned(), "add host: the server, or url"));
+        }
+        if parts.user.is_none() {
+            return Err(wrong("user", "no user".to_owned(), "add user: the role that logs in"));
+        }
+    }
+    let word = text("sslmode").or(parts.sslmode);
+    let sslmode = match word.as_deref().map(SslMode::parse) {
+        None => SslMode::default(),
+        Some(Some(mode)) => mode,
+        Some(None) => return Err(wrong("url", "sslmode of the url is none of libpq's words".to_owned(), URL_HINT)),
+    };
+    let file = |own: Option<String>, of_url: Option<String>| own.or(of_url).map(|path| given.file(&path));
+    let connection = PostgresConnection {
+        host: parts.host.unwrap_or_default(),
+        port: parts.port.unwrap_or(5432),
+        database: parts.database.or_else(|| parts.user.clone()).unwrap_or_default(),
+        user: parts.user.unwrap_or_default(),
+        password: parts.password,
+        sslmode,
+        sslrootcert: file(text("sslrootcert"), parts.sslrootcert),
+        sslcert: file(text("sslcert"), parts.sslcert),
+        sslkey: file(text("sslkey"), parts.sslkey),
+        connect_timeout_seconds: u64::try_from(seconds).unwrap_or(1),
+    };
+    if connection.sslcert.is_some() != connection.sslkey.is_some() {
+        return Err(wrong("sslcert", "sslcert and sslkey go together".to_owned(), "give both, or none"));
+    }
+    Ok(connection)
+}
+
+const URL_HINT: &str =
+    "write it as postgresql://user:password@host:5432/database?sslmode=verify-full; characters such as @ and / as %40 and %2F";
+
+fn wrong(key: &'static str, message: String, hint: &'static str) -> Wrong {
+    Wrong { key, message, hint: Some(hint) }
+}
+
+/// Whether a URL is known: neither left out for a listing nor in want of a variable.
+fn is_settled(given: &dyn Given, url: &Secret) -> bool {
+    !url.expose().is_empty() && (!url.expose().contains("${") || given.shown(Map::Connection, "url") != url.expose())
+}
+
+#[derive(Debug, Default)]
+struct Parts {
+    host: Option<String>,
+    port: Option<u16>,
+    database: Option<String>,
+    user: Option<String>,
+    password: Option<Secret>,
+    sslmode: Option<String>,
+    sslrootcert: Option<String>,
+    sslcert: Option<String>,
+    sslkey: Option<String>,
+}
+
+/// Takes a URL apart (PostgreSQL 15, "34.1.1.2. Connection URIs"). Messages never hold any of it.
+fn url_parts(url: &str) -> Result<Parts, String> {
+    let rest = url.strip_prefix("postgresql://").or_else(|| url.strip_prefix("postgres://"));
+    let rest = rest.ok_or("it does not begin with postgresql://")?;
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, password) = login.split_once(':').map_or((login, None), |(user, password)| (user, Some(password)));
+    let (host, port) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
+        Some((address, port)) => (address, port.strip_prefix(':').unwrap_or_default()),
+        None => place.rsplit_once(':').unwrap_or((place, "")),
+    };
+    let given = |text: &str| -> Result<Option<String>, String> {
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            decoded(text).map(Some).ok_or_else(|| "a % in it is not followed by two hex digits".to_owned())
+        }
+    };
+    let port = if port.is_empty() { None } else { Some(port.parse().map_err(|_| "its port is no port")?) };
+    let mut parts = Parts {
+        host: given(host)?,
+        port,
+        database: given(database)?,
+        user: given(user)?,
+        password: password.map(given).transpose()?.flatten().map(Secret::new),
+        ..Parts::default()
+    };
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = given(value)?;
+        match key {
+            "host" => parts.host = value,
+            "sslmode" => parts.sslmode = value,
+            "sslrootcert" => parts.sslrootcert = value,
+            "sslcert" => parts.sslcert = value,
+            "sslkey" => parts.sslkey = value,
+            _ => return Err("it has a parameter other than host, sslmode, sslrootcert, sslcert and sslkey".to_owned()),
+        }
+    }
+    if parts.host.is_none() {
+        return Err("it names no host".to_owned());
+    }
+    if parts.user.is_none() {
+        return Err("it names no user".to_owned());
+    }
+    Ok(parts)
+}
+
+/// Returns a text with its `%XX` replaced.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let [high, low, tail @ ..] = rest else { return None };
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        bytes.push(u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?);
+        rest = tail;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let parts = url_parts("postgresql://etl:p%40ss%2F%C3%BC@db1:5433/erp%20x?sslmode=verify-full&sslrootcert=ca.crt").unwrap();
+        assert_eq!((parts.host.as_deref(), parts.port, parts.database.as_deref()), (Some("db1"), Some(5433), Some("erp x")));
+        assert_eq!((parts.user.as_deref(), parts.password.unwrap().expose()), (Some("etl"), "p@ss/ü"));
+        assert_eq!((parts.sslmode.as_deref(), parts.sslrootcert.as_deref()), (Some("verify-full"), Some("ca.crt")));
+        let parts = url_parts("postgres://etl@[::1]/").unwrap();
+        assert_eq!((parts.host.as_deref(), parts.port, parts.database), (Some("::1"), None, None));
+        assert_eq!(url_parts("postgresql://etl@/d?host=%2Frun%2Fpg").unwrap().host.as_deref(), Some("/run/pg"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_told_without_it() {
+        let told = |url: &str| url_parts(url).unwrap_err();
+        assert_eq!(told("mysql://hunter22@x"), "it does not begin with postgresql://");
+        assert_eq!(told("postgresql://etl:hunter22@x:hunter/d"), "its port is no port");
+        assert_eq!(told("postgresql://etl:hunter%2@x/d"), "a % in it is not followed by two hex digits");
+        assert_eq!(told("postgresql://etl:hunter22@/d"), "it names no host");
+        assert_eq!(told("postgresql://x/d"), "it names no user");
+        assert!(told("postgresql://etl@x/d?options=-c").contains("a parameter other than host"));
+    }
+}
