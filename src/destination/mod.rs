@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod postgresql;
 mod record;
 mod sqlite;
 
@@ -295,6 +296,10 @@ pub enum Access {
 pub fn open(plan: &DestinationPlan, access: Access) -> Result<Option<Box<dyn Destination>>, DestinationError> {
     match &plan.kind {
         DestinationKind::Sqlite(sqlite) => Ok(sqlite::Sqlite::open(&plan.name, &sqlite.path, access)?.map(|open| Box::new(open) as _)),
+        DestinationKind::Postgresql(connection) => {
+            let open = postgresql::Postgres::open(&plan.name, connection, plan.schema.as_deref(), access)?;
+            Ok(Some(Box::new(open)))
+        }
     }
 }
 
@@ -305,6 +310,11 @@ pub fn open(plan: &DestinationPlan, access: Access) -> Result<Option<Box<dyn Des
 pub fn statements_for_new(plan: &DestinationPlan, request: &LoadRequest) -> Result<Vec<String>, DestinationError> {
     match &plan.kind {
         DestinationKind::Sqlite(_) => sqlite::statements_for_new(request),
+        // A database that can be opened is there.
+        DestinationKind::Postgresql(_) => match open(plan, Access::Read)? {
+            Some(mut destination) => destination.statements(request),
+            None => Ok(Vec::new()),
+        },
     }
 }
 
@@ -315,6 +325,7 @@ pub fn statements_for_new(plan: &DestinationPlan, request: &LoadRequest) -> Resu
 pub fn rehearse(plan: &DestinationPlan, request: &LoadRequest) -> Result<Box<dyn Rehearsal>, DestinationError> {
     match &plan.kind {
         DestinationKind::Sqlite(sqlite) => sqlite::rehearse(&plan.name, &sqlite.path, request),
+        DestinationKind::Postgresql(connection) => postgresql::rehearse(&plan.name, connection, plan.schema.as_deref(), request),
     }
 }
 
@@ -322,6 +333,7 @@ pub fn rehearse(plan: &DestinationPlan, request: &LoadRequest) -> Result<Box<dyn
 pub fn invalid_values(kind: &DestinationKind, batch: &RecordBatch) -> Vec<InvalidValue> {
     match kind {
         DestinationKind::Sqlite(_) => sqlite::invalid_values(batch),
+        DestinationKind::Postgresql(_) => postgresql::invalid_values(batch),
     }
 }
 

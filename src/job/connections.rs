@@ -91,7 +91,8 @@ pub fn destination(job: &Node, settings: &Settings, secrets: Secrets, report: &m
     let prefix = text(job, "table_prefix").or_else(|| node.and_then(|node| text(node, "table_prefix"))).unwrap_or_default().to_owned();
     let embedded = || DestinationKind::Sqlite(SqlitePlan { path: settings.root.join(defaults::WAREHOUSE) });
     let name = named.map_or("warehouse", |(name, _)| name).to_owned();
-    (DestinationPlan { name, kind: kind.unwrap_or_else(embedded), schema: None }, prefix)
+    let schema = text(job, "schema").or_else(|| node.and_then(|node| text(node, "schema"))).map(str::to_owned);
+    (DestinationPlan { name, kind: kind.unwrap_or_else(embedded), schema }, prefix)
 }
 
 fn named_kind(

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::postgresql::PostgresConnection;
 use crate::batch::ColumnType;
 use crate::secret::{Secret, exposed_list, exposed_option};
 
@@ -122,6 +123,8 @@ pub struct DestinationPlan {
 pub enum DestinationKind {
     /// A SQLite file.
     Sqlite(SqlitePlan),
+    /// A PostgreSQL database.
+    Postgresql(PostgresConnection),
 }
 
 /// A SQLite file as a destination.

@@ -17,6 +17,7 @@
 //! | `plan` | the load to come, which jobs run at once, a stagger |
 //! | `proofs` | entries as they are emitted start every slot once, by simulation; planted bad ones are convicted |
 //! | `install` | entries in crontabs, systemd and the Task Scheduler: strangers' bytes stay, whatever fails; Debian's own cron over both changes of the clocks |
+//! | `postgres_destination` | PostgreSQL as destination: the sample, merges, readers, locks, a restarted server; read back by psql |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
@@ -40,6 +41,8 @@ mod install;
 mod kills;
 mod layers;
 mod plan;
+#[cfg(unix)]
+mod postgres_destination;
 mod prints;
 mod proofs;
 #[cfg(unix)]

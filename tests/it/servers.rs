@@ -32,6 +32,22 @@ pub fn postgresql() -> &'static Server {
     SERVER.get_or_init(start_postgresql)
 }
 
+/// As [`postgresql`], for one test alone: it may be restarted.
+pub fn own_postgresql() -> Server {
+    start_postgresql()
+}
+
+impl Server {
+    /// Restarts PostgreSQL as after a crash, and waits until it answers.
+    #[track_caller]
+    pub fn restart_immediately(&self) {
+        let mut restart = as_server(Command::new(postgresql_program("pg_ctl")));
+        restart.args(["restart", "-m", "immediate", "-w", "-D"]).arg(self.folder.join("data")).stdout(Stdio::null());
+        let status = restart.stderr(Stdio::null()).status().expect("pg_ctl starts");
+        assert!(status.success(), "pg_ctl restart: {status}");
+    }
+}
+
 /// The password of every role that the fixtures make.
 pub const PASSWORD: &str = "pg-secret 'quoted\" \\ ü";
 

@@ -21,7 +21,7 @@ use crate::secret::{Masker, Secret};
 pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &sqlite::SOURCE];
 
 /// The kinds of destinations.
-pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION];
+pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION];
 
 /// A kind of sources.
 #[derive(Debug)]
@@ -181,6 +181,7 @@ impl DestinationKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => sqlite::DESTINATION.name,
+            Self::Postgresql(_) => postgresql::DESTINATION.name,
         }
     }
 
@@ -188,6 +189,7 @@ impl DestinationKind {
     pub fn promise(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => sqlite::DESTINATION.promise,
+            Self::Postgresql(_) => postgresql::DESTINATION.promise,
         }
     }
 
@@ -195,6 +197,7 @@ impl DestinationKind {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(plan) => Some(&plan.path),
+            Self::Postgresql(_) => None,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! PostgreSQL, described: the keys that a connection has, for sources and destinations alike.
 
 use super::key::{Default, Key, Kind, Status::Works, key};
-use super::{Given, Map, Wrong};
+use super::{DestinationType, Given, Map, Wrong};
+use crate::plan::load::DestinationKind;
 use crate::plan::postgresql::{PostgresConnection, SSL_MODES, SslMode};
 use crate::secret::Secret;
 
@@ -23,7 +24,24 @@ pub const CONNECTION_KEYS: &[Key] = &[
     key("sslcert", Kind::Text, Works, Default::None, "The file of the client's certificate"),
     key("sslkey", Kind::Text, Works, Default::None, "The file of the client's key"),
     key("connect_timeout_seconds", Kind::Int(1, 3600), Works, Default::Int(CONNECT_TIMEOUT_SECONDS), "How long connecting may take"),
+    key("schema", Kind::Text, Works, Default::Depends("the login's first"), "The schema of the tables that are loaded"),
+    key("table_prefix", Kind::Text, Works, Default::None, "Put before the names of tables that have no target of their own"),
 ];
+
+pub(super) static DESTINATION: DestinationType = DestinationType {
+    name: "postgresql",
+    title: "PostgreSQL",
+    has_schemas: true,
+    connection_keys: CONNECTION_KEYS,
+    example: "dwh: {type: postgresql, host: db1, database: dwh, user: etl, schema: raw}",
+    promise: "a load becomes visible whole, in one transaction, for every reader at READ COMMITTED; a transaction that began before a \
+              table was swapped and first reads it then may find it empty: set publish: replace for readers at REPEATABLE READ",
+    plan: destination,
+};
+
+fn destination(given: &dyn Given) -> Result<DestinationKind, Wrong> {
+    connection(given).map(DestinationKind::Postgresql)
+}
 
 /// Keys that a URL says already.
 const IN_URL: [&str; 5] = ["host", "port", "database", "user", "password"];

@@ -9,8 +9,9 @@ use rusqlite::{Connection, params};
 use super::judge::{Loader, Row, Tables, judge};
 use crate::etl::Etl;
 
+/// Demands that a loader survives so many kills.
 #[track_caller]
-fn survives(program: &dyn Loader, kills: u64) {
+pub(super) fn survives(program: &dyn Loader, kills: u64) {
     let seed = super::setting("ETLSCHED_KILLS_SEED", 1);
     match judge(program, kills, seed) {
         Ok(tally) => {
@@ -80,7 +81,7 @@ struct Program {
     deliver: fn(&Etl, &[Row]),
 }
 
-fn deliver_csv(etl: &Etl, rows: &[Row]) {
+pub(super) fn deliver_csv(etl: &Etl, rows: &[Row]) {
     let lines: String = rows.iter().map(|Row { id, stamp, value }| format!("{id},{stamp},{value}\n")).collect();
     etl.write("data/rows.csv", format!("id,stamp,value\n{lines}"));
 }
@@ -136,10 +137,15 @@ impl Loader for Program {
     }
 
     fn log(&self) -> Vec<String> {
-        let printed = self.etl.run(&["logs", "kills", "--page-size", "1000", "--output", "json"]).exits(0).json();
-        let newest_first = printed["logs"].as_array().expect("logs is a list");
-        newest_first.iter().rev().map(|run| run["status"].as_str().expect("a run has a status").to_owned()).collect()
+        log(&self.etl)
     }
+}
+
+/// Returns the status of every run, the last one last.
+pub(super) fn log(etl: &Etl) -> Vec<String> {
+    let printed = etl.run(&["logs", "kills", "--page-size", "1000", "--output", "json"]).exits(0).json();
+    let newest_first = printed["logs"].as_array().expect("logs is a list");
+    newest_first.iter().rev().map(|run| run["status"].as_str().expect("a run has a status").to_owned()).collect()
 }
 
 /// Returns whether a file of the workspace is neither its own nor one of the two stores, closed.
@@ -149,7 +155,7 @@ fn is_litter(etl: &Etl, path: &Path) -> bool {
     !is_known && !path.starts_with("data")
 }
 
-fn parse(row: &str) -> Row {
+pub(super) fn parse(row: &str) -> Row {
     let mut numbers = row.split('|').map(|field| field.parse().unwrap_or_else(|_| panic!("{row:?} holds more than numbers")));
     let mut next = || numbers.next().expect("three columns");
     Row { id: next(), stamp: next(), value: next() }

@@ -1,0 +1,182 @@
+//! Merging by a key: set-based, with exact counts.
+//!
+//! A key column without a value names no row, so such rows fail the load with a message.
+
+use postgres::error::SqlState;
+
+use super::evolve::Layout;
+use super::publish::execute;
+use super::session::{Outcome, Session, failed, refusal};
+use super::staging::{Staging, target_hash};
+use super::table::LiveTable;
+use super::types::{comparable, listed, quoted, sortable};
+use crate::batch::Schema;
+use crate::destination::Fold;
+use crate::run::Counts;
+
+/// Leaves one staged row of each key: the one with the greatest `newest_by`, then the later one. Returns how many went.
+///
+/// Before and outside of the publish: it holds no lock on the target.
+pub(super) fn fold(staging: &mut Staging<'_>, fold: &Fold) -> Outcome<u64> {
+    let target = staging.request.target.clone();
+    let key = known_key(&staging.layout.batch, &target, &fold.key)?;
+    refuse_nulls(staging, &key)?;
+    let staged = staging.session.table(&staging.table);
+    let number = staging.shape.number.as_deref().unwrap_or_default();
+    let sql = fold_sql(&staging.layout.batch, &target, &staged, number, fold)?;
+    let what = format!("folding rows of {target} with equal keys");
+    let session = &mut *staging.session;
+    session.in_transaction(|session| {
+        let folded = session.run(&sql).map_err(failed(&what))?;
+        session.run(&format!("ANALYZE {staged}")).map_err(failed(&what))?;
+        Ok(folded)
+    })
+}
+
+/// Returns what removes the staged rows that give way to another one of their key.
+pub(super) fn fold_sql(batch: &Schema, target: &str, staged: &str, number: &str, fold: &Fold) -> Outcome<String> {
+    let key = known_key(batch, target, &fold.key)?;
+    let number = quoted(number);
+    let newest = match &fold.newest_by {
+        Some(name) => match batch.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
+            Some(column) => format!("{} DESC NULLS LAST, ", sortable(&quoted(&column.name), column.column_type)),
+            None => return Err(no_such_column(batch, target, name)),
+        },
+        None => String::new(),
+    };
+    let key = listed("", key.iter().map(String::as_str));
+    Ok(format!(
+        "DELETE FROM {staged} WHERE {number} IN (SELECT {number} FROM (SELECT {number}, row_number() OVER (PARTITION BY {key} \
+         ORDER BY {newest}{number} DESC) AS place FROM {staged}) AS placed WHERE place > 1)"
+    ))
+}
+
+/// Merges the staged rows, one of each key, into the table. Inside the publish.
+pub(super) fn merge(staging: &mut Staging<'_>, live: &LiveTable, key: &[String], counts: &mut Counts) -> Outcome<()> {
+    let target = staging.request.target.clone();
+    let key = known_key(&staging.layout.batch, &target, key)?;
+    make_key_index(staging.session, &target, live, &key)?;
+    let (name, staged) = (staging.session.table(&live.name), staging.session.table(&staging.table));
+    let [update, insert] = merge_sql(&name, &staged, &staging.layout, Some(live), &key);
+    counts.updated = match update {
+        Some(update) => execute(staging.session, &live.name, &update)?,
+        None => 0,
+    };
+    counts.added = execute(staging.session, &live.name, &insert.expect("every merge inserts"))?;
+    let Some(unchanged) = staging.rows.checked_sub(counts.added + counts.updated) else {
+        return Err(refusal(
+            "not_exact",
+            format!("merging into {}: more rows changed than came", live.name),
+            "look for rules on the table",
+        ));
+    };
+    counts.unchanged = unchanged;
+    Ok(())
+}
+
+/// Returns the statements of a merge, for people.
+pub(super) fn statements(name: &str, staged: &str, layout: &Layout, live: Option<&LiveTable>, key: &[String]) -> Vec<String> {
+    merge_sql(name, staged, layout, live, key).into_iter().flatten().collect()
+}
+
+/// Returns the condition under which a row of the table differs from the staged one in a column that isn't of the key.
+pub(super) fn differs(table: &str, layout: &Layout, live: Option<&LiveTable>, key: &[String]) -> Option<String> {
+    let values = layout.batch.columns.iter().filter(|column| !key.iter().any(|name| name.eq_ignore_ascii_case(&column.name)));
+    let parts = values.map(|column| {
+        let (name, declared) = (quoted(&column.name), LiveTable::declared(live, column));
+        let here = comparable(&format!("{table}.{name}"), &declared);
+        let staged = comparable(&format!("staged.{name}"), &super::types::declaration(column.column_type));
+        format!("{here} IS DISTINCT FROM {staged}")
+    });
+    let parts: Vec<String> = parts.collect();
+    (!parts.is_empty()).then(|| parts.join(" OR "))
+}
+
+fn merge_sql(name: &str, staged: &str, layout: &Layout, live: Option<&LiveTable>, key: &[String]) -> [Option<String>; 2] {
+    let columns: Vec<&str> = layout.batch.columns.iter().map(|column| column.name.as_str()).collect();
+    let is_key = |column: &&str| key.iter().any(|name| name.eq_ignore_ascii_case(column));
+    let same_key: Vec<String> = key.iter().map(|column| format!("target.{0} = staged.{0}", quoted(column))).collect();
+    let same_key = same_key.join(" AND ");
+    let update = differs("target", layout, live, key).map(|differs| {
+        let set: Vec<String> =
+            columns.iter().filter(|column| !is_key(column)).map(|column| format!("{0} = staged.{0}", quoted(column))).collect();
+        format!("UPDATE {name} AS target SET {} FROM {staged} AS staged WHERE {same_key} AND ({differs})", set.join(", "))
+    });
+    let list = listed("", columns.iter().copied());
+    let taken = listed("staged.", columns.iter().copied());
+    let insert = format!(
+        "INSERT INTO {name} ({list}) OVERRIDING SYSTEM VALUE SELECT {taken} FROM {staged} AS staged \
+         WHERE NOT EXISTS (SELECT 1 FROM {name} AS target WHERE {same_key})"
+    );
+    [update, Some(insert)]
+}
+
+/// Sees to a unique index on the key: without it a merge would take the square of the rows, and its counts would not be exact.
+fn make_key_index(session: &mut Session, target: &str, live: &LiveTable, key: &[String]) -> Outcome<()> {
+    for sql in key_index_sql(session, target, live, key)? {
+        match session.run(&sql) {
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                return Err(refusal(
+                    "duplicate_key",
+                    format!(
+                        "table {} holds several rows with one key ({}), so that nothing can be merged into it",
+                        live.name,
+                        key.join(", ")
+                    ),
+                    "name a primary_key that is unique, or load once with --full-refresh",
+                ));
+            }
+            result => result.map_err(failed(format_args!("indexing the key of {}", live.name)))?,
+        };
+    }
+    Ok(())
+}
+
+/// Returns what makes the unique index on the key; nothing where there is one.
+pub(super) fn key_index_sql(session: &mut Session, target: &str, live: &LiveTable, key: &[String]) -> Outcome<Vec<String>> {
+    let sql = "SELECT array_agg(a.attname::text) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid \
+         AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]) WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid \
+         AND i.indpred IS NULL AND i.indexprs IS NULL GROUP BY i.indexrelid";
+    let what = format!("reading the indexes of {}", live.name);
+    let indexes = session.rows(sql, &[Some(&live.oid.to_string())]).map_err(failed(&what))?;
+    let is_key = |columns: Vec<String>| columns.len() == key.len() && key.iter().all(|name| columns.contains(name));
+    if indexes.iter().any(|row| is_key(row.get(0))) {
+        return Ok(Vec::new());
+    }
+    let index = format!("_etlsched_key_{}", target_hash(target));
+    let former = format!("DROP INDEX IF EXISTS {}", session.table(&index));
+    let list = listed("", key.iter().map(String::as_str));
+    Ok(vec![former, format!("CREATE UNIQUE INDEX {} ON {} ({list})", quoted(&index), session.table(&live.name))])
+}
+
+/// Returns the key under the target's spelling.
+pub(super) fn known_key(batch: &Schema, target: &str, key: &[String]) -> Outcome<Vec<String>> {
+    let columns = &batch.columns;
+    key.iter()
+        .map(|name| match columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
+            Some(column) => Ok(column.name.clone()),
+            None => Err(no_such_column(batch, target, name)),
+        })
+        .collect()
+}
+
+fn refuse_nulls(staging: &mut Staging<'_>, key: &[String]) -> Outcome<()> {
+    let staged = staging.session.table(&staging.table);
+    for column in key {
+        let sql = format!("SELECT count(*) FROM {staged} WHERE {} IS NULL", quoted(column));
+        let rows =
+            staging.session.number(&sql).map_err(failed(format_args!("looking for NULL in the key of {}", staging.request.target)))?;
+        if rows > 0 {
+            let rows = crate::text::count(rows, "row");
+            let message = format!("table {}: {rows} without a value in key column {column}", staging.request.target);
+            return Err(refusal("null_key", message, "name a primary_key whose columns always have a value"));
+        }
+    }
+    Ok(())
+}
+
+fn no_such_column(batch: &Schema, target: &str, name: &str) -> crate::destination::DestinationError {
+    let columns: Vec<&str> = batch.columns.iter().map(|column| column.name.as_str()).collect();
+    let message = format!("table {target}: the source has no column {name}");
+    refusal("no_such_column", message, format!("its columns are {}", columns.join(", ")))
+}

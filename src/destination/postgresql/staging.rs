@@ -1,0 +1,303 @@
+//! A load under way: its staging table, filled by COPY a batch at a time, and what becomes of it.
+
+use std::io::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::bookkeeping::{self, Fence};
+use super::evolve::{self, Layout, OldRows, There};
+use super::session::{Outcome, Session, failed, refusal};
+use super::table::{Durability, LiveTable, create_sql, of_types};
+use super::types::{NAME_BYTES_MAX, listed};
+use super::{checks, copying, invalid, mend, publish};
+use crate::batch::{RecordBatch, Schema};
+use crate::destination::{
+    Committed, DestinationError, Disposition, InvalidValue, Load, LoadRecord, LoadRequest, PublishRequest, Written, foreign_table,
+};
+use crate::plan::{Expect, OnInvalidValue, Owner, Publish, RunRef, SchemaChange};
+
+/// A load into a PostgreSQL table.
+#[derive(Debug)]
+pub(super) struct Staging<'a> {
+    pub(super) session: &'a mut Session,
+    pub(super) request: LoadRequest,
+    pub(super) fence: Fence,
+    pub(super) previous: Option<LoadRecord>,
+    pub(super) live: Option<LiveTable>,
+    pub(super) layout: Layout,
+    pub(super) shape: Shape,
+    /// The staging table's name.
+    pub(super) table: String,
+    pub(super) rows: u64,
+    restarts: u32,
+    /// Published: the staging table is no more.
+    is_over: bool,
+}
+
+/// What a staging table is made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// It becomes the target by a rename.
+    pub is_swap: bool,
+    /// The column that numbers the rows, where rows with equal keys are folded: no column of the load has its name.
+    pub number: Option<String>,
+}
+
+impl Shape {
+    pub(super) fn of(session: &mut Session, request: &LoadRequest, layout: &Layout, live: Option<&LiveTable>) -> Outcome<Self> {
+        let is_plain = match live {
+            Some(live) => live.is_plain(session)?,
+            None => true,
+        };
+        Ok(Self::settled(request, layout, is_plain))
+    }
+
+    /// As [`Shape::of`], where it is known whether another table can take the target's place.
+    pub(super) fn settled(request: &LoadRequest, layout: &Layout, is_plain: bool) -> Self {
+        let is_folded = matches!(request.disposition, Disposition::Merge(_) | Disposition::Full { fold: Some(_), .. });
+        let is_taken = |name: &String| layout.columns.iter().chain(&layout.batch.columns).any(|column| column.name == *name);
+        let mut names = (0..).map(|number| format!("_etlsched_row{}", if number == 0 { String::new() } else { number.to_string() }));
+        let number = if is_folded { names.find(|name| !is_taken(name)) } else { None };
+        let is_swap = is_plain && matches!(request.disposition, Disposition::Full { publish: Publish::Swap, fold: None });
+        Self { is_swap, number }
+    }
+}
+
+impl<'a> Staging<'a> {
+    /// Raises the fence and makes the staging table, committed at once.
+    pub(super) fn begin(session: &'a mut Session, request: &LoadRequest) -> Outcome<Self> {
+        refuse_name(&request.target)?;
+        let live = LiveTable::read(session, &request.target)?;
+        let previous = admit(session, &request.target, &request.owner, live.as_ref())?;
+        let layout = layout_of(session, request, &request.schema, live.as_ref())?;
+        let shape = Shape::of(session, request, &layout, live.as_ref())?;
+        let (fence, table, restarts) = session.in_transaction(|session| {
+            bookkeeping::make_tables(session)?;
+            let fence = bookkeeping::begin(session, &request.target, &request.owner, &request.run)?;
+            mend::drop_older_staging(session, &request.target)?;
+            let mut number = 0;
+            let mut table = name(&request.target, &request.run, number);
+            while LiveTable::read(session, &table)?.is_some() {
+                number += 1;
+                table = name(&request.target, &request.run, number);
+            }
+            make(session, &table, &shape, live.as_ref(), &layout)?;
+            Ok((fence, table, number))
+        })?;
+        let request = request.clone();
+        Ok(Self { session, request, fence, previous, live, layout, shape, table, rows: 0, restarts, is_over: false })
+    }
+
+    fn stage(&mut self, batch: &RecordBatch) -> Outcome<Written> {
+        let invalid = invalid::find(batch);
+        let table = self.session.table(&self.table);
+        let numbered = self.shape.number.as_deref().map(|name| (name, self.rows + 1));
+        let sending = Sending { schema: &self.layout.batch, invalid: &invalid, policy: self.request.invalid_values, numbered };
+        let what = format!("staging rows for {}", self.request.target);
+        let rows = self.session.in_transaction(|session| {
+            // The publish waits for the disk, and with it for everything that was written before it.
+            session.run("SET LOCAL synchronous_commit = off").map_err(failed(&what))?;
+            copy(session, &table, batch, &sending, &what)
+        })?;
+        self.rows += rows;
+        Ok(Written { rows, invalid })
+    }
+
+    /// Tells why a step failed: a run that began after this one has dropped the staging table, which the server only finds missing.
+    fn explained(&mut self, error: DestinationError) -> DestinationError {
+        if self.session.is_lost() {
+            return error;
+        }
+        let is_held = bookkeeping::is_held(self.session, &self.request.target, &self.fence);
+        if is_held.is_ok_and(|is_held| !is_held) { bookkeeping::fence_lost(&self.request.target) } else { error }
+    }
+
+    fn drop_table(&mut self) -> Outcome<()> {
+        let table = self.table.clone();
+        self.session.in_transaction(|session| drop_table(session, &table))
+    }
+}
+
+/// What of a batch is sent, and how.
+pub(super) struct Sending<'a> {
+    pub schema: &'a Schema,
+    pub invalid: &'a [InvalidValue],
+    pub policy: OnInvalidValue,
+    /// The column that numbers the rows, and the first one's number.
+    pub numbered: Option<(&'a str, u64)>,
+}
+
+/// Sends the rows of a batch into a table; returns how many the server took. Inside a transaction.
+pub(super) fn copy(session: &mut Session, table: &str, batch: &RecordBatch, sending: &Sending<'_>, what: &str) -> Outcome<u64> {
+    let sql = copy_sql(table, sending.schema, sending.numbered.map(|(name, _)| name));
+    let mut writer = session.client.copy_in(&sql).map_err(failed(what))?;
+    let first = sending.numbered.map(|(_, first)| first);
+    let sent = copying::encode(batch, sending.schema, sending.invalid, sending.policy, first, |bytes| writer.write_all(bytes));
+    // Why the server took no more is told by the end of the COPY.
+    let taken = writer.finish().map_err(failed(what))?;
+    match sent {
+        Ok(rows) if rows == taken => Ok(rows),
+        Ok(rows) => Err(refusal("rows_lost", format!("{what}: {rows} rows were sent and {taken} taken"), "run the job again")),
+        Err(error) => {
+            Err(DestinationError { is_transient: true, ..refusal("disconnected", format!("{what}: {error}"), "run the job again") })
+        }
+    }
+}
+
+/// Returns the statement that takes the rows.
+pub(super) fn copy_sql(table: &str, schema: &Schema, number: Option<&str>) -> String {
+    let names = schema.columns.iter().map(|column| column.name.as_str()).chain(number);
+    format!("COPY {table} ({}) FROM STDIN (FORMAT binary)", listed("", names))
+}
+
+impl Load for Staging<'_> {
+    fn schema(&self) -> &Schema {
+        &self.layout.batch
+    }
+
+    fn schema_changes(&self) -> &[SchemaChange] {
+        &self.layout.changes
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Outcome<Written> {
+        self.stage(batch).map_err(|error| self.explained(error))
+    }
+
+    fn pause(&mut self) -> Outcome<()> {
+        // Each batch is a transaction of its own: nothing is held between two of them.
+        Ok(())
+    }
+
+    fn restart(&mut self, schema: &Schema) -> Outcome<()> {
+        self.drop_table()?;
+        self.restarts += 1;
+        self.table = name(&self.request.target, &self.request.run, self.restarts);
+        self.live = LiveTable::read(self.session, &self.request.target)?;
+        self.layout = layout_of(self.session, &self.request, schema, self.live.as_ref())?;
+        self.request.schema = schema.clone();
+        self.shape = Shape::of(self.session, &self.request, &self.layout, self.live.as_ref())?;
+        self.rows = 0;
+        let Self { table, shape, live, layout, .. } = self;
+        self.session.in_transaction(|session| make(session, table, shape, live.as_ref(), layout))
+    }
+
+    fn finish(&mut self, rows: u64) -> Outcome<()> {
+        let table = self.session.table(&self.table);
+        let staged = self.session.count(&table).map_err(|error| self.explained(error))?;
+        if staged == rows && self.rows == rows {
+            return Ok(());
+        }
+        let message = format!("table {}: {rows} rows were sent and {staged} are staged", self.request.target);
+        Err(refusal("rows_lost", message, "run the job again: a crash of the server empties what isn't published yet"))
+    }
+
+    fn check(&mut self, expect: &Expect) -> Outcome<Vec<String>> {
+        checks::run(self, expect).map_err(|error| self.explained(error))
+    }
+
+    fn publish(mut self: Box<Self>, request: &PublishRequest) -> Outcome<Committed> {
+        let committed = publish::publish(&mut self, request).map_err(|error| self.explained(error))?;
+        self.is_over = true;
+        Ok(committed)
+    }
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        // Without a publish nothing may remain; what can't be dropped now goes with the next mend.
+        if !self.is_over && !self.session.is_lost() {
+            let table = self.table.clone();
+            if self.session.begin().is_ok() {
+                let dropped = drop_table(self.session, &table).is_ok() && self.session.commit().is_ok();
+                if !dropped {
+                    self.session.roll_back();
+                }
+            }
+        }
+    }
+}
+
+/// Refuses names that are ours or that PostgreSQL would cut.
+pub(super) fn refuse_name(target: &str) -> Outcome<()> {
+    if target.len() > NAME_BYTES_MAX {
+        let message = format!("{target:?} has {} bytes, and PostgreSQL cuts names after {NAME_BYTES_MAX}", target.len());
+        return Err(refusal("bad_target", message, "set `target` to a shorter name"));
+    }
+    if target.is_empty() || target.contains('\0') || target.to_ascii_lowercase().starts_with("_etlsched_") {
+        let message = format!("{target:?} can't be the name of a target table");
+        return Err(refusal("bad_target", message, "names that begin with _etlsched_ are taken; set `target`"));
+    }
+    Ok(())
+}
+
+/// Returns the target's bookkeeping row, where this owner may load it.
+///
+/// # Errors
+/// `owner_clash`; `foreign_table` where the table has rows that no load brought and nobody took over.
+pub(super) fn admit(session: &mut Session, target: &str, owner: &Owner, live: Option<&LiveTable>) -> Outcome<Option<LoadRecord>> {
+    let record = bookkeeping::record(session, target)?;
+    if let Some(record) = &record {
+        record.refuse_other_owner(owner)?;
+    }
+    if let Some(live) = live.filter(|_| !record.as_ref().is_some_and(LoadRecord::is_acquainted)) {
+        let table = session.table(&live.name);
+        refuse_foreign(&live.name, session.count(&table)?, owner)?;
+    }
+    Ok(record)
+}
+
+/// Refuses rows that no load brought.
+pub(super) fn refuse_foreign(target: &str, rows: u64, owner: &Owner) -> Outcome<()> {
+    if rows > 0 { Err(foreign_table(target, rows, owner)) } else { Ok(()) }
+}
+
+/// Returns the name of a staging table: `_etlsched_<8 of sha256(target)>_<last 12 of the run id>_<attempt>`, `_r<n>` after a restart.
+pub(super) fn name(target: &str, run: &RunRef, restarts: u32) -> String {
+    let again = if restarts == 0 { String::new() } else { format!("_r{restarts}") };
+    format!("_etlsched_{}_{}_{}{again}", target_hash(target), run_mark(&run.run_id), run.attempt)
+}
+
+/// Returns the first eight hex digits of the SHA-256 of a target's name.
+pub(super) fn target_hash(target: &str) -> String {
+    Sha256::digest(target.to_lowercase().as_bytes())[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn run_mark(run_id: &str) -> String {
+    let plain: Vec<char> = run_id.chars().filter(char::is_ascii_alphanumeric).collect();
+    plain[plain.len().saturating_sub(12)..].iter().collect()
+}
+
+/// Decides what becomes of the target's columns.
+pub(super) fn layout_of(session: &mut Session, request: &LoadRequest, schema: &Schema, live: Option<&LiveTable>) -> Outcome<Layout> {
+    let record = bookkeeping::record(session, &request.target)?;
+    let published = record.as_ref().map(|record| &record.schema);
+    let old_rows = old_rows(&request.disposition);
+    let there = live.map(|table| There { table, session, old_rows });
+    evolve::layout(&request.target, there, published, schema, request.schema_policy)
+}
+
+/// Whether the rows that are there stay.
+pub(super) fn old_rows(disposition: &Disposition) -> OldRows {
+    if matches!(disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay }
+}
+
+/// Drops a table of ours where it is there. Inside a transaction.
+pub(super) fn drop_table(session: &mut Session, table: &str) -> Outcome<()> {
+    let sql = format!("DROP TABLE IF EXISTS {}", session.table(table));
+    session.run(&sql).map(|_| ()).map_err(failed(format_args!("dropping staging table {table}")))
+}
+
+fn make(session: &mut Session, table: &str, shape: &Shape, live: Option<&LiveTable>, layout: &Layout) -> Outcome<()> {
+    let sql = make_sql(&session.table(table), shape, live, layout);
+    session.run(&sql).map(|_| ()).map_err(failed(format_args!("making staging table {table}")))
+}
+
+/// Returns the statement that makes the staging table; `name` is SQL.
+pub(super) fn make_sql(name: &str, shape: &Shape, live: Option<&LiveTable>, layout: &Layout) -> String {
+    if shape.is_swap {
+        let columns = layout.columns.iter().map(|column| (column.name.as_str(), LiveTable::declared(live, column)));
+        return create_sql(name, Durability::Logged, columns);
+    }
+    let number = shape.number.as_deref().map(|name| (name, "bigint".to_owned()));
+    create_sql(name, Durability::Unlogged, of_types(&layout.batch.columns).chain(number))
+}
