@@ -27,6 +27,10 @@ mod table;
 mod types;
 
 #[cfg(test)]
+#[cfg(unix)]
+mod lost_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 use self::session::{Outcome, Session, refusal};

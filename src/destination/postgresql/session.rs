@@ -18,9 +18,10 @@ use crate::plan::postgresql::PostgresConnection;
 pub(super) type Outcome<T> = Result<T, DestinationError>;
 
 /// What each transaction begins with: a lock that someone holds is given up soon, so that our waiting never queues all others; the
-/// server notices within seconds that a killed worker is gone (PostgreSQL 14 and later, others keep what they have).
+/// server notices within seconds that a killed worker is gone (PostgreSQL 14 and later, on systems that can tell).
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = 'error'; \
-     SELECT set_config('client_connection_check_interval', '2s', true) FROM pg_settings WHERE name = 'client_connection_check_interval'";
+     SELECT CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL AND version() ~* 'linux|darwin|apple|bsd' \
+     THEN set_config('client_connection_check_interval', '2s', true) END";
 
 /// How often a publish that meets a lock tries again, and the pause between: about three minutes with the lock's own patience.
 const TRIES_MAX: u32 = 30;
@@ -146,7 +147,8 @@ impl Session {
 
     /// Begins a transaction.
     pub(super) fn begin(&mut self) -> Outcome<()> {
-        self.client.batch_execute(BEGIN).map_err(failed("beginning a transaction"))
+        let begun = self.client.batch_execute(BEGIN);
+        begun.map_err(failed(format_args!("beginning a transaction on {}", self.place)))
     }
 
     /// Rolls back what is open; a lost connection has done so already.
@@ -163,7 +165,7 @@ impl Session {
         loop {
             self.begin()?;
             let error = match work(self) {
-                Ok(value) => return self.commit().map(|()| value).map_err(failed("committing")),
+                Ok(value) => return self.commit().map(|()| value).map_err(failed(format_args!("committing on {}", self.place))),
                 Err(error) => error,
             };
             self.roll_back();

@@ -1,8 +1,8 @@
 //! What is PostgreSQL's own: what a table keeps, locks, types, changes of columns. The rest is in the conformance suite.
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "these tests need a part of it")]
 #[path = "../../../tests/it/servers.rs"]
-mod servers;
+pub(super) mod servers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,12 +21,12 @@ use crate::run::{Counts, CursorValue};
 use crate::secret::Secret;
 
 /// A schema of its own in the tests' server.
-struct Place {
-    schema: String,
+pub(super) struct Place {
+    pub(super) schema: String,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let schema = format!("Place \"{}\"", NUMBER.fetch_add(1, Ordering::Relaxed));
         servers::psql(servers::postgresql(), "etl", &format!("CREATE SCHEMA {}", super::types::quoted(&schema)));
@@ -41,12 +41,12 @@ impl Place {
 
     /// Runs SQL in the schema; fields are parted by `|`.
     #[track_caller]
-    fn psql(&self, sql: &str) -> String {
+    pub(super) fn psql(&self, sql: &str) -> String {
         let path = format!("SET search_path = {}; SET timezone = 'UTC'; ", super::types::quoted(&self.schema));
         servers::psql(servers::postgresql(), "etl", &(path + sql))
     }
 
-    fn connection(&self) -> PostgresConnection {
+    pub(super) fn connection(&self) -> PostgresConnection {
         PostgresConnection {
             host: "127.0.0.1".to_owned(),
             port: servers::postgresql().port,
@@ -389,15 +389,4 @@ fn the_cursor_moves_with_the_rows_and_stays_without_one() {
     load(&place, &request(2, "people", &people(), Disposition::Append), &[one(2, "b")]).unwrap();
     let record = place.postgres().record("people").unwrap().unwrap();
     assert_eq!((record.cursor, record.version, record.rows_in_target), (cursor, 2, Some(2)));
-}
-
-#[test]
-fn a_commit_whose_answer_was_lost_is_settled_by_the_row() {
-    let place = Place::new();
-    let mut postgres = place.postgres();
-    load(&place, &request(1, "people", &people(), FULL), &[one(1, "a")]).unwrap();
-    let fence = |number| super::bookkeeping::Fence { begun_version: 1, run_id: conformance::run(number).run_id };
-    postgres.session.reconnect().unwrap();
-    assert_eq!(super::bookkeeping::published_by(&mut postgres.session, "people", &fence(1)).unwrap(), Some(1));
-    assert_eq!(super::bookkeeping::published_by(&mut postgres.session, "people", &fence(2)).unwrap(), None);
 }
