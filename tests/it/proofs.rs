@@ -42,12 +42,44 @@ fn workspace() -> Etl {
 fn every_slot_is_started_once_under_every_scheduler_wherever_host_and_job_are() {
     let etl = workspace();
     for host in ZONES {
-        let out = etl.run(["schedule", "prove", "--host-zone", host, "--years", "1", "-o", "json"]);
-        let proved: serde_json::Value = serde_json::from_str(&out.stdout).expect("JSON");
+        let proved = etl.run(&["schedule", "prove", "--host-zone", host, "--years", "1", "-o", "json"]).exits(0).json();
         let proofs = proved["jobs"].as_array().expect("proofs");
         let broken: Vec<_> = proofs.iter().filter(|proof| proof["holds"] != true || proof["lateness_seconds"] != 0).collect();
         assert!(broken.is_empty(), "on a host in {host}: {broken:#?}");
-        assert_eq!((proofs.len(), out.code), (24 * 4, 0), "{}", out.stderr);
+        assert_eq!(proofs.len(), 24 * 4);
         assert!(proofs.iter().all(|proof| proof["due"].as_u64().is_some_and(|due| due >= 12)), "a job without slots proves nothing");
     }
+}
+
+/// A crontab of one line for a daily job at 02:30 in Berlin is convicted with the fault; each scheduler is asked alone.
+#[track_caller]
+fn convicts(daemon: &str, host: &str, crontab: &str, fault: &str) {
+    let run = "/usr/bin/etlsched -C /srv/etl run sales";
+    let etl = Etl::new()
+        .csv_job("sales", "", "a\n1\n")
+        .file("jobs/sales.yaml", "timezone: Europe/Berlin\nhour: 2\nminute: 30\ndata_sources:\n  - path: jobs/data/sales.csv\n")
+        .file("crontab", crontab.replace("RUN", run));
+    let arguments = ["schedule", "prove", "--daemon", daemon, "--host-zone", host, "--years", "2", "--crontab", "crontab"];
+    etl.run(&arguments).exits(10).mentions(fault).mentions("not every slot is started once and in time (1 of 1 proof)");
+}
+
+#[test]
+fn planted_bad_crontabs_are_convicted() {
+    convicts("cronie", "UTC", "CRON_TZ=Europe/Berlin\n30 2 * * * RUN --scheduled\n", "is never started");
+    convicts("debian", "UTC", "CRON_TZ=Europe/Berlin\n30 2 * * * RUN --scheduled\n", "starts 3600 s late");
+    convicts("busybox", "Europe/Berlin", "30 2 * * * RUN --scheduled\n", "is never started");
+    convicts("debian", "America/New_York", "30 19,20,21 * * * RUN --scheduled\n", "s late");
+    convicts("cronie", "Europe/Berlin", "30 2 * * 1-6 RUN --scheduled\n0 3 * * 1-6 RUN --scheduled\n", "is never started");
+    convicts("debian", "Europe/Berlin", "30 2 * * * RUN\n0 3 * * * RUN --scheduled\n0 4 * * * RUN\n", "again");
+}
+
+#[test]
+fn a_crontab_that_can_not_be_read_proves_nothing() {
+    let etl = Etl::new().csv_job("sales", "", "a\n1\n").file("crontab", "5/15 * * * * /usr/bin/etlsched run sales --scheduled\n");
+    etl.run(&["schedule", "prove", "--crontab", "crontab"]).exits(4).says(
+        "error: job sales, line 1: minute: \"5/15\" has a step behind a single value\n\
+         hint: a line that its scheduler can't read starts nothing; see: etlsched schedule export\n",
+    );
+    etl.run(&["schedule", "prove", "--crontab", "absent"]).exits(1).mentions("reading absent: ");
+    etl.run(&["schedule", "prove", "--host-zone", "Europe/Berlinn"]).exits(2).mentions("did you mean Europe/Berlin?");
 }
