@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::command::{Command, Context};
@@ -29,9 +30,17 @@ pub struct Cli {
     /// Whether to colour
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Color,
+    /// Take this for the present instant where slots are concerned (RFC 3339); for tests and simulation
+    #[arg(long, global = true, hide = true, value_name = "TIME", value_parser = instant, env = "ETLSCHED_NOW")]
+    pub now: Option<DateTime<Utc>>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+}
+
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    let time = DateTime::parse_from_rfc3339(text).map_err(|error| format!("{error}; write it as 2026-10-25T00:30:00Z"))?;
+    Ok(time.to_utc())
 }
 
 fn exit_codes_help() -> String {
@@ -61,9 +70,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => return errors::usage(&error, asked_format(&arguments, std::env::var_os("ETLSCHED_OUTPUT").as_deref())),
     };
-    let Cli { project, output, quiet, verbose, color, command } = cli;
+    let Cli { project, output, quiet, verbose, color, now, command } = cli;
     output::set_color(color);
-    let context = Context { project, output, quiet, verbose, definition };
+    let context = Context { project, output, quiet, verbose, now, definition };
     match command.run(&context) {
         // What nobody could read was not done.
         Ok(exit_code::DONE) if output::has_failed() => exit_code::FAILED,

@@ -1,12 +1,33 @@
 //! The one place that reads the clocks. Everything else takes a time as an argument.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
 /// Returns the present instant in UTC, cut to microseconds (what the stores can hold).
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
+}
+
+/// The clock by which slots are due: the wall clock, or one that was set (`--now`) and goes on from there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SlotClock {
+    set: Option<(DateTime<Utc>, Instant)>,
+}
+
+impl SlotClock {
+    /// Sets a clock; `None` is the wall clock.
+    pub fn set_to(time: Option<DateTime<Utc>>) -> Self {
+        Self { set: time.map(|time| (time.trunc_subsecs(6), Instant::now())) }
+    }
+
+    /// Returns the present instant by this clock.
+    pub fn now(self) -> DateTime<Utc> {
+        match self.set {
+            Some((time, since)) => (time + since.elapsed()).trunc_subsecs(6),
+            None => now(),
+        }
+    }
 }
 
 /// A reading of a clock that never goes back and goes on while the machine sleeps, with the boot it belongs to.

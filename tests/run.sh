@@ -5,11 +5,15 @@ cd "$(dirname "$0")/.."
 
 missing=
 need() { # program, Debian package
-    command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+    PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 need cc gcc
 need sqlite3 sqlite3
+# Only cron and crontab of a namespace are used, and no daemon is started.
+need cron cron
+need faketime faketime
 need systemd-analyze systemd
+need unshare util-linux
 
 if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
@@ -20,7 +24,7 @@ if [ -n "$missing" ]; then
     as_root=
     [ "$(id -u)" = 0 ] || as_root=sudo
     # shellcheck disable=SC2086 # a list of words
-    $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
+    $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 
 exec cargo test --locked "$@"

@@ -50,7 +50,7 @@ pub fn run(context: &Context, names: &[String], change: &Change) -> Result<u8, F
         check(&workspace, &mut store, job, change, &by, now)?;
     }
     let new_jobs: Vec<_> = jobs.iter().map(|job| stored::new_job(job, &by.user)).collect();
-    let before = store.set_status(&new_jobs, change.status, &by, now)?;
+    let before = store.set_status(&new_jobs, change.status, &by, context.slot_clock().now(), now)?;
     print(context, workspace.timezone, &before, change, now);
     Ok(exit_code::DONE)
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::schedule::OfJob;
 use super::{Context, confirm, stored};
 use crate::clock;
 use crate::error::Failure;
@@ -10,7 +11,7 @@ use crate::exit_code;
 use crate::output::{self, Format};
 use crate::workspace::NoJob;
 
-/// Remove a job's file; run logs stay
+/// Remove a job's file and its entry in this machine's scheduler; run logs stay
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  etlsched delete daily_sales\n  etlsched delete daily_sales --yes")]
 pub struct Delete {
@@ -45,8 +46,15 @@ impl Delete {
         {
             stored::check_permitted(&workspace, &record, &by)?;
         }
-        if !yes && !confirm::ask(&format!("delete {}? Run logs and tables stay.", shown.display()), "nothing was deleted") {
+        let entry = OfJob::find(&workspace, store.as_mut(), id.as_str())?;
+        let place = entry.as_ref().map(OfJob::place);
+        let and_entry = place.as_ref().map(|place| format!(" and its entry in {place}")).unwrap_or_default();
+        if !yes && !confirm::ask(&format!("delete {}{and_entry}? Run logs and tables stay.", shown.display()), "nothing was deleted") {
             return Ok(exit_code::FAILED);
+        }
+        // The entry first: one that starts a job without a file would fail every time.
+        if let Some(entry) = entry {
+            entry.remove()?;
         }
         std::fs::remove_file(&file)
             .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("deleting {}: {error}", shown.display())))?;
@@ -54,9 +62,9 @@ impl Delete {
             store.note(&by, "delete", id.as_str(), Some(&shown.display().to_string()), clock::now())?;
         }
         if context.output == Format::Json {
-            output::json::print(&json!({"success": true, "id": id.as_str(), "file": shown}));
+            output::json::print(&json!({"success": true, "id": id.as_str(), "file": shown, "entry_removed_from": place}));
         } else if !context.quiet {
-            output::print(&format!("deleted {}", shown.display()));
+            output::print(&format!("deleted {}{and_entry}", shown.display()));
         }
         Ok(exit_code::DONE)
     }

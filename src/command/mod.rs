@@ -14,6 +14,7 @@ mod list;
 mod load;
 mod logs;
 mod man;
+mod next;
 mod pause;
 mod plan;
 mod resume;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use crate::clock::SlotClock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::{Environment, JobId};
@@ -49,11 +51,18 @@ pub struct Context {
     pub quiet: bool,
     /// How much more is printed.
     pub verbose: u8,
+    /// `--now`, or `ETLSCHED_NOW`: the clock that slots go by, set for tests and simulation.
+    pub now: Option<chrono::DateTime<chrono::Utc>>,
     /// Makes the command line's definition, for man pages and completions.
     pub definition: fn() -> clap::Command,
 }
 
 impl Context {
+    /// Returns the clock that slots go by.
+    pub fn slot_clock(&self) -> SlotClock {
+        SlotClock::set_to(self.now)
+    }
+
     /// Finds and reads the workspace: the one place where the process's environment and folder come in.
     ///
     /// # Errors
@@ -134,6 +143,7 @@ pub enum Command {
     Cancel(cancel::Cancel),
     Logs(logs::Logs),
     Status(status::Status),
+    Next(next::Next),
     Plan(plan::Plan),
     Schedule(schedule::Schedule),
     Source(source::Source),
@@ -166,6 +176,7 @@ impl Command {
             Self::Cancel(command) => command.run(context),
             Self::Logs(command) => command.run(context),
             Self::Status(command) => command.run(context),
+            Self::Next(command) => command.run(context),
             Self::Plan(command) => command.run(context),
             Self::Schedule(command) => command.run(context),
             Self::Source(command) => command.run(context),

@@ -4,28 +4,39 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Context, worker};
-use crate::engine::{self, RunOptions, RunReport};
+use super::{Context, stored, worker};
+use crate::clock::SlotClock;
+use crate::engine::{self, Refusal, RunOptions, RunReport};
 use crate::error::Failure;
+use crate::exit_code;
+use crate::job::CatchUp;
 use crate::output::progress::{LogFormat, Progress};
 use crate::output::run_result::{self, JobResult};
 use crate::output::{self, Format, errors, masked};
 use crate::plan::DryRun;
 use crate::process::{Stop, watch_signals};
 use crate::run::Trigger;
+use crate::state::Store;
 use crate::workspace::Workspace;
 
 /// Run jobs now
 ///
-/// Several jobs run one after another; a file with errors stops only its job. The exit code is the jobs' common one, else 3.
+/// Several jobs run one after another; a file with errors stops only its job. The exit code is the jobs' common one, else 3. With
+/// --scheduled a job runs only where one of its slots is due and no run has claimed it: however often it is called, each slot is run once.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Examples:\n  etlsched run flights\n  etlsched run flights --source weather --full-refresh\n  etlsched run flights --dry-run --limit 1000"
+    after_long_help = "Examples:\n  etlsched run flights\n  etlsched run flights --scheduled\n  etlsched run flights --source weather --full-refresh\n  etlsched run flights --dry-run --limit 1000"
 )]
 pub struct Run {
     /// The jobs, run one after another
-    #[arg(value_name = "JOB", required = true)]
+    #[arg(value_name = "JOB", required_unless_present = "due")]
     pub jobs: Vec<String>,
+    /// What schedulers call: run the slot that is due, if no run has claimed it yet; else end in silence with exit code 0
+    #[arg(long, conflicts_with_all = ["source", "full_refresh", "force", "dry_run"])]
+    pub scheduled: bool,
+    /// Run every job that is due, once
+    #[arg(long, conflicts_with_all = ["jobs", "source", "full_refresh", "force", "dry_run"])]
+    pub due: bool,
     /// Only this source (repeatable)
     #[arg(long, value_name = "NAME")]
     pub source: Vec<String>,
@@ -59,9 +70,11 @@ impl Run {
     /// What keeps it from being done.
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         // Nobody is told by this version whether or not --no-notify is given.
-        let Self { jobs, source, full_refresh, force, no_notify: _, dry_run, limit, log_format, timeout_seconds } = self;
+        let Self { jobs, scheduled, due, source, full_refresh, force, no_notify: _, dry_run, limit, log_format, timeout_seconds } = self;
         let workspace = context.workspace()?;
-        if !workspace.warnings.is_empty() && !context.quiet {
+        let is_silent = scheduled && log_format.is_none() && context.verbose == 0 && !output::is_terminal();
+        let is_quiet = context.quiet || is_silent;
+        if !workspace.warnings.is_empty() && !is_quiet {
             output::note(&errors::problems(&workspace.warnings));
         }
         let stop = Stop::new();
@@ -72,6 +85,8 @@ impl Run {
             } else {
                 Trigger::Manual
             },
+            is_scheduled: scheduled || due,
+            clock: context.slot_clock(),
             sources: source,
             is_full_refresh: full_refresh,
             is_forced: force,
@@ -79,25 +94,67 @@ impl Run {
             timeout: timeout_seconds.map(Duration::from_secs),
             ..RunOptions::new(worker::program()?)
         };
+        let names = if due { workspace.job_ids().0.iter().map(|id| id.as_str().to_owned()).collect() } else { jobs };
+        let mut gate = Gate { workspace: &workspace, clock: options.clock, store: None };
         let mut results = Vec::new();
-        for typed in &jobs {
+        for typed in &names {
             let name = &super::job_id(&workspace, typed).map_or_else(|_| typed.clone(), |id| id.as_str().to_owned());
-            if stop.requested().is_some() {
-                break;
-            }
-            let mut progress = Progress::new(name, context.quiet, context.verbose, log_format, dry_run);
-            let run = run_one(&workspace, name, &options, &stop, &mut progress, context.quiet);
-            results.push(JobResult { job: name.clone(), run });
-            if context.output != Format::Json || jobs.len() > 1 {
-                tell(&results[results.len() - 1]);
+            let mut is_first = true;
+            while stop.requested().is_none() {
+                let run = match options.is_scheduled.then(|| gate.is_open(name, is_first)) {
+                    Some(Ok(false)) => break,
+                    Some(Err(failure)) => Err(failure),
+                    Some(Ok(true)) | None => {
+                        let mut progress = Progress::new(name, is_quiet, context.verbose, log_format, dry_run);
+                        run_one(&workspace, name, &options, &stop, &mut progress, is_quiet)
+                    }
+                };
+                let Some(run) = run.transpose() else { break };
+                let is_over = run.is_err() || !options.is_scheduled;
+                results.push(JobResult { job: name.clone(), run });
+                if context.output != Format::Json || names.len() > 1 {
+                    tell(&results[results.len() - 1]);
+                }
+                if is_over {
+                    break;
+                }
+                is_first = false;
             }
         }
-        finish(results, context.output)
+        if results.is_empty() && options.is_scheduled {
+            if !scheduled && !is_quiet {
+                output::note("no job is due");
+            }
+            return Ok(stop.requested().map_or(exit_code::DONE, |signal| signal.exit_code()));
+        }
+        finish(results, context.output, is_silent)
     }
 }
 
-/// Prints the results; a single job that did not begin is the command's own failure.
-fn finish(mut results: Vec<JobResult>, format: Format) -> Result<u8, Failure> {
+/// What schedulers call: lets a job through only where one of its slots is due.
+struct Gate<'a> {
+    workspace: &'a Workspace,
+    clock: SlotClock,
+    store: Option<Store>,
+}
+
+impl Gate<'_> {
+    /// Whether a job has a slot to start; after its first run only `catch_up: all` has more. Reads etlsched.yaml and the job's own file.
+    fn is_open(&mut self, name: &str, is_first: bool) -> Result<bool, Failure> {
+        let job = stored::job(self.workspace, name)?;
+        if !is_first && job.lateness.catch_up != CatchUp::All {
+            return Ok(false);
+        }
+        let store = match &mut self.store {
+            Some(store) => store,
+            none => none.insert(stored::open(self.workspace)?),
+        };
+        Ok(engine::is_due(store, &job, self.clock)?)
+    }
+}
+
+/// Prints the results; a single job that did not begin is the command's own failure. What nobody looks at is told only where it failed.
+fn finish(mut results: Vec<JobResult>, format: Format, is_silent: bool) -> Result<u8, Failure> {
     let codes: Vec<u8> = results.iter().map(JobResult::exit_code).collect();
     if results.len() == 1 && results[0].run.is_err() {
         let JobResult { run, .. } = results.remove(0);
@@ -107,7 +164,9 @@ fn finish(mut results: Vec<JobResult>, format: Format) -> Result<u8, Failure> {
         }
         return Ok(failure.exit_code);
     }
-    run_result::print(&results, format);
+    if !(is_silent && format == Format::Table) {
+        run_result::print(&results, format);
+    }
     Ok(engine::common_exit_code(&codes))
 }
 
@@ -115,6 +174,7 @@ fn tell(result: &JobResult) {
     run_result::tell_failures(result);
 }
 
+/// Runs a job; `None` where the gate finds at last that nothing is due.
 fn run_one(
     workspace: &Workspace,
     name: &str,
@@ -122,7 +182,7 @@ fn run_one(
     stop: &Stop,
     progress: &mut Progress,
     is_quiet: bool,
-) -> Result<RunReport, Failure> {
+) -> Result<Option<RunReport>, Failure> {
     let (workspace, job) = worker::job(workspace, name)?;
     progress.hide(workspace.masker.clone());
     if !job.warnings.is_empty() && !is_quiet {
@@ -133,8 +193,9 @@ fn run_one(
     match run {
         Ok(mut report) => {
             masked::report(&mut report, &workspace.masker);
-            Ok(report)
+            Ok(Some(report))
         }
+        Err(Refusal::NotDue) => Ok(None),
         Err(refusal) => Err(masked::failure(Failure::from(refusal), &workspace.masker)),
     }
 }

@@ -3,6 +3,8 @@
 //! [`run_job`] runs a job; [`ask`] asks a worker for one answer. What never happens: a publish without a lease renewed just before it,
 //! a run that is called good though a source or the log failed, a worker that outlives its limit by more than ten seconds.
 
+mod begin;
+mod gate;
 mod journal;
 mod lease;
 mod observer;
@@ -19,6 +21,7 @@ mod targets;
 mod wire;
 mod workers;
 
+pub use gate::is_due;
 pub use observer::{Notice, Observer, Unwatched};
 pub use plan::{discover_order, inspect_order, preview_order, rejects_path, test_order};
 pub use policy::{StopReason, common_exit_code, outcome};

@@ -14,6 +14,10 @@ pub(super) struct RunFrame<'a> {
     pub(super) workspace_id: &'a str,
     pub(super) run_id: &'a str,
     pub(super) started_at: DateTime<Utc>,
+    /// The key of the slot that the run claimed.
+    pub(super) slot: Option<&'a str>,
+    /// Source and stream of what earlier runs of the slot have published.
+    pub(super) published: &'a [(String, String)],
     /// `.etlsched` of the workspace.
     pub(super) private_folder: &'a Path,
     pub(super) is_full_refresh: bool,
@@ -22,7 +26,7 @@ pub(super) struct RunFrame<'a> {
 
 /// Returns the order to load one source.
 pub(super) fn load_order(frame: &RunFrame<'_>, source: &DataSource, attempt: u32) -> Order {
-    let RunFrame { job, workspace_id, run_id, started_at, private_folder, is_full_refresh, dry_run } = frame;
+    let RunFrame { job, workspace_id, run_id, started_at, slot, published: _, private_folder, is_full_refresh, dry_run } = frame;
     let mut options = source.options.clone();
     options.is_full_refresh |= is_full_refresh;
     Order::Load(LoadPlan {
@@ -31,16 +35,21 @@ pub(super) fn load_order(frame: &RunFrame<'_>, source: &DataSource, attempt: u32
             job: job.id.as_str().to_owned(),
             run_id: (*run_id).to_owned(),
             attempt,
-            slot: None,
+            slot: slot.map(str::to_owned),
             started_at: *started_at,
         },
         source: source_plan(job, source),
         destination: job.destination.clone(),
         options,
         rejects_path: rejects_path(private_folder, run_id, &source.name),
-        published_streams: Vec::new(),
+        published_streams: published_streams(frame, &source.name),
         dry_run: *dry_run,
     })
+}
+
+/// Returns the streams of a source that earlier runs of the slot have published.
+pub(super) fn published_streams(frame: &RunFrame<'_>, source: &str) -> Vec<String> {
+    frame.published.iter().filter(|(of, _)| of == source).map(|(_, stream)| stream.clone()).collect()
 }
 
 /// Returns the order to read the bookkeeping of a job's targets (all of them where `targets` is empty).

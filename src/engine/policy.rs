@@ -20,6 +20,8 @@ pub enum StopReason {
     LeaseLost(String),
     /// The state store can't be written any more.
     StoreFailed(String),
+    /// The destination can't tell what interrupted runs of the slot have published.
+    Unsettled(String),
 }
 
 impl StopReason {
@@ -28,7 +30,7 @@ impl StopReason {
         match self {
             Self::Signal(_) | Self::Requested => SourceStatus::Cancelled,
             Self::Timeout(_) => SourceStatus::Timeout,
-            Self::LeaseLost(_) | Self::StoreFailed(_) => SourceStatus::Failed,
+            Self::LeaseLost(_) | Self::StoreFailed(_) | Self::Unsettled(_) => SourceStatus::Failed,
         }
     }
 
@@ -39,6 +41,7 @@ impl StopReason {
             Self::Timeout(_) => "timeout",
             Self::LeaseLost(_) => "lease_lost",
             Self::StoreFailed(_) => "state",
+            Self::Unsettled(_) => "unsettled",
         }
     }
 
@@ -51,6 +54,9 @@ impl StopReason {
             Self::Timeout(limit) => format!("the run's time limit of {} passed", duration_words(*limit)),
             Self::LeaseLost(why) => format!("the run lost its lease: {why}"),
             Self::StoreFailed(why) => format!("the state store could not be written: {why}"),
+            Self::Unsettled(why) => {
+                format!("an earlier run of this slot was interrupted, and the destination can't tell what it published: {why}")
+            }
         }
     }
 }
@@ -72,7 +78,7 @@ pub fn outcome(sources: &[SourceStatus], stop: Option<&StopReason>) -> (RunStatu
         Some(StopReason::Signal(signal)) => (RunStatus::Cancelled, signal.exit_code()),
         Some(StopReason::Requested) => (RunStatus::Cancelled, exit_code::TERMINATED),
         Some(StopReason::Timeout(_)) => (RunStatus::Timeout, exit_code::TIMEOUT),
-        Some(StopReason::LeaseLost(_)) | None => (RunStatus::Failed, failed),
+        Some(StopReason::LeaseLost(_) | StopReason::Unsettled(_)) | None => (RunStatus::Failed, failed),
     }
 }
 

@@ -58,6 +58,9 @@ pub enum Refusal {
         /// Who asked.
         user: String,
     },
+    /// The gate found nothing to start: no slot is due, it is claimed already, another run goes on, or the job isn't active.
+    #[error("no slot is due")]
+    NotDue,
     /// Another run of the job is under way.
     #[error("job {job}: {held_by} holds the lease")]
     Held {
@@ -95,6 +98,7 @@ impl Refusal {
             Self::UnknownSource { .. } => exit_code::USAGE,
             Self::InactiveFile { .. } | Self::NotActive { .. } => exit_code::NOT_ACTIVE,
             Self::NotPermitted { .. } => exit_code::NOT_PERMITTED,
+            Self::NotDue => exit_code::DONE,
             Self::Held { .. } => exit_code::OVERLAP,
             Self::Stopped(signal) => signal.exit_code(),
             Self::Store(_) => exit_code::FAILED,
@@ -108,6 +112,7 @@ impl Refusal {
             Self::UnknownSource { .. } => "usage",
             Self::InactiveFile { .. } | Self::NotActive { .. } => "not_active",
             Self::NotPermitted { .. } => "not_permitted",
+            Self::NotDue => "not_due",
             Self::Held { .. } => "overlap",
             Self::Stopped(_) => "cancelled",
             Self::Store(_) => "state",
@@ -117,7 +122,7 @@ impl Refusal {
     /// Returns what to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Invalid(_) | Self::Stopped(_) => None,
+            Self::Invalid(_) | Self::Stopped(_) | Self::NotDue => None,
             Self::UnknownSource { nearest: Some(nearest), .. } => Some(format!("did you mean {nearest}?")),
             Self::UnknownSource { known, .. } => Some(format!("its sources are {}", known.join(", "))),
             Self::InactiveFile { job, .. } => Some(format!("set is_active: true there, or run it once with etlsched run {job} --force")),

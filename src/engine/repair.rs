@@ -8,7 +8,7 @@ use crate::job::Job;
 use crate::plan::{MendAction, WorkerError};
 use crate::process::{self, Program};
 use crate::run::{Counts, SourceStatus};
-use crate::state::{DeadEnd, DeadRun, RecordedError, SourceRecord, StateError, Store, StreamRecord};
+use crate::state::{DeadEnd, DeadRun, Published, RecordedError, SourceRecord, StateError, Store, StreamRecord};
 
 use super::journal::moment;
 use super::plan;
@@ -48,6 +48,28 @@ pub(super) fn close_dead_runs(store: &mut Store, job: &Job, workspace_id: &str, 
         }
     }
     Ok(repaired)
+}
+
+/// Returns the streams (source and name) that interrupted runs of a slot have published: by their logs, and by the destination, which
+/// knows of a publish that no log tells of.
+///
+/// # Errors
+/// The destination can't tell.
+pub(super) fn published_streams(
+    job: &Job,
+    workspace_id: &str,
+    program: &Program,
+    slot: Option<&str>,
+    logged: Published,
+) -> Result<Vec<(String, String)>, String> {
+    let answer = ask(program, &plan::inspect_order(job, workspace_id, Vec::new()), ASK_TIMEOUT);
+    let mut streams = logged.streams;
+    for record in settle::records(&answer)? {
+        if slot.is_some() && record.slot.as_deref() == slot {
+            streams.push((record.source, record.stream));
+        }
+    }
+    Ok(streams)
 }
 
 /// Fills in what the destination shows and says how the run is to be closed.

@@ -21,6 +21,8 @@ pub struct RunReport {
     pub job: String,
     /// What started it.
     pub trigger: Trigger,
+    /// The key of the slot that it claimed.
+    pub slot: Option<String>,
     /// How it ended.
     pub status: RunStatus,
     /// What the process ends with.

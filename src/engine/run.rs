@@ -1,25 +1,26 @@
-//! One run of a job from start to end: may it run, repair, lease and run row, sources, the closing of the log.
+//! One run of a job from its begin to its end: sources, the closing of the log.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use uuid::{ContextV7, Timestamp, Uuid};
 
-use crate::clock;
-use crate::job::{DataSource, Job, OnOverlap};
+use crate::clock::{self, SlotClock};
+use crate::job::{DataSource, Job};
 use crate::plan::{DryRun, Level};
-use crate::process::{self, Program, Stop, StopSignal};
+use crate::process::{Program, Stop};
 use crate::run::{RunStatus, SourceStatus, Trigger};
-use crate::state::{Begun, EndPolicy, JobRecord, JobStatus, Lease, NewJob, NewRun, RunFilter, RunRecord, StateError, Store};
+use crate::state::{EndPolicy, Store};
 use crate::workspace::{StateLocation, Workspace};
 
-use super::journal::{Closing, Journal, Ledger, moment};
+use super::begin::{self, Begun};
+use super::gate;
+use super::journal::{Closing, Journal, Ledger};
 use super::lease::Keeper;
-use super::observer::{Notice, Observer};
+use super::observer::Observer;
 use super::plan::{self, RunFrame};
 use super::policy::{self, StopReason};
-use super::refusal::{self, Refusal};
+use super::refusal::Refusal;
 use super::repair;
 use super::report::{RunReport, summary};
 use super::source_run::{SourceReport, stopped};
@@ -31,19 +32,17 @@ const GRACE: Duration = Duration::from_secs(8);
 /// How long a destination may take to say what a dead worker published.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often a run that waits for the lease looks whether it is free.
-const LEASE_POLL: Duration = Duration::from_millis(500);
-
-/// How many earlier runs may have left something behind that is looked for.
-const MENDED_RUNS_MAX: u64 = 20;
-
 /// How a job is to be run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The worker's program; the job's variables are taken out of its environment here.
     pub worker: Program,
-    /// What starts the run.
+    /// What starts the run; the gate finds it out itself.
     pub trigger: Trigger,
+    /// Whether the gate decides: a due slot is claimed and run, or nothing.
+    pub is_scheduled: bool,
+    /// The clock that slots go by.
+    pub clock: SlotClock,
     /// Only these sources; empty means all.
     pub sources: Vec<String>,
     /// Load everything anew, whatever the mode, and set the cursor.
@@ -64,6 +63,8 @@ impl RunOptions {
         Self {
             worker,
             trigger: Trigger::Manual,
+            is_scheduled: false,
+            clock: SlotClock::default(),
             sources: Vec::new(),
             is_full_refresh: false,
             is_forced: false,
@@ -75,14 +76,14 @@ impl RunOptions {
 }
 
 /// What a run is made of before it begins.
-struct Setting<'a> {
-    workspace: &'a Workspace,
-    job: &'a Job,
-    options: &'a RunOptions,
-    program: Program,
-    specs: Vec<&'a DataSource>,
-    channel: (Sender<Message>, Receiver<Message>),
-    began: Instant,
+pub(super) struct Setting<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) job: &'a Job,
+    pub(super) options: &'a RunOptions,
+    pub(super) program: Program,
+    pub(super) specs: Vec<&'a DataSource>,
+    pub(super) channel: (Sender<Message>, Receiver<Message>),
+    pub(super) began: Instant,
 }
 
 /// Runs a job to its end. Whatever happens after the run has begun is in the report; the log says the same.
@@ -128,19 +129,21 @@ fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
     let StateLocation::Sqlite(path) = &setting.workspace.state;
     // Targets remember the workspace that owns them; a store that isn't there yet owns none.
     let workspace_id = Store::peek_workspace_id(path).unwrap_or_default();
-    let run_id = new_run_id(clock::now());
     let started_at = clock::now();
+    let run_id = begin::new_run_id(started_at);
     let mut journal = Journal::nowhere();
     let began = setting.began;
     let (job, trigger) = (setting.job.id.to_string(), setting.options.trigger);
     let deadline = Instant::now().checked_add(setting.options.timeout.unwrap_or_else(|| timeout_of(setting.job)));
-    let (sources, stop) = supervise(setting, &workspace_id, &run_id, started_at, deadline, &mut journal, observer);
+    let place = Place { workspace_id: &workspace_id, run_id: &run_id, started_at, slot: None, published: &[], deadline };
+    let (sources, stop) = supervise(setting, place, &mut journal, observer);
     let statuses: Vec<SourceStatus> = sources.iter().map(|source| source.status).collect();
     let (status, exit_code) = policy::outcome(&statuses, stop.as_ref());
     RunReport {
         run_id: None,
         job,
         trigger,
+        slot: None,
         status,
         exit_code,
         is_dry_run: true,
@@ -154,14 +157,18 @@ fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
     }
 }
 
-fn run_for_real(setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) -> Result<RunReport, Refusal> {
+fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) -> Result<RunReport, Refusal> {
     let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
     let StateLocation::Sqlite(path) = &workspace.state;
     let mut store = Store::open(path)?;
     let workspace_id = store.workspace_id()?;
-    let known = admit(&mut store, workspace, job, options)?;
-    let mut dead = earlier_failures(&mut store, job, &known)?;
-    let (run_id, started_at) = begin(&mut store, &setting, &workspace_id, stop, observer, &mut dead)?;
+    let begun = if options.is_scheduled {
+        gate::begin(&mut store, &setting, &workspace_id, stop, observer)?
+    } else {
+        begin::begin(&mut store, &setting, &workspace_id, stop, observer)?
+    };
+    let Begun { run_id, started_at, trigger, slot, published, dead } = begun;
+    setting.specs.retain(|source| published.as_ref().is_none_or(|published| !published.sources.contains(&source.name)));
     let limit = options.timeout.unwrap_or_else(|| timeout_of(job));
     let deadline = Instant::now().checked_add(limit);
     let ledger = Ledger::new(store, path.clone(), run_id.clone(), deadline);
@@ -175,7 +182,14 @@ fn run_for_real(setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) 
     }
     let (program, began) = (setting.program.clone(), setting.began);
     let unmended = mend(&mut journal, job, &workspace_id, &program, dead, repair::ASK_TIMEOUT.min(limit));
-    let (sources, stop) = supervise(setting, &workspace_id, &run_id, started_at, deadline, &mut journal, observer);
+    let published = published.map_or(Vec::new(), |published| {
+        repair::published_streams(job, &workspace_id, &program, slot.as_deref(), published).unwrap_or_else(|why| {
+            let _ = setting.channel.0.send(Message::Stop(StopReason::Unsettled(workspace.masker.mask(&why))));
+            Vec::new()
+        })
+    });
+    let place = Place { workspace_id: &workspace_id, run_id: &run_id, started_at, slot: slot.as_deref(), published: &published, deadline };
+    let (sources, stop) = supervise(setting, place, &mut journal, observer);
     let left = left_by(unmended, &sources, stop.as_ref(), &run_id);
     // After a limit there is little time (P11); what isn't done then is done by the next run.
     let time = if stop.is_some() { Duration::from_secs(1) } else { repair::ASK_TIMEOUT };
@@ -184,7 +198,8 @@ fn run_for_real(setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) 
     let draft = RunReport {
         run_id: Some(run_id),
         job: job.id.to_string(),
-        trigger: options.trigger,
+        trigger,
+        slot,
         status: RunStatus::Running,
         exit_code: 0,
         is_dry_run: false,
@@ -196,134 +211,30 @@ fn run_for_real(setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) 
         error: None,
         job_status: None,
     };
-    Ok(close(draft, &mut journal, workspace, job, stop))
+    Ok(close(draft, &mut journal, workspace, job, options.clock, stop))
 }
 
-/// Whether the job may run now: its owner, its file, its status.
-fn admit(store: &mut Store, workspace: &Workspace, job: &Job, options: &RunOptions) -> Result<JobRecord, Refusal> {
-    let user = process::user_name();
-    let registered = store.register_job(
-        &NewJob {
-            id: job.id.to_string(),
-            file: job.file.display().to_string(),
-            fingerprint: job.fingerprint.clone(),
-            schedule_fingerprint: job.schedule_fingerprint.clone(),
-            owner: user.clone(),
-        },
-        clock::now(),
-    )?;
-    refusal::check_permitted(workspace, &registered, &user)?;
-    if options.is_forced {
-        return Ok(registered);
-    }
-    if !job.is_active {
-        return Err(Refusal::InactiveFile { job: job.id.to_string(), file: job.file.clone(), line: job.is_active_line });
-    }
-    match registered.status_at(clock::now()) {
-        // A run by hand is how a job in error is put right.
-        JobStatus::Active | JobStatus::Error => Ok(registered),
-        status @ (JobStatus::Inactive | JobStatus::Paused) => {
-            Err(Refusal::NotActive { job: job.id.to_string(), status, until: registered.paused_until })
-        }
-    }
-}
-
-/// Returns the last runs that were not good, where the very last was not: what any of them left in the destination is dropped.
-fn earlier_failures(store: &mut Store, job: &Job, known: &JobRecord) -> Result<Vec<String>, StateError> {
-    if known.last_run.as_ref().is_none_or(|last| last.status == RunStatus::Success) {
-        return Ok(Vec::new());
-    }
-    let filter = RunFilter { job: Some(job.id.to_string()), ..RunFilter::default() };
-    let page = store.runs(&filter, 1, MENDED_RUNS_MAX)?;
-    let is_bad = |run: &RunRecord| !run.status.is_open() && (run.status != RunStatus::Success || run.is_interrupted);
-    Ok(page.runs.into_iter().filter(is_bad).map(|run| run.id).collect())
-}
-
-/// Settles dead runs, takes the lease and writes the run row; waits where the job says so.
-fn begin(
-    store: &mut Store,
-    setting: &Setting<'_>,
-    workspace_id: &str,
-    stop: &Stop,
-    observer: &mut dyn Observer,
-    dead: &mut Vec<String>,
-) -> Result<(String, DateTime<Utc>), Refusal> {
-    let Setting { job, options, program, channel, began, .. } = setting;
-    let mut is_waiting = false;
-    loop {
-        for repaired in repair::close_dead_runs(store, job, workspace_id, program)? {
-            observer.notice(&Notice::Settled { run_id: &repaired.run_id, finding: &repaired.finding });
-            dead.push(repaired.run_id);
-        }
-        let now = moment();
-        let run = new_run(setting, new_run_id(now.at));
-        let lease = match store.begin_run(&run, &now, &process::liveness)? {
-            Begun::Started => return Ok((run.run_id, now.at)),
-            Begun::Unrepaired => continue,
-            Begun::Held(lease) => lease,
-        };
-        let limit = options.timeout.unwrap_or_else(|| timeout_of(job));
-        if job.on_overlap == OnOverlap::Fail {
-            let message = format!("{} holds the lease, and on_overlap is fail", held_by(&lease));
-            store.write_refused_run(&run, crate::exit_code::OVERLAP, &message, &now)?;
-        }
-        if job.on_overlap != OnOverlap::Wait || began.elapsed() > limit {
-            return Err(Refusal::Held { job: job.id.to_string(), run_id: lease.run_id.clone(), held_by: held_by(&lease) });
-        }
-        if !std::mem::replace(&mut is_waiting, true) {
-            observer.notice(&Notice::Waiting { held_by: &held_by(&lease) });
-        }
-        match channel.1.recv_timeout(LEASE_POLL) {
-            Ok(_) => return Err(Refusal::Stopped(stop.requested().unwrap_or(StopSignal::Terminate))),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-        }
-    }
-}
-
-fn held_by(lease: &Lease) -> String {
-    format!(
-        "run {} (process {} on {}, last renewed {})",
-        lease.run_id,
-        lease.pid,
-        lease.host,
-        lease.renewed_at.format("%Y-%m-%dT%H:%M:%SZ")
-    )
-}
-
-fn timeout_of(job: &Job) -> Duration {
+pub(super) fn timeout_of(job: &Job) -> Duration {
     Duration::from_secs(u64::from(job.limits.timeout_minutes) * 60)
 }
 
-fn new_run(setting: &Setting<'_>, run_id: String) -> NewRun {
-    let process::Identity { pid, start } = process::own();
-    NewRun {
-        run_id,
-        job: setting.job.id.to_string(),
-        trigger: setting.options.trigger,
-        slot: None,
-        host: process::host_name(),
-        pid,
-        process_start: start,
-        user: process::user_name(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        sources: setting.specs.iter().map(|source| source.name.clone()).collect(),
-    }
-}
-
-fn new_run_id(now: DateTime<Utc>) -> String {
-    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    Uuid::new_v7(Timestamp::from_unix(ContextV7::new(), seconds, now.timestamp_subsec_nanos())).to_string()
+/// What sets one run of a job apart from the others.
+struct Place<'a> {
+    workspace_id: &'a str,
+    run_id: &'a str,
+    started_at: DateTime<Utc>,
+    slot: Option<&'a str>,
+    published: &'a [(String, String)],
+    deadline: Option<Instant>,
 }
 
 fn supervise(
     setting: Setting<'_>,
-    workspace_id: &str,
-    run_id: &str,
-    started_at: DateTime<Utc>,
-    deadline: Option<Instant>,
+    place: Place<'_>,
     journal: &mut Journal,
     observer: &mut dyn Observer,
 ) -> (Vec<SourceReport>, Option<StopReason>) {
+    let Place { workspace_id, run_id, started_at, slot, published, deadline } = place;
     let Setting { workspace, job, options, program, specs, channel, began: _ } = setting;
     let private_folder = workspace.private_folder();
     let frame = RunFrame {
@@ -331,6 +242,8 @@ fn supervise(
         workspace_id,
         run_id,
         started_at,
+        slot,
+        published,
         private_folder: &private_folder,
         is_full_refresh: options.is_full_refresh,
         dry_run: options.dry_run,
@@ -379,13 +292,21 @@ fn left_by(mut unmended: Vec<String>, sources: &[SourceReport], stop: Option<&St
     unmended
 }
 
-fn close(mut report: RunReport, journal: &mut Journal, workspace: &Workspace, job: &Job, mut stop: Option<StopReason>) -> RunReport {
+fn close(
+    mut report: RunReport,
+    journal: &mut Journal,
+    workspace: &Workspace,
+    job: &Job,
+    clock: SlotClock,
+    mut stop: Option<StopReason>,
+) -> RunReport {
     let statuses: Vec<SourceStatus> = report.sources.iter().map(|source| source.status).collect();
     (report.status, report.exit_code) = policy::outcome(&statuses, stop.as_ref());
     let policy = EndPolicy {
         failure_threshold: job.failure_threshold,
         is_partial_counted: job.is_partial_counted,
         retention_days: workspace.retention_days,
+        slot_now: clock.now(),
     };
     let parallel_max = if job.is_parallel { job.limits.max_parallel_sources } else { 1 };
     let closing = Closing {

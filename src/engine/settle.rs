@@ -22,6 +22,8 @@ pub(super) struct Record {
     pub(super) stream: String,
     pub(super) version: i64,
     pub(super) run_id: Option<String>,
+    #[serde(default)]
+    pub(super) slot: Option<String>,
     pub(super) mode: Option<Mode>,
     pub(super) cursor: Option<CursorValue>,
     rows: u64,

@@ -34,6 +34,8 @@ pub struct StreamReport {
     /// Rows rejected by a load that failed.
     pub rejected: u64,
     answer: Answered,
+    /// An earlier run of the slot has published it.
+    is_published_before: bool,
     began: Option<Instant>,
     seconds: Option<f64>,
 }
@@ -59,6 +61,7 @@ impl StreamReport {
             error: None,
             rejected: 0,
             answer: Answered::Nothing,
+            is_published_before: false,
             began: None,
             seconds: None,
         }
@@ -89,7 +92,11 @@ impl StreamReport {
     }
 
     fn is_settled(&self) -> bool {
-        self.result.is_some() || self.error.is_some()
+        self.result.is_some() || self.error.is_some() || self.is_published_before
+    }
+
+    fn is_published(&self) -> bool {
+        self.status == SourceStatus::Success || self.is_published_before
     }
 }
 
@@ -264,6 +271,14 @@ impl SourceReport {
         Ok(Effect::Declared)
     }
 
+    /// Notes which of its streams an earlier run of the slot has published: its worker leaves them out.
+    pub(super) fn leave_out(&mut self, names: &[String]) {
+        for stream in self.streams.iter_mut().filter(|stream| names.contains(&stream.name)) {
+            stream.is_published_before = true;
+            stream.status = SourceStatus::Skipped;
+        }
+    }
+
     fn publish(&mut self, result: StreamResult) -> Result<Effect, String> {
         let index = self.open_stream(&result.stream)?;
         if self.streams[index].answer == Answered::Drop {
@@ -329,7 +344,7 @@ impl SourceReport {
             _ => failure,
         };
         self.conclude_streams(failure.as_ref(), stop);
-        let all_published = !self.streams.is_empty() && self.streams.iter().all(|stream| stream.status == SourceStatus::Success);
+        let all_published = !self.streams.is_empty() && self.streams.iter().all(StreamReport::is_published);
         // A cancel that came behind the last publish changes nothing.
         let said_error = matches!(&self.finished, Some(Some(error)) if error.code != "cancelled");
         if all_published && !said_error {
@@ -384,6 +399,7 @@ pub(super) fn stopped(stop: &StopReason) -> WorkerError {
         StopReason::Timeout(_) => Some("raise timeout_minutes under etl_config, or load less at a time"),
         StopReason::LeaseLost(_) => Some("another run of this job may have begun: see etlsched status"),
         StopReason::StoreFailed(_) => Some("make room or repair the state store; the next run settles this one"),
+        StopReason::Unsettled(_) => Some("see that the destination can be reached, then run the job by hand"),
         StopReason::Signal(_) | StopReason::Requested => None,
     };
     WorkerError { code: stop.code().to_owned(), message: stop.message(), hint: hint.map(str::to_owned), is_transient: false }

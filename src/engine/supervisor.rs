@@ -259,7 +259,11 @@ impl<'a> Supervisor<'a> {
     fn follow(&mut self, index: usize, effect: &Effect) {
         match effect {
             Effect::None | Effect::Phase => {}
-            Effect::Declared => self.journal.streams_declared(&self.sources[index]),
+            Effect::Declared => {
+                let published = plan::published_streams(&self.frame, &self.sources[index].name);
+                self.sources[index].leave_out(&published);
+                self.journal.streams_declared(&self.sources[index]);
+            }
             Effect::Ready(stream) => self.answer(index, *stream),
             Effect::Published(stream) | Effect::Failed(stream) => {
                 self.journal.stream_ended(&self.sources[index], *stream);

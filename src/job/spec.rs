@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::plan::{ColumnRules, DestinationPlan, LoadOptions, SourceKind};
-use crate::schedule::{Schedule, TimeOfDay};
+pub use crate::run::due::{CatchUp, Lateness, OnOverlap};
+use crate::schedule::Schedule;
 use crate::secret::Secret;
 use crate::zone::Zone;
 
@@ -112,45 +112,6 @@ pub struct DataSource {
     pub columns: ColumnRules,
     /// How its rows are loaded.
     pub options: LoadOptions,
-}
-
-/// What a second run of a job does while one runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnOverlap {
-    /// It ends: exit 5 by hand.
-    #[default]
-    Skip,
-    /// It waits for the lease.
-    Wait,
-    /// It fails, with a run row.
-    Fail,
-}
-
-/// What happens to slots that were not started in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lateness {
-    /// How late a start is still on time; where slots are close, half the span between them is.
-    pub grace: Duration,
-    /// Which of them are run later.
-    pub catch_up: CatchUp,
-    /// How old a slot may be to be caught up; `None`: until the next slot, for [`CatchUp::All`] a day.
-    pub catch_up_window: Option<Duration>,
-    /// Whether the scheduler also fires every hour, so that a slot lost to downtime is caught up within the hour.
-    pub is_woken_hourly: bool,
-    /// When the job's data must be fresh, in its zone.
-    pub deadline: Option<TimeOfDay>,
-}
-
-/// Which slots that were not started in time are run later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CatchUp {
-    /// None.
-    None,
-    /// The latest one.
-    #[default]
-    Last,
-    /// All of them, in order.
-    All,
 }
 
 /// How far a run may go.

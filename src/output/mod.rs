@@ -1,17 +1,20 @@
 //! The only folder that prints. Results go to stdout, everything else to stderr. Decides nothing.
 
+pub mod diff;
 pub mod errors;
 pub mod json;
 pub mod list;
 pub mod logs;
 pub mod masked;
 pub mod measure;
+pub mod next;
 pub mod plan;
 pub mod progress;
 pub mod prove;
 pub mod run;
 pub mod run_result;
 pub mod show;
+pub mod slots;
 pub mod status;
 pub mod table;
 pub mod targets;
@@ -63,6 +66,11 @@ pub fn set_color(color: Color) {
 /// Whether this process colours its output.
 pub fn is_colored() -> bool {
     IS_COLORED.load(Ordering::Relaxed)
+}
+
+/// Whether a person is likely to look: stdout or stderr is a terminal.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);

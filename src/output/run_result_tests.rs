@@ -26,6 +26,7 @@ fn report(status: RunStatus, exit_code: u8, sources: Vec<SourceReport>) -> RunRe
     RunReport {
         run_id: Some("0190a000-0000-7000-8000-000000000001".to_owned()),
         job: "sales".to_owned(),
+        slot: None,
         trigger: Trigger::Manual,
         status,
         exit_code,

@@ -1,6 +1,7 @@
 //! Processes of the operating system: which one this is, whether another still lives; starting one with pipes, stopping it, and what
 //! it used. Knows nothing of orders or events.
 
+mod capture;
 pub mod identity;
 mod local_zone;
 mod stop;
@@ -13,11 +14,16 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use capture::{Captured, NotCaptured, capture};
 pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
 pub use local_zone::{system_zone, zone_of_variable};
 pub use stop::{Stop, StopSignal, watch_signals};
 #[cfg(unix)]
+use unix as platform;
+#[cfg(unix)]
 pub use unix::{Child, Process, fail_on_large_files, spawn};
+#[cfg(windows)]
+use windows as platform;
 #[cfg(windows)]
 pub use windows::{Child, Process, spawn};
 

@@ -49,10 +49,19 @@ pub fn fail_on_large_files() {
 pub fn spawn(program: &Program) -> io::Result<Child> {
     let Program { program: executable, arguments, variables_removed } = program;
     let mut command = Command::new(executable);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.args(arguments);
     for name in variables_removed {
         command.env_remove(name);
     }
+    start(&mut command)
+}
+
+/// Starts what a command says, with pipes.
+///
+/// # Errors
+/// As for [`spawn`].
+pub(super) fn start(command: &mut Command) -> io::Result<Child> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let parent = rustix::process::getpid();
     // SAFETY: the closure runs between fork and exec and only makes system calls that are async-signal-safe: no allocation, no locks.
     unsafe { command.pre_exec(move || settle_in(parent)) };

@@ -51,11 +51,20 @@ struct Shared {
 pub fn spawn(program: &Program) -> io::Result<Child> {
     let Program { program: executable, arguments, variables_removed } = program;
     let mut command = Command::new(executable);
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+    command.args(arguments);
     for name in variables_removed {
         command.env_remove(name);
     }
+    start(&mut command)
+}
+
+/// Starts what a command says, with pipes.
+///
+/// # Errors
+/// As for [`spawn`].
+pub(super) fn start(command: &mut Command) -> io::Result<Child> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
     let job = new_job()?;
     let mut child = command.spawn()?;
     // A worker does nothing before its order arrives, so nothing escapes between start and assignment.

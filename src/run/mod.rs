@@ -2,6 +2,7 @@
 
 pub mod counts;
 pub mod cursor;
+pub mod due;
 pub mod file;
 
 use std::fmt;

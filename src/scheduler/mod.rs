@@ -1,6 +1,7 @@
 //! What the machine's own schedulers are told: entries made of jobs, and one exporter per scheduler. Rendering is pure and works on every
 //! system; nothing here decides when a job is due: that is `schedule/`, and the gate of `run --scheduled` holds it.
 
+pub mod block;
 pub mod crontab;
 #[cfg(test)]
 mod crontab_tests;
@@ -9,10 +10,12 @@ pub mod entries;
 mod entries_tests;
 #[cfg(test)]
 mod files_tests;
+pub mod install;
 pub mod kubernetes;
 pub mod launchd;
 mod paths;
 pub mod prove;
+pub mod section;
 pub mod systemd;
 pub mod windows;
 

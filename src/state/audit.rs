@@ -28,6 +28,26 @@ impl Store {
     }
 }
 
+impl Store {
+    /// As [`Store::note`], a line for each job, all or none.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn note_all(
+        &mut self,
+        by: &Actor,
+        action: &str,
+        jobs: &[&str],
+        details: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Result<(), StateError> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        self.write(|connection| jobs.iter().try_for_each(|job| write(connection, by, action, Some(job), None, details, at)))
+    }
+}
+
 /// Adds a line to the trail, in the transaction of what it tells of.
 pub(super) fn write(
     connection: &mut SqliteConnection,

@@ -75,14 +75,7 @@ impl Store {
     /// # Errors
     /// The store can't be written, or the job isn't registered.
     pub fn write_refused_run(&mut self, run: &NewRun, exit_code: u8, message: &str, now: &Moment) -> Result<(), StateError> {
-        self.write(|connection| {
-            write_row(connection, run, now, RunStatus::Failed, SourceStatus::Skipped)?;
-            let summary =
-                RunSummary { sources_skipped: run.sources.clone(), error_message: Some(message.to_owned()), ..RunSummary::default() };
-            let end = (runs::execution_time_seconds.eq(0.0), runs::exit_code.eq(i64::from(exit_code)), SummaryChanges::of(&summary));
-            diesel::update(runs::table.find(&run.run_id)).set(end).execute(connection)?;
-            audit_run(connection, run, "refused", now)
-        })
+        self.write(|connection| write_refused(connection, run, exit_code, message, now))
     }
 
     /// Notes that the first worker of a run is at work.
@@ -102,12 +95,28 @@ impl Store {
     }
 }
 
-fn has_open_run(connection: &mut SqliteConnection, job: &str) -> QueryResult<bool> {
+/// Writes a run that is over from the start.
+pub(super) fn write_refused(
+    connection: &mut SqliteConnection,
+    run: &NewRun,
+    exit_code: u8,
+    message: &str,
+    now: &Moment,
+) -> QueryResult<()> {
+    write_row(connection, run, now, RunStatus::Failed, SourceStatus::Skipped)?;
+    let summary = RunSummary { sources_skipped: run.sources.clone(), error_message: Some(message.to_owned()), ..RunSummary::default() };
+    let end = (runs::execution_time_seconds.eq(0.0), runs::exit_code.eq(i64::from(exit_code)), SummaryChanges::of(&summary));
+    diesel::update(runs::table.find(&run.run_id)).set(end).execute(connection)?;
+    audit_run(connection, run, "refused", now)
+}
+
+pub(super) fn has_open_run(connection: &mut SqliteConnection, job: &str) -> QueryResult<bool> {
     let rows = runs::table.filter(runs::job.eq(job)).filter(runs::status.eq_any(open_statuses()));
     diesel::select(diesel::dsl::exists(rows)).get_result(connection)
 }
 
-fn write_run(connection: &mut SqliteConnection, run: &NewRun, now: &Moment) -> QueryResult<()> {
+/// Takes the lease and writes the run with its sources.
+pub(super) fn write_run(connection: &mut SqliteConnection, run: &NewRun, now: &Moment) -> QueryResult<()> {
     write_row(connection, run, now, RunStatus::Started, SourceStatus::Waiting)?;
     let NewRun { run_id, job, host, pid, process_start, .. } = run;
     leases::take(connection, &Holder { job, run_id, host, pid: *pid, process_start }, now)?;

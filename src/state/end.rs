@@ -12,7 +12,7 @@ use super::progress::{write_events, write_source, write_stream};
 use super::records::{EventRecord, RunSummary, SourceRecord, StreamRecord};
 use super::rows::SummaryChanges;
 use super::schema::{jobs, runs};
-use super::{leases, retention};
+use super::{leases, retention, slots};
 use crate::run::{RunStatus, Trigger};
 
 /// How a run ended.
@@ -45,6 +45,8 @@ pub struct EndPolicy {
     pub is_partial_counted: bool,
     /// How long run logs are kept.
     pub retention_days: u32,
+    /// The present instant by the clock that slots go by: a job that is active again is so from then on.
+    pub slot_now: DateTime<Utc>,
 }
 
 /// What closing a run did.
@@ -74,11 +76,13 @@ impl Store {
                 return Ok(Closed::LeaseLost);
             }
             write_end(connection, end, now)?;
+            slots::settle(connection, &end.run_id, end.status.into(), policy.slot_now)?;
             leases::release(connection, &end.run_id)?;
             let closed = judge_job(connection, end, policy, now)?;
             let job = job_of(connection, &end.run_id)?;
             let before = now - TimeDelta::days(i64::from(policy.retention_days));
             retention::prune(connection, &job, naive(before))?;
+            retention::prune_slots(connection, &job, policy.slot_now)?;
             Ok(closed)
         })
     }
@@ -167,7 +171,7 @@ fn judge_job(connection: &mut SqliteConnection, end: &RunEnd, policy: EndPolicy,
         let changes = (jobs::status.eq(after.status.as_str()), jobs::status_changed_at.eq(naive(now)));
         diesel::update(jobs::table.find(&job)).set(changes).execute(connection)?;
         if after.status == JobStatus::Active {
-            diesel::update(jobs::table.find(&job)).set(jobs::active_since.eq(naive(now))).execute(connection)?;
+            diesel::update(jobs::table.find(&job)).set(jobs::active_since.eq(naive(policy.slot_now))).execute(connection)?;
         }
         let details = format!("{} -> {}", before.status.as_str(), after.status.as_str());
         audit::write(connection, &Actor { user, host }, "status", Some(&job), Some(&end.run_id), Some(&details), now)?;

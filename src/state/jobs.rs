@@ -7,6 +7,7 @@ use diesel::sqlite::SqliteConnection;
 use super::audit::{self, Actor};
 use super::connection::{Store, naive};
 use super::error::StateError;
+use super::noticed::{self, Attention};
 use super::schema::jobs;
 use crate::run::RunStatus;
 
@@ -176,6 +177,7 @@ impl From<JobRow> for JobRecord {
 
 impl Store {
     /// Makes a job known, or notes what its file says now; the first user to do so owns it. Returns it as the store knows it.
+    /// Its slots don't count yet: [`Store::notice_job`].
     ///
     /// # Errors
     /// The store can't be written.
@@ -206,7 +208,7 @@ impl Store {
     }
 
     /// Registers jobs and sets their status, all or none, with a line each in the audit trail where something changes.
-    /// A new start: the count of failures in a row begins again. Returns the jobs as they were before.
+    /// A new start: the count of failures in a row begins again, and slots count from `slot_now`. Returns the jobs as they were before.
     ///
     /// # Errors
     /// The store can't be written.
@@ -215,14 +217,20 @@ impl Store {
         new_jobs: &[NewJob],
         status: NewStatus,
         by: &Actor,
+        slot_now: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Vec<JobRecord>, StateError> {
         self.write(|connection| {
             let mut before = Vec::with_capacity(new_jobs.len());
             for job in new_jobs {
-                register(connection, job, naive(now))?;
+                let is_active = status == NewStatus::Active;
+                if is_active {
+                    noticed::notice(connection, job, Attention::Active, naive(slot_now))?;
+                } else {
+                    register(connection, job, naive(now))?;
+                }
                 let old = record(connection, &job.id)?.expect("registered above");
-                change_status(connection, &old, status, by, now)?;
+                change_status(connection, &old, status, by, slot_now, now)?;
                 before.push(old);
             }
             Ok(before)
@@ -230,16 +238,16 @@ impl Store {
     }
 }
 
-fn record(connection: &mut SqliteConnection, id: &str) -> QueryResult<Option<JobRecord>> {
+pub(super) fn record(connection: &mut SqliteConnection, id: &str) -> QueryResult<Option<JobRecord>> {
     let row = jobs::table.find(id).select(JobRow::as_select()).first(connection).optional()?;
     Ok(row.map(JobRecord::from))
 }
 
-fn register(connection: &mut SqliteConnection, job: &NewJob, now: NaiveDateTime) -> QueryResult<()> {
+/// Without `active_since` nobody has asked for its slots yet: a run by hand doesn't.
+pub(super) fn register(connection: &mut SqliteConnection, job: &NewJob, now: NaiveDateTime) -> QueryResult<()> {
     let NewJob { id, file, fingerprint, schedule_fingerprint, owner } = job;
-    let known: Option<(String, String, String)> =
-        jobs::table.find(id).select((jobs::file, jobs::fingerprint, jobs::schedule_fingerprint)).first(connection).optional()?;
-    let Some((old_file, old_fingerprint, old_schedule)) = known else {
+    let known: Option<(String, String)> = jobs::table.find(id).select((jobs::file, jobs::fingerprint)).first(connection).optional()?;
+    let Some((old_file, old_fingerprint)) = known else {
         let row = (
             jobs::id.eq(id),
             jobs::file.eq(file),
@@ -248,16 +256,11 @@ fn register(connection: &mut SqliteConnection, job: &NewJob, now: NaiveDateTime)
             jobs::owner.eq(owner),
             jobs::first_seen_at.eq(now),
             jobs::schedule_noticed_at.eq(now),
-            jobs::active_since.eq(now),
             jobs::status.eq(JobStatus::Active.as_str()),
             jobs::status_changed_at.eq(now),
         );
         return diesel::insert_into(jobs::table).values(row).execute(connection).map(drop);
     };
-    if old_schedule != *schedule_fingerprint {
-        let changes = (jobs::schedule_fingerprint.eq(schedule_fingerprint), jobs::schedule_noticed_at.eq(now));
-        diesel::update(jobs::table.find(id)).set(changes).execute(connection)?;
-    }
     if old_file != *file || old_fingerprint != *fingerprint {
         let changes = (jobs::file.eq(file), jobs::fingerprint.eq(fingerprint));
         diesel::update(jobs::table.find(id)).set(changes).execute(connection)?;
@@ -265,7 +268,14 @@ fn register(connection: &mut SqliteConnection, job: &NewJob, now: NaiveDateTime)
     Ok(())
 }
 
-fn change_status(connection: &mut SqliteConnection, old: &JobRecord, status: NewStatus, by: &Actor, now: DateTime<Utc>) -> QueryResult<()> {
+fn change_status(
+    connection: &mut SqliteConnection,
+    old: &JobRecord,
+    status: NewStatus,
+    by: &Actor,
+    slot_now: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     let (status, paused_until) = status.parts();
     if old.status == status && old.paused_until == paused_until {
         return Ok(());
@@ -278,7 +288,9 @@ fn change_status(connection: &mut SqliteConnection, old: &JobRecord, status: New
     );
     diesel::update(jobs::table.find(&old.id)).set(changes).execute(connection)?;
     if status == JobStatus::Active {
-        diesel::update(jobs::table.find(&old.id)).set(jobs::active_since.eq(naive(now))).execute(connection)?;
+        // A pause that was over let its job be due from then on.
+        let since = old.paused_until.filter(|until| old.status == JobStatus::Paused && *until <= slot_now).unwrap_or(slot_now);
+        diesel::update(jobs::table.find(&old.id)).set(jobs::active_since.eq(naive(since))).execute(connection)?;
     }
     let until = paused_until.map(|until| format!(" until {}", until.to_rfc3339())).unwrap_or_default();
     let details = format!("{} -> {}{until}", old.status.as_str(), status.as_str());

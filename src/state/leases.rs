@@ -1,5 +1,6 @@
 //! The lease: the right to run a job now. One row a job, held by one process, lost when it isn't renewed.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -71,6 +72,13 @@ impl Lease {
             (now.at - self.renewed_at).to_std().unwrap_or_default()
         };
         age > LEASE_LOST_AFTER
+    }
+}
+
+impl fmt::Display for Lease {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { run_id, pid, host, renewed_at, .. } = self;
+        write!(formatter, "run {run_id} (process {pid} on {host}, last renewed {})", renewed_at.format("%Y-%m-%dT%H:%M:%SZ"))
     }
 }
 

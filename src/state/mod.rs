@@ -1,8 +1,9 @@
-//! The state store: jobs, leases, the run log and the audit trail. The only user of diesel.
+//! The state store: jobs, slots, leases, the run log and the audit trail. The only user of diesel.
 //!
 //! Times, host and user come in as arguments; nothing here prints, reads a clock, or knows a source or destination.
 //!
-//! The way of a run: [`Store::register_job`], [`Store::dead_runs`] and [`Store::close_dead_run`] for each, [`Store::begin_run`],
+//! The way of a run: [`Store::register_job`], [`Store::dead_runs`] and [`Store::close_dead_run`] for each, [`Store::begin_run`]
+//! or [`Store::begin_slot`],
 //! [`Store::mark_running`], then [`Store::renew_lease`] every few seconds beside [`Store::streams_begun`],
 //! [`Store::update_source`], [`Store::update_stream`] and [`Store::add_events`], and at the end [`Store::close_run`].
 
@@ -13,6 +14,7 @@ mod end;
 mod error;
 mod jobs;
 mod leases;
+mod noticed;
 mod progress;
 mod records;
 mod repair;
@@ -20,6 +22,7 @@ mod retention;
 mod rows;
 mod runs;
 mod schema;
+mod slots;
 
 pub use audit::Actor;
 pub use begin::{Begun, NewRun};
@@ -28,9 +31,13 @@ pub use end::{Closed, EndPolicy, RunEnd};
 pub use error::StateError;
 pub use jobs::{JobRecord, JobStatus, LastRun, NewJob, NewStatus};
 pub use leases::{LEASE_LOST_AFTER, LEASE_RENEWAL, Lease, Moment, Probe, Renewal};
+pub use noticed::Attention;
 pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord, RunSummary, SourceRecord, StreamRecord};
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
+pub use slots::{Claim, Claimed, Published, SlotOrder};
 
+#[cfg(test)]
+mod slots_tests;
 #[cfg(test)]
 mod tests;

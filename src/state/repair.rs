@@ -13,8 +13,10 @@ use super::records::{EventRecord, RunDetail, RunSummary, SourceRecord, StreamRec
 use super::rows::SummaryChanges;
 use super::runs::{open_statuses, run_in_full};
 use super::schema::{jobs, runs};
+use super::slots;
 use crate::exit_code;
 use crate::plan::Level;
+use crate::run::due::SlotStatus;
 use crate::run::{Counts, RunStatus, SourceStatus};
 
 /// How a dead run is closed.
@@ -80,7 +82,7 @@ impl Store {
         })
     }
 
-    /// Closes a dead run: row, sources, streams, counters, and gives its lease up. An interrupted run doesn't count towards
+    /// Closes a dead run: row, sources, streams, counters, its slot, and gives its lease up. An interrupted run doesn't count towards
     /// `failure_threshold`. The record's sources and streams hold what the destination showed; those still running are
     /// ended as the run is. Returns false, and writes nothing, where the run is closed already or lives after all.
     ///
@@ -96,6 +98,8 @@ impl Store {
                 return Ok(false);
             }
             close(connection, dead, end, now.at)?;
+            let slot = if *end == DeadEnd::Success { SlotStatus::Done } else { SlotStatus::Interrupted };
+            slots::settle(connection, &run.id, slot, now.at)?;
             leases::release(connection, &run.id)?;
             Ok(true)
         })

@@ -133,6 +133,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    slots (job, slot) {
+        job -> Text,
+        slot -> Text,
+        due_at -> Timestamp,
+        status -> Text,
+        run_id -> Nullable<Text>,
+        claim_count -> BigInt,
+        slot_count -> BigInt,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     leases (job) {
         job -> Text,
         run_id -> Text,
@@ -162,4 +175,4 @@ diesel::table! {
 }
 
 diesel::joinable!(leases -> runs (run_id));
-diesel::allow_tables_to_appear_in_same_query!(jobs, leases, run_sources, run_streams, run_events, runs);
+diesel::allow_tables_to_appear_in_same_query!(jobs, leases, run_sources, run_streams, run_events, runs, slots);

@@ -13,7 +13,7 @@ use crate::plan::Level;
 use crate::process::Liveness;
 use crate::run::{Counts, RunStatus, SourceStatus, Trigger};
 
-const POLICY: EndPolicy = EndPolicy { failure_threshold: 5, is_partial_counted: false, retention_days: 90 };
+const POLICY: EndPolicy = EndPolicy { failure_threshold: 5, is_partial_counted: false, retention_days: 90, slot_now: DateTime::UNIX_EPOCH };
 
 struct Bench {
     folder: TempDir,
@@ -364,9 +364,9 @@ fn a_dead_run_passes_the_filter_as_failed_without_being_written() {
 fn a_status_changes_all_jobs_or_none_and_leaves_a_line_where_something_changed() {
     let mut bench = Bench::new();
     let both = [job("sales"), job("leads")];
-    let before = bench.store.set_status(&both, NewStatus::Paused(Some(at(100))), &person(), at(1)).unwrap();
+    let before = bench.store.set_status(&both, NewStatus::Paused(Some(at(100))), &person(), at(1), at(1)).unwrap();
     assert!(before.iter().all(|job| job.status == JobStatus::Active));
-    bench.store.set_status(&both, NewStatus::Paused(Some(at(100))), &person(), at(2)).unwrap();
+    bench.store.set_status(&both, NewStatus::Paused(Some(at(100))), &person(), at(2), at(2)).unwrap();
     let jobs = bench.store.jobs().unwrap();
     assert_eq!(jobs.iter().map(|job| job.status_at(at(99))).collect::<Vec<_>>(), [JobStatus::Paused; 2]);
     assert_eq!(jobs[0].status_at(at(100)), JobStatus::Active, "a pause ends by itself");
@@ -388,7 +388,7 @@ fn enabling_a_job_in_error_begins_its_count_anew() {
     }
     let job_now = bench.store.job("sales").unwrap().unwrap();
     assert_eq!((job_now.status, job_now.consecutive_failures), (JobStatus::Error, 5));
-    bench.store.set_status(&[job("sales")], NewStatus::Active, &person(), at(100)).unwrap();
+    bench.store.set_status(&[job("sales")], NewStatus::Active, &person(), at(100), at(100)).unwrap();
     let job_now = bench.store.job("sales").unwrap().unwrap();
     assert_eq!((job_now.status, job_now.consecutive_failures), (JobStatus::Active, 0));
 }
@@ -499,5 +499,5 @@ fn the_schema_names_the_columns_that_the_migrations_lay() {
         assert_eq!(named, laid.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), "{table}");
         compared += 1;
     }
-    assert_eq!(compared, 8);
+    assert_eq!(compared, 9);
 }

@@ -1,7 +1,15 @@
 //! `etlsched schedule`: entries for the machine's scheduler. What its subcommands share: entries of jobs, and the host they are made for.
 
+mod apply;
 mod export;
+mod install;
+mod machine;
 mod prove;
+mod remove;
+mod status;
+mod sync;
+
+pub use remove::OfJob;
 
 use std::path::Path;
 use std::time::Duration;
@@ -33,6 +41,10 @@ pub struct Schedule {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     Export(export::Export),
+    Install(install::Install),
+    Sync(sync::Sync),
+    Remove(remove::Remove),
+    Status(status::Status),
     Prove(prove::Prove),
 }
 
@@ -44,6 +56,10 @@ impl Schedule {
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         match self.action {
             Action::Export(command) => command.run(context),
+            Action::Install(command) => command.run(context),
+            Action::Sync(command) => command.run(context),
+            Action::Remove(command) => command.run(context),
+            Action::Status(command) => command.run(context),
             Action::Prove(command) => command.run(context),
         }
     }

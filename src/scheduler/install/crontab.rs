@@ -1,0 +1,211 @@
+//! The user's crontab, through the `crontab` program alone: its spool files are no business of ours.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::{NotInstalled, Rendered, Shown, Target, call, words};
+use crate::process::Exit;
+use crate::scheduler::block::{self, Spoiled};
+use crate::scheduler::section;
+
+/// No daemon reads more lines: cronie stops there.
+const LINES_MAX: usize = 10_000;
+
+/// The name of what is read and written.
+const NAME: &str = "crontab";
+
+/// The crontab of the user who runs this.
+#[derive(Debug, Clone)]
+pub struct Crontab {
+    /// The user, for messages.
+    pub user: String,
+    /// The id of the workspace's block.
+    pub id: String,
+    /// Where the crontab is kept as it was before the last change.
+    pub backup: PathBuf,
+}
+
+impl Target for Crontab {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn place(&self) -> String {
+        format!("the crontab of {}", self.user)
+    }
+
+    fn read(&self) -> Result<Vec<Rendered>, NotInstalled> {
+        Ok(vec![Rendered { name: NAME.to_owned(), bytes: self.list()? }])
+    }
+
+    fn jobs(&self, there: &[Rendered]) -> Result<BTreeSet<String>, NotInstalled> {
+        let block = block::find(text(there), &self.id).map_err(|spoiled| self.spoiled(&spoiled))?;
+        Ok(block.map(|found| section::jobs(&found.text)).unwrap_or_default())
+    }
+
+    fn merged(&self, there: &[Rendered], rendered: &[Rendered], kept: &BTreeSet<String>) -> Result<Vec<Rendered>, NotInstalled> {
+        let crontab = text(there);
+        let spoiled = |spoiled: Spoiled| self.spoiled(&spoiled);
+        let old = block::find(crontab, &self.id).map_err(spoiled)?.map(|found| found.text).unwrap_or_default();
+        let fresh = rendered.first().map(|file| file.bytes.as_slice());
+        let bytes = match section::merged(fresh, &old, kept) {
+            Some(block) => block::put(crontab, &self.id, &block),
+            None => block::remove(crontab, &self.id),
+        }
+        .map_err(spoiled)?;
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        if lines > LINES_MAX && bytes.len() > crontab.len() {
+            let message = format!("{} would have {lines} lines, and cron reads {LINES_MAX}", self.place());
+            return Err(NotInstalled::new("too_long", message, "install fewer jobs, or add --scheduler systemd"));
+        }
+        Ok(vec![Rendered { name: NAME.to_owned(), bytes }])
+    }
+
+    fn shown(&self, there: &[Rendered]) -> Result<Vec<Shown>, NotInstalled> {
+        // Only the block: what else stands in a crontab may be secret, and is nobody's business here.
+        let block = block::find(text(there), &self.id).map_err(|spoiled| self.spoiled(&spoiled))?;
+        let shown = |found: block::Found| Shown { name: NAME.to_owned(), line: found.line, bytes: text(there)[found.range].to_vec() };
+        Ok(block.map(shown).into_iter().collect())
+    }
+
+    fn apply(&self, before: &[Rendered], after: &[Rendered]) -> Result<Vec<String>, NotInstalled> {
+        let (before, after) = (text(before), text(after));
+        let now = self.list()?;
+        if now != before {
+            let message = format!("{} was changed by another program while this one ran; nothing was written", self.place());
+            return Err(NotInstalled::new("changed", message, "try again"));
+        }
+        self.keep(before)?;
+        let mut notes = Vec::new();
+        if after.is_empty() {
+            self.give(&["-r"], b"")?;
+        } else if let Err(error) = self.give(&["-"], after) {
+            // Most programs take no last line without a line end, and yet there was one: somebody else put it there.
+            if after.ends_with(b"\n") {
+                return Err(error);
+            }
+            let ended = [after, b"\n"].concat();
+            self.give(&["-"], &ended)?;
+            notes.push("the last line of the crontab has a line end now: this crontab program takes none without".to_owned());
+            return self.read_back(&ended).map(|()| notes);
+        }
+        self.read_back(after)?;
+        Ok(notes)
+    }
+
+    fn warnings(&self) -> Vec<(String, String)> {
+        match runs_cron() {
+            Some(false) => {
+                let warning = "no cron daemon runs on this machine: nothing is started until one does";
+                vec![(warning.to_owned(), "start it: systemctl start cron, or service cron start".to_owned())]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Crontab {
+    /// Returns the crontab as it is; none is an empty one. Any other failure is one: what can't be read must not be overwritten.
+    fn list(&self) -> Result<Vec<u8>, NotInstalled> {
+        let listed = call("crontab", &["-l"], b"")?;
+        if listed.exit.is_done() {
+            return Ok(listed.stdout);
+        }
+        let said = listed.stderr.trim();
+        // Debian, cronie and macOS say the first (crontab(1) of each), busybox the second.
+        let is_none = said.contains("no crontab for") || said == format!("crontab: can't open '{}': No such file or directory", self.user);
+        if listed.exit == Exit::Code(1) && is_none && listed.stdout.is_empty() {
+            return Ok(Vec::new());
+        }
+        if said.contains("not allowed") {
+            let message = format!("reading {}: {}", self.place(), words(&listed));
+            let hint =
+                format!("root allows it: a line {} in /etc/cron.allow, none in /etc/cron.deny; or add --scheduler systemd", self.user);
+            return Err(NotInstalled::new("denied", message, hint));
+        }
+        let message = format!("reading {}: crontab -l failed with {}", self.place(), words(&listed));
+        Err(NotInstalled::new("unreadable", message, "nothing is written to a crontab that can't be read; see what `crontab -l` says"))
+    }
+
+    fn give(&self, arguments: &[&str], text: &[u8]) -> Result<(), NotInstalled> {
+        let given = call("crontab", arguments, text)?;
+        if given.exit.is_done() {
+            return Ok(());
+        }
+        let message = format!("changing {}: crontab {} failed with {}", self.place(), arguments.join(" "), words(&given));
+        Err(NotInstalled::new(
+            "refused",
+            message,
+            format!("see what stands there: crontab -l; as it was before: {}", self.backup.display()),
+        ))
+    }
+
+    fn read_back(&self, expected: &[u8]) -> Result<(), NotInstalled> {
+        let mut expected = expected;
+        let mut back = self.list()?;
+        // Some programs put a header of their own above what they take, and list it: the one that was listed before is still within.
+        if let Some(old) = header(expected).filter(|_| headless(&back) == Some(expected)) {
+            expected = &expected[old..];
+            self.give(&["-"], expected)?;
+            back = self.list()?;
+        }
+        if back == expected || headless(&back) == Some(expected) {
+            return Ok(());
+        }
+        let lines = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let line = lines(&back).iter().zip(&lines(expected)).take_while(|(one, other)| one == other).count() + 1;
+        let message = format!("{} is not what was given to crontab: it differs from line {line} on", self.place());
+        let hint = format!("look at it: crontab -l; to put back what was there before: crontab {}", self.backup.display());
+        Err(NotInstalled::new("not_as_given", message, hint))
+    }
+
+    fn keep(&self, before: &[u8]) -> Result<(), NotInstalled> {
+        let written = self.backup.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {
+            let mut options = std::fs::OpenOptions::new();
+            options.create(true).truncate(true).write(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            std::io::Write::write_all(&mut options.open(&self.backup)?, before)
+        });
+        written.map_err(|error| {
+            let message = format!("keeping the crontab as it was in {}: {error}", self.backup.display());
+            NotInstalled::new("io", message, "nothing was changed; see that this user may write there")
+        })
+    }
+
+    fn spoiled(&self, spoiled: &Spoiled) -> NotInstalled {
+        NotInstalled::new("spoiled_block", format!("{}: {spoiled}; nothing was changed", self.place()), spoiled.hint())
+    }
+}
+
+fn text(there: &[Rendered]) -> &[u8] {
+    there.first().map_or(&[], |file| &file.bytes)
+}
+
+/// Returns the length of the three lines that Vixie's crontab writes above what it takes; `None` where there are none.
+fn header(text: &[u8]) -> Option<usize> {
+    let starts = ["# DO NOT EDIT THIS FILE", "# (", "# (Cron version"];
+    let mut length = 0;
+    for start in starts {
+        let line = text[length..].split_inclusive(|byte| *byte == b'\n').next()?;
+        length += line.starts_with(start.as_bytes()).then_some(line.len())?;
+    }
+    Some(length)
+}
+
+/// Returns what stands below such a header.
+fn headless(text: &[u8]) -> Option<&[u8]> {
+    header(text).map(|length| &text[length..])
+}
+
+/// Whether a cron daemon runs; `None` where that can't be seen.
+fn runs_cron() -> Option<bool> {
+    // Where processes of others are hidden (mount option hidepid), nothing can be said.
+    std::fs::read("/proc/1/comm").ok()?;
+    let names: Vec<String> = std::fs::read_dir("/proc")
+        .ok()?
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok())
+        .map(|name| name.trim().to_owned())
+        .collect();
+    Some(names.iter().any(|name| ["cron", "crond", "fcron", "bcron-start", "cronie"].contains(&name.as_str())))
+}
