@@ -1,6 +1,6 @@
 #!/bin/bash
 # Cross-builds etlsched for Windows with Debian's own Rust and mingw, and runs the sample job under Wine beside the Linux binary:
-# the same rows, the same log; Ctrl-C; a killed supervisor. No real Windows is involved.
+# the same rows, the same log; Ctrl-C; a killed supervisor; schedules in the Task Scheduler, the gate. No real Windows is involved.
 #
 # What is missing is installed with apt-get. The build goes to target/windows, about 1 GB and 6 CPU-minutes the first time.
 set -euo pipefail
@@ -128,4 +128,47 @@ rows=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT count(*) FROM long")
 [ "$rows" = $((20 * 27004)) ] || fail "the run after the kill loaded $rows rows"
 left=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT group_concat(name) FROM sqlite_schema WHERE name GLOB '_etlsched_*_*_*'")
 [ -z "$left" ] || fail "staging is left: $left"
-echo "tests/windows.sh: the same rows and the same log; Ctrl-C and a killed supervisor left nothing behind" >&2
+echo "== schedules under Wine" >&2
+# Wine's schtasks takes and deletes tasks and lists none.
+planned=$work/planned tasks=$WINEPREFIX/drive_c/windows/system32/tasks
+mkdir -p "$planned/jobs" "$planned/data"
+printf 'id\n1\n' >"$planned/data/rows.csv"
+for job in daily weekly; do
+    printf 'schedule_type: %s\ntimezone: Europe/Berlin\nhour: 2\nminute: 30\ndata_sources:\n  - path: data/rows.csv\n    target: %s\n' \
+        $job $job >"$planned/jobs/$job.yaml"
+done
+schedule() {
+    (cd "$planned" && on_wine "$work/bin/etlsched.exe" schedule "$@") | tr -d '\r'
+}
+schedule export --format windows --out units >/dev/null
+for job in daily weekly; do
+    xml=$(cat "$planned"/units/etlsched-*-$job.xml | iconv -f UTF-16 -t UTF-8)
+    case $xml in
+    *"run $job --scheduled</Arguments>"*) ;;
+    *) fail "the exported task of $job starts something else: $xml" ;;
+    esac
+done
+said=$(schedule install --yes --quiet && schedule install --yes)
+[[ $said == "2 jobs already in the Task Scheduler, folder "* ]] || fail "after install it says: $said"
+found=$(cd "$tasks" && find . -type f | sed 's/-[0-9a-f]*/-DIGEST/' | sort | xargs)
+[ "$found" = "./etlsched-DIGEST/daily ./etlsched-DIGEST/weekly" ] || fail "Wine holds the tasks: $found"
+schedule status >/dev/null || fail "after install, status ends with $?"
+rm "$planned/jobs/weekly.yaml"
+code=0
+schedule status >/dev/null || code=$?
+[ $code = 10 ] || fail "with an orphan, status ends with $code, not 10"
+schedule sync --yes >/dev/null
+found=$(cd "$tasks" && find . -type f | sed 's/-[0-9a-f]*/-DIGEST/' | xargs)
+[ "$found" = "./etlsched-DIGEST/daily" ] || fail "after sync Wine holds the tasks: $found"
+
+echo "== the gate under Wine" >&2
+for now in 2030-03-31T00:59:00Z 2030-03-31T01:00:30Z 2030-03-31T01:01:30Z; do
+    (cd "$planned" && ETLSCHED_NOW=$now on_wine "$work/bin/etlsched.exe" run daily --scheduled)
+done
+slots=$(sqlite3 "$planned/.etlsched/state.db" "SELECT strftime('%Y-%m-%dT%H:%MZ', due_at) || ' ' || status FROM slots WHERE status = 'done'")
+[ "$slots" = "2030-03-31T01:00Z done" ] || fail "the gate ran: $slots"
+schedule remove --yes >/dev/null
+found=$(cd "$tasks" && find . -type f | xargs)
+[ -z "$found" ] || fail "after remove Wine holds the tasks: $found"
+
+echo "tests/windows.sh: the same rows and the same log; schedules and the gate; Ctrl-C and a killed supervisor left nothing behind" >&2
