@@ -102,6 +102,24 @@ diff <(log "$linux" "$native") <(log "$windows" on_wine "$work/bin/etlsched.exe"
 counts=$(for table in $tables; do sqlite3 "$windows/.etlsched/warehouse.db" "SELECT count(*) FROM $table"; done | xargs)
 [ "$counts" = "16 1458 3322 26115 27004" ] || fail "rows: $counts"
 
+echo "== entries made on Linux and under Wine" >&2
+# Rules of time zones that both have: those that the program brings.
+export TZDIR=/nonexistent
+for format in windows systemd launchd; do
+    case $format in
+    windows) place=(--program 'C:\R&D\etlsched.exe' --workspace 'C:\my etl' --user 'ACME\etl') ;;
+    *) place=(--program /usr/bin/etlsched --workspace '/srv/my etl' --host-zone Europe/Berlin) ;;
+    esac
+    (cd "$linux" && "$native" schedule export --format $format "${place[@]}") >"$work/linux.entries"
+    (cd "$windows" && on_wine "$work/bin/etlsched.exe" schedule export --format $format "${place[@]}") >"$work/windows.entries"
+    [ -s "$work/linux.entries" ] || fail "no $format entries"
+    cmp "$work/linux.entries" "$work/windows.entries" || fail "the $format entries differ"
+done
+unset TZDIR
+# Without more they are for this machine, whose paths are those of Windows.
+(cd "$windows" && on_wine "$work/bin/etlsched.exe" schedule export --format windows | iconv -f utf-16 | grep -q '<Command>[A-Z]:\\') ||
+    fail "the task of this machine doesn't start its program"
+
 # A job that takes long enough to be struck: the flights of January twenty times over.
 long() {
     local job=$1/jobs/long.yaml data=$1/jobs/data/long.csv
@@ -140,14 +158,6 @@ done
 schedule() {
     (cd "$planned" && on_wine "$work/bin/etlsched.exe" schedule "$@") | tr -d '\r'
 }
-schedule export --format windows --out units >/dev/null
-for job in daily weekly; do
-    xml=$(cat "$planned"/units/etlsched-*-$job.xml | iconv -f UTF-16 -t UTF-8)
-    case $xml in
-    *"run $job --scheduled</Arguments>"*) ;;
-    *) fail "the exported task of $job starts something else: $xml" ;;
-    esac
-done
 said=$(schedule install --yes --quiet && schedule install --yes)
 [[ $said == "2 jobs already in the Task Scheduler, folder "* ]] || fail "after install it says: $said"
 found=$(cd "$tasks" && find . -type f | sed 's/-[0-9a-f]*/-DIGEST/' | sort | xargs)
@@ -165,10 +175,12 @@ echo "== the gate under Wine" >&2
 for now in 2030-03-31T00:59:00Z 2030-03-31T01:00:30Z 2030-03-31T01:01:30Z; do
     (cd "$planned" && ETLSCHED_NOW=$now on_wine "$work/bin/etlsched.exe" run daily --scheduled)
 done
-slots=$(sqlite3 "$planned/.etlsched/state.db" "SELECT strftime('%Y-%m-%dT%H:%MZ', due_at) || ' ' || status FROM slots WHERE status = 'done'")
-[ "$slots" = "2030-03-31T01:00Z done" ] || fail "the gate ran: $slots"
+slots=$(sqlite3 "$planned/.etlsched/state.db" \
+    "SELECT strftime('%Y-%m-%dT%H:%MZ', due_at) FROM runs JOIN slots ON slots.run_id = runs.id WHERE runs.status = 'success' ORDER BY 1" | xargs)
+# The day before is caught up; 02:30 doesn't exist on the 31st, so that day's slot is at 03:00, and is run once.
+[ "$slots" = "2030-03-30T01:30Z 2030-03-31T01:00Z" ] || fail "the gate ran: $slots"
 schedule remove --yes >/dev/null
 found=$(cd "$tasks" && find . -type f | xargs)
 [ -z "$found" ] || fail "after remove Wine holds the tasks: $found"
 
-echo "tests/windows.sh: the same rows and the same log; schedules and the gate; Ctrl-C and a killed supervisor left nothing behind" >&2
+echo "tests/windows.sh: the same rows, the same log and the same entries; tasks and the gate; Ctrl-C and a killed supervisor left nothing behind" >&2

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 
 use super::{Context, stored};
@@ -47,7 +48,7 @@ impl List {
             return Err(Failure::invalid(problems));
         }
         jobs.retain(|job| tag.as_ref().is_none_or(|tag| job.tags.contains(tag)));
-        let lines = lines(&workspace, &jobs, status)?;
+        let lines = lines(&workspace, &jobs, status, context.slot_clock().now())?;
         match context.output {
             Format::Json => output::json::print(&list::json(&lines)),
             Format::Csv => output::print(&list::csv(&lines).csv()),
@@ -70,19 +71,19 @@ fn parse_status(word: &str) -> Result<JobStatus, Failure> {
     })
 }
 
-fn lines(workspace: &Workspace, jobs: &[Job], wanted: Option<JobStatus>) -> Result<Vec<list::JobLine>, Failure> {
-    let now = stored::moment();
+fn lines(workspace: &Workspace, jobs: &[Job], wanted: Option<JobStatus>, slot_now: DateTime<Utc>) -> Result<Vec<list::JobLine>, Failure> {
     let (records, dead) = match stored::open_existing(workspace)? {
-        Some(mut store) => (store.jobs()?, store.dead_run_ids(&now, &process::liveness)?),
+        Some(mut store) => (store.jobs()?, store.dead_run_ids(&stored::moment(), &process::liveness)?),
         None => (Vec::new(), Vec::new()),
     };
     let records: BTreeMap<&str, &JobRecord> = records.iter().map(|record| (record.id.as_str(), record)).collect();
     let mut lines = Vec::with_capacity(jobs.len());
     for job in jobs {
         let record = records.get(job.id.as_str()).copied();
-        let status = stored::status(job, record, now.at);
+        let status = stored::status(job, record, slot_now);
         if wanted.is_none_or(|wanted| wanted == status) {
-            lines.push(line(workspace, job, status, record, &dead));
+            let next_run = stored::next_slots(job, status, record, slot_now, 1).first().map(|slot| slot.at);
+            lines.push(list::JobLine { next_run, ..line(workspace, job, status, record, &dead) });
         }
     }
     Ok(lines)
@@ -100,6 +101,7 @@ fn line(workspace: &Workspace, job: &Job, status: JobStatus, record: Option<&Job
         timezone: job.timezone.name().to_owned(),
         status: status.as_str(),
         last_run,
+        next_run: None,
         success_rate: record.and_then(JobRecord::success_rate),
         sources_count: job.sources.len(),
     }

@@ -14,6 +14,7 @@ mod list;
 mod load;
 mod logs;
 mod man;
+mod next;
 mod pause;
 mod plan;
 mod resume;
@@ -142,6 +143,7 @@ pub enum Command {
     Cancel(cancel::Cancel),
     Logs(logs::Logs),
     Status(status::Status),
+    Next(next::Next),
     Plan(plan::Plan),
     Schedule(schedule::Schedule),
     Source(source::Source),
@@ -174,6 +176,7 @@ impl Command {
             Self::Cancel(command) => command.run(context),
             Self::Logs(command) => command.run(context),
             Self::Status(command) => command.run(context),
+            Self::Next(command) => command.run(context),
             Self::Plan(command) => command.run(context),
             Self::Schedule(command) => command.run(context),
             Self::Source(command) => command.run(context),

@@ -47,7 +47,7 @@ impl Plan {
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         let workspace = context.workspace()?;
         let (jobs, problems) = workspace.jobs();
-        let from = stored::moment().at;
+        let from = context.slot_clock().now();
         let until = from + TimeDelta::hours(self.hours.into());
         let mut store = stored::open_existing(&workspace)?;
         let records = store.as_mut().map(Store::jobs).transpose()?.unwrap_or_default();

@@ -15,7 +15,10 @@ use crate::state::RunFilter;
 /// How many of the last runs are shown.
 const RUNS_SHOWN: u64 = 10;
 
-/// Show one job: definition, status, last runs, cursors
+/// How many slots to come are shown.
+const SLOTS_SHOWN: usize = 5;
+
+/// Show one job: definition, status, next and last runs, cursors
 ///
 /// How far each stream is loaded is asked of the destination, for 5 s at most.
 ///
@@ -51,6 +54,7 @@ impl Show {
         masked::job(&mut loaded.job, &masker);
         let job = &loaded.job;
         let now = stored::moment();
+        let slot_now = context.slot_clock().now();
         let (mut record, mut runs, mut dead) = (None, Vec::new(), Vec::new());
         // Without a store nothing was ever loaded.
         let mut targets = Ok(Vec::new());
@@ -64,10 +68,12 @@ impl Show {
         runs.iter_mut().for_each(|run| masked::run(run, &masker));
         targets.iter_mut().flatten().for_each(|record| masked::target(record, &masker));
         let views: Vec<RunView<'_>> = runs.iter().map(|run| RunView { run, is_dead: dead.contains(&run.id), now: now.at }).collect();
+        let status = stored::status(job, record.as_ref(), slot_now);
         let shown = Shown {
             job,
             file: workspace.shown(&job.file),
-            status: stored::status(job, record.as_ref(), now.at),
+            status,
+            next: &stored::next_slots(job, status, record.as_ref(), slot_now, SLOTS_SHOWN),
             record: record.as_ref(),
             runs: &views,
             targets: &targets,

@@ -13,14 +13,18 @@ use crate::job::load::Secrets;
 use crate::job::{DataSource, Job};
 use crate::output::measure::utc;
 use crate::output::table::{Align, Rows};
-use crate::output::{self, Format, masked, targets};
+use crate::output::{self, Format, masked, slots as view, targets};
 use crate::plan::{MendAction, Owner, WorkerError};
 use crate::process::{self, Program};
+use crate::run::due::SlotRecord;
 use crate::text::{count, printable};
 use crate::workspace::Workspace;
 
 /// How long a source may take to name its streams, and a destination to change its rows.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How many slots of a job are shown.
+const SLOTS_SHOWN: i64 = 10;
 
 /// Look at what is loaded, or make sources start anew
 #[derive(Debug, Args)]
@@ -34,7 +38,7 @@ pub struct State {
 /// What to do with the state.
 #[derive(Debug, Subcommand)]
 pub enum Action {
-    /// Show how far each stream is loaded
+    /// Show how far each stream is loaded, and what became of the last slots
     Show(Show),
     /// Forget how far a source was read
     ///
@@ -94,10 +98,13 @@ fn show(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
     };
     let mut found: Vec<(String, TargetRecord)> = Vec::new();
     let mut unknown: Vec<(String, String)> = Vec::new();
+    let mut slots: Vec<(String, SlotRecord)> = Vec::new();
     // Without a store nothing was ever loaded.
     if let Some(mut store) = stored::open_existing(workspace)? {
         let workspace_id = store.workspace_id()?;
         for job in &jobs {
+            let own = store.slots(job.id.as_str(), SLOTS_SHOWN)?;
+            slots.extend(own.into_iter().map(|record| (job.id.to_string(), record)));
             match worker::targets(workspace, &job.id, &workspace_id) {
                 Ok(mut records) => {
                     let masker = workspace.masker_for(job);
@@ -108,7 +115,7 @@ fn show(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
             }
         }
     }
-    print(workspace, &found, &unknown, format);
+    print(workspace, &found, &slots, &unknown, format);
     if !problems.is_empty() {
         output::note(&output::errors::problems(&problems));
         return Ok(exit_code::INVALID);
@@ -116,7 +123,13 @@ fn show(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
     Ok(if unknown.is_empty() { exit_code::DONE } else { exit_code::FAILED })
 }
 
-fn print(workspace: &Workspace, found: &[(String, TargetRecord)], unknown: &[(String, String)], format: Format) {
+fn print(
+    workspace: &Workspace,
+    found: &[(String, TargetRecord)],
+    slots: &[(String, SlotRecord)],
+    unknown: &[(String, String)],
+    format: Format,
+) {
     if format == Format::Json {
         let object = |(job, record): &(String, TargetRecord)| {
             let mut object = targets::object(record);
@@ -124,8 +137,9 @@ fn print(workspace: &Workspace, found: &[(String, TargetRecord)], unknown: &[(St
             object
         };
         let cursors: Vec<Value> = found.iter().map(object).collect();
+        let slots: Vec<Value> = slots.iter().map(|(job, record)| view::object(job, record)).collect();
         let unknown: Vec<Value> = unknown.iter().map(|(job, why)| json!({"job": job, "message": why})).collect();
-        return output::json::print(&json!({"success": unknown.is_empty(), "cursors": cursors, "unknown": unknown}));
+        return output::json::print(&json!({"success": unknown.is_empty(), "cursors": cursors, "slots": slots, "unknown": unknown}));
     }
     if format == Format::Csv {
         output::print(&csv(found).csv());
@@ -133,6 +147,9 @@ fn print(workspace: &Workspace, found: &[(String, TargetRecord)], unknown: &[(St
         output::print("nothing is loaded yet");
     } else if !found.is_empty() {
         output::print(&targets::table_of_jobs(found, workspace.timezone).text());
+    }
+    if format == Format::Table && !slots.is_empty() {
+        output::print(&format!("\nSlots\n{}", view::table(slots, workspace.timezone).text()));
     }
     for (job, why) in unknown {
         let failure = Failure::new(exit_code::FAILED, "destination", format!("job {job}: {why}"));

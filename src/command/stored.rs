@@ -1,6 +1,6 @@
 //! What the commands share that read or change the store: opening it, the present moment, jobs by name, who may change them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::job_id;
 use crate::clock;
@@ -10,6 +10,7 @@ use crate::exit_code;
 use crate::job::load::{Loaded, Secrets};
 use crate::job::{Job, JobId};
 use crate::process;
+use crate::schedule::Slot;
 use crate::secret::Masker;
 use crate::state::{Actor, JobRecord, JobStatus, Moment, NewJob, Store};
 use crate::workspace::{NoJob, StateLocation, Workspace};
@@ -99,6 +100,17 @@ pub fn status(job: &Job, record: Option<&JobRecord>, now: DateTime<Utc>) -> JobS
         Some(record) => record.status_at(now),
         None => JobStatus::Active,
     }
+}
+
+/// Returns the next slots of a job that it will start: none while it isn't active, those after a pause that has an end.
+pub fn next_slots(job: &Job, status: JobStatus, record: Option<&JobRecord>, now: DateTime<Utc>, count: usize) -> Vec<Slot> {
+    let after = match (status, record.and_then(|record| record.paused_until)) {
+        (JobStatus::Active, _) => now,
+        // A slot at the very end of the pause is started.
+        (JobStatus::Paused, Some(until)) => until - TimeDelta::seconds(1),
+        _ => return Vec::new(),
+    };
+    job.schedule.next(job.timezone, after, count)
 }
 
 /// Checks that this user may change a job.

@@ -26,6 +26,14 @@ pub fn future(text: &str, flag: &str, zone: Zone, now: DateTime<Utc>) -> Result<
     Ok(time)
 }
 
+/// Reads `--from`: any time; a span counts on from now.
+///
+/// # Errors
+/// The text is no time.
+pub fn any(text: &str, flag: &str, zone: Zone, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+    span(text).and_then(|span| now.checked_add_signed(span)).or_else(|| instant(text, zone)).ok_or_else(|| refused(text, flag))
+}
+
 fn refused(text: &str, flag: &str) -> Failure {
     Failure::usage(format!("{flag} {text:?} is not a time"))
         .hint("write 2026-11-23, 2026-11-23T14:00, 2026-11-23T14:00:00Z, or a span such as 90m, 2h or 7d")

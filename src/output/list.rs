@@ -22,6 +22,8 @@ pub struct JobLine {
     pub status: &'static str,
     /// The run begun last: when, and how it ended.
     pub last_run: Option<(DateTime<Utc>, &'static str)>,
+    /// The first slot that it will start.
+    pub next_run: Option<DateTime<Utc>>,
     /// Of a hundred runs, how many succeeded.
     pub success_rate: Option<f64>,
     /// How many sources it has.
@@ -32,6 +34,7 @@ pub struct JobLine {
 pub fn table(jobs: &[JobLine], zone: Zone) -> Rows {
     let times = jobs.iter().filter_map(|job| job.last_run.map(|(at, _)| at));
     let last_run = format!("Last run ({})", abbreviation(times, zone));
+    let next_run = format!("Next run ({})", abbreviation(jobs.iter().filter_map(|job| job.next_run), zone));
     let mut rows = Rows::new([
         ("Job", Align::Left),
         ("Name", Align::Left),
@@ -40,6 +43,7 @@ pub fn table(jobs: &[JobLine], zone: Zone) -> Rows {
         ("Status", Align::Left),
         (last_run.as_str(), Align::Left),
         ("Result", Align::Left),
+        (next_run.as_str(), Align::Left),
         ("Good", Align::Right),
         ("Sources", Align::Right),
     ])
@@ -57,6 +61,7 @@ pub fn table(jobs: &[JobLine], zone: Zone) -> Rows {
             job.status.to_owned(),
             at,
             result.to_owned(),
+            job.next_run.map_or_else(|| "-".to_owned(), |at| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string()),
             job.success_rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0} %")),
             job.sources_count.to_string(),
         ]);
@@ -77,7 +82,7 @@ pub fn csv(jobs: &[JobLine]) -> Rows {
             (job.status == "active").to_string(),
             job.status.to_owned(),
             job.last_run.map(|(at, _)| utc(at)).unwrap_or_default(),
-            String::new(),
+            job.next_run.map(utc).unwrap_or_default(),
             job.success_rate.map(|rate| rate.to_string()).unwrap_or_default(),
             job.sources_count.to_string(),
         ]);
@@ -85,7 +90,7 @@ pub fn csv(jobs: &[JobLine]) -> Rows {
     rows
 }
 
-/// Returns the jobs in the JSON shape of the system replaced. Due times are not computed yet: `next_run` is null.
+/// Returns the jobs in the JSON shape of the system replaced; `next_run` is null where nothing will be started.
 pub fn json(jobs: &[JobLine]) -> Value {
     let jobs: Vec<Value> = jobs.iter().map(object).collect();
     json!({"success": true, "jobs": jobs})
@@ -100,7 +105,7 @@ fn object(job: &JobLine) -> Value {
         "is_active": job.status == "active",
         "status": job.status,
         "last_run": job.last_run.map(|(at, _)| utc(at)),
-        "next_run": null,
+        "next_run": job.next_run.map(utc),
         "success_rate": job.success_rate,
         "data_sources_count": job.sources_count,
     })

@@ -84,15 +84,24 @@ pub fn short_id(id: &str) -> &str {
 pub fn table(views: &[RunView<'_>], is_one_job: bool, zone: Zone) -> Rows {
     let started = format!("Started ({})", abbreviation(views.iter().map(|view| view.run.started_at), zone));
     let job = (!is_one_job).then_some(("Job", Align::Left));
-    let mut rows = Rows::new([("Run", Align::Left)].into_iter().chain(job).chain([
-        ("Status", Align::Left),
-        (started.as_str(), Align::Left),
-        ("Took", Align::Right),
-        ("Rows", Align::Right),
-        ("Sources", Align::Right),
-        ("Trigger", Align::Left),
-    ]))
-    .giving_way(&["Trigger", "Sources"], "Job");
+    // Jobs without slots have no use for the column.
+    let has_slots = views.iter().any(|view| view.run.slot.is_some());
+    let slot = has_slots.then_some(("Slot", Align::Left));
+    let mut rows = Rows::new(
+        [("Run", Align::Left)]
+            .into_iter()
+            .chain(job)
+            .chain([
+                ("Status", Align::Left),
+                (started.as_str(), Align::Left),
+                ("Took", Align::Right),
+                ("Rows", Align::Right),
+                ("Sources", Align::Right),
+                ("Trigger", Align::Left),
+            ])
+            .chain(slot),
+    )
+    .giving_way(&["Slot", "Trigger", "Sources"], "Job");
     for view in views {
         let mut cells = vec![short_id(&view.run.id).to_owned()];
         cells.extend((!is_one_job).then(|| view.run.job.clone()));
@@ -104,6 +113,7 @@ pub fn table(views: &[RunView<'_>], is_one_job: bool, zone: Zone) -> Rows {
             view.sources(),
             view.run.trigger.as_str().to_owned(),
         ]);
+        cells.extend(has_slots.then(|| view.run.slot.clone().unwrap_or_else(|| "-".to_owned())));
         rows.push(cells);
     }
     rows
@@ -113,7 +123,7 @@ pub fn table(views: &[RunView<'_>], is_one_job: bool, zone: Zone) -> Rows {
 pub fn csv(views: &[RunView<'_>]) -> Rows {
     let names = ["id", "job", "status", "started_at", "completed_at", "duration", "total_records_processed", "total_records_added"];
     let more = ["total_records_updated", "total_records_deleted", "total_records_rejected", "data_sources_processed"];
-    let rest = ["data_sources_failed", "data_sources_skipped", "triggered_by", "exit_code", "is_interrupted", "error_message"];
+    let rest = ["data_sources_failed", "data_sources_skipped", "triggered_by", "exit_code", "is_interrupted", "error_message", "slot"];
     let mut rows = Rows::new(names.into_iter().chain(more).chain(rest).map(|name| (name, Align::Left)));
     for view in views {
         let run = view.run;
@@ -137,6 +147,7 @@ pub fn csv(views: &[RunView<'_>]) -> Rows {
             run.exit_code.map(|code| code.to_string()).unwrap_or_default(),
             (view.is_dead || run.is_interrupted).to_string(),
             view.error().unwrap_or_default().to_owned(),
+            run.slot.clone().unwrap_or_default(),
         ]);
     }
     rows

@@ -238,6 +238,7 @@ fn job_object(result: &JobResult) -> Value {
         "exit_code": report.exit_code,
         "is_dry_run": report.is_dry_run,
         "triggered_by": report.trigger.as_str(),
+        "slot": report.slot,
         "started_at": instant(report.started_at),
         "completed_at": instant(report.completed_at),
         "duration_seconds": seconds(report.duration_seconds),

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::logs::{RunView, object, table};
 use super::measure::{abbreviation, local, utc};
 use super::table::{Align, Rows};
-use super::targets;
+use super::{next, targets};
 use crate::engine::TargetRecord;
 use crate::job::{DataSource, Job};
+use crate::schedule::Slot;
 use crate::secret::Masker;
 use crate::state::{JobRecord, JobStatus};
 use crate::text::{count, printable, printable_lines};
@@ -25,6 +26,8 @@ pub struct Shown<'a> {
     pub file: PathBuf,
     /// The status that holds.
     pub status: JobStatus,
+    /// The next slots that it will start.
+    pub next: &'a [Slot],
     /// The job as the store knows it.
     pub record: Option<&'a JobRecord>,
     /// Its last runs, the newest first.
@@ -35,9 +38,10 @@ pub struct Shown<'a> {
     pub guarantees: &'static str,
 }
 
-/// Returns the job as an object. Due times are not computed yet: `next_run` is null.
+/// Returns the job as an object; `next_run` is null where nothing will be started.
 pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
-    let Shown { job, file, status, record, runs, targets, guarantees } = shown;
+    let Shown { job, file, status, next: slots, record, runs, targets, guarantees } = shown;
+    let next: Vec<Value> = slots.iter().map(|slot| next::slot_object(slot, job.timezone)).collect();
     let sources: Vec<Value> = job.sources.iter().map(|source| source_object(source, masker)).collect();
     let runs: Vec<Value> = runs.iter().map(object).collect();
     json!({"success": true, "job": {
@@ -56,7 +60,8 @@ pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
         "consecutive_failures": record.map_or(0, |record| record.consecutive_failures),
         "failure_threshold": job.failure_threshold,
         "last_run": record.and_then(|record| record.last_run.as_ref()).map(|run| utc(run.at)),
-        "next_run": null,
+        "next_run": slots.first().map(|slot| utc(slot.at)),
+        "next_slots": next,
         "success_rate": record.and_then(JobRecord::success_rate),
         "destination": job.destination.name,
         "guarantees": guarantees,
@@ -114,7 +119,7 @@ pub fn text(shown: &Shown<'_>, masker: &Masker, zone: Zone) -> String {
 }
 
 fn head(shown: &Shown<'_>, zone: Zone) -> String {
-    let Shown { job, file, status, record, runs: _, targets: _, guarantees } = shown;
+    let Shown { job, file, status, next: slots, record, runs: _, targets: _, guarantees } = shown;
     let mut lines = vec![("Job", job.id.as_str().to_owned()), ("Name", job.name.clone())];
     if !job.description.is_empty() {
         lines.push(("About", job.description.clone()));
@@ -125,6 +130,13 @@ fn head(shown: &Shown<'_>, zone: Zone) -> String {
     lines.push(("File", file.display().to_string()));
     lines.push(("Status", status_text(shown, *status, zone)));
     lines.push(("Schedule", format!("{} ({})", job.schedule.describe(), job.timezone)));
+    if !slots.is_empty() {
+        let line = |slot: &Slot| match next::note(slot, job.timezone) {
+            Some(note) => format!("{}  ({note})", next::due(slot.at, job.timezone)),
+            None => next::due(slot.at, job.timezone),
+        };
+        lines.push(("Next", slots.iter().map(line).collect::<Vec<_>>().join("\n")));
+    }
     lines.push(("Into", job.destination.name.clone()));
     lines.push(("Readers", (*guarantees).to_owned()));
     if let Some(record) = record {

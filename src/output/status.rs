@@ -58,6 +58,7 @@ fn running_object(running: &RunningRun, now: DateTime<Utc>) -> Value {
         "started_at": utc(run.started_at),
         "elapsed_seconds": elapsed(run, now),
         "triggered_by": run.trigger,
+        "slot": run.slot,
         "host": run.host,
         "pid": run.pid,
         "user": run.user,

@@ -9,7 +9,7 @@ pub mod forecast;
 mod pattern;
 mod slot;
 
-pub use slot::Slot;
+pub use slot::{Shift, Slot};
 
 /// When a job is due, in its own time zone.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -112,6 +112,7 @@ fn task(entry: &Entry, host: &Host, triggers: &[Trigger]) -> String {
       <Repetition>
         <Interval>{interval}</Interval>
       </Repetition>
+      <RandomDelay>PT0M</RandomDelay>
     </TimeTrigger>
 "
                 )

@@ -377,3 +377,71 @@ fn a_slot_is_given_up_after_its_third_interruption() {
     assert_eq!(etl.state().rows("SELECT status, claim_count FROM slots"), ["interrupted|3"]);
     assert_eq!(runs(&etl).len(), 3);
 }
+
+#[test]
+fn next_shows_slots_in_three_zones_and_names_the_database() {
+    let etl = scheduled(DAILY_IN_BERLIN).file("etlsched.yaml", "timezone: Asia/Tokyo\n");
+    let call = |arguments: &[&str]| at(&etl, "2026-10-23T12:00:00Z", arguments).exits(0);
+    let shown = call(&["next", "-n", "2"]).mentions("Asia/Tokyo (JST)").mentions("02:30 comes twice: the first").mentions("tzdata 20");
+    assert_eq!(shown.stdout.lines().count(), 4, "{}", shown.stdout);
+    let json = call(&["next", "sales", "-n", "2", "-o", "json"]).json();
+    let expected = serde_json::json!([
+        {"at": "2026-10-24T00:30:00Z", "local": "2026-10-24T02:30:00+02:00", "key": "2026-10-24T02:30"},
+        {"at": "2026-10-25T00:30:00Z", "local": "2026-10-25T02:30:00+02:00", "key": "2026-10-25T02:30", "note": "02:30 comes twice: the first"},
+    ]);
+    assert_eq!((&json["success"], &json["jobs"][0]["slots"]), (&serde_json::json!(true), &expected));
+    assert_eq!((&json["jobs"][0]["id"], &json["jobs"][0]["timezone"]), (&"sales".into(), &"Europe/Berlin".into()));
+    call(&["next", "--from", "2026-03-28", "--until", "2026-03-31", "-o", "csv"]).prints(&etl.redact(
+        "job,timezone,at,local,key,note\n\
+         sales,Europe/Berlin,2026-03-28T01:30:00Z,2026-03-28T02:30:00+01:00,2026-03-28T02:30,\n\
+         sales,Europe/Berlin,2026-03-29T01:00:00Z,2026-03-29T03:00:00+02:00,2026-03-29T02:30,the clocks skip 02:30: the first instant after\n\
+         sales,Europe/Berlin,2026-03-30T00:30:00Z,2026-03-30T02:30:00+02:00,2026-03-30T02:30,\n",
+    ));
+    at(&etl, "2026-10-23T12:00:00Z", &["next", "nobody"]).exits(2);
+    at(&etl, "2026-10-23T12:00:00Z", &["next", "--from", "soon"]).exits(2).mentions("is not a time");
+    etl.write("jobs/sales.yaml", job("schedule_type: manual\n"));
+    let empty = call(&["next"]).stdout;
+    assert!(empty.starts_with("no slots\ntzdata 20"), "{empty}");
+}
+
+#[test]
+fn list_and_show_tell_the_next_slots_of_what_will_be_started() {
+    let etl = scheduled(HOURLY);
+    let call = |now: &str, arguments: &[&str]| at(&etl, now, arguments).exits(0);
+    let next_run = |now: &str| {
+        let listed = call(now, &["list", "-o", "json"]).json()["jobs"][0]["next_run"].clone();
+        let shown = call(now, &["show", "sales", "-o", "json"]).json()["job"].clone();
+        assert_eq!(listed, shown["next_run"]);
+        assert_eq!(shown["next_slots"].as_array().map(Vec::len), Some(if listed.is_null() { 0 } else { 5 }));
+        listed.as_str().map(str::to_owned)
+    };
+    assert_eq!(next_run("2026-11-24T01:00:00Z").as_deref(), Some("2026-11-24T02:00:00Z"));
+    call("2026-11-24T01:00:00Z", &["show", "sales"]).mentions("Next       Tue ####-##-## ##:## UTC\n           Tue ");
+    call("2026-11-24T01:00:00Z", &["pause", "sales", "--until", "2026-11-24T04:00:00Z"]);
+    assert_eq!(next_run("2026-11-24T01:30:00Z").as_deref(), Some("2026-11-24T04:00:00Z"));
+    call("2026-11-24T01:31:00Z", &["next", "-n", "1"]).mentions("sales: paused, its slot is not started");
+    call("2026-11-24T01:31:00Z", &["pause", "sales"]);
+    assert_eq!(next_run("2026-11-24T05:30:00Z"), None);
+    call("2026-11-24T05:30:00Z", &["list"]).mentions("paused");
+    etl.write("jobs/sales.yaml", job(&format!("{HOURLY}is_active: false\n")));
+    assert_eq!(next_run("2026-11-24T05:31:00Z"), None);
+}
+
+#[test]
+fn slots_are_shown_with_runs_and_with_the_state() {
+    let etl = scheduled(HOURLY);
+    fire(&etl, "2026-11-24T01:00:00Z");
+    fire(&etl, "2026-11-24T03:00:00Z");
+    let state = etl.run(&["state", "show", "sales", "-o", "json"]).exits(0).json();
+    let shown: Vec<(&str, &str)> = state["slots"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|slot| (slot["slot"].as_str().expect("a key"), slot["status"].as_str().expect("a word")))
+        .collect();
+    let expected = [("2026-11-24T03:00:00Z", "done"), ("2026-11-24T02:00:00Z", "missed"), ("2026-11-24T01:00:00Z", "done")];
+    assert_eq!(shown, expected);
+    etl.run(&["state", "show"]).exits(0).mentions("\nSlots\nJob    Slot ").mentions("missed");
+    etl.run(&["logs"]).exits(0).mentions("Trigger   Slot\n").mentions("schedule  ####-##-##T##:##:##Z\n");
+    etl.run(&["logs", "--run", "last"]).exits(0).mentions("schedule for slot ####-##-##T##:##:##Z, by ");
+}

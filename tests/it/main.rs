@@ -13,6 +13,8 @@
 //! | `tables` | tables that were there before a load: their rows, columns and rules |
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
+//! | `exports` | entries for cron, systemd, Windows, Kubernetes and launchd: printed, written, refused; systemd reads its own |
+//! | `proofs` | entries as they are emitted start every slot once, by simulation; planted bad ones are convicted |
 //! | `install` | entries in crontabs, systemd and the Task Scheduler: strangers' bytes stay, whatever fails; Debian's own cron over both changes of the clocks |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
@@ -23,6 +25,7 @@ mod control;
 mod disk;
 mod docs;
 mod etl;
+mod exports;
 #[cfg(target_os = "linux")]
 mod faults;
 mod files;
@@ -35,5 +38,6 @@ mod install;
 mod kills;
 mod layers;
 mod prints;
+mod proofs;
 mod slots;
 mod tables;

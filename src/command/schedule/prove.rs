@@ -66,16 +66,22 @@ impl Prove {
     }
 
     fn proved(&self, entries: &[Entry], host: &Host, from: DateTime<Utc>, until: DateTime<Utc>) -> Result<Proved, Failure> {
-        let given = self.crontab.as_ref().map(read).transpose()?;
+        let daemons = self.daemons(self.crontab.is_some());
+        let is_asked = |is_systemd: bool| daemons.iter().any(|daemon| (*daemon == Daemon::Systemd) == is_systemd);
+        let crontab = match &self.crontab {
+            Some(path) => read(path)?,
+            None if is_asked(false) => rendered("crontab", entries, host)?.iter().map(Rendered::text).collect(),
+            None => String::new(),
+        };
+        let units = if is_asked(true) { rendered("systemd", entries, host)? } else { Vec::new() };
         let mut proofs = Vec::new();
-        for daemon in self.daemons(given.is_some()) {
-            let texts = match (&given, daemon) {
-                (Some(text), _) => Texts::Crontab(text.clone()),
-                (None, Daemon::Systemd) => Texts::Units(rendered("systemd", entries, host)?),
-                (None, _) => Texts::Crontab(rendered("crontab", entries, host)?.iter().map(Rendered::text).collect()),
-            };
+        for daemon in daemons {
             for entry in entries {
-                let script = texts.script(&entry.job).map_err(|error| unreadable(&entry.job, &error))?;
+                let script = match daemon {
+                    Daemon::Systemd => script_of_units(&units, &entry.job),
+                    Daemon::Debian | Daemon::Cronie | Daemon::Busybox => Script::of_crontab(&crontab, &entry.job),
+                };
+                let script = script.map_err(|error| unreadable(&entry.job, &error))?;
                 let Entry { job, schedule, zone, .. } = entry;
                 let claim = Claim { job, schedule, zone: *zone, host_zone: host.zone, daemon, from, until };
                 proofs.push((job.clone(), daemon.as_str(), prove(&script, &claim)));
@@ -92,26 +98,15 @@ impl Prove {
     }
 }
 
-/// What a scheduler was told, of all jobs.
-enum Texts {
-    Crontab(String),
-    Units(Vec<Rendered>),
-}
-
-impl Texts {
-    fn script(&self, job: &str) -> Result<Script, TextError> {
-        let units = match self {
-            Self::Crontab(text) => return Script::of_crontab(text, job),
-            Self::Units(units) => units,
-        };
-        let mut script = Script::default();
-        for timer in units {
-            let Some(stem) = timer.name.strip_suffix(".timer") else { continue };
-            let service = units.iter().find(|unit| unit.name.strip_suffix(".service") == Some(stem)).map(Rendered::text);
-            script.lines.append(&mut Script::of_timer(&timer.text(), &service.unwrap_or_default(), job)?.lines);
-        }
-        Ok(script)
+/// A timer starts the service of its own name.
+fn script_of_units(units: &[Rendered], job: &str) -> Result<Script, TextError> {
+    let mut script = Script::default();
+    for timer in units {
+        let Some(stem) = timer.name.strip_suffix(".timer") else { continue };
+        let service = units.iter().find(|unit| unit.name.strip_suffix(".service") == Some(stem)).map(Rendered::text);
+        script.lines.append(&mut Script::of_timer(&timer.text(), &service.unwrap_or_default(), job)?.lines);
     }
+    Ok(script)
 }
 
 fn rendered(format: &str, entries: &[Entry], host: &Host) -> Result<Vec<Rendered>, Failure> {
