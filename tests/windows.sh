@@ -167,7 +167,7 @@ rm "$planned/jobs/weekly.yaml"
 code=0
 schedule status >/dev/null || code=$?
 [ $code = 10 ] || fail "with an orphan, status ends with $code, not 10"
-schedule sync --yes >/dev/null
+schedule sync --yes --quiet >/dev/null
 found=$(cd "$tasks" && find . -type f | sed 's/-[0-9a-f]*/-DIGEST/' | xargs)
 [ "$found" = "./etlsched-DIGEST/daily" ] || fail "after sync Wine holds the tasks: $found"
 
@@ -179,7 +179,7 @@ slots=$(sqlite3 "$planned/.etlsched/state.db" \
     "SELECT strftime('%Y-%m-%dT%H:%MZ', due_at) FROM runs JOIN slots ON slots.run_id = runs.id WHERE runs.status = 'success' ORDER BY 1" | xargs)
 # The day before is caught up; 02:30 doesn't exist on the 31st, so that day's slot is at 03:00, and is run once.
 [ "$slots" = "2030-03-30T01:30Z 2030-03-31T01:00Z" ] || fail "the gate ran: $slots"
-schedule remove --yes >/dev/null
+schedule remove --yes --quiet >/dev/null
 found=$(cd "$tasks" && find . -type f | xargs)
 [ -z "$found" ] || fail "after remove Wine holds the tasks: $found"
 
