@@ -14,8 +14,10 @@
 //! | `hostile` | files, names and definitions that mean harm, or merely are as files are |
 //! | `disk` | many writers of one warehouse; a full disk; a file that can't be written |
 //! | `exports` | entries for cron, systemd, Windows, Kubernetes and launchd: printed, written, refused; systemd reads its own |
+//! | `plan` | the load to come, which jobs run at once, a stagger |
 //! | `proofs` | entries as they are emitted start every slot once, by simulation; planted bad ones are convicted |
 //! | `install` | entries in crontabs, systemd and the Task Scheduler: strangers' bytes stay, whatever fails; Debian's own cron over both changes of the clocks |
+//! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
@@ -37,7 +39,10 @@ mod install;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+mod plan;
 mod prints;
 mod proofs;
+#[cfg(unix)]
+mod servers;
 mod slots;
 mod tables;

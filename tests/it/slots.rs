@@ -8,7 +8,7 @@ use etlsched::schedule::{MonthDay, Schedule, ShortMonth, TimeOfDay};
 use etlsched::zone::Zone;
 use sha2::{Digest as _, Sha256};
 
-use crate::etl::repository;
+use crate::etl::{Etl, repository};
 
 #[test]
 fn the_instants_of_seven_years_are_those_of_an_independent_oracle() {
@@ -74,6 +74,21 @@ fn every_zone_of_both_databases_agrees_with_brute_force_per_minute() {
         )
     });
     assert_eq!((of_bundled, of_newer), (Vec::<String>::new(), Vec::<String>::new()));
+}
+
+#[test]
+fn the_systems_newer_rules_are_used_and_named() {
+    // 2026f has no winter time in Vancouver from 2026 on.
+    let job = "timezone: America/Vancouver\nhour: 6\ndata_sources:\n  - path: x.csv\n";
+    let next = |folder: &str| {
+        let etl = Etl::new().env("TZDIR", folder).file("jobs/v.yaml", job);
+        let next = etl.run(&["next", "v", "-n", "1", "--from", "2026-12-01", "-o", "json"]).exits(0).json();
+        (next["jobs"][0]["slots"][0]["at"].clone(), next["tzdata"]["version"].clone())
+    };
+    let newer = repository().join("tests/data/zoneinfo-2026f");
+    assert_eq!(next(&newer.display().to_string()), ("2026-12-01T13:00:00Z".into(), "2026f".into()));
+    // A folder without a version is not trusted to be newer.
+    assert_eq!(next("/nonexistent"), ("2026-12-01T14:00:00Z".into(), "2025b".into()));
 }
 
 /// The zone by the newer rules: the few files that differ stand in tests/data/zoneinfo-2026f.

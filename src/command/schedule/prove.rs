@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::{Place, host, host_zone, planned, unsupported};
-use crate::command::{Context, stored};
+use crate::command::Context;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::output::prove::{self as view, Proved};
@@ -53,7 +53,7 @@ impl Prove {
         planned.left_out.iter().for_each(|line| output::note(line));
         let zone = host_zone(&self.place)?;
         let host = host(&workspace, &self.place, zone, None)?;
-        let from = stored::moment().at;
+        let from = context.slot_clock().now();
         let until = from.checked_add_months(Months::new(12 * u32::from(self.years))).unwrap_or(from);
         let proved = self.proved(&planned.entries, &host, from, until)?;
         match context.output {
