@@ -94,13 +94,16 @@ impl Target for Crontab {
     }
 
     fn warnings(&self) -> Vec<(String, String)> {
-        match runs_cron() {
-            Some(false) => {
-                let warning = "no cron daemon runs on this machine: nothing is started until one does";
-                vec![(warning.to_owned(), "start it: systemctl start cron, or service cron start".to_owned())]
-            }
-            _ => Vec::new(),
+        let mut warnings = Vec::new();
+        if runs_cron() == Some(false) {
+            let warning = "no cron daemon runs on this machine: nothing is started until one does";
+            warnings.push((warning.to_owned(), "start it: systemctl start cron, or service cron start".to_owned()));
         }
+        for (line, id) in block::left_behind(&self.list().unwrap_or_default(), &self.id) {
+            let warning = format!("line {line} of {} begins another block of this folder, {id}: its jobs are started twice", self.place());
+            warnings.push((warning, "it was made before .etlsched was removed; take it out by hand: crontab -e".to_owned()));
+        }
+        warnings
     }
 }
 

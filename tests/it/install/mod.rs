@@ -78,7 +78,7 @@ fn a_dry_run_writes_nothing_and_nothing_is_changed_unasked() {
         .mentions("+0 10,11 * * * /bin/etlsched -C /workspace")
         .mentions("would install 2 jobs in the crontab of etl; nothing was changed\n");
     let calls = std::fs::read_to_string(machine.etl.path("machine/calls")).expect("calls");
-    assert_eq!(calls, "crontab -l\n");
+    assert_eq!(calls, "crontab -l\ncrontab -l\n");
     std::fs::remove_file(machine.etl.path("machine/calls")).expect("calls");
     assert_eq!(machine.etl.listing(), before);
     for action in ["install", "sync", "remove"] {
@@ -222,6 +222,17 @@ fn a_machine_without_a_scheduler_says_so() {
     etl.run(&["schedule", "install", "--yes", "--scheduler", "crontab"]).exits(1).says(
         "error: running crontab: there is no such program\nhint: install cron (Debian: apt-get install cron), or add --scheduler systemd\n",
     );
+}
+
+#[test]
+fn a_block_that_is_left_of_an_older_store_is_told() {
+    let machine = Machine::new();
+    machine.schedule(&["install", "--yes"]).exits(0);
+    std::fs::remove_dir_all(machine.etl.path(".etlsched")).expect("a folder");
+    let ended = machine.schedule(&["install", "--yes"]).exits(0);
+    ended
+        .mentions("warning: line 1 of the crontab of etl begins another block of this folder, ########")
+        .mentions("hint: it was made before .etlsched was removed; take it out by hand: crontab -e\n");
 }
 
 #[test]
