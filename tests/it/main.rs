@@ -17,6 +17,7 @@
 //! | `plan` | the load to come, which jobs run at once, a stagger |
 //! | `proofs` | entries as they are emitted start every slot once, by simulation; planted bad ones are convicted |
 //! | `install` | entries in crontabs, systemd and the Task Scheduler: strangers' bytes stay, whatever fails; Debian's own cron over both changes of the clocks |
+//! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
@@ -41,5 +42,7 @@ mod layers;
 mod plan;
 mod prints;
 mod proofs;
+#[cfg(unix)]
+mod servers;
 mod slots;
 mod tables;

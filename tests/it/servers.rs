@@ -1,0 +1,157 @@
+//! Real servers for the tests, once per run of the tests: started on free ports in temporary folders, stopped when the tests end.
+//!
+//! A server that is not installed fails the test that needs it, with the command that installs it.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    /// 127.0.0.1 only.
+    pub port: u16,
+    /// Its folder: data, socket, log.
+    pub folder: PathBuf,
+}
+
+/// How long a server may take to answer.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The watchers' standard inputs: they close when this process ends, however it ends, and each watcher then stops its server.
+static WATCHERS: Mutex<Vec<std::process::ChildStdin>> = Mutex::new(Vec::new());
+
+/// PostgreSQL of Debian's package: superuser `etl`, database `etl`, passwords asked for over TCP (scram), UTF-8.
+pub fn postgresql() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(start_postgresql)
+}
+
+/// The password of every role that the fixtures make.
+pub const PASSWORD: &str = "pg-secret 'quoted\" \\ ü";
+
+/// Runs SQL by psql and returns its unaligned output, one row a line, fields parted by `|`.
+#[track_caller]
+pub fn psql(server: &Server, database: &str, sql: &str) -> String {
+    let output = Command::new(postgresql_program("psql"))
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "etl", "-d", database, "-p"])
+        .args([server.port.to_string().as_str(), "-c", sql])
+        .env("PGPASSWORD", PASSWORD)
+        .env("PGCLIENTENCODING", "UTF8")
+        .output()
+        .expect("psql starts");
+    assert!(output.status.success(), "psql: {}\n{sql}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("psql's output is UTF-8").trim_end_matches('\n').to_owned()
+}
+
+fn start_postgresql() -> Server {
+    let folder = folder("etlsched-pg-");
+    let data = folder.join("data");
+    let password_file = folder.join("password");
+    std::fs::write(&password_file, PASSWORD).expect("the password's file");
+    own(&folder);
+    own(&password_file);
+    let mut initdb = as_server(Command::new(postgresql_program("initdb")));
+    initdb.args(["-A", "scram-sha-256", "-U", "etl", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--pwfile"]);
+    run(initdb.arg(&password_file).arg("-D").arg(&data));
+    let port = free_port();
+    let mut server = as_server(Command::new(postgresql_program("postgres")));
+    // Nothing here has to outlive a power cut.
+    for setting in
+        ["listen_addresses=127.0.0.1", "fsync=off", "timezone=America/New_York", "max_prepared_transactions=10", "wal_level=logical"]
+    {
+        server.args(["-c", setting]);
+    }
+    server.arg("-c").arg(format!("unix_socket_directories={}", folder.display()));
+    server.arg("-D").arg(&data).args(["-p", &port.to_string()]);
+    watched(server, "INT", &folder);
+    let server = Server { port, folder };
+    wait_until_it_answers(&server, || {
+        let mut ready = Command::new(postgresql_program("pg_isready"));
+        ready.args(["-q", "-h", "127.0.0.1", "-p", &server.port.to_string()]).status().is_ok_and(|status| status.success())
+    });
+    psql(&server, "postgres", "CREATE DATABASE etl");
+    server
+}
+
+/// Debian keeps the server's programs out of PATH.
+fn postgresql_program(name: &str) -> PathBuf {
+    let mut versions: Vec<PathBuf> =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    versions.sort();
+    let found = versions.into_iter().rev().map(|version| version.join("bin").join(name)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{name} is not installed: apt-get install postgresql"))
+}
+
+fn folder(prefix: &str) -> PathBuf {
+    let folder = tempfile::Builder::new().prefix(prefix).tempdir().expect("a temporary folder").keep();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    folder
+}
+
+/// Servers refuse to run as root: root's tests run them as `nobody`.
+fn as_server(mut command: Command) -> Command {
+    if rustix::process::geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command.current_dir("/").stdin(Stdio::null());
+    command
+}
+
+const NOBODY: u32 = 65_534;
+
+fn own(path: &Path) {
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("a file of the server");
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// Starts a server beside a watcher that stops it and removes its folder when this process is gone.
+fn watched(mut server: Command, signal: &str, folder: &Path) {
+    let log = std::fs::File::create(folder.join("log")).expect("the server's log");
+    server.stdout(log.try_clone().expect("a handle")).stderr(log);
+    // Ctrl-C at a terminal reaches the tests alone.
+    server.process_group(0);
+    let child = server.spawn().unwrap_or_else(|error| panic!("{server:?}: {error}"));
+    let script = "read -r line; kill -s \"$1\" \"$2\"; i=0; while kill -0 \"$2\" 2>/dev/null && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done; rm -rf \"$3\"";
+    let mut watcher = Command::new("/bin/sh");
+    watcher.args(["-c", script, "watcher", signal, &child.id().to_string()]).arg(folder);
+    watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let mut watcher = watcher.spawn().expect("a watcher");
+    WATCHERS.lock().expect("one at a time").extend(watcher.stdin.take());
+    // Threads reap both, so that the watcher sees the server gone.
+    for mut process in [child, watcher] {
+        std::thread::spawn(move || process.wait().ok());
+    }
+}
+
+fn wait_until_it_answers(server: &Server, mut answers: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !answers() {
+        let mut log = String::new();
+        if start.elapsed() > START_TIMEOUT {
+            std::fs::File::open(server.folder.join("log")).and_then(|mut file| file.read_to_string(&mut log)).ok();
+            panic!("the server on port {} doesn't answer:\n{log}", server.port);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn postgresql_answers_with_a_password() {
+    assert_eq!(psql(postgresql(), "etl", "SELECT current_user, 1"), "etl|1");
+}
