@@ -289,6 +289,17 @@ fn a_deleted_job_loses_its_entry_and_no_other_line_changes() {
 }
 
 #[test]
+fn who_may_have_no_crontab_can_delete_jobs_all_the_same() {
+    let machine = Machine::new().failing("denied");
+    machine.etl.run(&["pause", "daily"]).exits(0);
+    let ended = machine.etl.run(&["delete", "daily", "--yes"]).exits(0).prints("deleted jobs/daily.yaml\n");
+    ended
+        .mentions("warning: whether job daily has an entry is unknown: reading the crontab of ")
+        .mentions("are not allowed to use this program");
+    assert!(!machine.etl.path("jobs/daily.yaml").exists());
+}
+
+#[test]
 fn drift_is_shown_line_by_line() {
     let machine = Machine::new();
     machine.schedule(&["status"]).exits(10).mentions("job daily: it is not in the crontab of etl\njob quarter: it is not");
