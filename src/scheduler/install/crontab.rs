@@ -58,6 +58,15 @@ impl Target for Crontab {
             let message = format!("{} would have {lines} lines, and cron reads {LINES_MAX}", self.place());
             return Err(NotInstalled::new("too_long", message, "install fewer jobs, or add --scheduler systemd"));
         }
+        let start = block::find(&bytes, &self.id).map_err(spoiled)?.map_or(0, |found| found.range.start);
+        if let Some(line) = line_of_zone(&bytes[..start]) {
+            let message = format!("line {line} of {} sets CRON_TZ, which moves every line below it under cronie", self.place());
+            return Err(NotInstalled::new(
+                "cron_tz",
+                message,
+                "move it and the lines that need it below the block, or add --scheduler systemd",
+            ));
+        }
         Ok(vec![Rendered { name: NAME.to_owned(), bytes }])
     }
 
@@ -105,6 +114,19 @@ impl Target for Crontab {
         }
         warnings
     }
+}
+
+/// Returns the number of the line that sets the zone for what stands below a text (crontab(5) of cronie); an empty value is the host's.
+fn line_of_zone(text: &[u8]) -> Option<usize> {
+    let mut found = None;
+    for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+        let line = String::from_utf8_lossy(line);
+        let Some((name, value)) = line.split_once('=') else { continue };
+        if name.trim().trim_matches(['"', '\'']) == "CRON_TZ" {
+            found = (!value.trim().trim_matches(['"', '\'']).is_empty()).then_some(number);
+        }
+    }
+    found
 }
 
 impl Crontab {
@@ -211,4 +233,24 @@ fn runs_cron() -> Option<bool> {
         .map(|name| name.trim().to_owned())
         .collect();
     Some(names.iter().any(|name| ["cron", "crond", "fcron", "bcron-start", "cronie"].contains(&name.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_moves_those_below_it_is_found() {
+        for (text, line) in [
+            ("", None),
+            ("MAILTO=a\n5 * * * * x --zone CRON_TZ=UTC\n", None),
+            ("# CRON_TZ=UTC\n", None),
+            ("\nCRON_TZ=Asia/Tokyo\r\n", Some(2)),
+            ("  CRON_TZ = \"UTC\"\n0 0 * * * x\n", Some(1)),
+            ("CRON_TZ=UTC\nCRON_TZ=\n", None),
+            ("CRON_TZ=UTC\nCRON_TZ=Asia/Tokyo\n", Some(2)),
+        ] {
+            assert_eq!(line_of_zone(text.as_bytes()), line, "{text:?}");
+        }
+    }
 }
