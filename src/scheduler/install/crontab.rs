@@ -58,15 +58,6 @@ impl Target for Crontab {
             let message = format!("{} would have {lines} lines, and cron reads {LINES_MAX}", self.place());
             return Err(NotInstalled::new("too_long", message, "install fewer jobs, or add --scheduler systemd"));
         }
-        let start = block::find(&bytes, &self.id).map_err(spoiled)?.map_or(0, |found| found.range.start);
-        if let Some(line) = line_of_zone(&bytes[..start]) {
-            let message = format!("line {line} of {} sets CRON_TZ, which moves every line below it under cronie", self.place());
-            return Err(NotInstalled::new(
-                "cron_tz",
-                message,
-                "move it and the lines that need it below the block, or add --scheduler systemd",
-            ));
-        }
         Ok(vec![Rendered { name: NAME.to_owned(), bytes }])
     }
 
@@ -83,6 +74,9 @@ impl Target for Crontab {
         if now != before {
             let message = format!("{} was changed by another program while this one ran; nothing was written", self.place());
             return Err(NotInstalled::new("changed", message, "try again"));
+        }
+        if let Some((message, hint)) = self.moved(after) {
+            return Err(NotInstalled::new("cron_tz", message, hint));
         }
         self.keep(before)?;
         let mut notes = Vec::new();
@@ -108,7 +102,9 @@ impl Target for Crontab {
             let warning = "no cron daemon runs on this machine: nothing is started until one does";
             warnings.push((warning.to_owned(), "start it: systemctl start cron, or service cron start".to_owned()));
         }
-        for (line, id) in block::left_behind(&self.list().unwrap_or_default(), &self.id) {
+        let crontab = self.list().unwrap_or_default();
+        warnings.extend(self.moved(&crontab));
+        for (line, id) in block::left_behind(&crontab, &self.id) {
             let warning = format!("line {line} of {} begins another block of this folder, {id}: its jobs are started twice", self.place());
             warnings.push((warning, "it was made before .etlsched was removed; take it out by hand: crontab -e".to_owned()));
         }
@@ -130,6 +126,18 @@ fn line_of_zone(text: &[u8]) -> Option<usize> {
 }
 
 impl Crontab {
+    /// Returns what moves the lines of the block: a `CRON_TZ` above it, where the daemon is cronie. Others ignore it.
+    fn moved(&self, crontab: &[u8]) -> Option<(String, String)> {
+        let start = block::find(crontab, &self.id).ok()??.range.start;
+        let line = line_of_zone(&crontab[..start])?;
+        // crontab(1) of cronie: -V prints its name; the others know no such option.
+        let is_cronie = call("crontab", &["-V"], b"").is_ok_and(|said| {
+            [said.stdout.as_slice(), said.stderr.as_bytes()].iter().any(|text| String::from_utf8_lossy(text).contains("cronie"))
+        });
+        let message = format!("line {line} of {} sets CRON_TZ, by which cronie moves every line below it", self.place());
+        is_cronie.then(|| (message, "move it and the lines that need it below the block, or add --scheduler systemd".to_owned()))
+    }
+
     /// Returns the crontab as it is; none is an empty one. Any other failure is one: what can't be read must not be overwritten.
     fn list(&self) -> Result<Vec<u8>, NotInstalled> {
         let listed = call("crontab", &["-l"], b"")?;

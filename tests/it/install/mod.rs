@@ -369,15 +369,18 @@ fn two_workspaces_that_install_at_once_both_get_their_block() {
 }
 
 #[test]
-fn a_zone_set_above_the_block_is_refused_and_one_below_is_none_of_ours() {
-    let machine = Machine::new().with_crontab("MAILTO=a@b.c\nCRON_TZ=Asia/Tokyo\n0 6 * * * /x\n");
-    let refused = "error: line 2 of the crontab of etl sets CRON_TZ, which moves every line below it under cronie\n\
+fn a_zone_set_above_the_block_is_refused_by_cronie_alone_and_one_below_is_none_of_ours() {
+    let crontab = "MAILTO=a@b.c\nCRON_TZ=Asia/Tokyo\n0 6 * * * /x\n";
+    let machine = Machine::new().failing("cronie").with_crontab(crontab);
+    let refused = "error: line 2 of the crontab of etl sets CRON_TZ, by which cronie moves every line below it\n\
                    hint: move it and the lines that need it below the block, or add --scheduler systemd\n";
-    machine.schedule(&["install", "--yes"]).exits(1).prints("").says(refused);
-    assert_eq!(machine.shown(), "MAILTO=a@b.c\nCRON_TZ=Asia/Tokyo\n0 6 * * * /x\n");
+    machine.schedule(&["install", "--yes"]).exits(1).prints("").mentions(refused);
+    assert_eq!(machine.shown(), crontab);
     let machine = Machine::new();
     machine.schedule(&["install", "--yes"]).exits(0);
     let installed = String::from_utf8(machine.crontab().expect("a crontab")).expect("text");
-    let machine = machine.with_crontab(format!("{installed}CRON_TZ=Asia/Tokyo\n0 6 * * * /x\n"));
-    machine.schedule(&["status"]).exits(0);
+    let machine = machine.failing("cronie").with_crontab(format!("{installed}{crontab}"));
+    assert!(!machine.schedule(&["status"]).exits(0).stderr.contains("CRON_TZ"));
+    let machine = machine.with_crontab(format!("{crontab}{installed}"));
+    machine.schedule(&["status"]).mentions("line 2 of the crontab of etl sets CRON_TZ, by which cronie moves every line below it");
 }
