@@ -15,8 +15,11 @@ use crate::text;
 
 /// What every session has: texts of values don't depend on the server's settings, and nothing but the run's own limits ends a statement.
 const SESSION: &str = "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; \
-     SET bytea_output = 'hex'; SET xmloption = 'content'; SET lc_monetary = 'C'; SET statement_timeout = 0; \
+     SET bytea_output = 'hex'; SET statement_timeout = 0; \
      SET idle_in_transaction_session_timeout = 0";
+
+/// PostgreSQL 14 and later, on systems that can tell.
+const WATCH: &str = "SET client_connection_check_interval = '10s'";
 
 /// Silence after which the server is asked whether it lives, and how often: a dead one is noticed after about two minutes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -100,6 +103,12 @@ pub fn place(plan: &PostgresConnection) -> String {
     format!("{host}:{}/{}", plan.port, plan.database)
 }
 
+/// Returns the statements that give a transaction what every session has: behind a pooler that parts sessions by transactions, a
+/// session's own settings may be somebody else's.
+pub fn local_settings() -> String {
+    SESSION.replace("SET ", "SET LOCAL ")
+}
+
 /// Returns an identifier in quotes.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -168,6 +177,8 @@ fn connect(plan: &PostgresConnection, encryption: Encryption, check: Check, plac
     client
         .batch_execute(SESSION)
         .map_err(|error| Failed { error: failure(&format!("connect to {place}"), &error), is_of_encryption: false })?;
+    // Where the server can, a statement whose client is gone ends; it may run for hours otherwise.
+    let _ = client.batch_execute(WATCH);
     let canceller = Canceller { token: client.cancel_token(), tls };
     Ok(Session { client, canceller, place: place.to_owned() })
 }

@@ -17,7 +17,7 @@ const NOT_LIMITED: Status = Warns("this version doesn't limit it");
 /// The words of `schedule_type`
 pub const SCHEDULE_TYPES: &[&str] = &["15min", "30min", "hourly", "daily", "weekly", "monthly", "cron", "manual"];
 /// The types of connections that this version doesn't have
-const CONNECTION_TYPES_TO_COME: &[&str] = &["postgresql", "mysql", "sqlserver", "oracle", "odbc", "api", "adbc", "parquet"];
+const CONNECTION_TYPES_TO_COME: &[&str] = &["mysql", "sqlserver", "oracle", "odbc", "api", "adbc", "parquet"];
 
 /// Returns the words of `type` of connections.
 pub fn connection_types() -> Vec<&'static str> {
@@ -224,16 +224,6 @@ pub static CONNECTION: Level = Level {
         Part::OfConnections,
         Part::Keys(&[
             key("schema", K::Text, NotYet, Nil, "The schema of tables"),
-            key("url", K::Secret, NotYet, Nil, "The server, database and login as one URL"),
-            key("host", K::Text, NotYet, Nil, "The server"),
-            key("port", K::Int(1, 65_535), NotYet, Nil, "The server's port"),
-            key("database", K::Text, NotYet, Nil, "The database"),
-            key("user", K::Text, NotYet, Nil, "The login's name"),
-            key("password", K::Secret, NotYet, Nil, "The login's password"),
-            key("sslmode", K::Word(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]), NotYet, Nil, "How TLS is used"),
-            key("sslrootcert", K::Text, NotYet, Nil, "The file of certificates that are trusted"),
-            key("sslcert", K::Text, NotYet, Nil, "The file of the client's certificate"),
-            key("sslkey", K::Text, NotYet, Nil, "The file of the client's key"),
             key("service", K::Text, NotYet, Nil, "The service of an oracle connection"),
             key("driver", K::Text, NotYet, Nil, "The driver of an ODBC or ADBC connection"),
             key("dsn", K::Text, NotYet, Nil, "The data source name of an odbc connection"),

@@ -18,6 +18,7 @@
 //! | `proofs` | entries as they are emitted start every slot once, by simulation; planted bad ones are convicted |
 //! | `install` | entries in crontabs, systemd and the Task Scheduler: strangers' bytes stay, whatever fails; Debian's own cron over both changes of the clocks |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
+//! | `postgres_source` | PostgreSQL as a source: every type, late commits, TLS, servers that die, errors |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
@@ -40,6 +41,8 @@ mod install;
 mod kills;
 mod layers;
 mod plan;
+#[cfg(target_os = "linux")]
+mod postgres_source;
 mod prints;
 mod proofs;
 #[cfg(unix)]
