@@ -12,7 +12,13 @@ fail() {
 schemas=$(realpath "$1")
 cd "$(dirname "$0")/.."
 
-if ! python3 -c 'import jsonschema, lxml, yaml' 2>/dev/null; then
+# Debian's packages are for Debian's python3, which need not be the first of PATH.
+python=
+for candidate in python3 /usr/bin/python3; do
+    "$candidate" -c 'import jsonschema, lxml, yaml' 2>/dev/null && python=$candidate && break
+done
+if [ -z "$python" ]; then
+    python=/usr/bin/python3
     packages="python3-jsonschema python3-lxml python3-yaml"
     command -v apt-get >/dev/null || fail "these are missing, and there is no apt-get to bring them; install: $packages"
     echo "tests/schemas.sh: installing $packages" >&2
@@ -60,7 +66,7 @@ grep -l on_overlap jobs/* | xargs rm
 "$etlsched" schedule export --format launchd --out launchd --program /usr/bin/etlsched --workspace '/Users/R&D <etl>' --host-zone Europe/Berlin --quiet
 
 echo "== Windows tasks against mit-task.xsd, elements in the schema's order" >&2
-python3 "$schemas/xsd_check.py" --strict-order windows/*.xml >windows.said || { grep -v ' valid' windows.said >&2; fail "a task is invalid"; }
+"$python" "$schemas/xsd_check.py" --strict-order windows/*.xml >windows.said || { grep -v ' valid' windows.said >&2; fail "a task is invalid"; }
 
 echo "== CronJobs against the JSON schemas of batch/v1" >&2
 cat >check.py <<'PYTHON'
@@ -102,5 +108,5 @@ lists = [plistlib.load(open(path, "rb")) for path in glob.glob("launchd/*.plist"
 assert all(found["ProgramArguments"][2] == "/Users/R&D <etl>" and found["StartCalendarInterval"] for found in lists)
 print(manifests, "CronJobs,", len(lists), "property lists", file=sys.stderr)
 PYTHON
-python3 check.py "$schemas" >kubernetes.said || fail "a CronJob is invalid"
+"$python" check.py "$schemas" >kubernetes.said || fail "a CronJob is invalid"
 echo "tests/schemas.sh: $(grep -c ' valid' windows.said) tasks, $(grep -c ' valid' kubernetes.said) files of CronJobs are valid" >&2

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Cross-builds etlsched for Windows with Debian's own Rust and mingw, and runs the sample job under Wine beside the Linux binary:
-# the same rows, the same log; Ctrl-C; a killed supervisor. No real Windows is involved.
+# the same rows, the same log; Ctrl-C; a killed supervisor; schedules in the Task Scheduler, the gate. No real Windows is involved.
 #
 # What is missing is installed with apt-get. The build goes to target/windows, about 1 GB and 6 CPU-minutes the first time.
 set -euo pipefail
@@ -146,4 +146,41 @@ rows=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT count(*) FROM long")
 [ "$rows" = $((20 * 27004)) ] || fail "the run after the kill loaded $rows rows"
 left=$(sqlite3 "$windows/.etlsched/warehouse.db" "SELECT group_concat(name) FROM sqlite_schema WHERE name GLOB '_etlsched_*_*_*'")
 [ -z "$left" ] || fail "staging is left: $left"
-echo "tests/windows.sh: the same rows, the same log and the same entries; Ctrl-C and a killed supervisor left nothing behind" >&2
+echo "== schedules under Wine" >&2
+# Wine's schtasks takes and deletes tasks and lists none.
+planned=$work/planned tasks=$WINEPREFIX/drive_c/windows/system32/tasks
+mkdir -p "$planned/jobs" "$planned/data"
+printf 'id\n1\n' >"$planned/data/rows.csv"
+for job in daily weekly; do
+    printf 'schedule_type: %s\ntimezone: Europe/Berlin\nhour: 2\nminute: 30\ndata_sources:\n  - path: data/rows.csv\n    target: %s\n' \
+        $job $job >"$planned/jobs/$job.yaml"
+done
+schedule() {
+    (cd "$planned" && on_wine "$work/bin/etlsched.exe" schedule "$@") | tr -d '\r'
+}
+said=$(schedule install --yes --quiet && schedule install --yes)
+[[ $said == "2 jobs already in the Task Scheduler, folder "* ]] || fail "after install it says: $said"
+found=$(cd "$tasks" && find . -type f | sed 's/-[0-9a-f]*/-DIGEST/' | sort | xargs)
+[ "$found" = "./etlsched-DIGEST/daily ./etlsched-DIGEST/weekly" ] || fail "Wine holds the tasks: $found"
+schedule status >/dev/null || fail "after install, status ends with $?"
+rm "$planned/jobs/weekly.yaml"
+code=0
+schedule status >/dev/null || code=$?
+[ $code = 10 ] || fail "with an orphan, status ends with $code, not 10"
+schedule sync --yes --quiet >/dev/null
+found=$(cd "$tasks" && find . -type f | sed 's/-[0-9a-f]*/-DIGEST/' | xargs)
+[ "$found" = "./etlsched-DIGEST/daily" ] || fail "after sync Wine holds the tasks: $found"
+
+echo "== the gate under Wine" >&2
+for now in 2030-03-31T00:59:00Z 2030-03-31T01:00:30Z 2030-03-31T01:01:30Z; do
+    (cd "$planned" && ETLSCHED_NOW=$now on_wine "$work/bin/etlsched.exe" run daily --scheduled)
+done
+slots=$(sqlite3 "$planned/.etlsched/state.db" \
+    "SELECT strftime('%Y-%m-%dT%H:%MZ', due_at) FROM runs JOIN slots ON slots.run_id = runs.id WHERE runs.status = 'success' ORDER BY 1" | xargs)
+# The day before is caught up; 02:30 doesn't exist on the 31st, so that day's slot is at 03:00, and is run once.
+[ "$slots" = "2030-03-30T01:30Z 2030-03-31T01:00Z" ] || fail "the gate ran: $slots"
+schedule remove --yes --quiet >/dev/null
+found=$(cd "$tasks" && find . -type f | xargs)
+[ -z "$found" ] || fail "after remove Wine holds the tasks: $found"
+
+echo "tests/windows.sh: the same rows, the same log and the same entries; tasks and the gate; Ctrl-C and a killed supervisor left nothing behind" >&2

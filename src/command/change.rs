@@ -36,7 +36,7 @@ pub struct Change {
 /// A job is unknown, its file has problems, this user may not change it, or it is in no status for this change.
 pub fn run(context: &Context, names: &[String], change: &Change) -> Result<u8, Failure> {
     let workspace = context.workspace()?;
-    let now = clock::now();
+    let now = context.slot_clock().now();
     let by = stored::actor();
     let mut jobs: Vec<Job> = Vec::with_capacity(names.len());
     for name in names {
@@ -50,7 +50,7 @@ pub fn run(context: &Context, names: &[String], change: &Change) -> Result<u8, F
         check(&workspace, &mut store, job, change, &by, now)?;
     }
     let new_jobs: Vec<_> = jobs.iter().map(|job| stored::new_job(job, &by.user)).collect();
-    let before = store.set_status(&new_jobs, change.status, &by, context.slot_clock().now(), now)?;
+    let before = store.set_status(&new_jobs, change.status, &by, now, clock::now())?;
     print(context, workspace.timezone, &before, change, now);
     Ok(exit_code::DONE)
 }

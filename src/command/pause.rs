@@ -4,7 +4,6 @@ use clap::Args;
 
 use super::change::{self, Change};
 use super::{Context, when};
-use crate::clock;
 use crate::error::Failure;
 use crate::state::{JobStatus, NewStatus};
 
@@ -34,7 +33,7 @@ impl Pause {
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         let Self { jobs, until } = self;
         let zone = context.workspace()?.timezone;
-        let until = until.map(|until| when::future(&until, "--until", zone, clock::now())).transpose()?;
+        let until = until.map(|until| when::future(&until, "--until", zone, context.slot_clock().now())).transpose()?;
         let change = Change {
             status: NewStatus::Paused(until),
             from: &[JobStatus::Active, JobStatus::Paused],

@@ -19,6 +19,8 @@ use crate::state::{Actor, Begun, Found, JobRecord, NewJob, NewRun, RunDetail, St
 use crate::workspace::{StateLocation, Workspace};
 use crate::zone::Zone;
 
+mod gate;
+
 /// The words that the scripts are made of. `$dir` is the folder of the test.
 const WORDS: &str = r#"
 IFS= read -r order

@@ -131,6 +131,11 @@ fn elapsed(run: &RunRecord, now: DateTime<Utc>) -> f64 {
 pub fn text(overview: &Overview, zone: Zone) -> String {
     let Overview { running, interrupted, in_error, paused, now } = overview;
     let mut text = if running.is_empty() { "Nothing runs.\n".to_owned() } else { format!("{}\n", running_rows(running, *now).text()) };
+    for RunningRun { run, .. } in running {
+        if let Some(slot) = &run.slot {
+            let _ = writeln!(text, "{}: {} of slot {slot}", run.job, run.trigger.as_str());
+        }
+    }
     for run in running {
         if let Some(by) = &run.cancel_requested_by {
             let _ = writeln!(text, "{}: {} asked it to stop", run.run.job, printable(by));

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use super::Trigger;
 use crate::schedule::{Schedule, Slot, TimeOfDay};
@@ -246,7 +246,7 @@ impl Rules<'_> {
             (None, None) => facts.counted_since - grace_max,
         };
         let first = first.max(facts.counted_since - grace_max).max(now - LOOK_BACK);
-        let slots = self.schedule.between(self.zone, first, now + TimeDelta::seconds(1));
+        let slots = self.schedule.between(self.zone, first, now.trunc_subsecs(0) + TimeDelta::seconds(1));
         let after = self.schedule.next(self.zone, now, 1).first().map(|slot| slot.at);
         let ends = slots.iter().skip(1).map(|slot| Some(slot.at)).chain([after]);
         let mut candidates = Vec::new();

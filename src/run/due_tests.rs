@@ -49,6 +49,13 @@ fn a_slot_counts_from_the_grace_before_the_job_was_noticed() {
 }
 
 #[test]
+fn a_slot_is_never_started_before_its_time() {
+    let now = at("24T02:00") - TimeDelta::milliseconds(1);
+    let facts = Facts { records: vec![record("2026-11-23T02:00", SlotStatus::Done, 1)], ..since("20T00:00") };
+    assert!(rules(&DAILY, CatchUp::Last).decide(&facts, now).is_idle());
+}
+
+#[test]
 fn a_late_slot_is_caught_up_and_older_ones_are_missed() {
     let facts = Facts { records: vec![record("2026-11-20T02:00", SlotStatus::Done, 1)], ..since("19T00:00") };
     let missed = ["missed 2026-11-21T02:00", "missed 2026-11-22T02:00", "missed 2026-11-23T02:00"];

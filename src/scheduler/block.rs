@@ -170,6 +170,18 @@ pub fn remove(crontab: &[u8], id: &str) -> Result<Vec<u8>, Spoiled> {
     Ok([before, after].concat())
 }
 
+/// Returns where blocks begin of the same folder under another id: the number of their line and their id. Such a one is left behind where
+/// the folder's store was removed and made anew.
+pub fn left_behind(crontab: &[u8], id: &str) -> Vec<(usize, String)> {
+    let digest = id.rsplit_once('-').map_or(id, |(_, digest)| digest);
+    let is_of_folder = |marker: &Marker| {
+        let other = marker.id.rsplit(|byte| *byte == b'-').next();
+        marker.side == Side::Begin && !marker.is_ours && other == Some(digest.as_bytes())
+    };
+    let found = markers(crontab, id).into_iter().filter(is_of_folder);
+    found.map(|marker| (marker.line, String::from_utf8_lossy(&marker.id).into_owned())).collect()
+}
+
 fn markers(crontab: &[u8], id: &str) -> Vec<Marker> {
     let mut start = 0;
     let mut markers = Vec::new();

@@ -62,6 +62,14 @@ fn other_blocks_are_strangers() {
 }
 
 #[test]
+fn a_block_of_the_same_folder_under_an_older_id_is_found() {
+    let crontab =
+        b"x\n# BEGIN etlsched w0-0badcafe\n# END etlsched w0-0badcafe\n# BEGIN etlsched w0-1badcafe\n# END etlsched w0-1badcafe\n";
+    let crontab = put(crontab, ID, BLOCK).unwrap();
+    assert_eq!(left_behind(&crontab, ID), [(2, "w0-0badcafe".to_owned())]);
+}
+
+#[test]
 fn spoiled_blocks_are_refused_with_their_lines() {
     let (begin, end) = ("# BEGIN etlsched w1-0badcafe\n", "# END etlsched w1-0badcafe\n");
     let (other_begin, other_end) = ("# BEGIN etlsched w2-1\n", "# END etlsched w2-1\n");

@@ -4,7 +4,7 @@
 //! There are three families of them, and one routine makes all:
 //! 1. Host and job have equal offsets: the natural line, and a second one at the gap's end where a slot falls into a gap.
 //! 2. The host's offset is constant: the union of the hours, minutes and days that the slots have there. Exact.
-//! 3. Otherwise, and where the job is woken hourly: the union of the minutes in every hour. A line of a fixed hour would be late by up to
+//! 3. Otherwise, and where the job is woken hourly: the union of the minutes in every hour, on rare dates where the job has only such. A line of a fixed hour would be late by up to
 //!    an hour on the day on which the host's clocks go back; lines of every hour run at each real matching minute (cron(8)).
 
 use std::collections::BTreeMap;
@@ -54,14 +54,11 @@ pub struct Line {
 }
 
 impl Line {
-    /// Whether it fires in every hour of every day.
-    pub fn is_in_every_hour(&self) -> bool {
-        self.hours == EVERY_HOUR && self.is_on_every_day()
-    }
-
-    /// Whether no day is left out.
-    pub fn is_on_every_day(&self) -> bool {
-        (self.days, self.months, self.weekdays) == (EVERY_DAY, EVERY_MONTH, EVERY_WEEKDAY)
+    /// Whether it fires whenever another one does.
+    fn covers(&self, other: &Self) -> bool {
+        let Self { minutes, hours, days, months, weekdays, is_every_pass } = *other;
+        let is_time = minutes & !self.minutes == 0 && hours & !self.hours == 0 && (self.is_every_pass || !is_every_pass);
+        is_time && days & !self.days == 0 && months & !self.months == 0 && weekdays & !self.weekdays == 0
     }
 }
 
@@ -108,8 +105,14 @@ pub fn lines(entry: &Entry, zone: Zone, from: DateTime<Utc>) -> Vec<Line> {
         if cells.minutes() == 0 {
             continue;
         }
-        if entry.is_woken_hourly || !is_exact {
+        if entry.is_woken_hourly {
             found.push(every_hour(cells.minutes()));
+            continue;
+        }
+        if !is_exact {
+            // Rare dates are worth naming, days of the week are not: every seventh is no rare one.
+            let dates = Dates { weekdays: 0, ..cells.dates() };
+            found.push(dates.line(cells.minutes(), EVERY_HOUR));
             continue;
         }
         let mut lines = cells.lines();
@@ -139,20 +142,16 @@ fn make_every_pass(line: &mut Line) {
     }
 }
 
-/// One line where all can be one: lines of every hour.
-fn merged(mut lines: Vec<Line>) -> Vec<Line> {
-    let minutes = lines.iter().filter(|line| line.is_in_every_hour()).fold(0, |bits, line| bits | line.minutes);
-    if minutes != 0 {
-        lines.retain(|line| !line.is_in_every_hour() && line.minutes & !minutes != 0);
-        lines.insert(0, every_hour(minutes));
-    }
-    let mut seen = Vec::with_capacity(lines.len());
+/// Leaves out lines that another one covers, equal ones among them.
+fn merged(lines: Vec<Line>) -> Vec<Line> {
+    let mut kept: Vec<Line> = Vec::with_capacity(lines.len());
     for line in lines {
-        if !seen.contains(&line) {
-            seen.push(line);
+        if !kept.iter().any(|other| other.covers(&line)) {
+            kept.retain(|other| !line.covers(other));
+            kept.push(line);
         }
     }
-    seen
+    kept
 }
 
 /// A schedule whose dates are restricted in one way, and in which.
@@ -237,6 +236,11 @@ impl Cells {
         self.0.keys().fold(0, |bits, (_, minute)| bits | 1 << minute)
     }
 
+    /// Returns the dates of all of them.
+    fn dates(&self) -> Dates {
+        self.0.values().fold(Dates::default(), |all, (_, dates)| all.with(*dates))
+    }
+
     /// Returns lines that fire at all of them: the usual ones first, then those of rare slots (at the end of gaps).
     fn lines(&self) -> Vec<Line> {
         let often = self.0.values().map(|(count, _)| *count).max().unwrap_or(0) / 20;
@@ -249,7 +253,7 @@ impl Cells {
         if lines.len() <= LINES_MAX {
             return lines;
         }
-        let dates = self.0.values().fold(Dates::default(), |all, (_, dates)| all.with(*dates));
+        let dates = self.dates();
         let lines = grouped(self.0.keys().map(|time| (*time, dates)));
         if lines.len() <= LINES_MAX {
             return lines;

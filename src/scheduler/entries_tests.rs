@@ -87,6 +87,17 @@ fn days_are_named_where_that_is_exact() {
 }
 
 #[test]
+fn rare_dates_are_named_where_every_hour_is() {
+    check("Europe/Berlin", "Asia/Tokyo", monthly(MonthDay::Day(1), 8, 0), &["0 * 1 * *"]);
+    check("Europe/Berlin", "Asia/Tokyo", monthly(MonthDay::Day(1), 2, 0), &["0 * 28-31 * *"]);
+    check("Europe/Berlin", "Asia/Tokyo", cron("0 2 1 4 *"), &["0 * 31 3 *"]);
+    check("Europe/Berlin", "Asia/Tokyo", cron("0 2 1 4 mon"), &["0 * * 3,4 *"]);
+    check("Europe/Berlin", "Asia/Tokyo", cron("0 2 1 * mon"), &["0 * * * *"]);
+    let woken = Entry { is_woken_hourly: true, ..entry("job", monthly(MonthDay::Day(1), 8, 0), "Asia/Tokyo") };
+    assert_eq!(rendered("Europe/Berlin", &woken), ["0 * * * *"]);
+}
+
+#[test]
 fn where_either_day_field_counts_each_has_its_line() {
     check("UTC", "UTC", cron("0 5 13 * fri"), &["0 5 13 * *", "0 5 * * 5"]);
     check("UTC", "Asia/Tokyo", cron("0 5 13 * fri"), &["0 20 12 * *", "0 20 * * 4"]);

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use etlsched::exit_code;
 use etlsched::plan::kinds::{DESTINATIONS, SOURCES};
+use etlsched::scheduler::EXPORTERS;
 
 use crate::etl::{Ended, Etl, repository};
 
@@ -77,6 +78,15 @@ fn every_kind_of_destination_has_a_row_in_the_readme_an_example_that_is_valid_an
         let tests = std::fs::read_to_string(&tests).unwrap_or_else(|error| panic!("{}: {error}", tests.display()));
         assert!(tests.contains("conformance::all("), "{} doesn't run the conformance suite", kind.name);
     }
+}
+
+#[test]
+fn the_readme_has_a_row_for_every_scheduler() {
+    let readme = readme();
+    let section = section(&readme, "Schedulers");
+    let rows: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
+    let names: Vec<&str> = EXPORTERS.iter().map(|exporter| exporter.name()).collect();
+    assert_eq!(rows, names, "README.md, section Schedulers, against src/scheduler/mod.rs");
 }
 
 /// A block that begins with `# etlsched.yaml` is the workspace's file, every other one a job.

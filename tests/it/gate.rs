@@ -348,7 +348,13 @@ fn a_slot_whose_run_was_killed_is_due_again_for_what_was_not_published() {
         child.kill().expect("it lives");
         child.wait().expect("it ends");
     };
-    kill_one("2026-11-24T01:00:00Z");
+    let slot = "2026-11-24T01:00:00Z";
+    let mut command = etl.command(&["run", "sales", "--scheduled"]);
+    let mut child = command.env("ETLSCHED_NOW", slot).stderr(Stdio::null()).spawn().expect("it starts");
+    told.recv().expect("the second source is read");
+    etl.run(&["status"]).exits(0).mentions("\nsales: schedule of slot ####-##-##T##:##:##Z\n");
+    child.kill().expect("it lives");
+    child.wait().expect("it ends");
     kill_one("2026-11-24T01:01:00Z");
     assert_eq!(etl.state().rows("SELECT slot, status, claim_count FROM slots"), ["2026-11-24T01:00:00Z|running|2"]);
     go_on.send(()).expect("the server waits");

@@ -83,3 +83,12 @@ fn a_crontab_that_can_not_be_read_proves_nothing() {
     etl.run(&["schedule", "prove", "--crontab", "absent"]).exits(1).mentions("reading absent: ");
     etl.run(&["schedule", "prove", "--host-zone", "Europe/Berlinn"]).exits(2).mentions("did you mean Europe/Berlin?");
 }
+
+#[test]
+fn a_job_that_systemd_can_not_be_told_of_is_proved_under_the_others() {
+    let etl = Etl::new().file("jobs/sales.yaml", "on_overlap: wait\ndata_sources:\n  - path: x.csv\n");
+    let proved = etl.run(&["schedule", "prove", "--host-zone", "UTC", "--years", "1", "-o", "json"]).exits(0);
+    assert_eq!(proved.json()["jobs"].as_array().map(Vec::len), Some(3));
+    proved.mentions("note: systemd is left out: job sales: ");
+    etl.run(&["schedule", "prove", "--host-zone", "UTC", "--daemon", "systemd"]).exits(4).mentions("job sales: ");
+}

@@ -267,10 +267,10 @@ fn lock_file(private: &Path) -> PathBuf {
 /// A program that will not be there for long makes entries that fail one day.
 fn program_warning(program: &str) -> Option<(String, String)> {
     let is_in = |folder: &str| program.starts_with(folder);
-    let place = if is_in("/tmp/") || is_in("/var/tmp/") || is_in("/dev/shm/") {
-        "a folder that is emptied"
-    } else if ["/target/debug/", "/target/release/"].iter().any(|folder| program.contains(folder)) {
+    let place = if ["/target/debug/", "/target/release/"].iter().any(|folder| program.contains(folder)) {
         "a build folder"
+    } else if is_in("/tmp/") || is_in("/var/tmp/") || is_in("/dev/shm/") {
+        "a folder that is emptied"
     } else {
         return None;
     };

@@ -21,8 +21,9 @@ use super::{Context, stored};
 use crate::error::Failure;
 use crate::job::{Job, OnOverlap, Problem, Severity};
 use crate::scheduler::{Entry, Host, Scope, Unsupported};
+use crate::state::Store;
 use crate::text::{count, printable};
-use crate::workspace::Workspace;
+use crate::workspace::{StateLocation, Workspace};
 use crate::zone::{Zone, database};
 use crate::{clock, exit_code, output, process, schedule};
 
@@ -232,7 +233,11 @@ fn is_alike(zone: Zone, other: &str) -> bool {
 /// # Errors
 /// It can't be opened.
 pub(super) fn workspace_id(workspace: &Workspace) -> Result<String, Failure> {
-    Ok(stored::open(workspace)?.workspace_id()?)
+    let StateLocation::Sqlite(path) = &workspace.state;
+    match Store::peek_workspace_id(path) {
+        Some(id) => Ok(id),
+        None => Ok(stored::open(workspace)?.workspace_id()?),
+    }
 }
 
 /// Returns what a scheduler can't be told as one failure: exit 4.

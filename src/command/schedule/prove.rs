@@ -73,13 +73,14 @@ impl Prove {
             None if is_asked(false) => rendered("crontab", entries, host)?.iter().map(Rendered::text).collect(),
             None => String::new(),
         };
-        let units = if is_asked(true) { rendered("systemd", entries, host)? } else { Vec::new() };
+        let units = if is_asked(true) { self.units(entries, host)? } else { Some(Vec::new()) };
         let mut proofs = Vec::new();
         for daemon in daemons {
             for entry in entries {
-                let script = match daemon {
-                    Daemon::Systemd => script_of_units(&units, &entry.job),
-                    Daemon::Debian | Daemon::Cronie | Daemon::Busybox => Script::of_crontab(&crontab, &entry.job),
+                let script = match (daemon, &units) {
+                    (Daemon::Systemd, Some(units)) => script_of_units(units, &entry.job),
+                    (Daemon::Systemd, None) => continue,
+                    (Daemon::Debian | Daemon::Cronie | Daemon::Busybox, _) => Script::of_crontab(&crontab, &entry.job),
                 };
                 let script = script.map_err(|error| unreadable(&entry.job, &error))?;
                 let Entry { job, schedule, zone, .. } = entry;
@@ -89,6 +90,17 @@ impl Prove {
         }
         proofs.sort_by(|(one, ..), (other, ..)| one.cmp(other));
         Ok(Proved { from, until, host_zone: host.zone, tzdata: database::in_use().to_string(), proofs })
+    }
+
+    /// Where systemd is one of all, and can't be told of a job, the others are proved without it.
+    fn units(&self, entries: &[Entry], host: &Host) -> Result<Option<Vec<Rendered>>, Failure> {
+        match rendered("systemd", entries, host) {
+            Err(failure) if self.daemons.is_empty() => {
+                output::note(&format!("note: systemd is left out: {}", failure.message));
+                Ok(None)
+            }
+            units => units.map(Some),
+        }
     }
 
     /// A crontab says nothing to systemd.

@@ -91,7 +91,9 @@ fn print(context: &Context, machine: &Machine, wanted: &Wanted, installed: &BTre
     if !context.quiet || change.is_any() {
         output::print(&lines.join("\n"));
     }
-    machine.warn();
+    if !installed.is_empty() {
+        machine.warn();
+    }
     Ok(())
 }
 

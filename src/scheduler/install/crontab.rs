@@ -75,6 +75,9 @@ impl Target for Crontab {
             let message = format!("{} was changed by another program while this one ran; nothing was written", self.place());
             return Err(NotInstalled::new("changed", message, "try again"));
         }
+        if let Some((message, hint)) = self.moved(after) {
+            return Err(NotInstalled::new("cron_tz", message, hint));
+        }
         self.keep(before)?;
         let mut notes = Vec::new();
         if after.is_empty() {
@@ -94,17 +97,47 @@ impl Target for Crontab {
     }
 
     fn warnings(&self) -> Vec<(String, String)> {
-        match runs_cron() {
-            Some(false) => {
-                let warning = "no cron daemon runs on this machine: nothing is started until one does";
-                vec![(warning.to_owned(), "start it: systemctl start cron, or service cron start".to_owned())]
-            }
-            _ => Vec::new(),
+        let mut warnings = Vec::new();
+        if runs_cron() == Some(false) {
+            let warning = "no cron daemon runs on this machine: nothing is started until one does";
+            warnings.push((warning.to_owned(), "start it: systemctl start cron, or service cron start".to_owned()));
         }
+        let crontab = self.list().unwrap_or_default();
+        warnings.extend(self.moved(&crontab));
+        for (line, id) in block::left_behind(&crontab, &self.id) {
+            let warning = format!("line {line} of {} begins another block of this folder, {id}: its jobs are started twice", self.place());
+            warnings.push((warning, "it was made before .etlsched was removed; take it out by hand: crontab -e".to_owned()));
+        }
+        warnings
     }
 }
 
+/// Returns the number of the line that sets the zone for what stands below a text (crontab(5) of cronie); an empty value is the host's.
+fn line_of_zone(text: &[u8]) -> Option<usize> {
+    let mut found = None;
+    for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+        let line = String::from_utf8_lossy(line);
+        let Some((name, value)) = line.split_once('=') else { continue };
+        if name.trim().trim_matches(['"', '\'']) == "CRON_TZ" {
+            found = (!value.trim().trim_matches(['"', '\'']).is_empty()).then_some(number);
+        }
+    }
+    found
+}
+
 impl Crontab {
+    /// Returns what moves the lines of the block: a `CRON_TZ` above it, where the daemon is cronie. Others ignore it.
+    fn moved(&self, crontab: &[u8]) -> Option<(String, String)> {
+        let start = block::find(crontab, &self.id).ok()??.range.start;
+        let line = line_of_zone(&crontab[..start])?;
+        // crontab(1) of cronie: -V prints its name; the others know no such option.
+        let is_cronie = call("crontab", &["-V"], b"").is_ok_and(|said| {
+            [said.stdout.as_slice(), said.stderr.as_bytes()].iter().any(|text| String::from_utf8_lossy(text).contains("cronie"))
+        });
+        let message = format!("line {line} of {} sets CRON_TZ, by which cronie moves every line below it", self.place());
+        is_cronie.then(|| (message, "move it and the lines that need it below the block, or add --scheduler systemd".to_owned()))
+    }
+
     /// Returns the crontab as it is; none is an empty one. Any other failure is one: what can't be read must not be overwritten.
     fn list(&self) -> Result<Vec<u8>, NotInstalled> {
         let listed = call("crontab", &["-l"], b"")?;
@@ -208,4 +241,24 @@ fn runs_cron() -> Option<bool> {
         .map(|name| name.trim().to_owned())
         .collect();
     Some(names.iter().any(|name| ["cron", "crond", "fcron", "bcron-start", "cronie"].contains(&name.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_moves_those_below_it_is_found() {
+        for (text, line) in [
+            ("", None),
+            ("MAILTO=a\n5 * * * * x --zone CRON_TZ=UTC\n", None),
+            ("# CRON_TZ=UTC\n", None),
+            ("\nCRON_TZ=Asia/Tokyo\r\n", Some(2)),
+            ("  CRON_TZ = \"UTC\"\n0 0 * * * x\n", Some(1)),
+            ("CRON_TZ=UTC\nCRON_TZ=\n", None),
+            ("CRON_TZ=UTC\nCRON_TZ=Asia/Tokyo\n", Some(2)),
+        ] {
+            assert_eq!(line_of_zone(text.as_bytes()), line, "{text:?}");
+        }
+    }
 }

@@ -54,7 +54,10 @@ impl Target for Tasks {
     }
 
     fn shown(&self, there: &[Rendered]) -> Result<Vec<Shown>, NotInstalled> {
-        Ok(there.iter().map(|file| Shown { name: file.name.clone(), line: 1, bytes: file.text().into_bytes() }).collect())
+        Ok(there
+            .iter()
+            .map(|file| Shown { name: file.name.clone(), line: 1, bytes: file.text().replace("\r\n", "\n").into_bytes() })
+            .collect())
     }
 
     fn apply(&self, before: &[Rendered], after: &[Rendered]) -> Result<Vec<String>, NotInstalled> {

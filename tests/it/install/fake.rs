@@ -16,6 +16,7 @@ denied:*)
     exit 1 ;;
 unreadable:-l) echo "crontabs/etl/: fdopen: Permission denied" >&2; exit 1 ;;
 broken-pipe:-l) cat "$here/spool"; echo "no crontab for etl, or is there" >&2; exit 1 ;;
+cronie:-V) echo "cronie 1.6.1"; exit 0 ;;
 hangs:-l) sleep 1000 ;;
 full:-) cat >/dev/null; echo "crontab: write error: No space left on device" >&2; exit 1 ;;
 edited:-l) [ "$calls" = 1 ] || echo "1 2 3 4 5 /somebody/else" >>"$here/spool" ;;

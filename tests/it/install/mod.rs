@@ -78,7 +78,7 @@ fn a_dry_run_writes_nothing_and_nothing_is_changed_unasked() {
         .mentions("+0 10,11 * * * /bin/etlsched -C /workspace")
         .mentions("would install 2 jobs in the crontab of etl; nothing was changed\n");
     let calls = std::fs::read_to_string(machine.etl.path("machine/calls")).expect("calls");
-    assert_eq!(calls, "crontab -l\n");
+    assert_eq!(calls, "crontab -l\ncrontab -l\n");
     std::fs::remove_file(machine.etl.path("machine/calls")).expect("calls");
     assert_eq!(machine.etl.listing(), before);
     for action in ["install", "sync", "remove"] {
@@ -225,6 +225,17 @@ fn a_machine_without_a_scheduler_says_so() {
 }
 
 #[test]
+fn a_block_that_is_left_of_an_older_store_is_told() {
+    let machine = Machine::new();
+    machine.schedule(&["install", "--yes"]).exits(0);
+    std::fs::remove_dir_all(machine.etl.path(".etlsched")).expect("a folder");
+    let ended = machine.schedule(&["install", "--yes"]).exits(0);
+    ended
+        .mentions("warning: line 1 of the crontab of etl begins another block of this folder, ########")
+        .mentions("hint: it was made before .etlsched was removed; take it out by hand: crontab -e\n");
+}
+
+#[test]
 fn install_takes_the_jobs_named_and_sync_takes_out_what_is_gone() {
     let machine = Machine::new();
     machine.schedule(&["install", "quarter", "--yes"]).exits(0).prints("installed 1 job in the crontab of etl\n");
@@ -275,6 +286,17 @@ fn a_deleted_job_loses_its_entry_and_no_other_line_changes() {
     assert_eq!(machine.shown(), format!("0 0 * * * /x\n{expected}"));
     machine.etl.run(&["delete", "quarter", "--yes"]).exits(0);
     assert_eq!(machine.shown(), "0 0 * * * /x\n");
+}
+
+#[test]
+fn who_may_have_no_crontab_can_delete_jobs_all_the_same() {
+    let machine = Machine::new().failing("denied");
+    machine.etl.run(&["pause", "daily"]).exits(0);
+    let ended = machine.etl.run(&["delete", "daily", "--yes"]).exits(0).prints("deleted jobs/daily.yaml\n");
+    ended
+        .mentions("warning: whether job daily has an entry is unknown: reading the crontab of ")
+        .mentions("are not allowed to use this program");
+    assert!(!machine.etl.path("jobs/daily.yaml").exists());
 }
 
 #[test]
@@ -344,4 +366,21 @@ fn two_workspaces_that_install_at_once_both_get_their_block() {
     let shown = machine.shown();
     assert_eq!((shown.matches("# BEGIN etlsched ID\n").count(), shown.matches(" run daily ").count()), (2, 1), "{shown}");
     assert!(shown.starts_with("0 0 * * * /x\n") && shown.contains(" run other --scheduled\n"), "{shown}");
+}
+
+#[test]
+fn a_zone_set_above_the_block_is_refused_by_cronie_alone_and_one_below_is_none_of_ours() {
+    let crontab = "MAILTO=a@b.c\nCRON_TZ=Asia/Tokyo\n0 6 * * * /x\n";
+    let machine = Machine::new().failing("cronie").with_crontab(crontab);
+    let refused = "error: line 2 of the crontab of etl sets CRON_TZ, by which cronie moves every line below it\n\
+                   hint: move it and the lines that need it below the block, or add --scheduler systemd\n";
+    machine.schedule(&["install", "--yes"]).exits(1).prints("").mentions(refused);
+    assert_eq!(machine.shown(), crontab);
+    let machine = Machine::new();
+    machine.schedule(&["install", "--yes"]).exits(0);
+    let installed = String::from_utf8(machine.crontab().expect("a crontab")).expect("text");
+    let machine = machine.failing("cronie").with_crontab(format!("{installed}{crontab}"));
+    assert!(!machine.schedule(&["status"]).exits(0).stderr.contains("CRON_TZ"));
+    let machine = machine.with_crontab(format!("{crontab}{installed}"));
+    machine.schedule(&["status"]).mentions("line 2 of the crontab of etl sets CRON_TZ, by which cronie moves every line below it");
 }
