@@ -13,20 +13,28 @@ use crate::source::SourceError;
 
 use super::query::{self, Bounds, Described};
 
+/// Sessions that may write rows: our own readers don't, and cleaning or sending the log doesn't.
+const WRITER: &str = "application_name IS DISTINCT FROM 'etlsched source' \
+     AND coalesce(backend_type, '') NOT IN ('autovacuum worker', 'walsender')";
+
 /// What is known of the other transactions of this database, prepared ones too.
 ///
 /// `is_hidden`: the role isn't shown every session (it needs pg_read_all_stats), or the server doesn't track them.
-/// Our own readers write nothing and are left out.
-/// `is_quiet`: no transaction that writes is running, whatever the role is shown.
+/// `is_quiet`: no transaction that writes is running in any database, whatever the role is shown.
+fn listing_sql() -> String {
+    LISTING.replace("{WRITER}", WRITER)
+}
+
+/// See [`listing_sql`].
 const LISTING: &str = "SELECT pg_is_in_recovery(), \
      (SELECT count(*) FROM pg_stat_activity WHERE datid = d.oid AND pid <> pg_backend_pid() AND xact_start IS NOT NULL \
-        AND application_name IS DISTINCT FROM 'etlsched source'), \
+        AND {WRITER}), \
      (SELECT count(*) FROM pg_stat_activity WHERE datid = d.oid AND pid <> pg_backend_pid() AND xact_start IS NULL \
         AND (state IS NULL OR state = 'disabled') AND coalesce(backend_type, 'client backend') = 'client backend') > 0, \
      (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()), \
      (extract(epoch FROM least(clock_timestamp(), (SELECT min(xact_start) FROM pg_stat_activity WHERE datid = d.oid \
-        AND pid <> pg_backend_pid() AND application_name IS DISTINCT FROM 'etlsched source'))) * 1000000)::bigint, \
-     CASE WHEN pg_is_in_recovery() THEN false ELSE pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot()) END \
+        AND pid <> pg_backend_pid() AND {WRITER}))) * 1000000)::bigint, \
+     CASE WHEN pg_is_in_recovery() THEN false ELSE txid_snapshot_xmin(txid_current_snapshot()) = txid_snapshot_xmax(txid_current_snapshot()) END \
      FROM pg_database d WHERE d.datname = current_database()";
 
 /// What the listing says.
@@ -54,7 +62,7 @@ pub(super) struct Limit {
 pub(super) fn limit(session: &mut Session, source: &str, described: &Described, cursor: &Bounds) -> Result<Limit, SourceError> {
     let is_instant = cursor.column_type == ColumnType::TimestampUtc && cursor.comparable == "timestamptz";
     let greatest = if is_instant { None } else { greatest(session, source, described, cursor)? };
-    let row = session.client.query_typed(LISTING, &[]).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    let row = session.client.query_typed(&listing_sql(), &[]).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
     let listing = row.first().map(listing).ok_or_else(|| SourceError::new("internal", "the listing of transactions is empty"))?;
     Ok(if is_instant { instant(listing) } else { number(listing, cursor.column_type, greatest) })
 }
@@ -111,7 +119,7 @@ fn number(listing: Listing, column_type: ColumnType, greatest: Option<CursorValu
     if listing.is_standby {
         return Limit { value: None, note: Some(STANDBY.to_owned()) };
     }
-    let is_safe = listing.prepared == 0 && listing.is_quiet && (listing.is_hidden || listing.open == 0);
+    let is_safe = listing.prepared == 0 && listing.open == 0 && (!listing.is_hidden || listing.is_quiet);
     if !is_safe {
         let note = if listing.prepared > 0 { PREPARED } else { OPEN };
         return Limit { value: least(column_type), note: Some(note.to_owned()) };
@@ -189,8 +197,10 @@ mod tests {
         let least = i64::MIN.to_string();
         assert_eq!(of(QUIET).as_deref(), Some("7"));
         assert_eq!(of(Listing { open: 1, ..QUIET }), Some(least.clone()));
-        assert_eq!(of(Listing { is_quiet: false, ..QUIET }), Some(least.clone()));
+        // Whoever is shown everything need not care for other databases.
+        assert_eq!(of(Listing { is_quiet: false, ..QUIET }).as_deref(), Some("7"));
         assert_eq!(of(Listing { is_hidden: true, ..QUIET }).as_deref(), Some("7"));
+        assert_eq!(of(Listing { is_hidden: true, is_quiet: false, ..QUIET }), Some(least.clone()));
         assert_eq!(of(Listing { prepared: 1, ..QUIET }), Some(least.clone()));
         assert_eq!(of(Listing { is_standby: true, ..QUIET }), None);
         assert_eq!(value(&number(QUIET, ColumnType::Int64, None)), Some(least.as_str()));
