@@ -70,8 +70,20 @@ impl Session {
     /// Connects and settles the session.
     ///
     /// # Errors
-    /// Whatever keeps the server from being reached or from letting us in.
+    /// Whatever keeps the server from being reached or from letting us in within the plan's time.
     pub fn open(plan: &PostgresConnection) -> Result<Self, ConnectError> {
+        // On a thread of its own: the library limits the time of the TCP connection alone, and a server may take that and say nothing.
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let (own, seconds) = (plan.clone(), plan.connect_timeout_seconds.max(1));
+        std::thread::spawn(move || sender.send(Self::open_in_time(&own)));
+        receiver.recv_timeout(Duration::from_secs(seconds)).unwrap_or_else(|_| {
+            let message = format!("connect to {}: no answer within {seconds} s", place(plan));
+            let hint = "check host and port of the connection; connect_timeout_seconds is how long it may take".to_owned();
+            Err(ConnectError { code: "unreachable", message, hint: Some(hint), is_transient: true })
+        })
+    }
+
+    fn open_in_time(plan: &PostgresConnection) -> Result<Self, ConnectError> {
         let place = place(plan);
         let attempts = attempts(plan);
         let mut last = None;
@@ -295,6 +307,15 @@ mod tests {
         assert_eq!((error.code, error.is_transient), ("unreachable", true), "{error}");
         assert!(error.message.starts_with("connect to 127.0.0.1:1/d: "), "{error}");
         assert!(error.hint.unwrap().contains("host and port"));
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_is_left_in_time() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let error = Session::open(&PostgresConnection { port, connect_timeout_seconds: 1, ..plan(SslMode::Prefer) }).unwrap_err();
+        assert_eq!(error.message, format!("connect to 127.0.0.1:{port}/d: no answer within 1 s"));
+        assert_eq!((error.code, error.is_transient), ("unreachable", true));
     }
 
     #[test]
