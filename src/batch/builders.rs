@@ -14,6 +14,8 @@ use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, 
 
 use super::{BATCH_BYTES_MAX, ColumnType, Schema, parse};
 
+mod natives;
+
 /// A text or value that a column's type doesn't hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Misfit;

@@ -3,6 +3,13 @@
 pub mod postgres;
 mod tls;
 
+/// Real servers, as the tests of the whole program start them.
+#[cfg(test)]
+#[cfg(unix)]
+#[allow(dead_code)]
+#[path = "../../tests/it/servers.rs"]
+pub(crate) mod servers;
+
 /// Why a server could not be reached, or did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -15,8 +15,11 @@ use crate::text;
 
 /// What every session has: texts of values don't depend on the server's settings, and nothing but the run's own limits ends a statement.
 const SESSION: &str = "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; \
-     SET bytea_output = 'hex'; SET xmloption = 'content'; SET lc_monetary = 'C'; SET statement_timeout = 0; \
+     SET bytea_output = 'hex'; SET statement_timeout = 0; \
      SET idle_in_transaction_session_timeout = 0";
+
+/// PostgreSQL 14 and later, on systems that can tell.
+const WATCH: &str = "SET client_connection_check_interval = '10s'";
 
 /// Silence after which the server is asked whether it lives, and how often: a dead one is noticed after about two minutes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -67,8 +70,20 @@ impl Session {
     /// Connects and settles the session.
     ///
     /// # Errors
-    /// Whatever keeps the server from being reached or from letting us in.
+    /// Whatever keeps the server from being reached or from letting us in within the plan's time.
     pub fn open(plan: &PostgresConnection) -> Result<Self, ConnectError> {
+        // On a thread of its own: the library limits the time of the TCP connection alone, and a server may take that and say nothing.
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let (own, seconds) = (plan.clone(), plan.connect_timeout_seconds.max(1));
+        std::thread::spawn(move || sender.send(Self::open_in_time(&own)));
+        receiver.recv_timeout(Duration::from_secs(seconds)).unwrap_or_else(|_| {
+            let message = format!("connect to {}: no answer within {seconds} s", place(plan));
+            let hint = "check host and port of the connection; connect_timeout_seconds is how long it may take".to_owned();
+            Err(ConnectError { code: "unreachable", message, hint: Some(hint), is_transient: true })
+        })
+    }
+
+    fn open_in_time(plan: &PostgresConnection) -> Result<Self, ConnectError> {
         let place = place(plan);
         let attempts = attempts(plan);
         let mut last = None;
@@ -98,6 +113,12 @@ impl Session {
 pub fn place(plan: &PostgresConnection) -> String {
     let host = if plan.host.contains(':') { format!("[{}]", plan.host) } else { plan.host.clone() };
     format!("{host}:{}/{}", plan.port, plan.database)
+}
+
+/// Returns the statements that give a transaction what every session has: behind a pooler that parts sessions by transactions, a
+/// session's own settings may be somebody else's.
+pub fn local_settings() -> String {
+    SESSION.replace("SET ", "SET LOCAL ")
 }
 
 /// Returns an identifier in quotes.
@@ -168,6 +189,8 @@ fn connect(plan: &PostgresConnection, encryption: Encryption, check: Check, plac
     client
         .batch_execute(SESSION)
         .map_err(|error| Failed { error: failure(&format!("connect to {place}"), &error), is_of_encryption: false })?;
+    // Where the server can, a statement whose client is gone ends; it may run for hours otherwise.
+    let _ = client.batch_execute(WATCH);
     let canceller = Canceller { token: client.cancel_token(), tls };
     Ok(Session { client, canceller, place: place.to_owned() })
 }
@@ -284,6 +307,15 @@ mod tests {
         assert_eq!((error.code, error.is_transient), ("unreachable", true), "{error}");
         assert!(error.message.starts_with("connect to 127.0.0.1:1/d: "), "{error}");
         assert!(error.hint.unwrap().contains("host and port"));
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_is_left_in_time() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let error = Session::open(&PostgresConnection { port, connect_timeout_seconds: 1, ..plan(SslMode::Prefer) }).unwrap_err();
+        assert_eq!(error.message, format!("connect to 127.0.0.1:{port}/d: no answer within 1 s"));
+        assert_eq!((error.code, error.is_transient), ("unreachable", true));
     }
 
     #[test]

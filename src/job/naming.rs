@@ -13,7 +13,7 @@ pub fn is_glob(path: &str) -> bool {
 }
 
 /// Settles the name of a source and puts it into its map.
-pub fn name(node: &mut Node, report: &mut Report<'_>) -> Option<String> {
+pub fn name(node: &mut Node, has_schemas: bool, report: &mut Report<'_>) -> Option<String> {
     let (name, place) = match node.get("name").and_then(|node| Some((node.as_scalar()?.text.clone(), node.place))) {
         Some(given) => given,
         None if node.get("name").is_some() => return None,
@@ -24,6 +24,9 @@ pub fn name(node: &mut Node, report: &mut Report<'_>) -> Option<String> {
                 "path" if is_glob(text) && !is_http(text) => None,
                 "path" => Some(stem(text)),
                 "custom_sql" => None,
+                "table" if has_schemas && !text.contains('"') => {
+                    text.split_once('.').map(|(_, table)| table).or(Some(text)).map(str::to_owned)
+                }
                 _ => Some(text.to_owned()),
             };
             let Some(derived) = derived else {

@@ -138,7 +138,8 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
             break;
         }
         let Some(kind) = kind(&node, settings, secrets, report) else { continue };
-        let Some(name) = naming::name(&mut node, report) else { continue };
+        let described = kinds::source(kind.name());
+        let Some(name) = naming::name(&mut node, described.is_some_and(|kind| kind.has_schemas), report) else { continue };
         if let Some(line) = names.insert(name.to_lowercase(), node.place.line) {
             let place = node.get("name").map_or(node.place, |name| name.place);
             report.error(
@@ -154,7 +155,6 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
             let message = format!("two sources have the target {}: the first is in line {line}", shortened(&target, 60));
             report.error(place, message, "give one of them another target".to_owned());
         }
-        let described = kinds::source(kind.name());
         let is_file = described.is_some_and(|kind| kind.is_files);
         let default = if is_file { defaults::ON_BAD_ROW_FILE } else { defaults::ON_BAD_ROW_DATABASE };
         let mut config = node.get("etl_config").cloned().unwrap_or_else(|| Node::map(Origin::BuiltIn));
@@ -179,7 +179,10 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
 
 /// Returns the keys of which a source has exactly one: those of every kind, and those to come.
 pub fn places() -> impl Iterator<Item = &'static str> {
-    kinds::SOURCES.iter().flat_map(|kind| kind.places.iter().copied()).chain(PLACES_TO_COME.into_iter().filter(|key| is_to_come(key)))
+    let of_kinds = kinds::SOURCES.iter().flat_map(|kind| kind.places.iter().copied());
+    // Several kinds have tables.
+    let mut seen = std::collections::HashSet::new();
+    of_kinds.chain(PLACES_TO_COME.into_iter().filter(|key| is_to_come(key))).filter(move |key| seen.insert(*key))
 }
 
 /// Whether a place is one of a kind that this version doesn't have.

@@ -356,7 +356,10 @@ fn tell(voice: &Voice, stream: &Stream, copied: &Copied, before: &Before, change
     }
     let Some(tracker) = &copied.tracker else { return };
     if tracker.rows_beyond > 0 {
-        warn(format!("{} later than the clock: loaded, but they don't become the cursor", count(tracker.rows_beyond, "row")));
+        warn(format!(
+            "{} later than the clock, or than rows that may still be committed: loaded, but they don't become the cursor",
+            count(tracker.rows_beyond, "row")
+        ));
     }
     if tracker.rows_null > 0 {
         let what = if before.approach.null_cursor == NullCursor::Skip { "skipped" } else { "loaded all the same" };

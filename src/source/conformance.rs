@@ -19,6 +19,8 @@ pub(super) trait Bench {
 fn bench(kind: &str) -> Box<dyn Bench> {
     match kind {
         "csv" => Box::new(csv::conformance::Folder::new()),
+        #[cfg(unix)]
+        "postgresql" => Box::new(super::postgres::conformance::Schemas),
         "sqlite" => Box::new(sqlite::conformance::Folder::new()),
         other => panic!("a source of kind {other} has no bench: add it here"),
     }

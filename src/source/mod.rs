@@ -6,6 +6,7 @@ mod columns;
 #[cfg(test)]
 mod conformance;
 mod csv;
+mod postgres;
 mod sqlite;
 
 use crate::batch::{RecordBatch, Schema};
@@ -197,6 +198,7 @@ impl std::fmt::Debug for dyn Reader {
 pub fn open(plan: &SourcePlan) -> Result<Box<dyn Source>, SourceError> {
     match &plan.kind {
         SourceKind::Csv(csv) => Ok(Box::new(csv::CsvSource::new(plan, csv)?)),
+        SourceKind::Postgresql(postgres) => Ok(Box::new(postgres::PostgresSource::new(plan, postgres)?)),
         SourceKind::Sqlite(sqlite) => Ok(Box::new(sqlite::SqliteSource::new(plan, sqlite)?)),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::etl::Etl;
-use crate::servers::{PASSWORD, Server, own_postgresql, postgresql, psql};
+use crate::servers::{PASSWORD, Server, own_postgresql, postgresql, psql, restart_at_once};
 
 /// Makes a schema and returns a workspace that loads into it.
 pub fn into_schema(etl: Etl, server: &Server, schema: &str) -> Etl {
@@ -142,7 +142,7 @@ fn a_lock_that_a_reader_holds_is_waited_for() {
 
 #[test]
 fn a_server_that_is_restarted_in_mid_load_leaves_the_old_table_and_the_next_run_succeeds() {
-    let server = own_postgresql();
+    let server = own_postgresql(&[]);
     let wide = |rows: u32| {
         let padding = "x".repeat(500);
         format!("id,padding\n{}", (0..rows).map(|id| format!("{id},{padding}\n")).collect::<String>())
@@ -151,7 +151,7 @@ fn a_server_that_is_restarted_in_mid_load_leaves_the_old_table_and_the_next_run_
     etl.run(&["run", "wide"]).exits(0);
     etl.write("jobs/data/wide.csv", wide(200_000));
     let run = etl.start("wide");
-    server.restart_immediately();
+    restart_at_once(&server);
     let (code, said) = run.end();
     assert_eq!(code, Some(1), "{said}");
     let is_told = ["staging rows for wide: ", "beginning a transaction on ", "committing on "].iter().any(|what| said.contains(what));

@@ -29,22 +29,70 @@ static WATCHERS: Mutex<Vec<std::process::ChildStdin>> = Mutex::new(Vec::new());
 /// PostgreSQL of Debian's package: superuser `etl`, database `etl`, passwords asked for over TCP (scram), UTF-8.
 pub fn postgresql() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(start_postgresql)
+    SERVER.get_or_init(|| start_postgresql(&[]))
 }
 
-/// As [`postgresql`], for one test alone: it may be restarted.
-pub fn own_postgresql() -> Server {
-    start_postgresql()
+/// A server as [`postgresql`] for one test, with more settings. With `ssl=on` its folder has the certificate of its CA, `ca.crt`, of
+/// another one, `other.crt`, and its own is that of `localhost` alone.
+pub fn own_postgresql(settings: &[&str]) -> Server {
+    start_postgresql(settings)
 }
 
-impl Server {
-    /// Restarts PostgreSQL as after a crash, and waits until it answers.
+/// Ends a server without any care, as a crash does, and starts it again.
+pub fn restart_at_once(server: &Server) {
+    let pid_file = server.folder.join("data/postmaster.pid");
+    let text = std::fs::read_to_string(&pid_file).expect("the server's pid");
+    let pid = text.lines().next().expect("a line with the pid").to_owned();
+    run(Command::new("kill").args(["-QUIT", &pid]));
+    wait_until("the server ends", || !Path::new("/proc").join(&pid).exists());
+    launch_postgresql(server, &[]);
+}
+
+/// A session that stays open between statements.
+pub struct Session {
+    psql: std::process::Child,
+    answers: std::io::BufReader<std::process::ChildStdout>,
+}
+
+/// Opens a session.
+pub fn session(server: &Server, database: &str) -> Session {
+    let mut command = Command::new(postgresql_program("psql"));
+    command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "etl", "-d", database, "-p"]);
+    command.arg(server.port.to_string()).env("PGPASSWORD", PASSWORD).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut psql = command.spawn().expect("psql starts");
+    let answers = std::io::BufReader::new(psql.stdout.take().expect("it is piped"));
+    Session { psql, answers }
+}
+
+impl Session {
+    /// Runs statements and waits for their end.
     #[track_caller]
-    pub fn restart_immediately(&self) {
-        let mut restart = as_server(Command::new(postgresql_program("pg_ctl")));
-        restart.args(["restart", "-m", "immediate", "-w", "-D"]).arg(self.folder.join("data")).stdout(Stdio::null());
-        let status = restart.stderr(Stdio::null()).status().expect("pg_ctl starts");
-        assert!(status.success(), "pg_ctl restart: {status}");
+    pub fn say(&mut self, sql: &str) {
+        use std::io::{BufRead as _, Write as _};
+        let stdin = self.psql.stdin.as_mut().expect("it is piped");
+        writeln!(stdin, "{sql}\n\\echo it is said").expect("psql listens");
+        let mut line = String::new();
+        while line.trim() != "it is said" {
+            line.clear();
+            assert!(self.answers.read_line(&mut line).expect("lines of text") > 0, "psql ended: {sql}");
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.psql.stdin.take());
+        self.psql.wait().ok();
+    }
+}
+
+/// Waits for something that happens by itself, at most [`START_TIMEOUT`].
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < START_TIMEOUT, "{what}: not within {} s", START_TIMEOUT.as_secs());
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -65,7 +113,7 @@ pub fn psql(server: &Server, database: &str, sql: &str) -> String {
     String::from_utf8(output.stdout).expect("psql's output is UTF-8").trim_end_matches('\n').to_owned()
 }
 
-fn start_postgresql() -> Server {
+fn start_postgresql(settings: &[&str]) -> Server {
     let folder = folder("etlsched-pg-");
     let data = folder.join("data");
     let password_file = folder.join("password");
@@ -75,24 +123,71 @@ fn start_postgresql() -> Server {
     let mut initdb = as_server(Command::new(postgresql_program("initdb")));
     initdb.args(["-A", "scram-sha-256", "-U", "etl", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--pwfile"]);
     run(initdb.arg(&password_file).arg("-D").arg(&data));
-    let port = free_port();
-    let mut server = as_server(Command::new(postgresql_program("postgres")));
+    if settings.contains(&"ssl=on") {
+        make_certificates(&folder);
+    }
+    let server = Server { port: free_port(), folder };
+    launch_postgresql(&server, settings);
+    psql(&server, "postgres", "CREATE DATABASE etl");
+    server
+}
+
+fn launch_postgresql(server: &Server, settings: &[&str]) {
+    let Server { port, folder } = server;
+    let mut process = as_server(Command::new(postgresql_program("postgres")));
     // Nothing here has to outlive a power cut.
     for setting in
         ["listen_addresses=127.0.0.1", "fsync=off", "timezone=America/New_York", "max_prepared_transactions=10", "wal_level=logical"]
     {
-        server.args(["-c", setting]);
+        process.args(["-c", setting]);
     }
-    server.arg("-c").arg(format!("unix_socket_directories={}", folder.display()));
-    server.arg("-D").arg(&data).args(["-p", &port.to_string()]);
-    watched(server, "INT", &folder);
-    let server = Server { port, folder };
-    wait_until_it_answers(&server, || {
+    for setting in settings {
+        process.args(["-c", setting]);
+    }
+    process.arg("-c").arg(format!("unix_socket_directories={}", folder.display()));
+    process.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
+    watched(process, "INT", folder);
+    wait_until_it_answers(server, || {
         let mut ready = Command::new(postgresql_program("pg_isready"));
         ready.args(["-q", "-h", "127.0.0.1", "-p", &server.port.to_string()]).status().is_ok_and(|status| status.success())
     });
-    psql(&server, "postgres", "CREATE DATABASE etl");
-    server
+}
+
+/// Makes a CA, another one, and the server's certificate for `localhost`.
+fn make_certificates(folder: &Path) {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    let openssl = |arguments: &[&str]| run(Command::new("openssl").args(arguments));
+    for name in ["ca", "other"] {
+        let (key_file, certificate, subject) = (path(&format!("{name}.key")), path(&format!("{name}.crt")), format!("/CN=etlsched {name}"));
+        openssl(&[&["req", "-x509", "-days", "2", "-keyout", &key_file, "-out", &certificate, "-subj", &subject][..], &key].concat());
+    }
+    let (data, request, names) = (folder.join("data"), path("server.csr"), path("names"));
+    let in_data = |name: &str| data.join(name).display().to_string();
+    std::fs::write(&names, "subjectAltName=DNS:localhost\n").expect("the names' file");
+    openssl(&[&["req", "-keyout", &in_data("server.key"), "-out", &request, "-subj", "/CN=localhost"][..], &key].concat());
+    let (ca, ca_key, certificate) = (path("ca.crt"), path("ca.key"), in_data("server.crt"));
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        &request,
+        "-CA",
+        &ca,
+        "-CAkey",
+        &ca_key,
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        &names,
+        "-out",
+        &certificate,
+    ]);
+    for name in ["server.key", "server.crt"] {
+        std::fs::set_permissions(data.join(name), std::fs::Permissions::from_mode(0o600)).expect("its mode");
+        own(&data.join(name));
+    }
 }
 
 /// Debian keeps the server's programs out of PATH.

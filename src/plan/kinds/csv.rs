@@ -36,6 +36,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     ],
     connection_keys: CONNECTION_KEYS,
     example: Example { connection: None, source: "{path: data/prices.csv}" },
+    has_schemas: false,
     is_files: true,
     plan,
 };

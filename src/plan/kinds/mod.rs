@@ -18,7 +18,7 @@ use super::load::{DestinationKind, SourceKind};
 use crate::secret::{Masker, Secret};
 
 /// The kinds of sources.
-pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &sqlite::SOURCE];
+pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE];
 
 /// The kinds of destinations.
 pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION];
@@ -42,6 +42,8 @@ pub struct SourceType {
     pub connection_keys: &'static [Key],
     /// An example: the connection that it needs, where it needs one, and the source, as YAML.
     pub example: Example,
+    /// Whether tables stand in schemas: a source is called by its table alone.
+    pub has_schemas: bool,
     /// Whether it reads files: bad rows are rejected, types are inferred.
     pub is_files: bool,
     /// Makes the plan of a source whose keys are this kind's.
@@ -163,6 +165,7 @@ impl SourceKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Csv(_) => csv::SOURCE.name,
+            Self::Postgresql(_) => postgresql::SOURCE.name,
             Self::Sqlite(_) => sqlite::SOURCE.name,
         }
     }
@@ -171,6 +174,7 @@ impl SourceKind {
     pub fn place(&self, root: &Path, masker: &Masker) -> String {
         match self {
             Self::Csv(plan) => csv::place(plan, root, masker),
+            Self::Postgresql(plan) => postgresql::place(plan, masker),
             Self::Sqlite(plan) => sqlite::place(plan, root, masker),
         }
     }

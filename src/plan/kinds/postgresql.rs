@@ -1,15 +1,38 @@
 //! PostgreSQL, described: the keys that a connection has, for sources and destinations alike.
 
 use super::key::{Default, Key, Kind, Status::Works, key};
-use super::{DestinationType, Given, Map, Wrong};
-use crate::plan::load::DestinationKind;
-use crate::plan::postgresql::{PostgresConnection, SSL_MODES, SslMode};
-use crate::secret::Secret;
+use super::{DestinationType, Example, Given, Map, SourceType, Wrong};
+use crate::plan::load::{DestinationKind, SourceKind};
+use crate::plan::postgresql::{PostgresConnection, PostgresSourcePlan, SSL_MODES, SslMode};
+use crate::secret::{Masker, Secret};
 
 /// How long connecting may take where nothing is said.
 const CONNECT_TIMEOUT_SECONDS: i64 = 15;
 /// The port where nothing is said.
 const PORT: i64 = 5432;
+
+pub(super) static SOURCE: SourceType = SourceType {
+    name: "postgresql",
+    title: "PostgreSQL",
+    nouns: "tables",
+    needs_connection: true,
+    places: &["table", "custom_sql"],
+    keys: &[
+        key("table", Kind::Text, Works, Default::None, "A table or view; schema.table where databases have schemas"),
+        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync and :lower_bound"),
+        key("where", Kind::Text, Works, Default::None, "A condition that the rows of the table meet"),
+    ],
+    connection_keys: CONNECTION_KEYS,
+    example: Example {
+        connection: Some(
+            "erp: {type: postgresql, host: db1, database: erp, user: etl, password: \"${ERP_PASSWORD:-secret}\", sslmode: verify-full}",
+        ),
+        source: "{connection: erp, table: public.orders, etl_config: {mode: incremental, timestamp_column: updated_at}}",
+    },
+    has_schemas: true,
+    is_files: false,
+    plan: source,
+};
 
 /// The keys of a connection, beside `type`.
 pub const CONNECTION_KEYS: &[Key] = &[
@@ -41,6 +64,26 @@ pub(super) static DESTINATION: DestinationType = DestinationType {
 
 fn destination(given: &dyn Given) -> Result<DestinationKind, Wrong> {
     connection(given).map(DestinationKind::Postgresql)
+}
+
+fn source(given: &dyn Given) -> Result<SourceKind, Wrong> {
+    let text = |key| given.text(Map::Source, key).map(str::to_owned);
+    if text("custom_sql").is_some() && text("where").is_some() {
+        return Err(wrong("where", "where is what only tables have".to_owned(), "remove it"));
+    }
+    let connection = connection(given)?;
+    Ok(SourceKind::Postgresql(PostgresSourcePlan {
+        connection,
+        table: text("table"),
+        custom_sql: text("custom_sql"),
+        filter: text("where"),
+    }))
+}
+
+/// Returns what is read, as people know it: the server, the database and the table, without the login.
+pub(super) fn place(plan: &PostgresSourcePlan, masker: &Masker) -> String {
+    let PostgresConnection { host, database, .. } = &plan.connection;
+    masker.mask(&format!("{host}/{database}: {}", plan.table.as_deref().unwrap_or("a query")))
 }
 
 /// Keys that a URL says already.

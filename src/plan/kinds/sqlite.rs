@@ -23,6 +23,7 @@ pub(super) static SOURCE: SourceType = SourceType {
         connection: Some("shop: {type: sqlite, path: shop.db}"),
         source: "{connection: shop, table: orders, etl_config: {mode: incremental, timestamp_column: updated_at}}",
     },
+    has_schemas: false,
     is_files: false,
     plan: source,
 };

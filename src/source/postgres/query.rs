@@ -1,0 +1,330 @@
+//! The statements that a read runs. Identifiers are quoted; values travel in settings of the transaction, because COPY takes no parameters.
+
+use postgres::types::Type;
+
+use crate::batch::ColumnType;
+use crate::connect::postgres::{Session, quoted};
+use crate::plan::postgresql::PostgresSourcePlan;
+use crate::plan::{ColumnRules, Window};
+use crate::run::CursorValue;
+use crate::source::{ReadRequest, SourceError};
+use crate::text;
+
+use super::placeholders::{self, LAST_SYNC, LOWER_BOUND};
+use super::types::{Asked, Mapping, ServerType, comparable, own_name};
+
+/// How a window's ends travel.
+const SINCE: &str = "etlsched.since";
+const UNTIL: &str = "etlsched.until";
+
+/// What is read, as the server describes it.
+#[derive(Debug)]
+pub(super) struct Described {
+    /// The statement without bounds; placeholders as written.
+    pub base: String,
+    pub names: Vec<String>,
+    pub types: Vec<ServerType>,
+}
+
+/// Finds out what is read.
+///
+/// # Errors
+/// No such table, no query, two columns of one name.
+pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourcePlan) -> Result<Described, SourceError> {
+    let base = match (&plan.table, &plan.custom_sql) {
+        (Some(table), _) => {
+            let table = find(session, source, table)?;
+            let filter = plan.filter.as_ref().map_or_else(String::new, |filter| format!(" WHERE ({filter}\n)"));
+            format!("SELECT * FROM {table}{filter}")
+        }
+        (None, sql) => sql.as_deref().unwrap_or_default().trim().trim_end_matches(';').trim_end().to_owned(),
+    };
+    // A NULL takes whatever type its place wants.
+    let (probe, _) = placeholders::replaced(&base, |_| "NULL".to_owned());
+    let statement = session.client.prepare(&probe).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    let columns = statement.columns();
+    if columns.is_empty() {
+        return Err(SourceError::new("invalid_sql", format!("source {source}: what is read has no columns")));
+    }
+    let names: Vec<String> = columns.iter().map(|column| column.name().to_owned()).collect();
+    let mut seen = std::collections::HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(name.to_lowercase())) {
+        let error = SourceError::new("invalid_sql", format!("source {source}: two columns are named {twice}"));
+        return Err(error.hint("name them apart with AS in custom_sql"));
+    }
+    let types = columns.iter().map(|column| ServerType { oid: column.type_().oid(), modifier: column.type_modifier() }).collect();
+    Ok(Described { base, names, types })
+}
+
+/// Parts `schema.table`; quotes hold dots together.
+fn parts(table: &str) -> (Option<String>, String) {
+    let mut schema = None;
+    let mut last = String::new();
+    let mut is_quoted = false;
+    let mut signs = table.chars().peekable();
+    while let Some(sign) = signs.next() {
+        match sign {
+            '"' if is_quoted && signs.peek() == Some(&'"') => {
+                signs.next();
+                last.push('"');
+            }
+            '"' if is_quoted || last.is_empty() => is_quoted = !is_quoted,
+            '.' if !is_quoted && schema.is_none() => schema = Some(std::mem::take(&mut last)),
+            _ => last.push(sign),
+        }
+    }
+    (schema, last)
+}
+
+/// Returns a table's quoted name as the server knows it.
+fn find(session: &mut Session, source: &str, table: &str) -> Result<String, SourceError> {
+    let (schema, name) = parts(table);
+    let quoted_name = match &schema {
+        Some(schema) => format!("{}.{}", quoted(schema), quoted(&name)),
+        None => quoted(&name),
+    };
+    let found = session.client.query_typed("SELECT to_regclass($1) IS NOT NULL", &[(&quoted_name, Type::TEXT)]);
+    let found = found.map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    if found.first().is_some_and(|row| row.get(0)) {
+        return Ok(quoted_name);
+    }
+    let sql = "SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
+         AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2 LIMIT 10000";
+    let rows = session.client.query_typed(sql, &[]).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    let tables: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let message = format!("source {source}: there is no table {table} in {}", session.place);
+    let error = SourceError::new("not_found", text::printable(&message).into_owned());
+    let full = |(schema, name): &(String, String)| format!("{schema}.{name}");
+    let names: Vec<String> = tables.iter().map(full).collect();
+    let near = near(schema.as_deref(), &name, &tables).map(full);
+    Err(match near {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None if names.is_empty() => error.hint("the role sees no tables in this database: check database and user of the connection"),
+        None => error.hint(format!("its tables are {}", text::shortened(&names.join(", "), 500))),
+    })
+}
+
+/// Returns the table that was probably meant: the same name in another case or schema, else the nearest name, best in the same schema.
+fn near<'a>(schema: Option<&str>, name: &str, tables: &'a [(String, String)]) -> Option<&'a (String, String)> {
+    let is_in = |(other, _): &&(String, String)| schema.is_none_or(|schema| schema == other);
+    let is_same = |(_, other): &&(String, String)| other.to_lowercase() == name.to_lowercase();
+    let nearest = |tables: Vec<&'a (String, String)>| {
+        let found = text::nearest(name, tables.iter().map(|(_, name)| name.as_str()))?.to_owned();
+        tables.into_iter().find(|(_, other)| *other == found)
+    };
+    tables
+        .iter()
+        .filter(is_in)
+        .find(is_same)
+        .or_else(|| tables.iter().find(is_same))
+        .or_else(|| nearest(tables.iter().filter(is_in).collect()))
+        .or_else(|| nearest(tables.iter().collect()))
+}
+
+/// The rows that are asked for, by the cursor column.
+#[derive(Debug, Clone)]
+pub(super) struct Bounds {
+    /// The source's name of the cursor column.
+    pub column: String,
+    /// The type as which the server compares it.
+    pub comparable: &'static str,
+    /// Whether the column has to be cast for that.
+    pub is_cast: bool,
+    /// The column's type here.
+    pub column_type: ColumnType,
+    pub lower: Option<CursorValue>,
+    pub window: Option<Window>,
+}
+
+/// Takes the cursor column and its bounds from what is asked.
+///
+/// # Errors
+/// A column that isn't there, or whose type can't be compared.
+pub(super) fn bounds(
+    source: &str,
+    described: &Described,
+    rules: &ColumnRules,
+    request: &ReadRequest<'_>,
+) -> Result<Option<Bounds>, SourceError> {
+    let Some(given) = &request.options.timestamp_column else { return Ok(None) };
+    cursor(source, described, rules, given, request.lower_bound.cloned(), request.options.window.clone()).map(Some)
+}
+
+/// Returns what is known of a cursor column by its name in the job.
+pub(super) fn cursor(
+    source: &str,
+    described: &Described,
+    rules: &ColumnRules,
+    given: &str,
+    lower: Option<CursorValue>,
+    window: Option<Window>,
+) -> Result<Bounds, SourceError> {
+    // The job may use the target's name of a renamed column.
+    let column = rules.rename.iter().find(|(_, to)| to == given).map_or(given, |(from, _)| from);
+    let Some(place) = described.names.iter().position(|name| name == column) else {
+        let error = SourceError::new("unknown_column", format!("source {source}: there is no column {given} for timestamp_column"));
+        return Err(match text::nearest(given, described.names.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean {near}?")),
+            None => error.hint(format!("its columns are {}", text::shortened(&described.names.join(", "), 500))),
+        });
+    };
+    let server_type = described.types[place];
+    let declared = rules.types.iter().find(|(name, _)| name == column).map(|(_, declared)| *declared);
+    let column_type = declared.unwrap_or(server_type.mapping().column_type);
+    let own = own_name(server_type.oid).filter(|_| declared.is_none_or(|declared| server_type.mapping().column_type == declared));
+    let Some(comparable) = own.or_else(|| comparable(column_type)) else {
+        let message = format!(
+            "source {source}: timestamp_column {given} is {column_type}; a cursor is a timestamp, a date or a number that only grows"
+        );
+        return Err(SourceError::new("bad_cursor", message).hint(format!("declare {given} under columns.types, or name another column")));
+    };
+    Ok(Bounds { column: column.to_owned(), comparable, is_cast: own.is_none(), column_type, lower, window })
+}
+
+impl Bounds {
+    fn expression(&self) -> String {
+        let column = quoted(&self.column);
+        if self.is_cast { format!("CAST({column} AS {})", self.comparable) } else { column }
+    }
+
+    fn is_time(&self) -> bool {
+        matches!(self.comparable, "date" | "timestamp" | "timestamptz")
+    }
+
+    /// Returns the value of `:lower_bound`: on the first run 1970, or the least value of the type.
+    fn lower_text(&self) -> String {
+        let since = self.window.as_ref().and_then(|window| window.since);
+        match (&self.lower, since) {
+            (_, Some(since)) => since.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string(),
+            (Some(lower), None) => lower.text.clone(),
+            (None, None) => match self.comparable {
+                "int2" => i16::MIN.to_string(),
+                "int4" => i32::MIN.to_string(),
+                "oid" => "0".to_owned(),
+                "int8" => i64::MIN.to_string(),
+                "numeric" => format!("-{}", "9".repeat(76)),
+                _ => EPOCH.to_owned(),
+            },
+        }
+    }
+
+    /// Returns the value of `:last_sync`: the greatest below the lower bound, in the column's own step.
+    fn below(&self, source: &str) -> Result<String, SourceError> {
+        let text = self.lower_text();
+        let value = match &self.lower {
+            Some(lower) => lower.clone(),
+            None if self.is_time() => {
+                let text = if self.column_type == ColumnType::Date { text[..10].to_owned() } else { text.clone() };
+                CursorValue { column_type: self.column_type, text }
+            }
+            // Nothing lies below the least value.
+            None => return Ok(text),
+        };
+        let below = value.position().and_then(|position| CursorValue::at(value.column_type, position - 1));
+        below.map(|below| below.text).ok_or_else(|| {
+            let message = format!("source {source}: {} has no step, so that there is no greatest value below its bound", self.column);
+            SourceError::new("invalid_sql", message).hint("use >= :lower_bound in custom_sql")
+        })
+    }
+}
+
+/// What `:last_sync` and `:lower_bound` are on the first run.
+const EPOCH: &str = "1970-01-01T00:00:00Z";
+
+/// A statement and the settings that carry its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Query {
+    pub sql: String,
+    pub settings: Vec<(&'static str, String)>,
+}
+
+/// Makes the statement that reads some columns of the rows within bounds.
+///
+/// # Errors
+/// `:last_sync` where the column's type has no step.
+pub(super) fn bounded(source: &str, base: &str, columns: &[(String, Mapping)], bounds: Option<&Bounds>) -> Result<Query, SourceError> {
+    let expressions: Vec<String> = columns.iter().map(|(name, mapping)| expression(name, mapping.asked)).collect();
+    rows(source, base, &expressions.join(", "), bounds)
+}
+
+/// As [`bounded`], for any list of expressions.
+pub(super) fn rows(source: &str, base: &str, expressions: &str, bounds: Option<&Bounds>) -> Result<Query, SourceError> {
+    let type_name = bounds.map_or("timestamptz", |bounds| bounds.comparable);
+    let call = |setting: &str| format!("(current_setting('{setting}')::{type_name})");
+    let (inner, named) = placeholders::replaced(base, call);
+    let mut settings = Vec::new();
+    for setting in &named {
+        let text = match (*setting, bounds) {
+            (_, None) => EPOCH.to_owned(),
+            (LAST_SYNC, Some(bounds)) => bounds.below(source)?,
+            (_, Some(bounds)) => bounds.lower_text(),
+        };
+        settings.push((*setting, text));
+    }
+    let mut conditions = Vec::new();
+    if let Some(bounds) = bounds {
+        let column = bounds.expression();
+        if let Some(window) = &bounds.window {
+            if !bounds.is_time() {
+                let message = format!("source {source}: --since and --until need dates or timestamps, and {} is a number", bounds.column);
+                return Err(SourceError::new("invalid", message));
+            }
+            for (instant, setting, sign) in [(window.since, SINCE, ">="), (window.until, UNTIL, "<")] {
+                let Some(instant) = instant else { continue };
+                conditions.push(format!("{column} {sign} {}", call(setting)));
+                settings.push((setting, instant.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string()));
+            }
+        } else if let Some(lower) = bounds.lower.as_ref().filter(|_| named.is_empty()) {
+            // NULLs are counted by whoever reads.
+            conditions.push(format!("({column} >= {} OR {column} IS NULL)", call(LOWER_BOUND)));
+            settings.push((LOWER_BOUND, lower.text.clone()));
+        }
+    }
+    let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    Ok(Query { sql: format!("SELECT {expressions} FROM (\n{inner}\n) AS etlsched{filter}"), settings })
+}
+
+fn expression(name: &str, asked: Asked) -> String {
+    let name = quoted(name);
+    match asked {
+        Asked::Plain => name,
+        Asked::Cast => format!("{name}::text"),
+        // An address is never an empty text, so that NULL comes back.
+        Asked::Output => format!("nullif(concat({name}), '')"),
+        Asked::Numeric => format!("{name}::numeric"),
+    }
+}
+
+/// Gives a query's settings their values, for the transaction alone.
+///
+/// # Errors
+/// What the server reports.
+pub(super) fn settle(session: &mut Session, source: &str, query: &Query) -> Result<(), SourceError> {
+    for (name, value) in &query.settings {
+        let parameters: [(&(dyn postgres::types::ToSql + Sync), Type); 2] = [(name, Type::TEXT), (value, Type::TEXT)];
+        let set = session.client.query_typed("SELECT set_config($1, $2, true)", &parameters);
+        set.map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    }
+    Ok(())
+}
+
+/// Returns the columns of a table's primary key, in its order; none where rows of other tables are read with it.
+///
+/// # Errors
+/// No such table.
+pub(super) fn primary_key(session: &mut Session, source: &str, table: &str) -> Result<Vec<String>, SourceError> {
+    let table = find(session, source, table)?;
+    let sql = "SELECT a.attname::text FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place) \
+         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+         JOIN pg_class c ON c.oid = i.indrelid \
+         WHERE i.indrelid = to_regclass($1) AND i.indisprimary AND k.place <= i.indnkeyatts \
+         AND NOT (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)) ORDER BY k.place";
+    let rows = session.client.query_typed(sql, &[(&table, Type::TEXT)]);
+    let rows = rows.map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+#[cfg(test)]
+#[path = "query_tests.rs"]
+mod tests;
