@@ -75,7 +75,10 @@ impl Session {
         // On a thread of its own: the library limits the time of the TCP connection alone, and a server may take that and say nothing.
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let (own, seconds) = (plan.clone(), plan.connect_timeout_seconds.max(1));
-        std::thread::spawn(move || sender.send(Self::open_in_time(&own)));
+        std::thread::spawn(move || {
+            // Where nobody waits any more, nobody needs to know.
+            let _ = sender.send(Self::open_in_time(&own));
+        });
         receiver.recv_timeout(Duration::from_secs(seconds)).unwrap_or_else(|_| {
             let message = format!("connect to {}: no answer within {seconds} s", place(plan));
             let hint = "check host and port of the connection; connect_timeout_seconds is how long it may take".to_owned();
