@@ -73,12 +73,12 @@ impl Next {
             slots: slots(job, from, until, now, count),
         };
         let shown: Vec<JobSlots> = jobs.iter().map(job_slots).collect();
-        let database = database::in_use();
+        let zones = || jobs.iter().map(|job| job.timezone);
         match context.output {
-            Format::Json => output::json::print(&view::json(&shown, database)),
+            Format::Json => output::json::print(&view::json(&shown, database::in_use(), &database::lacking(zones()))),
             Format::Csv => output::print(&view::csv(&shown).csv()),
             Format::Table if shown.is_empty() => output::note("no jobs"),
-            Format::Table => output::print(&view::text(&shown, workspace.timezone, database)),
+            Format::Table => output::print(&view::text(&shown, workspace.timezone, &database::describe(zones()))),
         }
         note_broken(&problems);
         Ok(exit_code::DONE)

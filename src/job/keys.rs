@@ -59,7 +59,7 @@ pub static JOB: Level = Level {
             T(d::CATCH_UP_WAKEUPS),
             "Whether the scheduler also fires hourly to catch up",
         ),
-        key("grace_minutes", K::Int(0, 1440), Schedule, I(d::GRACE_MINUTES), "How late a start is still on time"),
+        key("grace_minutes", K::Int(1, 1440), Schedule, I(d::GRACE_MINUTES), "How late a start is still on time"),
         key("deadline", K::Clock, Schedule, Nil, "When its data must be fresh, HH:MM in its zone"),
         key(
             "destination",
@@ -269,7 +269,7 @@ pub static WORKSPACE: Level = Level {
         key("smtp", K::Map(&SMTP), NOT_TOLD, Nil, "The mail server"),
         key("admins", K::Texts, Works, Nil, "OS users who may change every job"),
         key("retention_days", K::Int(1, 36_500), Works, I(d::RETENTION_DAYS), "How long run logs are kept"),
-        key("grace_minutes", K::Int(0, 1440), Schedule, I(d::GRACE_MINUTES), "How late a start is still on time"),
+        key("grace_minutes", K::Int(1, 1440), Schedule, I(d::GRACE_MINUTES), "How late a start is still on time"),
         key("crontab_environment", K::TextMap, Schedule, Nil, "Variables set in the installed crontab block"),
         key("state_group", K::Text, NotYet, Nil, "The group whose members share the state store"),
     ])],

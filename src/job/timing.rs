@@ -110,7 +110,9 @@ pub fn schedule(job: &Node, report: &mut Report<'_>) -> Schedule {
         "weekly" => Schedule::Weekly(days(job, "day_of_week", |text| schedule::parse_weekday(text).ok()), time),
         "monthly" => {
             let short_month = if text(job, "short_month") == Some("skip") { ShortMonth::Skip } else { ShortMonth::Clip };
-            Schedule::Monthly(days(job, "day_of_month", |text| schedule::parse_month_day(text).ok()), short_month, time)
+            let days = days(job, "day_of_month", |text| schedule::parse_month_day(text).ok());
+            warn_of_short_months(job, &days, report);
+            Schedule::Monthly(days, short_month, time)
         }
         "cron" => {
             let line = text(job, "schedule").unwrap_or_default();
@@ -118,6 +120,19 @@ pub fn schedule(job: &Node, report: &mut Report<'_>) -> Schedule {
         }
         "manual" => Schedule::Manual,
         _ => Schedule::Daily(time),
+    }
+}
+
+/// Days that some months lack have a meaning by default; who wrote them may have meant the other one.
+fn warn_of_short_months(job: &Node, days: &[MonthDay], report: &mut Report<'_>) {
+    let is_said = job.get("short_month").is_some_and(|node| node.place.origin != Origin::BuiltIn);
+    let rare = days.iter().find_map(|day| match day {
+        MonthDay::Day(day @ 29..) => Some(day),
+        MonthDay::Day(_) | MonthDay::Last => None,
+    });
+    if let (Some(day), Some(node), false) = (rare, job.get("day_of_month"), is_said) {
+        let hint = "say so with short_month: clip, or leave those months out with short_month: skip".to_owned();
+        report.warning(node.place, format!("day_of_month: {day} is the last day of a month that is shorter"), hint);
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::measure::{abbreviation, utc};
 use super::table::{Align, Rows};
 use crate::schedule::{Shift, Slot};
+use crate::text::printable;
 use crate::zone::Zone;
 use crate::zone::database::Database;
 
@@ -38,11 +39,11 @@ pub fn slot_object(slot: &Slot, zone: Zone) -> Value {
 }
 
 /// Returns the jobs with their slots as an object, with the database that their zones are read with.
-pub fn json(jobs: &[JobSlots], database: &Database) -> Value {
+pub fn json(jobs: &[JobSlots], database: &Database, bundled: &[&str]) -> Value {
     let slots = |job: &JobSlots| job.slots.iter().map(|slot| slot_object(slot, job.zone)).collect::<Vec<Value>>();
     let job = |job: &JobSlots| json!({"id": job.id, "timezone": job.zone.name(), "status": job.status, "slots": slots(job)});
     let jobs: Vec<Value> = jobs.iter().map(job).collect();
-    json!({"success": true, "jobs": jobs, "tzdata": {"version": database.version, "folder": database.folder}})
+    json!({"success": true, "jobs": jobs, "tzdata": {"version": database.version, "folder": database.folder, "bundled_zones": bundled}})
 }
 
 /// Returns the slots of all jobs as rows for scripts, a job at a time.
@@ -59,7 +60,7 @@ pub fn csv(jobs: &[JobSlots]) -> Rows {
 }
 
 /// Returns the slots of all jobs as text for people, in the order of time.
-pub fn text(jobs: &[JobSlots], user_zone: Zone, database: &Database) -> String {
+pub fn text(jobs: &[JobSlots], user_zone: Zone, database: &str) -> String {
     let mut slots: Vec<(&JobSlots, &Slot)> = jobs.iter().flat_map(|job| job.slots.iter().map(move |slot| (job, slot))).collect();
     slots.sort_by(|(one, first), (other, second)| (first.at, &one.id).cmp(&(second.at, &other.id)));
     let mut text = if slots.is_empty() { "no slots\n".to_owned() } else { format!("{}\n", table(&slots, user_zone).text()) };
@@ -67,7 +68,7 @@ pub fn text(jobs: &[JobSlots], user_zone: Zone, database: &Database) -> String {
         let state = if job.status == "error" { "in error" } else { job.status };
         let _ = writeln!(text, "{}: {state}, {} not started", job.id, words(job.slots.len()));
     }
-    let _ = write!(text, "{database}");
+    text.push_str(&printable(database));
     text
 }
 
@@ -134,7 +135,6 @@ mod tests {
     fn slots_of_several_jobs_stand_in_the_order_of_time_in_three_zones() {
         let later = JobSlots { id: "later".to_owned(), status: "paused", ..night("2026-10-24T12:00:00Z", 1) };
         let tokyo = Zone::bundled("Asia/Tokyo").expect("a known zone");
-        let database = Database { version: "2026f".to_owned(), folder: None };
         let expected = "\
 Job    Due in its zone            Zone           Asia/Tokyo (JST)  UTC               Note
 night  Sat 2026-10-24 02:30 CEST  Europe/Berlin  2026-10-24 09:30  2026-10-24 00:30
@@ -142,7 +142,7 @@ later  Sun 2026-10-25 02:30 CEST  Europe/Berlin  2026-10-25 09:30  2026-10-25 00
 night  Sun 2026-10-25 02:30 CEST  Europe/Berlin  2026-10-25 09:30  2026-10-25 00:30  02:30 comes twice: the first
 later: paused, its slot is not started
 tzdata 2026f, bundled";
-        let text = text(&[night("2026-10-23T12:00:00Z", 2), later], tokyo, &database);
+        let text = text(&[night("2026-10-23T12:00:00Z", 2), later], tokyo, "tzdata 2026f, bundled");
         assert_eq!(text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n"), expected);
     }
 }

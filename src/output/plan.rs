@@ -143,12 +143,8 @@ fn stagger(plan: &Plan, out: &mut String) {
         out.push_str("\nno other minutes would part them\n");
         return;
     }
-    let _ = writeln!(
-        out,
-        "\nThese minutes leave {} of shared time instead of {}:\n",
-        span(seconds(plan.shared_after)),
-        span(seconds(plan.forecast.shared))
-    );
+    let left = if plan.shared_after.is_zero() { "no".to_owned() } else { format!("{} of", span(seconds(plan.shared_after))) };
+    let _ = writeln!(out, "\nThese minutes leave {left} shared time instead of {}:\n", span(seconds(plan.forecast.shared)));
     for change in &plan.stagger {
         let line = change.line.map(|line| format!(":{line}")).unwrap_or_default();
         let _ = writeln!(out, "{}{line}", printable(&change.file));
@@ -260,7 +256,7 @@ slow: due again before a run of it ends
 Run at once     Times  Together  First (CET)
 flights, sales      1    5m 00s  2026-11-24 06:00
 
-These minutes leave 0.0 s of shared time instead of 1m 00s:
+These minutes leave no shared time instead of 1m 00s:
 
 jobs/sales.yaml:4
 -minute: 0

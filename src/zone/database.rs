@@ -9,6 +9,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
+use super::Zone;
 use super::rules::SystemRules;
 
 /// Where systems keep their compiled files; `TZDIR` names another folder (tzset(3)).
@@ -70,6 +71,29 @@ pub fn in_use() -> &'static Database {
     })
 }
 
+/// Returns what zones are read with, in words: the database in use, and those of them that its folder lacks or can't give.
+pub fn describe(zones: impl IntoIterator<Item = Zone>) -> String {
+    let mut lacking: Vec<&str> = lacking(zones);
+    let mut text = in_use().to_string();
+    if lacking.len() > 5 {
+        lacking.truncate(5);
+        lacking.push("others");
+    }
+    if !lacking.is_empty() {
+        text.push_str(&format!("; {} for {}", Database::bundled(), lacking.join(", ")));
+    }
+    text
+}
+
+/// Returns the names of zones that have chrono-tz's rules although a folder is in use, each once, in the alphabet's order.
+pub fn lacking(zones: impl IntoIterator<Item = Zone>) -> Vec<&'static str> {
+    let is_lacking = |zone: &Zone| in_use().folder.is_some() && zone.is_bundled() && *zone != Zone::UTC;
+    let mut names: Vec<&str> = zones.into_iter().filter(is_lacking).map(Zone::name).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// Returns the rules of a zone of the system's folder where that is in use and holds it.
 pub(super) fn system_rules(name: &str, is_spelled_right: bool) -> Option<&'static SystemRules> {
     let folder = in_use().folder.as_deref()?;
@@ -106,9 +130,15 @@ fn is_listed(folder: &Path, name: &str) -> bool {
     })
 }
 
+/// Opens a regular file: a pipe or a device would hold up whoever reads it.
+fn open(path: &Path) -> Option<File> {
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    File::open(path).ok()
+}
+
 fn bytes_of(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     bytes.starts_with(b"TZif").then_some(bytes)
 }
 
@@ -116,7 +146,7 @@ fn bytes_of(path: &Path) -> Option<Vec<u8>> {
 fn version_of(folder: &Path) -> Option<String> {
     let head = |name: &str| {
         let mut bytes = Vec::new();
-        File::open(folder.join(name)).ok()?.take(64).read_to_end(&mut bytes).ok()?;
+        open(&folder.join(name))?.take(64).read_to_end(&mut bytes).ok()?;
         Some(String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned())
     };
     let version = match head("tzdata.zi") {
@@ -154,6 +184,17 @@ mod tests {
         std::fs::write(folder.path().join("tzdata.zi"), "# version 99-unknown\n").unwrap();
         assert_eq!(Database::chosen(Some(folder.path())), Database::bundled());
         assert!(is_newer("2026a", "2025z") && is_newer("2025za", "2025z") && !is_newer("2025b", "2025b"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_or_a_folder_in_place_of_a_file_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("tzdata.zi");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        assert_eq!(version_of(folder.path()), None);
+        assert_eq!(bytes_of(&pipe), None);
+        assert_eq!(bytes_of(folder.path()), None);
     }
 
     #[test]

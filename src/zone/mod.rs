@@ -95,6 +95,11 @@ impl Zone {
         }
     }
 
+    /// Whether it has chrono-tz's rules.
+    pub fn is_bundled(self) -> bool {
+        matches!(self.0, Rules::Bundled(_))
+    }
+
     /// Returns how many seconds the wall clock is east of UTC at an instant, in seconds since 1970.
     pub fn offset_at(self, instant: i64) -> i32 {
         self.0.offset_at(instant).0

@@ -34,7 +34,7 @@ no run of b, late has succeeded yet: a minute each is reckoned with
 Run at once  Times  Together  First (UTC)
 a, b             1    1m 00s  ####-##-## ##:##
 
-These minutes leave 0.0 s of shared time instead of 1m 00s:
+These minutes leave no shared time instead of 1m 00s:
 
 jobs/b.yaml:2
 -minute: 0

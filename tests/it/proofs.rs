@@ -54,12 +54,27 @@ fn every_slot_is_started_once_under_every_scheduler_wherever_host_and_job_are() 
 /// A crontab of one line for a daily job at 02:30 in Berlin is convicted with the fault; each scheduler is asked alone.
 #[track_caller]
 fn convicts(daemon: &str, host: &str, crontab: &str, fault: &str) {
-    let run = "/usr/bin/etlsched -C /srv/etl run sales";
+    let run = "/bin/etlsched -C /srv/etl run sales";
     let etl = Etl::new()
         .csv_job("sales", "", "a\n1\n")
         .file("jobs/sales.yaml", "timezone: Europe/Berlin\nhour: 2\nminute: 30\ndata_sources:\n  - path: jobs/data/sales.csv\n")
         .file("crontab", crontab.replace("RUN", run));
-    let arguments = ["schedule", "prove", "--daemon", daemon, "--host-zone", host, "--years", "2", "--crontab", "crontab"];
+    let arguments = [
+        "schedule",
+        "prove",
+        "--program",
+        "/bin/etlsched",
+        "--workspace",
+        "/srv/etl",
+        "--daemon",
+        daemon,
+        "--host-zone",
+        host,
+        "--years",
+        "2",
+        "--crontab",
+        "crontab",
+    ];
     etl.run(&arguments).exits(10).mentions(fault).mentions("not every slot is started once and in time (1 of 1 proof)");
 }
 
@@ -75,8 +90,8 @@ fn planted_bad_crontabs_are_convicted() {
 
 #[test]
 fn a_crontab_that_can_not_be_read_proves_nothing() {
-    let etl = Etl::new().csv_job("sales", "", "a\n1\n").file("crontab", "5/15 * * * * /usr/bin/etlsched run sales --scheduled\n");
-    etl.run(&["schedule", "prove", "--crontab", "crontab"]).exits(4).says(
+    let etl = Etl::new().csv_job("sales", "", "a\n1\n").file("crontab", "5/15 * * * * /bin/etlsched run sales --scheduled\n");
+    etl.run(&["schedule", "prove", "--program", "/bin/etlsched", "--crontab", "crontab"]).exits(4).says(
         "error: job sales, line 1: minute: \"5/15\" has a step behind a single value\n\
          hint: a line that its scheduler can't read starts nothing; see: etlsched schedule export\n",
     );

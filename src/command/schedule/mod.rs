@@ -178,7 +178,7 @@ pub(super) fn host(workspace: &Workspace, place: &Place, zone: Zone, workspace_i
         program,
         workspace: folder,
         id: workspace_id.map_or_else(|| digest.clone(), |id| format!("{id}-{digest}")),
-        tzdata: printable(&database::in_use().to_string()).into_owned(),
+        tzdata: printable(&database::describe([zone])).into_owned(),
         user: process::user_name(),
         environment: workspace.crontab_environment.clone(),
         is_store_shared: workspace.is_state_shared,

@@ -1,6 +1,6 @@
 //! `etlsched schedule prove`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Months, Utc};
 use clap::Args;
@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::exit_code;
 use crate::output::prove::{self as view, Proved};
 use crate::output::{self, Format};
-use crate::scheduler::prove::{Claim, Daemon, Script, TextError, prove};
+use crate::scheduler::prove::{Called, Claim, Daemon, Script, TextError, prove};
 use crate::scheduler::{EXPORTERS, Entry, Host, Rendered};
 use crate::text::printable;
 use crate::zone::database;
@@ -36,7 +36,7 @@ pub struct Prove {
     #[arg(long = "daemon", value_name = "NAME", value_parser = PossibleValuesParser::new(Daemon::ALL.map(Daemon::as_str)))]
     pub daemons: Vec<String>,
     /// Prove this crontab in place of the one that would be made; - reads standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["program", "workspace"])]
+    #[arg(long, value_name = "FILE")]
     pub crontab: Option<PathBuf>,
     #[command(flatten)]
     pub place: Place,
@@ -80,7 +80,12 @@ impl Prove {
                 let script = match (daemon, &units) {
                     (Daemon::Systemd, Some(units)) => script_of_units(units, &entry.job),
                     (Daemon::Systemd, None) => continue,
-                    (Daemon::Debian | Daemon::Cronie | Daemon::Busybox, _) => Script::of_crontab(&crontab, &entry.job),
+                    (Daemon::Debian | Daemon::Cronie | Daemon::Busybox, _) => {
+                        let is_given = self.crontab.is_some();
+                        let is_program = |path: &str| path == host.program || is_given && Path::new(path).is_file();
+                        let called = Called { job: &entry.job, workspace: Some(&host.workspace), is_program: &is_program };
+                        Script::of_crontab(&crontab, called)
+                    }
                 };
                 let script = script.map_err(|error| unreadable(&entry.job, &error))?;
                 let Entry { job, schedule, zone, .. } = entry;
@@ -89,7 +94,13 @@ impl Prove {
             }
         }
         proofs.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-        Ok(Proved { from, until, host_zone: host.zone, tzdata: database::in_use().to_string(), proofs })
+        Ok(Proved {
+            from,
+            until,
+            host_zone: host.zone,
+            tzdata: database::describe(entries.iter().map(|entry| entry.zone).chain([host.zone])),
+            proofs,
+        })
     }
 
     /// Where systemd is one of all, and can't be told of a job, the others are proved without it.

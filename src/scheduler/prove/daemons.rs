@@ -83,11 +83,11 @@ struct Matcher<'a> {
     times: Vec<bool>,
     day: i64,
     is_day: bool,
-    matches: fn(&Cron, chrono::NaiveDate) -> bool,
+    matches: fn(&Line, chrono::NaiveDate) -> bool,
 }
 
 impl<'a> Matcher<'a> {
-    fn new(line: &'a Line, matches: fn(&Cron, chrono::NaiveDate) -> bool) -> Self {
+    fn new(line: &'a Line, matches: fn(&Line, chrono::NaiveDate) -> bool) -> Self {
         let bit = |bits: u64, at: i64| bits >> at & 1 == 1;
         let times = (0..DAY_MINUTES).map(|at| bit(line.times.minutes, at % 60) && bit(line.times.hours.into(), at / 60)).collect();
         Self { line, times, day: i64::MIN, is_day: false, matches }
@@ -102,7 +102,7 @@ impl<'a> Matcher<'a> {
         if day != self.day {
             self.day = day;
             let date = chrono::DateTime::from_timestamp(day * 86_400, 0).unwrap_or_default().date_naive();
-            self.is_day = (self.matches)(&self.line.times, date);
+            self.is_day = (self.matches)(self.line, date);
         }
         self.is_day
     }
@@ -133,15 +133,17 @@ fn has(cron: &Cron, date: chrono::NaiveDate) -> (bool, bool, bool) {
 }
 
 /// find_jobs() of vixie's cron: a day field that begins with `*` makes both needed, else one is enough.
-fn matches_vixie(cron: &Cron, date: chrono::NaiveDate) -> bool {
+fn matches_vixie(line: &Line, date: chrono::NaiveDate) -> bool {
+    let cron = &line.times;
     let (is_month, is_day, is_weekday) = has(cron, date);
     is_month && if cron.is_every_day || cron.is_every_weekday { is_day && is_weekday } else { is_day || is_weekday }
 }
 
 /// FixDayDow() of busybox: it looks at which days are left out, not at how the field begins.
-fn matches_busybox(cron: &Cron, date: chrono::NaiveDate) -> bool {
+fn matches_busybox(line: &Line, date: chrono::NaiveDate) -> bool {
+    let cron = &line.times_of_busybox;
     let (is_month, is_day, is_weekday) = has(cron, date);
-    let (every_day, every_weekday) = (cron.days == !1, cron.weekdays == 0x7f);
+    let (every_day, every_weekday) = (cron.is_every_day, cron.weekdays == 0x7f);
     is_month
         && match (every_day, every_weekday) {
             (true, true) => true,
@@ -221,7 +223,7 @@ fn by_the_wall(
     from: i64,
     until: i64,
     zone_of: impl Fn(&Line) -> Zone,
-    matches: fn(&Cron, chrono::NaiveDate) -> bool,
+    matches: fn(&Line, chrono::NaiveDate) -> bool,
 ) -> Vec<Firing> {
     let mut found = Vec::new();
     for line in &script.lines {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub use daemons::Daemon;
-pub use text::{Firing, Line, Script, TextError};
+pub use text::{Called, Firing, Line, Script, TextError};
 
 use crate::schedule::{Schedule, Slot};
 use crate::zone::Zone;

@@ -115,11 +115,11 @@ fn a_line_past_the_gate_is_convicted() {
 #[test]
 fn strangers_lines_and_other_jobs_are_not_looked_at() {
     let text = format!(
-        "# BEGIN x\nMAILTO=a@b.c\n5 * * * * /bin/true\n@reboot {RUN}\n0 7 * * * /usr/bin/etlsched run other --scheduled\n\t0 7 * * *\t{RUN}\n0 7"
+        "# BEGIN x\nMAILTO=a@b.c\n5 * * * * /bin/true\n@reboot {RUN}\n0 7 * * * /usr/bin/etlsched run other --scheduled\n\t0 7 * * *\t{RUN}\n0 7 * * * {RUN}"
     );
     let script = Script::of_crontab(&text, "sales").unwrap();
     assert_eq!(script.lines.len(), 1, "{script:?}");
-    let error = Script::of_crontab(&format!("\n5/15 * * * * {RUN}"), "sales").unwrap_err();
+    let error = Script::of_crontab(&format!("\n5/15 * * * * {RUN}\n"), "sales").unwrap_err();
     assert_eq!((error.line, error.message.as_str()), (2, "minute: \"5/15\" has a step behind a single value"));
 }
 
@@ -145,4 +145,45 @@ fn timers_hold_in_utc_and_are_convicted_in_a_zone() {
     assert!(check(&["Mon..Tue *-*-* 10,11:00:00 UTC"], &weekly).holds(TimeDelta::zero()));
     let wrong = Script::of_timer("OnCalendar=weekly\n", &service, "sales").unwrap_err();
     assert_eq!(wrong.message, "\"weekly\" is no calendar event that can be proved");
+}
+
+#[test]
+fn lines_that_never_run_the_job_are_not_counted() {
+    let called = super::Called { job: "sales", workspace: Some("/srv/etl"), is_program: &|path| path == "/usr/bin/etlsched" };
+    let count = |command: &str| Script::of_crontab(&format!("0 7 * * * {command}\n"), called).unwrap().lines.len();
+    for command in [
+        RUN,
+        "/usr/bin/etlsched run sales --scheduled -C /srv/etl",
+        "/usr/bin/etlsched -C /srv/etl run other sales --scheduled >> /var/log/etl 2>&1",
+    ] {
+        assert_eq!(count(command), 1, "{command}");
+    }
+    for command in [
+        "/nope/etlsched -C /srv/etl run sales --scheduled",
+        "/usr/bin/etlsched -C /srv/other run sales --scheduled",
+        "echo /usr/bin/etlsched -C /srv/etl run sales --scheduled",
+        "false && /usr/bin/etlsched -C /srv/etl run sales --scheduled",
+        "/bin/echo % /usr/bin/etlsched -C /srv/etl run sales --scheduled",
+        "root /usr/bin/etlsched -C /srv/etl run sales --scheduled",
+        "/usr/bin/etlsched -C /srv/etl run sales --scheduled --dry-run",
+        "/usr/bin/etlsched -C /srv/etl run sales --scheduled\r",
+        "/usr/bin/etlsched -C /srv/etl list sales",
+    ] {
+        assert_eq!(count(command), 0, "{command}");
+    }
+    // Behind the percent sign is input: the gate isn't asked.
+    let script = Script::of_crontab("0 7 * * * /usr/bin/etlsched -C /srv/etl run sales % --scheduled\n", called).unwrap();
+    assert_eq!(script.lines.iter().map(|line| line.is_gated).collect::<Vec<_>>(), [false]);
+}
+
+#[test]
+fn busybox_counts_days_from_zero_and_takes_a_range_for_a_restriction() {
+    let odd = Schedule::Cron("0 0 */2 * *".to_owned());
+    assert!(proof("UTC", "UTC", &odd, Daemon::Debian, &format!("0 0 */2 * * {RUN}\n")).holds(TimeDelta::zero()));
+    assert!(!proof("UTC", "UTC", &odd, Daemon::Busybox, &format!("0 0 */2 * * {RUN}\n")).holds(TimeDelta::zero()));
+    let weekly = Schedule::Weekly(vec![0], TimeOfDay { hour: 6, minute: 0 });
+    let wakeups = |daemon| proof("UTC", "UTC", &weekly, daemon, &format!("0 6 1-31 * 1 {RUN}\n")).wakeups;
+    assert_eq!((wakeups(Daemon::Busybox), wakeups(Daemon::Debian)), (365, 365));
+    let wakeups = |daemon| proof("UTC", "UTC", &weekly, daemon, &format!("0 6 * * 1 {RUN}\n")).wakeups;
+    assert_eq!((wakeups(Daemon::Busybox), wakeups(Daemon::Debian)), (52, 52));
 }

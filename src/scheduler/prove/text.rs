@@ -15,10 +15,35 @@ pub struct Script {
 pub struct Line {
     /// When, by the scheduler's clock or `zone`'s.
     pub times: Cron,
+    /// As busybox reads the same fields: `*/2` are its days 0, 2, 4 ..., and only `*` itself is every day (crond.c, ParseField and FixDayDow).
+    pub times_of_busybox: Cron,
     /// The zone that the text names: `CRON_TZ` of a crontab, the last word of `OnCalendar`.
     pub zone: Option<Zone>,
     /// Whether the program is started through the gate (`--scheduled`).
     pub is_gated: bool,
+}
+
+/// What a line of a crontab has to call.
+#[derive(Clone, Copy)]
+pub struct Called<'a> {
+    /// The job's id.
+    pub job: &'a str,
+    /// The workspace that `-C` has to name; `None` for any.
+    pub workspace: Option<&'a str>,
+    /// Whether a path is the program's.
+    pub is_program: &'a dyn Fn(&str) -> bool,
+}
+
+impl<'a> From<&'a str> for Called<'a> {
+    fn from(job: &'a str) -> Self {
+        Self { job, workspace: None, is_program: &|_| true }
+    }
+}
+
+impl std::fmt::Debug for Called<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Called").field("job", &self.job).field("workspace", &self.workspace).finish_non_exhaustive()
+    }
 }
 
 /// One start of the program.
@@ -40,16 +65,17 @@ pub struct TextError {
 }
 
 impl Script {
-    /// Reads the lines of a crontab that start a job.
+    /// Reads the lines of a crontab that start a job. A last line without a line end is none: daemons don't read it.
     ///
     /// # Errors
     /// A line that starts the job and can't be understood.
-    pub fn of_crontab(text: &str, job: &str) -> Result<Self, TextError> {
+    pub fn of_crontab<'a>(text: &str, called: impl Into<Called<'a>>) -> Result<Self, TextError> {
+        let called = called.into();
         let mut script = Self::default();
         let mut zone = None;
-        for (number, line) in (1..).zip(text.lines()) {
+        for (number, line) in (1..).zip(text.split_inclusive('\n')) {
             let error = |message: String| TextError { line: number, message };
-            let line = line.trim();
+            let Some(line) = line.strip_suffix('\n').map(|line| line.trim_start_matches([' ', '\t'])) else { continue };
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -60,9 +86,11 @@ impl Script {
                 continue;
             }
             let Some((fields, command)) = parted(line) else { continue };
-            if starts(command, job) {
+            let command = until_percent(command);
+            if is_call(command, &called) {
                 let times = Cron::parse(fields).map_err(|problem| error(problem.message))?;
-                script.lines.push(Line { times, zone, is_gated: has_word(command, "--scheduled") });
+                let times_of_busybox = of_busybox(times, fields);
+                script.lines.push(Line { times, times_of_busybox, zone, is_gated: has_word(command, "--scheduled") });
             }
         }
         Ok(script)
@@ -82,7 +110,7 @@ impl Script {
         for (number, line) in (1..).zip(timer.lines()) {
             if let Some(calendar) = line.trim().strip_prefix("OnCalendar=") {
                 let (times, zone) = calendar_event(calendar.trim()).map_err(|message| TextError { line: number, message })?;
-                script.lines.push(Line { times, zone, is_gated });
+                script.lines.push(Line { times, times_of_busybox: times, zone, is_gated });
             }
         }
         Ok(script)
@@ -109,6 +137,51 @@ fn parted(line: &str) -> Option<(&str, &str)> {
         rest = rest[end..].trim_start();
     }
     Some((line[..line.len() - rest.len()].trim_end(), rest))
+}
+
+/// What stands behind the first `%` is the command's input (crontab(5)).
+fn until_percent(command: &str) -> &str {
+    let end = command.match_indices('%').map(|(at, _)| at).find(|at| !command[..*at].ends_with('\\'));
+    &command[..end.unwrap_or(command.len())]
+}
+
+/// Whether a line's command is the program, called to run the job: what else it may do is not guessed.
+fn is_call(command: &str, called: &Called<'_>) -> bool {
+    let mut words = command.split([' ', '\t']).filter(|word| !word.is_empty());
+    let is_program = |word: &str| ["/etlsched", "/etlsched.exe"].iter().any(|name| word.ends_with(name)) && (called.is_program)(word);
+    if !words.next().is_some_and(is_program) {
+        return false;
+    }
+    let (mut is_run, mut is_job) = (false, false);
+    while let Some(word) = words.next() {
+        match word {
+            "-C" | "--project" => {
+                let folder = words.next();
+                if called.workspace.is_some() && folder != called.workspace {
+                    return false;
+                }
+            }
+            "--log-format" | "-o" | "--output" | ">" | ">>" | "2>" | "2>>" => drop(words.next()),
+            "--scheduled" | "-q" | "--quiet" | "-v" | "--verbose" | "--no-notify" | "2>&1" => {}
+            "run" if !is_run => is_run = true,
+            _ if word.starts_with(">") && !word.contains(['&', ';', '|']) => {}
+            _ if !is_run || !word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) || word.starts_with('-') => {
+                return false;
+            }
+            _ => is_job |= word == called.job,
+        }
+    }
+    is_run && is_job
+}
+
+/// The same fields as busybox reads them.
+fn of_busybox(times: Cron, fields: &str) -> Cron {
+    let field = fields.split_ascii_whitespace().nth(2).unwrap_or("*");
+    let item = |item: &str| match item.strip_prefix("*/").and_then(|step| step.parse::<usize>().ok()) {
+        Some(step) => (0..32).step_by(step.max(1)).fold(0, |bits, day| bits | 1 << day),
+        None => Cron::parse(&format!("0 0 {item} * *")).map_or(0, |cron| cron.days),
+    };
+    Cron { days: field.split(',').map(item).fold(0, |bits, days| bits | days), is_every_day: field == "*", ..times }
 }
 
 /// Whether a command is `... run JOB ...`.
