@@ -1,9 +1,5 @@
 //! What is PostgreSQL's own: what a table keeps, locks, types, changes of columns. The rest is in the conformance suite.
 
-#[allow(dead_code, reason = "these tests need a part of it")]
-#[path = "../../../tests/it/servers.rs"]
-pub(super) mod servers;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,6 +7,7 @@ use arrow_array::{Float64Array, Int64Array, StringArray};
 
 use super::Postgres;
 use crate::batch::ColumnType;
+pub(super) use crate::connect::servers;
 use crate::destination::conformance::{
     self, Bench, FULL, batch, load, load_with, merge, people, people_rows, publication, request, schema,
 };
