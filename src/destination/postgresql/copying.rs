@@ -22,15 +22,16 @@ const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
 /// The signature, no flags, no extension.
-const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(super) const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 /// A tuple of -1 fields: the end.
-const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
+pub(super) const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 
 /// How many bytes go to the server at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Encodes the rows of a batch that can be loaded and hands the bytes on in large pieces; returns how many rows they are.
+/// Encodes the rows of a batch that can be loaded and hands the bytes on in large pieces; returns how many rows they are. What begins a
+/// copy and what ends it is not among them.
 ///
 /// With `numbered_from` each row ends with its number, so that the later of two rows can be told.
 ///
@@ -42,13 +43,13 @@ pub(super) fn encode<E>(
     invalid: &[InvalidValue],
     policy: OnInvalidValue,
     numbered_from: Option<u64>,
-    mut send: impl FnMut(&[u8]) -> Result<(), E>,
+    mut send: impl FnMut(Vec<u8>) -> Result<(), E>,
 ) -> Result<u64, E> {
     let cells: Vec<Cells<'_>> =
         batch.columns().iter().zip(&schema.columns).map(|(array, column)| Cells::of(array.as_ref(), column.column_type)).collect();
     let fields = i16::try_from(cells.len() + usize::from(numbered_from.is_some())).unwrap_or(i16::MAX).to_be_bytes();
-    let mut out = Vec::with_capacity(BUFFER_BYTES + BUFFER_BYTES / 4);
-    out.extend_from_slice(HEADER);
+    let room = BUFFER_BYTES + BUFFER_BYTES / 4;
+    let mut out = Vec::with_capacity(room);
     let mut invalid = invalid.iter().peekable();
     let mut rows = 0;
     for row in 0..batch.num_rows() {
@@ -76,12 +77,12 @@ pub(super) fn encode<E>(
         }
         rows += 1;
         if out.len() >= BUFFER_BYTES {
-            send(&out)?;
-            out.clear();
+            send(std::mem::replace(&mut out, Vec::with_capacity(room)))?;
         }
     }
-    out.extend_from_slice(&TRAILER);
-    send(&out)?;
+    if !out.is_empty() {
+        send(out)?;
+    }
     Ok(rows)
 }
 
@@ -298,7 +299,7 @@ mod tests {
         let batch = RecordBatch::try_new(schema.arrow(), vec![Arc::new(array) as ArrayRef]).unwrap();
         let mut sent = Vec::new();
         let rows = encode(&batch, &schema, &[], OnInvalidValue::Reject, None, |bytes| {
-            sent.extend_from_slice(bytes);
+            sent.extend(bytes);
             Ok::<(), ()>(())
         });
         assert_eq!(rows, Ok(1));
@@ -357,7 +358,7 @@ mod tests {
         let sent = |policy| {
             let mut sent = Vec::new();
             let rows = encode(&batch, &schema, &invalid, policy, Some(7), |bytes| {
-                sent.extend_from_slice(bytes);
+                sent.extend(bytes);
                 Ok::<(), ()>(())
             });
             (rows.unwrap(), sent.len())

@@ -1,20 +1,21 @@
 //! PostgreSQL databases as destinations.
 //!
-//! A load stages its rows by COPY BINARY, a batch a transaction, then publishes in one transaction. Reads nothing of sources. The
-//! bookkeeping tables `_etlsched_loads` and `_etlsched_files` stand in the target's schema and change in the same transaction as the rows.
+//! A load stages its rows by COPY BINARY in one transaction that makes the staging table, then publishes in another one. Reads nothing
+//! of sources. The bookkeeping tables `_etlsched_loads` and `_etlsched_files` stand in the target's schema and change in the same transaction as the rows.
 //!
 //! A full load takes the target's place by a rename where the target is nothing but columns, grants, comments and statistics targets,
 //! which it gets too. A table with more to it (indexes, constraints, defaults, views, triggers, policies, partitions, publications)
 //! stays itself: its rows are deleted and the new ones inserted, in one transaction.
 //!
-//! Durability: batches are committed with `synchronous_commit = off`, the publish with what the server has set. A commit that waits for
-//! the disk waits for all of the log before it, and so for every batch. A crash in between loses staged rows alone; a staging table that
-//! doesn't become the target is unlogged, which a crash empties: the publish counts what it moves.
+//! Durability: the staging table is committed with `synchronous_commit = off`, the publish with what the server has set. A commit that
+//! waits for the disk waits for all of the log before it, and so for the staged rows. A crash in between loses the staging table with its
+//! rows, or empties one that is unlogged because it doesn't become the target: the publish counts what it moves.
 
 mod bookkeeping;
 mod checks;
 mod copying;
 mod evolve;
+mod filling;
 mod invalid;
 mod mend;
 mod merge;

@@ -107,6 +107,13 @@ impl Session {
         Ok(session)
     }
 
+    /// Opens another connection to the same place.
+    pub(super) fn another(&self) -> Outcome<Self> {
+        let opened = server::Session::open(&self.plan).map_err(from_connect)?;
+        let Self { plan, place, schema, .. } = self;
+        Ok(Self { plan: plan.clone(), client: opened.client, place: place.clone(), schema: schema.clone() })
+    }
+
     /// Returns a table of the schema as SQL.
     pub(super) fn table(&self, name: &str) -> String {
         format!("{}.{}", quoted(&self.schema), quoted(name))

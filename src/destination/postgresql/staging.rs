@@ -1,4 +1,4 @@
-//! A load under way: its staging table, filled by COPY a batch at a time, and what becomes of it.
+//! A load under way: its staging table, which one transaction makes and fills, and what becomes of it.
 
 use std::io::Write as _;
 
@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::bookkeeping::{self, Fence};
 use super::evolve::{self, Layout, OldRows, There};
+use super::filling::Filling;
 use super::session::{Outcome, Session, failed, refusal};
 use super::table::{Durability, LiveTable, create_sql, of_types};
 use super::types::{NAME_BYTES_MAX, listed};
@@ -29,6 +30,8 @@ pub(super) struct Staging<'a> {
     /// The staging table's name.
     pub(super) table: String,
     pub(super) rows: u64,
+    /// From the first rows on until the staging table is committed.
+    filling: Option<Filling>,
     restarts: u32,
     /// Published: the staging table is no more.
     is_over: bool,
@@ -64,7 +67,7 @@ impl Shape {
 }
 
 impl<'a> Staging<'a> {
-    /// Raises the fence and makes the staging table, committed at once.
+    /// Raises the fence, committed at once.
     pub(super) fn begin(session: &'a mut Session, request: &LoadRequest) -> Outcome<Self> {
         refuse_name(&request.target)?;
         let live = LiveTable::read(session, &request.target)?;
@@ -81,26 +84,36 @@ impl<'a> Staging<'a> {
                 number += 1;
                 table = name(&request.target, &request.run, number);
             }
-            make(session, &table, &shape, live.as_ref(), &layout)?;
             Ok((fence, table, number))
         })?;
         let request = request.clone();
-        Ok(Self { session, request, fence, previous, live, layout, shape, table, rows: 0, restarts, is_over: false })
+        Ok(Self { session, request, fence, previous, live, layout, shape, table, rows: 0, filling: None, restarts, is_over: false })
+    }
+
+    /// Returns what takes the rows; the first call makes the staging table.
+    fn filling(&mut self) -> Outcome<&Filling> {
+        if self.filling.is_none() {
+            let table = self.session.table(&self.table);
+            let create = make_sql(&table, &self.shape, self.live.as_ref(), &self.layout);
+            let copy = copy_sql(&table, &self.layout.batch, self.shape.number.as_deref(), Rows::Frozen);
+            let what = format!("staging rows for {}", self.request.target);
+            self.filling = Some(Filling::begin(self.session, create, copy, &what)?);
+        }
+        Ok(self.filling.as_ref().expect("it was just made"))
     }
 
     fn stage(&mut self, batch: &RecordBatch) -> Outcome<Written> {
         let invalid = invalid::find(batch);
-        let table = self.session.table(&self.table);
-        let numbered = self.shape.number.as_deref().map(|name| (name, self.rows + 1));
-        let sending = Sending { schema: &self.layout.batch, invalid: &invalid, policy: self.request.invalid_values, numbered };
-        let what = format!("staging rows for {}", self.request.target);
-        let rows = self.session.in_transaction(|session| {
-            // The publish waits for the disk, and with it for everything that was written before it.
-            session.run("SET LOCAL synchronous_commit = off").map_err(failed(&what))?;
-            copy(session, &table, batch, &sending, &what)
-        })?;
-        self.rows += rows;
-        Ok(Written { rows, invalid })
+        self.filling()?;
+        let Self { filling, layout, request, shape, rows, .. } = self;
+        let taker = filling.as_ref().expect("it was just made");
+        let first = shape.number.as_ref().map(|_| *rows + 1);
+        let sent = copying::encode(batch, &layout.batch, &invalid, request.invalid_values, first, |bytes| taker.send(bytes));
+        let Ok(sent) = sent else {
+            return Err(filling.take().expect("it is there").ended());
+        };
+        *rows += sent;
+        Ok(Written { rows: sent, invalid })
     }
 
     /// Tells why a step failed: a run that began after this one has dropped the staging table, which the server only finds missing.
@@ -110,11 +123,6 @@ impl<'a> Staging<'a> {
         }
         let is_held = bookkeeping::is_held(self.session, &self.request.target, &self.fence);
         if is_held.is_ok_and(|is_held| !is_held) { bookkeeping::fence_lost(&self.request.target) } else { error }
-    }
-
-    fn drop_table(&mut self) -> Outcome<()> {
-        let table = self.table.clone();
-        self.session.in_transaction(|session| drop_table(session, &table))
     }
 }
 
@@ -129,10 +137,13 @@ pub(super) struct Sending<'a> {
 
 /// Sends the rows of a batch into a table; returns how many the server took. Inside a transaction.
 pub(super) fn copy(session: &mut Session, table: &str, batch: &RecordBatch, sending: &Sending<'_>, what: &str) -> Outcome<u64> {
-    let sql = copy_sql(table, sending.schema, sending.numbered.map(|(name, _)| name));
+    let sql = copy_sql(table, sending.schema, sending.numbered.map(|(name, _)| name), Rows::Plain);
     let mut writer = session.client.copy_in(&sql).map_err(failed(what))?;
     let first = sending.numbered.map(|(_, first)| first);
-    let sent = copying::encode(batch, sending.schema, sending.invalid, sending.policy, first, |bytes| writer.write_all(bytes));
+    let sent = writer
+        .write_all(copying::HEADER)
+        .and_then(|()| copying::encode(batch, sending.schema, sending.invalid, sending.policy, first, |bytes| writer.write_all(&bytes)));
+    let sent = sent.and_then(|rows| writer.write_all(&copying::TRAILER).map(|()| rows));
     // Why the server took no more is told by the end of the COPY.
     let taken = writer.finish().map_err(failed(what))?;
     match sent {
@@ -144,10 +155,19 @@ pub(super) fn copy(session: &mut Session, table: &str, batch: &RecordBatch, send
     }
 }
 
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    Plain,
+    /// For a table that the same transaction has made.
+    Frozen,
+}
+
 /// Returns the statement that takes the rows.
-pub(super) fn copy_sql(table: &str, schema: &Schema, number: Option<&str>) -> String {
+pub(super) fn copy_sql(table: &str, schema: &Schema, number: Option<&str>, rows: Rows) -> String {
     let names = schema.columns.iter().map(|column| column.name.as_str()).chain(number);
-    format!("COPY {table} ({}) FROM STDIN (FORMAT binary)", listed("", names))
+    let freeze = if rows == Rows::Frozen { ", FREEZE" } else { "" };
+    format!("COPY {table} ({}) FROM STDIN (FORMAT binary{freeze})", listed("", names))
 }
 
 impl Load for Staging<'_> {
@@ -164,12 +184,14 @@ impl Load for Staging<'_> {
     }
 
     fn pause(&mut self) -> Outcome<()> {
-        // Each batch is a transaction of its own: nothing is held between two of them.
+        // Nobody else needs what the transaction holds: a table that no one sees.
         Ok(())
     }
 
     fn restart(&mut self, schema: &Schema) -> Outcome<()> {
-        self.drop_table()?;
+        if let Some(filling) = self.filling.take() {
+            filling.abandon();
+        }
         self.restarts += 1;
         self.table = name(&self.request.target, &self.request.run, self.restarts);
         self.live = LiveTable::read(self.session, &self.request.target)?;
@@ -177,18 +199,17 @@ impl Load for Staging<'_> {
         self.request.schema = schema.clone();
         self.shape = Shape::of(self.session, &self.request, &self.layout, self.live.as_ref())?;
         self.rows = 0;
-        let Self { table, shape, live, layout, .. } = self;
-        self.session.in_transaction(|session| make(session, table, shape, live.as_ref(), layout))
+        Ok(())
     }
 
     fn finish(&mut self, rows: u64) -> Outcome<()> {
-        let table = self.session.table(&self.table);
-        let staged = self.session.count(&table).map_err(|error| self.explained(error))?;
+        self.filling()?;
+        let staged = self.filling.take().expect("it was just made").finish()?;
         if staged == rows && self.rows == rows {
             return Ok(());
         }
         let message = format!("table {}: {rows} rows were sent and {staged} are staged", self.request.target);
-        Err(refusal("rows_lost", message, "run the job again: a crash of the server empties what isn't published yet"))
+        Err(refusal("rows_lost", message, "run the job again"))
     }
 
     fn check(&mut self, expect: &Expect) -> Outcome<Vec<String>> {
@@ -204,6 +225,9 @@ impl Load for Staging<'_> {
 
 impl Drop for Staging<'_> {
     fn drop(&mut self) {
+        if let Some(filling) = self.filling.take() {
+            filling.abandon();
+        }
         // Without a publish nothing may remain; what can't be dropped now goes with the next mend.
         if !self.is_over && !self.session.is_lost() {
             let table = self.table.clone();
@@ -285,11 +309,6 @@ pub(super) fn old_rows(disposition: &Disposition) -> OldRows {
 pub(super) fn drop_table(session: &mut Session, table: &str) -> Outcome<()> {
     let sql = format!("DROP TABLE IF EXISTS {}", session.table(table));
     session.run(&sql).map(|_| ()).map_err(failed(format_args!("dropping staging table {table}")))
-}
-
-fn make(session: &mut Session, table: &str, shape: &Shape, live: Option<&LiveTable>, layout: &Layout) -> Outcome<()> {
-    let sql = make_sql(&session.table(table), shape, live, layout);
-    session.run(&sql).map(|_| ()).map_err(failed(format_args!("making staging table {table}")))
 }
 
 /// Returns the statement that makes the staging table; `name` is SQL.

@@ -2,7 +2,7 @@
 
 use super::evolve::Layout;
 use super::session::{Outcome, Session};
-use super::staging::{Shape, copy_sql, make_sql};
+use super::staging::{Rows, Shape, copy_sql, make_sql};
 use super::table::LiveTable;
 use super::{bookkeeping, merge, publish};
 use crate::destination::{Disposition, LoadRequest};
@@ -21,7 +21,7 @@ pub(super) fn statements(
     let mut list = vec![
         bookkeeping::begin_sql(&loads),
         make_sql(&staged, &shape, live, layout),
-        copy_sql(&staged, &layout.batch, shape.number.as_deref()),
+        copy_sql(&staged, &layout.batch, shape.number.as_deref(), Rows::Frozen),
     ];
     if let (Some(number), Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. }) = (&shape.number, &request.disposition) {
         list.push(merge::fold_sql(&layout.batch, &request.target, &staged, number, fold)?);
