@@ -113,6 +113,31 @@ pub fn psql(server: &Server, database: &str, sql: &str) -> String {
     String::from_utf8(output.stdout).expect("psql's output is UTF-8").trim_end_matches('\n').to_owned()
 }
 
+/// Returns what pg_dump writes with these arguments, without the words that each dump makes up against its own text.
+#[track_caller]
+pub fn pg_dump(server: &Server, database: &str, arguments: &[&str]) -> String {
+    let output = Command::new(postgresql_program("pg_dump"))
+        .args(["-h", "127.0.0.1", "-U", "etl", "-d", database, "-p", &server.port.to_string()])
+        .args(arguments)
+        .env("PGPASSWORD", PASSWORD)
+        .output()
+        .expect("pg_dump starts");
+    assert!(output.status.success(), "pg_dump: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("its output is UTF-8");
+    text.lines()
+        .filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict "))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// Makes a tablespace in a folder of the server.
+pub fn tablespace(server: &Server, name: &str) {
+    let place = server.folder.join(name);
+    std::fs::create_dir(&place).expect("its folder");
+    own(&place);
+    psql(server, "etl", &format!("CREATE TABLESPACE {name} LOCATION '{}'", place.display()));
+}
+
 fn start_postgresql(settings: &[&str]) -> Server {
     let folder = folder("etlsched-pg-");
     let data = folder.join("data");

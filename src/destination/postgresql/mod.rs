@@ -15,7 +15,9 @@ mod bookkeeping;
 mod checks;
 mod copying;
 mod evolve;
+mod guards;
 mod invalid;
+mod likeness;
 mod mend;
 mod merge;
 mod publish;
@@ -60,11 +62,11 @@ impl Postgres {
 
 impl Destination for Postgres {
     fn record(&mut self, target: &str) -> Outcome<Option<LoadRecord>> {
-        bookkeeping::record(&mut self.session, target)
+        bookkeeping::settled(&mut self.session, target)
     }
 
     fn records(&mut self, workspace_id: &str, job: &str) -> Outcome<Vec<LoadRecord>> {
-        bookkeeping::records(&mut self.session, workspace_id, job)
+        bookkeeping::settled_records(&mut self.session, workspace_id, job)
     }
 
     fn files(&mut self, target: &str) -> Outcome<Vec<FileRecord>> {
