@@ -30,7 +30,13 @@ mod types;
 
 #[cfg(test)]
 #[cfg(unix)]
+mod lock_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod lost_tests;
+#[cfg(test)]
+#[cfg(unix)]
+mod table_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
