@@ -138,6 +138,24 @@ pub fn tablespace(server: &Server, name: &str) {
     psql(server, "etl", &format!("CREATE TABLESPACE {name} LOCATION '{}'", place.display()));
 }
 
+/// Limits the size of the files of a server's sessions from now on, in bytes: to it, a disk that is full.
+pub fn limit_files(server: &Server, bytes: &str) {
+    let text = std::fs::read_to_string(server.folder.join("data/postmaster.pid")).expect("the server's pid");
+    let pid = text.lines().next().expect("a line with the pid").to_owned();
+    run(as_server(Command::new("prlimit")).args(["--pid", &pid, &format!("--fsize={bytes}:")]));
+}
+
+/// Starts a standby of a server.
+pub fn standby(server: &Server) -> Server {
+    let copy = Server { port: free_port(), folder: folder("etlsched-pg-") };
+    own(&copy.folder);
+    let mut base = as_server(Command::new(postgresql_program("pg_basebackup")));
+    base.args(["-h", "127.0.0.1", "-U", "etl", "-R", "-c", "fast", "-p", &server.port.to_string()]).env("PGPASSWORD", PASSWORD);
+    run(base.arg("-D").arg(copy.folder.join("data")));
+    launch_postgresql(&copy, &["hot_standby=on"]);
+    copy
+}
+
 fn start_postgresql(settings: &[&str]) -> Server {
     let folder = folder("etlsched-pg-");
     let data = folder.join("data");
