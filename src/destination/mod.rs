@@ -204,6 +204,12 @@ pub trait Rehearsal {
     /// As [`Load::schema_changes`].
     fn schema_changes(&self) -> &[SchemaChange];
 
+    /// Adds the values that the target's own columns can't hold to those that a destination of its kind can't hold; by row.
+    fn unfit(&self, batch: &RecordBatch, invalid: Vec<InvalidValue>) -> Vec<InvalidValue> {
+        let _ = batch;
+        invalid
+    }
+
     /// Takes rows; those with invalid values are dealt with as in a load.
     ///
     /// # Errors

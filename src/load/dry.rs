@@ -72,7 +72,7 @@ impl<'a> Nowhere<'a> {
 
 impl Sink for Nowhere<'_> {
     fn write(&mut self, batch: &RecordBatch) -> Result<Written, Fault> {
-        let invalid = destination::invalid_values(self.kind, batch);
+        let invalid = self.rehearsal.unfit(batch, destination::invalid_values(self.kind, batch));
         self.rehearsal.take(batch, &invalid)?;
         let is_nulled = self.invalid_values == OnInvalidValue::Null;
         let mut is_left_out = vec![false; batch.num_rows()];

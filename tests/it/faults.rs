@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::etl::Etl;
 
 /// Returns the children of a process.
-fn children(parent: u32) -> Vec<Pid> {
+pub fn children(parent: u32) -> Vec<Pid> {
     let listed = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
     let mut ids: Vec<String> = listed.split_whitespace().map(str::to_owned).collect();
     // Whichever thread started it, a child is listed under that thread.

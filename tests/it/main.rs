@@ -18,6 +18,8 @@
 //! | `proofs` | entries as they are emitted start every slot once, by simulation; planted bad ones are convicted |
 //! | `install` | entries in crontabs, systemd and the Task Scheduler: strangers' bytes stay, whatever fails; Debian's own cron over both changes of the clocks |
 //! | `postgres_destination` | PostgreSQL as destination: the sample, merges, readers, locks, a restarted server; read back by psql |
+//! | `postgres_faults` | the same when workers are killed in their commit, the server crashes, its disk is full, it is a standby |
+//! | `postgres_tables` | tables that people made in PostgreSQL: a full load leaves all of them as they were, by pg_dump |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
 //! | `postgres_source` | PostgreSQL as a source: every type, late commits, TLS, servers that die, errors |
 //! | `slots` | due instants against answers worked out without this program |
@@ -45,7 +47,11 @@ mod plan;
 #[cfg(unix)]
 mod postgres_destination;
 #[cfg(target_os = "linux")]
+mod postgres_faults;
+#[cfg(target_os = "linux")]
 mod postgres_source;
+#[cfg(unix)]
+mod postgres_tables;
 mod prints;
 mod proofs;
 #[cfg(unix)]

@@ -113,6 +113,49 @@ pub fn psql(server: &Server, database: &str, sql: &str) -> String {
     String::from_utf8(output.stdout).expect("psql's output is UTF-8").trim_end_matches('\n').to_owned()
 }
 
+/// Returns what pg_dump writes with these arguments, without the words that each dump makes up against its own text.
+#[track_caller]
+pub fn pg_dump(server: &Server, database: &str, arguments: &[&str]) -> String {
+    let output = Command::new(postgresql_program("pg_dump"))
+        .args(["-h", "127.0.0.1", "-U", "etl", "-d", database, "-p", &server.port.to_string()])
+        .args(arguments)
+        .env("PGPASSWORD", PASSWORD)
+        .output()
+        .expect("pg_dump starts");
+    assert!(output.status.success(), "pg_dump: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("its output is UTF-8");
+    text.lines()
+        .filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict "))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// Makes a tablespace in a folder of the server.
+pub fn tablespace(server: &Server, name: &str) {
+    let place = server.folder.join(name);
+    std::fs::create_dir(&place).expect("its folder");
+    own(&place);
+    psql(server, "etl", &format!("CREATE TABLESPACE {name} LOCATION '{}'", place.display()));
+}
+
+/// Limits the size of the files of a server's sessions from now on, in bytes: to it, a disk that is full.
+pub fn limit_files(server: &Server, bytes: &str) {
+    let text = std::fs::read_to_string(server.folder.join("data/postmaster.pid")).expect("the server's pid");
+    let pid = text.lines().next().expect("a line with the pid").to_owned();
+    run(as_server(Command::new("prlimit")).args(["--pid", &pid, &format!("--fsize={bytes}:")]));
+}
+
+/// Starts a standby of a server.
+pub fn standby(server: &Server) -> Server {
+    let copy = Server { port: free_port(), folder: folder("etlsched-pg-") };
+    own(&copy.folder);
+    let mut base = as_server(Command::new(postgresql_program("pg_basebackup")));
+    base.args(["-h", "127.0.0.1", "-U", "etl", "-R", "-c", "fast", "-p", &server.port.to_string()]).env("PGPASSWORD", PASSWORD);
+    run(base.arg("-D").arg(copy.folder.join("data")));
+    launch_postgresql(&copy, &["hot_standby=on"]);
+    copy
+}
+
 fn start_postgresql(settings: &[&str]) -> Server {
     let folder = folder("etlsched-pg-");
     let data = folder.join("data");

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use postgres::Row;
 
-use super::session::{Outcome, Session, failed, refusal};
+use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
 use crate::batch::{ColumnType, Schema};
 use crate::destination::{DestinationError, LoadRecord, PublishRequest};
 use crate::plan::{Mode, Owner, RunRef};
@@ -43,6 +43,9 @@ const FILES: &str = "(
     run_id text NOT NULL,
     PRIMARY KEY (target, path)
 )";
+
+/// How long the rows of a job wait for a load that is publishing: the server needs two seconds to see that a killed worker is gone.
+const PATIENCE_MS: u64 = 4_000;
 
 /// What a load holds against other runs: it publishes only while its row still says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,6 +172,50 @@ pub(super) fn published_by(session: &mut Session, target: &str, fence: &Fence) -
     let mut read = || session.rows(&sql, &[Some(target), Some(&fence.run_id)]);
     let rows = read().map_err(failed(format_args!("asking what became of the load of {target}")))?;
     Ok(rows.first().map(|row| row.get(0)))
+}
+
+/// Returns the row of a target when every transaction on it has come to its end: a worker that was killed may have left a commit that is
+/// under way, which the server does all the same.
+///
+/// # Errors
+/// `locked` where that takes minutes.
+pub(super) fn settled(session: &mut Session, target: &str) -> Outcome<Option<LoadRecord>> {
+    let mut tries = 0;
+    while let Err(error) = await_writers(session, "lower(target) = lower($1)", &[Some(target)], 0) {
+        tries += 1;
+        if !is_worth_another_try(&error, tries) {
+            return Err(error);
+        }
+    }
+    record(session, target)
+}
+
+/// Returns the rows of a job; those that a load is publishing right now are waited for, but not for long.
+pub(super) fn settled_records(session: &mut Session, workspace_id: &str, job: &str) -> Outcome<Vec<LoadRecord>> {
+    let waited = await_writers(session, "workspace_id = $1 AND job = $2", &[Some(workspace_id), Some(job)], PATIENCE_MS);
+    match waited {
+        Err(error) if !matches!(error.code, "cancelled" | "locked") => Err(error),
+        _ => records(session, workspace_id, job),
+    }
+}
+
+/// Waits until nobody else is changing the rows; a time of 0 sets no limit but that of every lock. Leaves nothing behind, not even a lock.
+/// Where the role may not lock rows, or the server takes no changes, nothing is waited for.
+fn await_writers(session: &mut Session, condition: &str, parameters: &[Option<&str>], limit_ms: u64) -> Outcome<()> {
+    if !has_tables(session)? {
+        return Ok(());
+    }
+    let [loads, _] = tables(session);
+    let waited = session.begin().and_then(|()| {
+        let sql = format!("SELECT 1 FROM {loads} WHERE {condition} FOR SHARE");
+        let limited = session.run(&format!("SET LOCAL statement_timeout = {limit_ms}"));
+        limited.and_then(|_| session.rows(&sql, parameters)).map_err(failed("waiting for the end of a load"))
+    });
+    session.roll_back();
+    match waited {
+        Err(error) if matches!(error.code, "not_permitted" | "read_only") => Ok(()),
+        waited => waited.map(|_| ()),
+    }
 }
 
 /// Whether no other run has begun a load of the table since.

@@ -2,9 +2,10 @@
 
 use super::session::{Outcome, Session, failed, refusal};
 use super::table::{LiveColumn, LiveTable, derived};
-use super::types::{NAME_BYTES_MAX, declaration, keeps, of_declaration, quoted};
+use super::types::{NAME_BYTES_MAX, conversion, declaration, keeps, of_declaration, quoted};
 use crate::batch::ColumnType::{Float32, Float64, Int64, Text};
 use crate::batch::{Column, ColumnType, Schema};
+use crate::destination::DestinationError;
 use crate::plan::{SchemaChange, SchemaPolicy};
 use crate::text::grouped;
 
@@ -78,6 +79,13 @@ impl Layout {
             SchemaChange::Added { column, .. } => self.columns.iter().find(|candidate| candidate.name == *column),
             _ => None,
         })
+    }
+
+    /// Returns the columns that the load fills and leaves as they are declared.
+    pub(super) fn filled(&self) -> Vec<&str> {
+        let redeclared = self.redeclared();
+        let names = self.batch.columns.iter().map(|column| column.name.as_str());
+        names.filter(|name| redeclared.iter().all(|(changed, _, _)| changed != name)).collect()
     }
 
     /// Returns the columns that are declared otherwise from now on: name, type before, type from now on.
@@ -233,6 +241,27 @@ fn joined(before: ColumnType, new: ColumnType) -> Joined {
     }
 }
 
+/// Returns what brings a table to the load's columns; `name` is SQL.
+pub(super) fn alter_sql(name: &str, layout: &Layout) -> Vec<String> {
+    let widened = layout.redeclared().into_iter().filter(|(_, from, to)| declaration(*from) != declaration(*to));
+    let widen = |(column, from, to): (&str, ColumnType, ColumnType)| {
+        let column = quoted(column);
+        format!("ALTER TABLE {name} ALTER COLUMN {column} TYPE {} USING {}", declaration(to), conversion(&column, from, to))
+    };
+    let add = |column: &Column| format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type));
+    widened.map(widen).chain(layout.added().map(add)).collect()
+}
+
+/// Makes an error of ours of an ALTER TABLE that failed.
+pub(super) fn altered(result: Result<u64, postgres::Error>, what: &str) -> Outcome<()> {
+    result.map(|_| ()).map_err(|error| {
+        let is_used = error.code().is_some_and(|state| state.code() == "0A000");
+        let error = failed(what)(error);
+        let hint = "change the column by hand with all that depends on it, or give the source another target";
+        if is_used { DestinationError { code: "schema_clash", hint: Some(hint.to_owned()), ..error } } else { error }
+    })
+}
+
 fn refuse_twins(target: &str, new: &Schema) -> Outcome<()> {
     if new.columns.is_empty() {
         return Err(refusal(
@@ -268,7 +297,7 @@ fn refuse_twins(target: &str, new: &Schema) -> Outcome<()> {
     Ok(())
 }
 
-fn frozen(target: &str, changes: &[SchemaChange]) -> crate::destination::DestinationError {
+fn frozen(target: &str, changes: &[SchemaChange]) -> DestinationError {
     let list: Vec<String> = changes
         .iter()
         .map(|change| match change {

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::copying::{HEADER, TRAILER};
+use super::evolve;
 use super::session::{Outcome, Session, failed, refusal};
 use crate::destination::DestinationError;
 
@@ -35,7 +36,7 @@ impl Filling {
     ///
     /// # Errors
     /// Whatever keeps the server from being reached.
-    pub(super) fn begin(session: &Session, create: String, copy: String, what: &str) -> Outcome<Self> {
+    pub(super) fn begin(session: &Session, create: Vec<String>, copy: String, what: &str) -> Outcome<Self> {
         let session = session.another()?;
         let (pieces, waiting) = sync_channel(WAITING_MAX);
         let own = what.to_owned();
@@ -85,11 +86,11 @@ impl Filling {
 }
 
 /// The thread: everything from BEGIN to COMMIT.
-fn fill(mut session: Session, create: &str, copy: &str, pieces: &Receiver<Piece>, what: &str) -> Outcome<u64> {
+fn fill(mut session: Session, create: &[String], copy: &str, pieces: &Receiver<Piece>, what: &str) -> Outcome<u64> {
     session.begin()?;
     // The publish waits for the disk, and with it for everything that was written before it.
     session.run("SET LOCAL synchronous_commit = off").map_err(failed(what))?;
-    session.run(create).map_err(failed(what))?;
+    create.iter().try_for_each(|sql| evolve::altered(session.run(sql), what))?;
     let mut writer = session.client.copy_in(copy).map_err(failed(what))?;
     let mut sent = writer.write_all(HEADER);
     loop {

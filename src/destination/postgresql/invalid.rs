@@ -15,6 +15,7 @@ const MICROS_MIN: i64 = -210_866_803_200_000_000;
 
 const YEAR: &str = "the year lies outside of what PostgreSQL's type holds";
 const NUL: &str = "the text holds a NUL character";
+const LENGTH: &str = "the text is longer than the target's column";
 const JSON: &str = "the text is no JSON that jsonb holds";
 
 /// How Arrow marks texts that are JSON.
@@ -41,6 +42,19 @@ pub(super) fn find(batch: &RecordBatch) -> Vec<InvalidValue> {
         }
     }
     found.sort_by_key(|value| (value.row, value.column));
+    found
+}
+
+/// Returns the texts of a batch that are longer than the column that they go to: a server cuts blanks at their ends without a word.
+/// `limits` are in characters, by the column's place.
+pub(super) fn too_long(batch: &RecordBatch, limits: impl Iterator<Item = (usize, usize)>) -> Vec<InvalidValue> {
+    let mut found = Vec::new();
+    for (column, limit) in limits {
+        if let Some(array) = batch.column(column).as_string_opt::<i32>() {
+            let is_long = |text: &str| text.len() > limit && text.chars().count() > limit;
+            texts(array, is_long, |row| found.push(InvalidValue { row, column, reason: LENGTH }));
+        }
+    }
     found
 }
 

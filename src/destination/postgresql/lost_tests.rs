@@ -55,7 +55,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, mut goes_on: impl FnMut(&[u8]) -
 fn forward(client: TcpStream, server: TcpStream, told: &AtomicU8) {
     let (mut other, deaf) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     pass(client, server, |bytes| {
-        let is_commit = bytes.windows(6).any(|window| window == b"COMMIT");
+        // The whole statement: READ COMMITTED is none.
+        let is_commit = bytes.windows(7).any(|window| window == b"COMMIT\0");
         let cut = if is_commit { told.swap(Cut::Never as u8, Ordering::SeqCst) } else { Cut::Never as u8 };
         if cut == Cut::After as u8 {
             // The client hears nothing more; the server gets its COMMIT, and after it the end of the connection.

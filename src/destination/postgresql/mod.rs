@@ -16,7 +16,9 @@ mod checks;
 mod copying;
 mod evolve;
 mod filling;
+mod guards;
 mod invalid;
+mod likeness;
 mod mend;
 mod merge;
 mod publish;
@@ -29,7 +31,13 @@ mod types;
 
 #[cfg(test)]
 #[cfg(unix)]
+mod lock_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod lost_tests;
+#[cfg(test)]
+#[cfg(unix)]
+mod table_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
@@ -61,11 +69,11 @@ impl Postgres {
 
 impl Destination for Postgres {
     fn record(&mut self, target: &str) -> Outcome<Option<LoadRecord>> {
-        bookkeeping::record(&mut self.session, target)
+        bookkeeping::settled(&mut self.session, target)
     }
 
     fn records(&mut self, workspace_id: &str, job: &str) -> Outcome<Vec<LoadRecord>> {
-        bookkeeping::records(&mut self.session, workspace_id, job)
+        bookkeeping::settled_records(&mut self.session, workspace_id, job)
     }
 
     fn files(&mut self, target: &str) -> Outcome<Vec<FileRecord>> {

@@ -1,12 +1,14 @@
 //! Publishing: the one transaction that makes a load visible, with its bookkeeping.
 
-use super::evolve::{Layout, There};
+use super::evolve::{self, Layout, There};
+use super::guards::{self, Guards};
+use super::likeness::Likeness;
 use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
-use super::staging::{Staging, drop_table, old_rows, refuse_foreign};
+use super::staging::{Shape, Staging, drop_table, old_rows, refuse_foreign};
 use super::table::{Durability, LiveTable, create_sql};
-use super::types::{conversion, declaration, listed, quoted, sortable};
+use super::types::{declaration, listed, quoted, sortable};
 use super::{bookkeeping, merge};
-use crate::batch::{Column, ColumnType, Schema};
+use crate::batch::Schema;
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::run::{Counts, CursorValue};
 
@@ -17,11 +19,13 @@ pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Ou
         Disposition::Full { fold: None, .. } | Disposition::Window { .. } | Disposition::Append => 0,
     };
     staging.rows -= folded;
+    complete(staging)?;
     let mut tries = 0;
     loop {
         staging.session.begin()?;
-        let error = match prepare(staging, request, folded) {
-            Ok(committed) => return commit(staging, committed),
+        // A lock that somebody holds, a deadlock that we lost: nothing was committed, and the rows are still staged.
+        let error = match prepare(staging, request, folded).and_then(|committed| commit(staging, committed)) {
+            Ok(committed) => return Ok(committed),
             Err(error) => error,
         };
         staging.session.roll_back();
@@ -30,6 +34,15 @@ pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Ou
             return Err(error);
         }
     }
+}
+
+/// Gives the staging table the indexes and keys of the table whose place it takes, while nobody waits for it.
+fn complete(staging: &mut Staging<'_>) -> Outcome<()> {
+    let Staging { session, request, shape: Shape { likeness: Some(likeness), .. }, .. } = staging else { return Ok(()) };
+    if likeness.complete.is_empty() {
+        return Ok(());
+    }
+    session.in_transaction(|session| likeness.complete.iter().try_for_each(|sql| execute(session, &request.target, sql).map(|_| ())))
 }
 
 /// Does everything but the commit.
@@ -62,10 +75,9 @@ fn commit(staging: &mut Staging<'_>, committed: Committed) -> Outcome<Committed>
 
 fn apply(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u64)> {
     let target = staging.request.target.clone();
-    let disposition = staging.request.disposition.clone();
     let live = locked(staging)?;
     let is_acquainted = staging.previous.as_ref().is_some_and(LoadRecord::is_acquainted);
-    let is_full = matches!(disposition, Disposition::Full { .. });
+    let is_full = matches!(staging.request.disposition, Disposition::Full { .. });
     let before = match &live {
         Some(live) if is_full || !is_acquainted => {
             let name = staging.session.table(&live.name);
@@ -84,109 +96,142 @@ fn apply(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<(Counts
         swap(staging, live.as_ref())?;
         return Ok((Counts { added: staging.rows, deleted: before, ..Counts::default() }, staging.rows));
     }
-    let mut counts = Counts::default();
     let live = match live {
-        Some(live) => {
-            if is_full {
-                // First, so that the rows that go needn't fit the new types.
-                counts.deleted = delete(staging.session, &live, None)?;
-            }
-            alter(staging, &live)?;
-            live
-        }
+        Some(live) => live,
         None => {
             let sql = create_target_sql(&staging.session.table(&target), &staging.layout);
             execute(staging.session, &target, &sql)?;
             LiveTable::read(staging.session, &target)?.ok_or_else(|| target_changed(&target))?
         }
     };
-    match &disposition {
-        Disposition::Merge(fold) => {
-            demand(staging.session, &target, &staging.table, staging.rows)?;
-            merge::merge(staging, &live, &fold.key, &mut counts)?;
-        }
-        Disposition::Window { column, from, until } => {
-            let staged = staging.session.table(&staging.table);
-            let condition = window(staging.session, &staging.layout.batch, &target, &staged, column, from.as_ref(), until.as_ref())?;
-            counts.deleted = delete(staging.session, &live, condition.as_ref())?;
-            counts.added = insert(staging, &live)?;
-        }
-        Disposition::Full { .. } | Disposition::Append => counts.added = insert(staging, &live)?,
-    }
+    let counts = fill(staging, &live, before)?;
     let name = staging.session.table(&live.name);
     Ok((counts, staging.session.count(&name)?))
 }
 
-/// Keeps other writers off the target, and looks whether it is still what the load was made for.
+/// Brings the staged rows into a table that stays.
+fn fill(staging: &mut Staging<'_>, live: &LiveTable, before: u64) -> Outcome<Counts> {
+    let guards = Guards::read(staging.session, live)?;
+    let staged = staging.session.table(&staging.table);
+    demand(staging.session, &live.name, &staged, staging.rows)?;
+    let mut counts = Counts::default();
+    match staging.request.disposition.clone() {
+        Disposition::Merge(fold) => {
+            alter(staging, live)?;
+            let foretold = guards.foretell(staging, live, &fold.key)?;
+            merge::merge(staging, live, &fold.key, &mut counts)?;
+            guards.refuse_other_counts(live, &counts, foretold)?;
+        }
+        Disposition::Full { .. } if !guards.is_referenced() => {
+            // Deleted before the columns change: the rows that go needn't fit the new types.
+            counts.deleted = delete(staging.session, live, None)?;
+            guards.refuse_left_rows(live, before, counts.deleted)?;
+            alter(staging, live)?;
+            counts.added = insert(staging, live)?;
+        }
+        Disposition::Full { .. } => {
+            alter(staging, live)?;
+            (counts.deleted, counts.added) = replace(staging, live, &guards, None, before)?;
+        }
+        Disposition::Window { column, from, until } => {
+            alter(staging, live)?;
+            let batch = &staging.layout.batch;
+            let condition = window(staging.session, batch, &live.name, &staged, &column, from.as_ref(), until.as_ref())?;
+            let name = staging.session.table(&live.name);
+            let inside = match &condition {
+                Some(condition) => condition.count(staging.session, &name)?,
+                None => staging.session.count(&name)?,
+            };
+            (counts.deleted, counts.added) = replace(staging, live, &guards, condition.as_ref(), inside)?;
+        }
+        Disposition::Append => {
+            alter(staging, live)?;
+            counts.added = insert(staging, live)?;
+        }
+    }
+    Ok(counts)
+}
+
+/// Replaces the rows that meet a condition by the staged ones; returns how many went and came.
+fn replace(
+    staging: &mut Staging<'_>,
+    live: &LiveTable,
+    guards: &Guards,
+    condition: Option<&Condition>,
+    inside: u64,
+) -> Outcome<(u64, u64)> {
+    if inside > 0 {
+        guards.refuse_cascades(staging.session, live, condition.is_some())?;
+    }
+    if !guards.is_referenced() {
+        let deleted = delete(staging.session, live, condition)?;
+        guards.refuse_left_rows(live, inside, deleted)?;
+        return Ok((deleted, insert(staging, live)?));
+    }
+    // In one statement: a row that others refer to is looked for at its end only, when it is there again.
+    let sql = replace_sql(&staging.session.table(&live.name), &staging.session.table(&staging.table), &staging.layout, condition);
+    let values = condition.map(Condition::parameters).unwrap_or_default();
+    let added = staging.session.execute(&sql, &values).map_err(failed(format_args!("replacing the rows of {}", live.name)))?;
+    if added == staging.rows { Ok((inside, added)) } else { Err(guards::left_out(live, staging.rows, added)) }
+}
+
+/// Keeps others off the target, and looks whether it is still what the load was made for.
+///
+/// The strongest lock that the publish needs is taken at once: who raises it later may meet a user in a deadlock who has read the table
+/// and wants to write it.
 fn locked(staging: &mut Staging<'_>) -> Outcome<Option<LiveTable>> {
     let target = staging.request.target.clone();
     if let Some(live) = &staging.live {
-        let sql = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", staging.session.table(&live.name));
-        staging.session.run(&sql).map_err(failed(format_args!("publishing table {target}: locking it")))?;
+        let name = staging.session.table(&live.name);
+        let changes = !evolve::alter_sql(&name, &staging.layout).is_empty();
+        // EXCLUSIVE lets others read, and keeps off who locks single rows too.
+        let mode = if staging.shape.is_swap || changes { "ACCESS EXCLUSIVE" } else { "EXCLUSIVE" };
+        let locked = staging.session.run(&format!("LOCK TABLE {name} IN {mode} MODE"));
+        locked.map_err(failed(format_args!("publishing table {target}: locking it")))?;
     }
     let live = LiveTable::read(staging.session, &target)?;
-    let is_plain = match &live {
-        Some(live) if staging.shape.is_swap => live.is_plain(staging.session)?,
-        _ => true,
-    };
-    if live != staging.live || !is_plain {
-        return Err(target_changed(&target));
-    }
-    Ok(live)
+    if live == staging.live { Ok(live) } else { Err(target_changed(&target)) }
 }
 
 /// Gives the table's place to the staging table.
 fn swap(staging: &mut Staging<'_>, live: Option<&LiveTable>) -> Outcome<()> {
-    let successor = LiveTable::read(staging.session, &staging.table)?.ok_or_else(|| target_changed(&staging.request.target))?;
-    let statements = swap_sql(staging.session, live, &staging.request.target, &successor)?;
-    statements.iter().try_for_each(|sql| execute(staging.session, &staging.request.target, sql).map(|_| ()))
+    let target = staging.request.target.clone();
+    let likeness = match (live, &staging.shape.likeness) {
+        (Some(live), Some(made)) => {
+            let now = Likeness::read(staging.session, live, &staging.table, &staging.layout.filled())?;
+            Some(now.filter(|now| made.still_holds(now)).ok_or_else(|| target_changed(&target))?)
+        }
+        _ => None,
+    };
+    let statements = swap_sql(staging.session, live, &target, &staging.table, likeness.as_ref());
+    statements.iter().try_for_each(|sql| execute(staging.session, &target, sql).map(|_| ()))
 }
 
 /// Returns what gives a table's place to its successor.
-fn swap_sql(session: &mut Session, live: Option<&LiveTable>, target: &str, successor: &LiveTable) -> Outcome<Vec<String>> {
-    let mut list = match live {
-        Some(live) => live.kept_sql(session, successor)?,
-        None => Vec::new(),
-    };
-    list.extend(rename_sql(session, live, target, &successor.name));
-    Ok(list)
-}
-
-/// Returns what gives a table's name to another table.
-pub(super) fn rename_sql(session: &Session, live: Option<&LiveTable>, target: &str, successor: &str) -> Vec<String> {
+pub(super) fn swap_sql(
+    session: &Session,
+    live: Option<&LiveTable>,
+    target: &str,
+    successor: &str,
+    likeness: Option<&Likeness>,
+) -> Vec<String> {
+    let mut list: Vec<String> = likeness.iter().flat_map(|likeness| likeness.give.iter().cloned()).collect();
+    list.extend(live.map(|live| format!("DROP TABLE {}", session.table(&live.name))));
+    list.extend(likeness.iter().flat_map(|likeness| likeness.name.iter().cloned()));
     let name = live.map_or(target, |live| &live.name);
-    let drop = live.map(|live| format!("DROP TABLE {}", session.table(&live.name)));
-    drop.into_iter().chain([format!("ALTER TABLE {} RENAME TO {}", session.table(successor), quoted(name))]).collect()
+    list.push(format!("ALTER TABLE {} RENAME TO {}", session.table(successor), quoted(name)));
+    list
 }
 
 /// Brings a table that stays to the load's columns.
 fn alter(staging: &mut Staging<'_>, live: &LiveTable) -> Outcome<()> {
-    let statements = alter_sql(&staging.session.table(&live.name), &staging.layout);
+    let statements = evolve::alter_sql(&staging.session.table(&live.name), &staging.layout);
     let disposition = &staging.request.disposition;
     let mut there = There { table: live, session: staging.session, old_rows: old_rows(disposition) };
     if !there.still_fits(&staging.layout)? {
         return Err(target_changed(&live.name));
     }
-    for sql in statements {
-        staging.session.run(&sql).map_err(|error| {
-            let is_used = error.code().is_some_and(|state| state.code() == "0A000");
-            let error = failed(format_args!("publishing table {}: `{sql}`", live.name))(error);
-            let hint = "change the column by hand with all that depends on it, or give the source another target";
-            if is_used { DestinationError { code: "schema_clash", hint: Some(hint.to_owned()), ..error } } else { error }
-        })?;
-    }
-    Ok(())
-}
-
-/// Returns what brings a table that stays to the load's columns; `name` is SQL.
-pub(super) fn alter_sql(name: &str, layout: &Layout) -> Vec<String> {
-    let widened = layout.redeclared().into_iter().filter(|(_, from, to)| declaration(*from) != declaration(*to));
-    let widen = |(column, from, to): (&str, ColumnType, ColumnType)| {
-        let column = quoted(column);
-        format!("ALTER TABLE {name} ALTER COLUMN {column} TYPE {} USING {}", declaration(to), conversion(&column, from, to))
-    };
-    let add = |column: &Column| format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type));
-    widened.map(widen).chain(layout.added().map(add)).collect()
+    statements.iter().try_for_each(|sql| evolve::altered(staging.session.run(sql), &format!("publishing table {}: `{sql}`", live.name)))
 }
 
 /// Returns what makes a target that isn't there; `name` is SQL.
@@ -199,23 +244,30 @@ fn target_changed(target: &str) -> DestinationError {
     DestinationError { is_transient: true, ..refusal("target_changed", message, "the next attempt sees it as it is now") }
 }
 
-/// Demands that the staging table still has its rows: a crash of the server empties it.
-fn demand(session: &mut Session, target: &str, staging: &str, rows: u64) -> Outcome<()> {
-    let name = session.table(staging);
-    let staged = session.count(&name)?;
-    if staged == rows { Ok(()) } else { Err(lost(target, rows, staged)) }
-}
-
-fn lost(target: &str, rows: u64, found: u64) -> DestinationError {
-    let message = format!("table {target}: {rows} rows were staged and {found} could be published");
-    let hint = "run the job again; if it stays so, look for triggers and rules of the table that leave rows out";
-    DestinationError { is_transient: true, ..refusal("rows_lost", message, hint) }
+/// Demands that the staging table, named as SQL, still has its rows: a crash of the server empties it.
+fn demand(session: &mut Session, target: &str, staged: &str, rows: u64) -> Outcome<()> {
+    let found = session.count(staged)?;
+    if found == rows {
+        return Ok(());
+    }
+    let message = format!("table {target}: {rows} rows were staged and {found} are there");
+    Err(DestinationError { is_transient: true, ..refusal("rows_lost", message, "run the job again") })
 }
 
 fn insert(staging: &mut Staging<'_>, live: &LiveTable) -> Outcome<u64> {
     let sql = insert_sql(&staging.session.table(&live.name), &staging.session.table(&staging.table), &staging.layout);
     let added = execute(staging.session, &live.name, &sql)?;
-    if added == staging.rows { Ok(added) } else { Err(lost(&live.name, staging.rows, added)) }
+    if added == staging.rows { Ok(added) } else { Err(guards::left_out(live, staging.rows, added)) }
+}
+
+/// Returns what replaces rows of the target by the staged ones in one statement; both names are SQL.
+pub(super) fn replace_sql(name: &str, staged: &str, layout: &Layout, condition: Option<&Condition>) -> String {
+    let condition = condition.map_or_else(String::new, |condition| format!(" WHERE {}", condition.sql));
+    // The count makes the deletion come first.
+    format!(
+        "WITH gone AS (DELETE FROM {name}{condition} RETURNING 1) {} WHERE (SELECT count(*) FROM gone) >= 0",
+        insert_sql(name, staged, layout)
+    )
 }
 
 /// Returns what brings all staged rows into the target; both names are SQL.

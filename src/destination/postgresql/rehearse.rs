@@ -50,7 +50,7 @@ impl Trial {
         if !self.is_staged {
             return Ok(());
         }
-        self.number = Shape::settled(&self.request, &self.layout, false).number;
+        self.number = Shape::number(&self.request, &self.layout);
         let number = self.number.as_deref().map(|name| (name, "bigint".to_owned()));
         let create = create_sql(STAGED, Durability::Logged, of_types(&self.layout.batch.columns).chain(number));
         let sql = format!("DROP TABLE IF EXISTS {STAGED}; {create}");
@@ -94,6 +94,10 @@ impl Rehearsal for Trial {
 
     fn schema_changes(&self) -> &[SchemaChange] {
         &self.layout.changes
+    }
+
+    fn unfit(&self, batch: &RecordBatch, invalid: Vec<InvalidValue>) -> Vec<InvalidValue> {
+        staging::unfit(batch, self.live.as_ref(), &self.layout, invalid)
     }
 
     fn take(&mut self, batch: &RecordBatch, invalid: &[InvalidValue]) -> Outcome<()> {

@@ -19,7 +19,9 @@ pub(super) type Outcome<T> = Result<T, DestinationError>;
 
 /// What each transaction begins with: a lock that someone holds is given up soon, so that our waiting never queues all others; the
 /// server notices within seconds that a killed worker is gone (PostgreSQL 14 and later, on systems that can tell).
-const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = 'error'; \
+///
+/// A role may have other defaults: a snapshot that is older than the locks would count rows that are gone, a policy would hide some.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = 'error'; \
      SELECT CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL AND version() ~* 'linux|darwin|apple|bsd' \
      THEN set_config('client_connection_check_interval', '2s', true) END";
 
@@ -55,12 +57,19 @@ fn from_connect(error: ConnectError) -> DestinationError {
     DestinationError { code, message, hint, is_transient }
 }
 
+const STANDBY: &str = "the server is a standby or takes no changes: let the connection name the primary";
+
 /// Turns what the server says into an error of ours; `what` is what was attempted, on what.
 pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(Error) -> DestinationError {
     move |error| {
         let known = from_connect(server::failure(&what.to_string(), &error));
         let (code, hint) = match error.code() {
             Some(state) if *state == SqlState::DISK_FULL => ("disk_full", "make room on the server's disk; the tables are as they were"),
+            Some(state) if *state == SqlState::READ_ONLY_SQL_TRANSACTION => ("read_only", STANDBY),
+            Some(state) if *state == SqlState::INSUFFICIENT_PRIVILEGE && known.message.contains("row-level security") => (
+                "not_permitted",
+                "the table has policies that would hide rows from the load: load it as its owner, or as a role with BYPASSRLS",
+            ),
             Some(state) if *state == SqlState::INSUFFICIENT_PRIVILEGE => {
                 ("not_permitted", "the role needs CREATE and USAGE on the schema, and must own the tables that it loads")
             }
@@ -154,8 +163,12 @@ impl Session {
 
     /// Begins a transaction.
     pub(super) fn begin(&mut self) -> Outcome<()> {
-        let begun = self.client.batch_execute(BEGIN);
-        begun.map_err(failed(format_args!("beginning a transaction on {}", self.place)))
+        self.client.batch_execute(BEGIN).map_err(|error| {
+            // What a standby says to READ WRITE.
+            let is_standby = error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED);
+            let error = failed(format_args!("beginning a transaction on {}", self.place))(error);
+            if is_standby { DestinationError { code: "read_only", hint: Some(STANDBY.to_owned()), ..error } } else { error }
+        })
     }
 
     /// Rolls back what is open; a lost connection has done so already.

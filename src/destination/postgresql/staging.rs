@@ -7,9 +7,10 @@ use sha2::{Digest, Sha256};
 use super::bookkeeping::{self, Fence};
 use super::evolve::{self, Layout, OldRows, There};
 use super::filling::Filling;
+use super::likeness::Likeness;
 use super::session::{Outcome, Session, failed, refusal};
 use super::table::{Durability, LiveTable, create_sql, of_types};
-use super::types::{NAME_BYTES_MAX, listed};
+use super::types::{NAME_BYTES_MAX, length, listed};
 use super::{checks, copying, invalid, mend, publish};
 use crate::batch::{RecordBatch, Schema};
 use crate::destination::{
@@ -42,27 +43,38 @@ pub(super) struct Staging<'a> {
 pub(super) struct Shape {
     /// It becomes the target by a rename.
     pub is_swap: bool,
+    /// What it gets of the table whose place it takes.
+    pub likeness: Option<Likeness>,
     /// The column that numbers the rows, where rows with equal keys are folded: no column of the load has its name.
     pub number: Option<String>,
 }
 
 impl Shape {
-    pub(super) fn of(session: &mut Session, request: &LoadRequest, layout: &Layout, live: Option<&LiveTable>) -> Outcome<Self> {
-        let is_plain = match live {
-            Some(live) => live.is_plain(session)?,
-            None => true,
+    /// Decides it for the staging table of that name. Inside a transaction.
+    pub(super) fn of(
+        session: &mut Session,
+        request: &LoadRequest,
+        layout: &Layout,
+        live: Option<&LiveTable>,
+        table: &str,
+    ) -> Outcome<Self> {
+        let is_wanted = matches!(request.disposition, Disposition::Full { publish: Publish::Swap, fold: None });
+        let likeness = match live {
+            Some(live) if is_wanted && layout.batch.columns.iter().all(|column| live.takes(column)) => {
+                Likeness::read(session, live, table, &layout.filled())?
+            }
+            _ => None,
         };
-        Ok(Self::settled(request, layout, is_plain))
+        let is_swap = is_wanted && (live.is_none() || likeness.is_some());
+        Ok(Self { is_swap, likeness, number: Self::number(request, layout) })
     }
 
-    /// As [`Shape::of`], where it is known whether another table can take the target's place.
-    pub(super) fn settled(request: &LoadRequest, layout: &Layout, is_plain: bool) -> Self {
+    /// Returns the name of the column that numbers the rows, where they are folded.
+    pub(super) fn number(request: &LoadRequest, layout: &Layout) -> Option<String> {
         let is_folded = matches!(request.disposition, Disposition::Merge(_) | Disposition::Full { fold: Some(_), .. });
         let is_taken = |name: &String| layout.columns.iter().chain(&layout.batch.columns).any(|column| column.name == *name);
         let mut names = (0..).map(|number| format!("_etlsched_row{}", if number == 0 { String::new() } else { number.to_string() }));
-        let number = if is_folded { names.find(|name| !is_taken(name)) } else { None };
-        let is_swap = is_plain && matches!(request.disposition, Disposition::Full { publish: Publish::Swap, fold: None });
-        Self { is_swap, number }
+        if is_folded { names.find(|name| !is_taken(name)) } else { None }
     }
 }
 
@@ -73,8 +85,7 @@ impl<'a> Staging<'a> {
         let live = LiveTable::read(session, &request.target)?;
         let previous = admit(session, &request.target, &request.owner, live.as_ref())?;
         let layout = layout_of(session, request, &request.schema, live.as_ref())?;
-        let shape = Shape::of(session, request, &layout, live.as_ref())?;
-        let (fence, table, restarts) = session.in_transaction(|session| {
+        let (fence, table, restarts, shape) = session.in_transaction(|session| {
             bookkeeping::make_tables(session)?;
             let fence = bookkeeping::begin(session, &request.target, &request.owner, &request.run)?;
             mend::drop_older_staging(session, &request.target)?;
@@ -84,7 +95,8 @@ impl<'a> Staging<'a> {
                 number += 1;
                 table = name(&request.target, &request.run, number);
             }
-            Ok((fence, table, number))
+            let shape = Shape::of(session, request, &layout, live.as_ref(), &table)?;
+            Ok((fence, table, number, shape))
         })?;
         let request = request.clone();
         Ok(Self { session, request, fence, previous, live, layout, shape, table, rows: 0, filling: None, restarts, is_over: false })
@@ -94,7 +106,7 @@ impl<'a> Staging<'a> {
     fn filling(&mut self) -> Outcome<&Filling> {
         if self.filling.is_none() {
             let table = self.session.table(&self.table);
-            let create = make_sql(&table, &self.shape, self.live.as_ref(), &self.layout);
+            let create = make_sql(&table, &self.shape, &self.layout);
             let copy = copy_sql(&table, &self.layout.batch, self.shape.number.as_deref(), Rows::Frozen);
             let what = format!("staging rows for {}", self.request.target);
             self.filling = Some(Filling::begin(self.session, create, copy, &what)?);
@@ -103,7 +115,7 @@ impl<'a> Staging<'a> {
     }
 
     fn stage(&mut self, batch: &RecordBatch) -> Outcome<Written> {
-        let invalid = invalid::find(batch);
+        let invalid = unfit(batch, self.live.as_ref(), &self.layout, invalid::find(batch));
         self.filling()?;
         let Self { filling, layout, request, shape, rows, .. } = self;
         let taker = filling.as_ref().expect("it was just made");
@@ -118,12 +130,37 @@ impl<'a> Staging<'a> {
 
     /// Tells why a step failed: a run that began after this one has dropped the staging table, which the server only finds missing.
     fn explained(&mut self, error: DestinationError) -> DestinationError {
+        let error = DestinationError { message: self.in_known_names(error.message), ..error };
         if self.session.is_lost() {
             return error;
         }
         let is_held = bookkeeping::is_held(self.session, &self.request.target, &self.fence);
         if is_held.is_ok_and(|is_held| !is_held) { bookkeeping::fence_lost(&self.request.target) } else { error }
     }
+
+    /// Puts the names that people know into a message of the server's about the staging table and its parts.
+    fn in_known_names(&self, message: String) -> String {
+        let mut names: Vec<&(String, String)> = self.shape.likeness.iter().flat_map(|likeness| &likeness.names).collect();
+        // `_i12` before `_i1`, which it begins with.
+        names.sort_by_key(|(own, _)| std::cmp::Reverse(own.len()));
+        let message = names.into_iter().fold(message, |message, (own, name)| message.replace(own, name));
+        message.replace(&self.table, &self.request.target)
+    }
+}
+
+/// Adds the values of a batch that the target's own columns can't hold to those that PostgreSQL can't hold; by row.
+pub(super) fn unfit(batch: &RecordBatch, live: Option<&LiveTable>, layout: &Layout, mut invalid: Vec<InvalidValue>) -> Vec<InvalidValue> {
+    let Some(live) = live else { return invalid };
+    let columns = layout.batch.columns.iter().enumerate();
+    let limits = columns.filter_map(|(place, column)| Some((place, length(&live.column(&column.name)?.declared)?)));
+    let known = invalid.len();
+    for value in invalid::too_long(batch, limits) {
+        if !invalid[..known].iter().any(|other| (other.row, other.column) == (value.row, value.column)) {
+            invalid.push(value);
+        }
+    }
+    invalid.sort_by_key(|value| (value.row, value.column));
+    invalid
 }
 
 /// What of a batch is sent, and how.
@@ -197,8 +234,9 @@ impl Load for Staging<'_> {
         self.live = LiveTable::read(self.session, &self.request.target)?;
         self.layout = layout_of(self.session, &self.request, schema, self.live.as_ref())?;
         self.request.schema = schema.clone();
-        self.shape = Shape::of(self.session, &self.request, &self.layout, self.live.as_ref())?;
         self.rows = 0;
+        let Self { session, request, table, live, layout, .. } = self;
+        self.shape = session.in_transaction(|session| Shape::of(session, request, layout, live.as_ref(), table))?;
         Ok(())
     }
 
@@ -311,12 +349,14 @@ pub(super) fn drop_table(session: &mut Session, table: &str) -> Outcome<()> {
     session.run(&sql).map(|_| ()).map_err(failed(format_args!("dropping staging table {table}")))
 }
 
-/// Returns the statement that makes the staging table; `name` is SQL.
-pub(super) fn make_sql(name: &str, shape: &Shape, live: Option<&LiveTable>, layout: &Layout) -> String {
-    if shape.is_swap {
-        let columns = layout.columns.iter().map(|column| (column.name.as_str(), LiveTable::declared(live, column)));
-        return create_sql(name, Durability::Logged, columns);
+/// Returns the statements that make the staging table; `name` is SQL.
+pub(super) fn make_sql(name: &str, shape: &Shape, layout: &Layout) -> Vec<String> {
+    match &shape.likeness {
+        Some(likeness) => likeness.make.iter().cloned().chain(evolve::alter_sql(name, layout)).collect(),
+        None if shape.is_swap => vec![create_sql(name, Durability::Logged, of_types(&layout.columns))],
+        None => {
+            let number = shape.number.as_deref().map(|name| (name, "bigint".to_owned()));
+            vec![create_sql(name, Durability::Unlogged, of_types(&layout.batch.columns).chain(number))]
+        }
     }
-    let number = shape.number.as_deref().map(|name| (name, "bigint".to_owned()));
-    create_sql(name, Durability::Unlogged, of_types(&layout.batch.columns).chain(number))
 }

@@ -1,6 +1,8 @@
 //! The statements of a load, in the order in which it runs them, for people: what a dry run prints. Runs nothing.
 
-use super::evolve::Layout;
+use super::evolve::{self, Layout};
+use super::guards::Guards;
+use super::publish::Condition;
 use super::session::{Outcome, Session};
 use super::staging::{Rows, Shape, copy_sql, make_sql};
 use super::table::LiveTable;
@@ -15,24 +17,23 @@ pub(super) fn statements(
     live: Option<&LiveTable>,
     layout: &Layout,
 ) -> Outcome<Vec<String>> {
-    let shape = Shape::of(session, request, layout, live)?;
+    let shape = session.in_transaction(|session| Shape::of(session, request, layout, live, staging))?;
     let [loads, files] = bookkeeping::tables(session);
     let staged = session.table(staging);
-    let mut list = vec![
-        bookkeeping::begin_sql(&loads),
-        make_sql(&staged, &shape, live, layout),
-        copy_sql(&staged, &layout.batch, shape.number.as_deref(), Rows::Frozen),
-    ];
+    let mut list = vec![bookkeeping::begin_sql(&loads)];
+    list.extend(make_sql(&staged, &shape, layout));
+    list.push(copy_sql(&staged, &layout.batch, shape.number.as_deref(), Rows::Frozen));
     if let (Some(number), Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. }) = (&shape.number, &request.disposition) {
         list.push(merge::fold_sql(&layout.batch, &request.target, &staged, number, fold)?);
     }
+    list.extend(shape.likeness.iter().flat_map(|likeness| likeness.complete.iter().cloned()));
     list.extend(["BEGIN".to_owned(), bookkeeping::publish_sql(&loads)]);
     if matches!(request.disposition, Disposition::Full { .. }) {
         list.push(bookkeeping::forget_files_sql(&files));
     }
     list.push(bookkeeping::add_file_sql(&files));
     if shape.is_swap {
-        list.extend(publish::rename_sql(session, live, &request.target, staging));
+        list.extend(publish::swap_sql(session, live, &request.target, staging, shape.likeness.as_ref()));
     } else {
         list.extend(fill(session, request, live, layout, &staged)?);
         list.push(format!("DROP TABLE IF EXISTS {staged}"));
@@ -44,28 +45,37 @@ pub(super) fn statements(
 /// Returns what brings the staged rows into a table that stays.
 fn fill(session: &mut Session, request: &LoadRequest, live: Option<&LiveTable>, layout: &Layout, staged: &str) -> Outcome<Vec<String>> {
     let name = session.table(live.map_or(&request.target, |live| &live.name));
-    let mut list = Vec::new();
-    if matches!(request.disposition, Disposition::Full { .. }) && live.is_some() {
-        list.push(format!("DELETE FROM {name}"));
-    }
-    match live {
-        Some(_) => list.extend(publish::alter_sql(&name, layout)),
-        None => list.push(publish::create_target_sql(&name, layout)),
-    }
-    match &request.disposition {
+    let is_referenced = match live {
+        Some(live) => Guards::read(session, live)?.is_referenced(),
+        None => false,
+    };
+    let alter = match live {
+        Some(_) => evolve::alter_sql(&name, layout),
+        None => vec![publish::create_target_sql(&name, layout)],
+    };
+    let replace = |condition: Option<&Condition>| match condition {
+        condition if is_referenced => vec![publish::replace_sql(&name, staged, layout, condition)],
+        Some(condition) => vec![format!("DELETE FROM {name} WHERE {}", condition.sql), publish::insert_sql(&name, staged, layout)],
+        None => vec![format!("DELETE FROM {name}"), publish::insert_sql(&name, staged, layout)],
+    };
+    Ok(match &request.disposition {
         Disposition::Merge(fold) => {
             let key = merge::known_key(&layout.batch, &request.target, &fold.key)?;
-            if let Some(live) = live {
-                list.extend(merge::key_index_sql(session, &request.target, live, &key)?);
-            }
-            list.extend(merge::statements(&name, staged, layout, live, &key));
+            let index = match live {
+                Some(live) => merge::key_index_sql(session, &request.target, live, &key)?,
+                None => Vec::new(),
+            };
+            [alter, index, merge::statements(&name, staged, layout, live, &key)].concat()
         }
         Disposition::Window { column, from, until } => {
             let condition = publish::bounds(&layout.batch, &request.target, column, from.as_ref(), until.as_ref())?;
-            let condition = condition.map_or_else(String::new, |condition| format!(" WHERE {}", condition.sql));
-            list.extend([format!("DELETE FROM {name}{condition}"), publish::insert_sql(&name, staged, layout)]);
+            [alter, replace(condition.as_ref())].concat()
         }
-        Disposition::Full { .. } | Disposition::Append => list.push(publish::insert_sql(&name, staged, layout)),
-    }
-    Ok(list)
+        // Deleted before the columns change, where nothing refers to the rows.
+        Disposition::Full { .. } if live.is_some() && !is_referenced => {
+            [vec![format!("DELETE FROM {name}")], alter, vec![publish::insert_sql(&name, staged, layout)]].concat()
+        }
+        Disposition::Full { .. } if live.is_some() => [alter, replace(None)].concat(),
+        Disposition::Full { .. } | Disposition::Append => [alter, vec![publish::insert_sql(&name, staged, layout)]].concat(),
+    })
 }

@@ -1,7 +1,7 @@
-//! A table as it stands in the catalogue: its columns, and what a table in its place would have to have too.
+//! A table as it stands in the catalogue: its name and its columns.
 
 use super::session::{Outcome, Session, failed, refusal};
-use super::types::{declaration, of_declaration, quoted};
+use super::types::{declaration, of_declaration, quoted, takes};
 use crate::batch::{Column, ColumnType};
 
 /// A column of a table that is there.
@@ -24,54 +24,13 @@ pub(super) struct LiveTable {
 }
 
 /// A name that differs in its case alone is the same table, as it is everywhere in a job; an exact one comes first.
-const FIND: &str = "SELECT c.oid, c.relname::text, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+const FIND: &str = "SELECT c.oid, c.relname::text, c.relkind::text, \
+     EXISTS (SELECT FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = c.oid AND NOT k.relispartition) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
      WHERE n.nspname = $1 AND (c.relname = $2 OR (lower(c.relname) = lower($2) AND c.relkind IN ('r', 'p'))) \
      ORDER BY c.relname = $2 DESC, c.relname LIMIT 1";
 
 const COLUMNS: &str = "SELECT attname::text, format_type(atttypid, atttypmod), attgenerated <> '' FROM pg_attribute \
      WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
-
-/// Whether another table can take the table's place by a rename so that nothing is lost but what [`kept_sql`] brings: an ordinary table
-/// of this role, of columns without rules, on which nothing in the catalogue depends but its own parts.
-const IS_PLAIN: &str = "SELECT c.relkind = 'r' AND NOT c.relispartition AND c.relpersistence = 'p' AND c.relreplident = 'd' \
-     AND c.relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) \
-     AND c.reloptions IS NULL AND c.reltablespace = 0 AND c.reloftype = 0 AND NOT c.relrowsecurity AND NOT c.relforcerowsecurity \
-     AND NOT c.relhasrules AND NOT c.relhastriggers AND NOT c.relhassubclass \
-     AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid) \
-     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = c.oid OR confrelid = c.oid) \
-     AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid) \
-     AND NOT EXISTS (SELECT FROM pg_seclabel WHERE objoid = c.oid AND classoid = 'pg_class'::regclass) \
-     AND NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
-         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (a.attnotnull OR a.atthasdef OR a.attidentity <> '' \
-         OR a.attgenerated <> '' OR a.attacl IS NOT NULL OR a.attoptions IS NOT NULL OR a.attcollation <> t.typcollation \
-         OR a.attstorage <> t.typstorage OR a.attcompression <> '')) \
-     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.deptype <> 'i') \
-     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid = c.reltype AND d.deptype <> 'i') \
-     FROM pg_class c WHERE c.oid = $1::oid";
-
-/// Statements that give a fresh table what the one in whose place it comes has beside its columns: grants, comments, statistics targets.
-/// `$2` is the fresh table as SQL, `$3` its oid.
-const KEPT: &str = "SELECT sql FROM ( \
-     SELECT 1 AS step, format('REVOKE ALL ON %s FROM %s', $2, grantee) AS sql FROM ( \
-         SELECT DISTINCT CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END AS grantee \
-         FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) acl WHERE c.oid = $3::oid) AS has \
-         WHERE (SELECT relacl FROM pg_class WHERE oid = $1::oid) IS DISTINCT FROM (SELECT relacl FROM pg_class WHERE oid = $3::oid) \
-     UNION ALL \
-     SELECT 2, format('GRANT %s ON %s TO %s%s', acl.privilege_type, $2, \
-         CASE WHEN acl.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee)) END, \
-         CASE WHEN acl.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
-         FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) acl WHERE c.oid = $1::oid \
-         AND c.relacl IS DISTINCT FROM (SELECT relacl FROM pg_class WHERE oid = $3::oid) \
-     UNION ALL \
-     SELECT 3, format('COMMENT ON TABLE %s IS %L', $2, description) FROM pg_description \
-         WHERE classoid = 'pg_class'::regclass AND objoid = $1::oid AND objsubid = 0 \
-     UNION ALL \
-     SELECT 4, format('COMMENT ON COLUMN %s.%I IS %L', $2, a.attname, d.description) FROM pg_description d \
-         JOIN pg_attribute a ON a.attrelid = d.objoid AND a.attnum = d.objsubid \
-         WHERE d.classoid = 'pg_class'::regclass AND d.objoid = $1::oid AND d.objsubid > 0 AND NOT a.attisdropped \
-     UNION ALL \
-     SELECT 5, format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', $2, attname, attstattarget) FROM pg_attribute \
-         WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped AND attstattarget >= 0) AS statements ORDER BY step, sql";
 
 impl LiveTable {
     /// Reads the table of that name; `None` where there is none.
@@ -96,6 +55,10 @@ impl LiveTable {
         if let Some(kind) = kind {
             return Err(refusal("target_not_a_table", format!("{name} is {kind}, not a table"), "give the source another `target`"));
         }
+        if row.get(3) {
+            let message = format!("other tables inherit from {name}: to replace its rows would be to delete theirs");
+            return Err(refusal("target_not_a_table", message, "give the source another `target`, one of those that inherit for instance"));
+        }
         let columns = session.rows(COLUMNS, &[Some(&oid.to_string())]).map_err(failed(&what))?;
         let columns = columns.iter().map(|row| LiveColumn { name: row.get(0), declared: row.get(1), is_generated: row.get(2) }).collect();
         Ok(Some(Self { oid, name, columns }))
@@ -105,28 +68,17 @@ impl LiveTable {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
+    /// Whether a column that is there takes the values of a column of a load as COPY BINARY sends them.
+    pub(super) fn takes(&self, column: &Column) -> bool {
+        self.column(&column.name).is_none_or(|there| takes(&there.declared, column.column_type))
+    }
+
     /// Returns how a column of the target is declared: as it is there, else by its type.
     pub(super) fn declared(live: Option<&Self>, column: &Column) -> String {
         match live.and_then(|live| live.column(&column.name)) {
             Some(there) if of_declaration(&there.declared).is_none() => there.declared.clone(),
             _ => declaration(column.column_type),
         }
-    }
-
-    /// Whether another table may take this one's place.
-    pub(super) fn is_plain(&self, session: &mut Session) -> Outcome<bool> {
-        let rows =
-            session.rows(IS_PLAIN, &[Some(&self.oid.to_string())]).map_err(failed(format_args!("looking at table {}", self.name)))?;
-        Ok(rows.first().is_some_and(|row| row.get::<_, Option<bool>>(0).unwrap_or(false)))
-    }
-
-    /// Returns what gives `successor` the grants, comments and statistics targets of this table.
-    pub(super) fn kept_sql(&self, session: &mut Session, successor: &Self) -> Outcome<Vec<String>> {
-        let name = session.table(&successor.name);
-        let parameters = [self.oid.to_string(), name, successor.oid.to_string()];
-        let parameters = parameters.each_ref().map(|text| Some(text.as_str()));
-        let rows = session.rows(KEPT, &parameters).map_err(failed(format_args!("reading the grants and comments of {}", self.name)))?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
 

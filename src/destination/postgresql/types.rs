@@ -48,9 +48,27 @@ pub(super) fn keeps(declared: &str, new: ColumnType) -> bool {
         "timestamp(6) without time zone" => new == Timestamp,
         "timestamp(6) with time zone" => new == TimestampUtc,
         "time(6) without time zone" => new == Time,
-        // Longer values fail the load: an INSERT doesn't cut them.
+        // Longer values are found before they are sent.
         _ => declared.starts_with("character varying") && !declared.ends_with("[]") && declaration(new) == "text",
     }
+}
+
+/// Whether a column of a declaration takes the values of a type in the binary form in which they are sent. Where a column of ours is
+/// declared otherwise before the load, it is brought to the type first.
+pub(super) fn takes(declared: &str, new: ColumnType) -> bool {
+    let is_foreign = of_declaration(declared).is_none();
+    let is_same_form = match declared {
+        "numeric" => matches!(new, ColumnType::UInt64 | ColumnType::Decimal { .. }),
+        // What is sent as jsonb is no json.
+        "json" => false,
+        _ => true,
+    };
+    !is_foreign || (is_same_form && keeps(declared, new))
+}
+
+/// Returns how many characters a column of that declaration holds; `None` where there is no such limit.
+pub(super) fn length(declared: &str) -> Option<usize> {
+    declared.strip_prefix("character varying(")?.strip_suffix(')')?.parse().ok()
 }
 
 /// Returns a name as SQL: quoted always, so that a name is never SQL.

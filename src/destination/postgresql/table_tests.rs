@@ -1,0 +1,312 @@
+//! Tables that people made and that go on living: altered while a load runs, with triggers, foreign keys and rules of their own, of other
+//! roles. What a swap keeps is in `tests/it/postgres_tables.rs`.
+
+use std::sync::Arc;
+
+use arrow_array::{Int32Array, Int64Array, StringArray};
+
+use super::Postgres;
+use super::tests::{Place, servers};
+use crate::batch::ColumnType;
+use crate::destination::conformance::{Bench, FULL, batch, load, merge, people, people_rows, publication, request, schema};
+use crate::destination::{Access, Destination, DestinationError, Disposition, Load};
+use crate::plan::Publish;
+use crate::plan::postgresql::PostgresConnection;
+use crate::run::{Counts, CursorValue};
+
+const PLAIN: &str = "CREATE TABLE people (id bigint, name text, seen timestamptz);";
+
+/// Loads rows, with something done by others just before the publish.
+fn load_meanwhile(
+    place: &Place,
+    number: u32,
+    disposition: Disposition,
+    rows: &[(i64, Option<&str>, i64)],
+    other: &str,
+) -> Result<Counts, DestinationError> {
+    let mut postgres = place.session();
+    let mut load = postgres.begin(&request(number, "people", &people(), disposition))?;
+    let staged = load.write(&people_rows(rows))?.rows;
+    load.finish(staged)?;
+    place.psql(other);
+    load.publish(&publication()).map(|committed| committed.counts)
+}
+
+fn load_rows(place: &Place, number: u32, disposition: Disposition, rows: &[(i64, Option<&str>, i64)]) -> Result<Counts, DestinationError> {
+    load_meanwhile(place, number, disposition, rows, "")
+}
+
+const THREE: &[(i64, Option<&str>, i64)] = &[(1, Some("a"), 0), (2, Some("b"), 0), (3, None, 0)];
+
+fn added(rows: u64, deleted: u64) -> Counts {
+    Counts { added: rows, deleted, ..Counts::default() }
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T, DestinationError>, code: &str, words: &[&str]) {
+    let error = result.expect_err("it is refused");
+    assert_eq!(error.code, code, "{error:?}");
+    let text = format!("{} {}", error.message, error.hint.clone().unwrap_or_default());
+    let own = ["people", "t"].map(|table| format!("_etlsched_{}", super::staging::target_hash(table)));
+    assert!(words.iter().all(|word| text.contains(word)) && !own.iter().any(|own| error.message.contains(own)), "{error:?}");
+}
+
+#[test]
+fn what_is_changed_while_a_load_runs_is_kept_or_fails_the_attempt() {
+    for other in [
+        "ALTER TABLE people ALTER COLUMN name SET DEFAULT 'x'",
+        "ALTER TABLE people ALTER COLUMN name SET STORAGE EXTERNAL",
+        "ALTER TABLE people ALTER COLUMN id SET NOT NULL",
+        "ALTER TABLE people ADD COLUMN more text",
+        "ALTER TABLE people SET (fillfactor = 50)",
+        "CREATE INDEX ON people (name)",
+        "DROP INDEX people_id",
+        "CREATE VIEW of_people AS SELECT * FROM people",
+        "ALTER TABLE people ADD CHECK (id > 0)",
+        "DROP TABLE people; CREATE TABLE people (id bigint, name text, seen timestamptz)",
+    ] {
+        let place = Place::with(&format!("{PLAIN} CREATE INDEX people_id ON people (id)"));
+        load_rows(&place, 1, FULL, THREE).unwrap();
+        let result = load_meanwhile(&place, 2, FULL, THREE, other);
+        assert!(result.as_ref().is_err_and(|error| error.code == "target_changed" && error.is_transient), "{other}: {result:?}");
+        load_rows(&place, 3, FULL, THREE).unwrap();
+        assert_eq!(place.psql("SELECT count(*) FROM people"), "3", "{other}");
+    }
+    let place = Place::with(&format!("{PLAIN} CREATE INDEX people_id ON people (id)"));
+    let other = "GRANT SELECT ON people TO pg_monitor; COMMENT ON TABLE people IS 'new'; COMMENT ON INDEX people_id IS 'its index'; \
+         ALTER TABLE people ALTER COLUMN id SET STATISTICS 7";
+    assert_eq!(load_meanwhile(&place, 1, FULL, THREE, other).unwrap(), added(3, 0));
+    let has = "SELECT array_to_string(relacl, ',') ~ 'pg_monitor=r/', obj_description('people'::regclass), obj_description('people_id'::regclass), \
+         attstattarget FROM pg_class c JOIN pg_attribute ON attrelid = c.oid AND attname = 'id' WHERE c.oid = 'people'::regclass";
+    assert_eq!(place.psql(has), "t|new|its index|7");
+}
+
+#[test]
+fn rows_that_break_a_rule_of_the_table_are_told_by_the_names_that_people_know() {
+    let place = Place::with(&format!(
+        "{PLAIN} CREATE UNIQUE INDEX \"one name\" ON people (name); ALTER TABLE people ADD CONSTRAINT \"positive id\" CHECK (id > 0)"
+    ));
+    load_rows(&place, 1, FULL, THREE).unwrap();
+    let twice = &[(1, Some("a"), 0), (2, Some("a"), 0)];
+    refused(load_rows(&place, 2, FULL, twice), "constraint", &["\"one name\"", "(name)=(a)", "people"]);
+    refused(load_rows(&place, 3, FULL, &[(-7, None, 0)]), "constraint", &["\"people\"", "\"positive id\"", "(-7, null,"]);
+    let replace = || Disposition::Full { publish: Publish::Replace, fold: None };
+    refused(load_rows(&place, 4, replace(), twice), "constraint", &["\"one name\"", "(name)=(a)"]);
+    refused(load_rows(&place, 5, merge(None), &[(9, Some("a"), 0)]), "constraint", &["\"one name\"", "(name)=(a)"]);
+    assert_eq!(place.psql("SELECT count(*) FROM people"), "3");
+}
+
+#[test]
+fn what_triggers_keep_out_fails_the_load_and_what_they_change_is_counted() {
+    let function = |body: &str| {
+        format!("CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS 'BEGIN {body} END';")
+    };
+    let on = |event: &str| format!("CREATE TRIGGER meddles BEFORE {event} ON people FOR EACH ROW EXECUTE FUNCTION meddle();");
+    let without_two = |row: &str, result: &str| function(&format!("IF {row}.id = 2 THEN RETURN NULL; END IF; RETURN {result};"));
+    let window = || Disposition::Window { column: "seen".to_owned(), from: CursorValue::at(ColumnType::TimestampUtc, 0), until: None };
+    let changed = &[(1, Some("A"), 0), (2, Some("B"), 0), (3, None, 0)][..];
+    for (event, body, disposition) in [
+        ("INSERT", without_two("NEW", "NEW"), FULL),
+        ("INSERT", without_two("NEW", "NEW"), window()),
+        ("DELETE", without_two("OLD", "OLD"), FULL),
+        ("DELETE", without_two("OLD", "OLD"), window()),
+        ("UPDATE", without_two("NEW", "NEW"), merge(None)),
+    ] {
+        let place = Place::with(PLAIN);
+        load_rows(&place, 1, FULL, THREE).unwrap();
+        place.psql(&format!("{body} {}", on(event)));
+        refused(load_rows(&place, 2, disposition.clone(), changed), "rows_lost", &["people", "triggers"]);
+        assert_eq!(place.psql("SELECT string_agg(name, '' ORDER BY id) FROM people"), "ab", "{event}, {disposition:?}");
+    }
+    let place = Place::with(&format!("{PLAIN} {} {}", function("NEW.name := upper(NEW.name); RETURN NEW;"), on("INSERT OR UPDATE")));
+    assert_eq!(load_rows(&place, 1, FULL, THREE).unwrap(), added(3, 0));
+    let again = load_rows(&place, 2, merge(None), THREE).unwrap();
+    assert_eq!(again, Counts { updated: 2, unchanged: 1, ..Counts::default() });
+    assert_eq!(place.psql("SELECT string_agg(name, '' ORDER BY id) FROM people"), "AB");
+    // A rule that turns an insert into nothing is no success either.
+    place.psql("CREATE RULE nothing AS ON INSERT TO people WHERE NEW.id = 9 DO INSTEAD NOTHING");
+    refused(load_rows(&place, 3, merge(None), &[(9, None, 0)]), "rows_lost", &["rules"]);
+}
+
+#[test]
+fn rows_that_others_refer_to_are_replaced_where_they_come_again() {
+    let child = |action: &str| {
+        format!(
+            "CREATE TABLE people (id bigint PRIMARY KEY, name text, seen timestamptz);
+             CREATE TABLE visits (person bigint CONSTRAINT of_person REFERENCES people {action})"
+        )
+    };
+    let window = || Disposition::Window { column: "seen".to_owned(), from: CursorValue::at(ColumnType::TimestampUtc, 0), until: None };
+    let place = Place::with(&child(""));
+    load_rows(&place, 1, FULL, THREE).unwrap();
+    place.psql("INSERT INTO visits VALUES (1), (2), (NULL)");
+    assert_eq!(load_rows(&place, 2, FULL, THREE).unwrap(), added(3, 3));
+    assert_eq!(load_rows(&place, 3, window(), THREE).unwrap(), added(3, 3));
+    refused(load_rows(&place, 4, FULL, &[(1, Some("a"), 0)]), "constraint", &["of_person", "(id)=(2)", "visits"]);
+    assert_eq!(place.psql("SELECT (SELECT count(*) FROM people), count(*) FROM visits"), "3|3");
+    for action in ["ON DELETE CASCADE", "ON DELETE SET NULL", "ON DELETE SET DEFAULT"] {
+        let place = Place::with(&child(action));
+        load_rows(&place, 1, FULL, THREE).unwrap();
+        assert_eq!(load_rows(&place, 2, FULL, THREE).unwrap(), added(3, 3), "nobody refers to a row");
+        place.psql("INSERT INTO visits VALUES (1), (2), (NULL)");
+        for (number, disposition) in [(3, FULL), (4, window())] {
+            refused(load_rows(&place, number, disposition, THREE), "dependents", &["of_person", "visits", "primary_key"]);
+        }
+        assert_eq!(load_rows(&place, 5, merge(None), THREE).unwrap(), Counts { unchanged: 3, ..Counts::default() });
+        assert_eq!(place.psql("SELECT string_agg(person::text, ',') FROM visits"), "1,2");
+    }
+}
+
+#[test]
+fn a_swapped_table_evolves_with_all_that_it_has() {
+    use ColumnType::{Int32, Int64, Text};
+    let place = Place::with(
+        "CREATE TABLE t (id integer GENERATED BY DEFAULT AS IDENTITY CONSTRAINT t_key PRIMARY KEY, n integer CHECK (n > 0), twice bigint GENERATED ALWAYS AS (id * 2) STORED,
+         kept text DEFAULT 'k'); CREATE INDEX t_n ON t (n DESC)",
+    );
+    let narrow = schema(&[("id", Int32), ("n", Int32)]);
+    let rows = batch(&narrow, vec![Arc::new(Int32Array::from(vec![1, 2])), Arc::new(Int32Array::from(vec![5, 6]))]);
+    let oid = place.psql("SELECT 't'::regclass::oid");
+    load(&place, &request(1, "t", &narrow, FULL), &[rows]).unwrap();
+    let wide = schema(&[("id", Int32), ("n", Int64), ("new", Text)]);
+    let rows = batch(
+        &wide,
+        vec![
+            Arc::new(Int32Array::from(vec![1, 2])),
+            Arc::new(Int64Array::from(vec![5, 1 << 40])),
+            Arc::new(StringArray::from(vec![Some("x"), None])),
+        ],
+    );
+    let former = place.psql("SELECT 't'::regclass::oid");
+    assert_ne!(former, oid);
+    load(&place, &request(2, "t", &wide, FULL), &[rows]).unwrap();
+    assert_ne!(place.psql("SELECT 't'::regclass::oid"), former, "it was swapped");
+    assert_eq!(place.psql("SELECT * FROM t ORDER BY id"), "1|5|2|k|x\n2|1099511627776|4|k|");
+    let has = "SELECT string_agg(conname || ' ' || pg_get_constraintdef(oid), ', ' ORDER BY conname) FROM pg_constraint WHERE conrelid = 't'::regclass";
+    assert_eq!(place.psql(has), "t_key PRIMARY KEY (id), t_n_check CHECK ((n > 0))");
+    assert_eq!(place.psql("SELECT pg_get_indexdef('t_n'::regclass) ~ 'n DESC', pg_get_serial_sequence('t', 'id') ~ 't_id_seq'"), "t|t");
+    // What a generated column rests on can't widen.
+    let wider = schema(&[("id", Int64), ("n", Int64)]);
+    let row = batch(&wider, vec![Arc::new(Int64Array::from(vec![1])), Arc::new(Int64Array::from(vec![1]))]);
+    assert_eq!(load(&place, &request(3, "t", &wider, FULL), &[row]), Err("schema_clash".to_owned()));
+    assert_eq!(place.psql("SELECT count(*) FROM t"), "2");
+}
+
+#[test]
+fn a_json_column_of_people_takes_json() {
+    let place = Place::with("CREATE TABLE t (id bigint, j json, n numeric, v varchar(3), z timestamp(6) with time zone)");
+    let columns = schema(&[("id", ColumnType::Int64), ("j", ColumnType::Json), ("n", ColumnType::Int64), ("v", ColumnType::Text)]);
+    let rows = batch(
+        &columns,
+        vec![
+            Arc::new(Int64Array::from(vec![1])),
+            Arc::new(StringArray::from(vec![r#"{"a": [1, null]}"#])),
+            Arc::new(Int64Array::from(vec![i64::MAX])),
+            Arc::new(StringArray::from(vec!["a  "])),
+        ],
+    );
+    for number in 1..=2 {
+        load(&place, &request(number, "t", &columns, FULL), std::slice::from_ref(&rows)).unwrap();
+        assert_eq!(place.psql("SELECT id, j, n, '<' || v || '>' FROM t"), "1|{\"a\": [1, null]}|9223372036854775807|<a  >");
+    }
+}
+
+#[test]
+fn a_type_that_would_bend_values_is_refused_by_name() {
+    let place = Place::with("CREATE TYPE mood AS ENUM ('good'); CREATE DOMAIN short AS text CHECK (length(VALUE) < 3)");
+    for declared in ["char(3)", "mood", "short", "text[]", "inet", "interval", "bit(3)", "money", "xml", "name", "varchar(3)[]", "\"char\""]
+    {
+        place.psql(&format!("DROP TABLE IF EXISTS t; CREATE TABLE t (v {declared})"));
+        refused(begin(&place, "v", ColumnType::Text), "schema_clash", &["column v of table t"]);
+    }
+    for declared in ["timestamp(0)", "timestamp(5)"] {
+        place.psql(&format!("DROP TABLE IF EXISTS t; CREATE TABLE t (v {declared})"));
+        refused(begin(&place, "v", ColumnType::Timestamp), "schema_clash", &["column v of table t"]);
+    }
+    place.psql("DROP TABLE t; CREATE TABLE t (v timestamptz(3), w time(0))");
+    refused(begin(&place, "v", ColumnType::TimestampUtc), "schema_clash", &["timestamp(3) with time zone"]);
+    refused(begin(&place, "w", ColumnType::Time), "schema_clash", &["time(0) without time zone"]);
+}
+
+fn begin(place: &Place, column: &str, column_type: ColumnType) -> Result<(), DestinationError> {
+    let mut postgres = place.session();
+    postgres.begin(&request(1, "t", &schema(&[(column, column_type)]), FULL)).map(|_| ())
+}
+
+/// Opens the place as another role, which is made with these rights.
+fn as_role(place: &Place, role: &str, rights: &str) -> Postgres {
+    let (name, schema) = (super::types::quoted(role), super::types::quoted(&place.schema));
+    place.psql(&format!("DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD '{}'", servers::PASSWORD.replace('\'', "''")));
+    place.psql(&rights.replace("{role}", &name).replace("{schema}", &schema));
+    let connection = PostgresConnection { user: role.to_owned(), ..place.connection() };
+    Postgres::open("dwh", &connection, Some(&place.schema), Access::Write).unwrap()
+}
+
+fn load_as(postgres: &mut Postgres, number: u32) -> Result<Counts, DestinationError> {
+    let mut load = postgres.begin(&request(number, "people", &people(), FULL))?;
+    load.write(&people_rows(THREE))?;
+    load.finish(3)?;
+    load.publish(&publication()).map(|committed| committed.counts)
+}
+
+#[test]
+fn a_table_of_another_role_is_loaded_by_membership_or_by_grants_or_not_at_all() {
+    let owner = "CREATE ROLE people_owner; GRANT ALL ON SCHEMA {schema} TO people_owner; ALTER TABLE people OWNER TO people_owner;";
+    let place = Place::with(&format!("{PLAIN} CREATE INDEX ON people (id)"));
+    let oid = || place.psql("SELECT oid, pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'people'::regclass");
+    let rights = format!("DROP ROLE IF EXISTS people_owner; {owner} GRANT ALL ON SCHEMA {{schema}} TO {{role}};");
+    // No right at all.
+    let mut loader = as_role(&place, "loader of people", &rights);
+    refused(load_as(&mut loader, 1), "not_permitted", &["people", "the role needs"]);
+    // Rights on the rows: it stays.
+    place.psql("GRANT SELECT, INSERT, DELETE, UPDATE ON people TO \"loader of people\"");
+    let before = oid();
+    assert_eq!(load_as(&mut loader, 2).unwrap(), added(3, 0));
+    assert_eq!(load_as(&mut loader, 3).unwrap(), added(3, 3));
+    assert_eq!(oid(), before);
+    // A member of its owner swaps it, and it stays the owner's.
+    place.psql("GRANT people_owner TO \"loader of people\"");
+    assert_eq!(load_as(&mut loader, 4).unwrap(), added(3, 3));
+    assert_ne!(oid(), before);
+    assert!(oid().ends_with("|people_owner"), "{}", oid());
+    // Policies would hide rows from the load.
+    place.psql("REVOKE people_owner FROM \"loader of people\"; ALTER TABLE people ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON people USING (id > 1)");
+    refused(load_as(&mut loader, 5), "not_permitted", &["row-level security", "BYPASSRLS"]);
+    assert_eq!(place.psql("SELECT count(*) FROM people"), "3");
+}
+
+#[test]
+fn a_role_without_create_is_told_what_it_needs() {
+    let place = Place::new();
+    let mut loader = as_role(&place, "reader of people", "GRANT USAGE ON SCHEMA {schema} TO {role};");
+    refused(load_as(&mut loader, 1), "not_permitted", &["permission denied for schema", "CREATE and USAGE on the schema"]);
+}
+
+#[test]
+fn a_parent_of_other_tables_is_refused_and_a_partitioned_one_is_loaded() {
+    let place = Place::with(&format!("{PLAIN} CREATE TABLE students () INHERITS (people); INSERT INTO students VALUES (7, 'own')"));
+    refused(load_rows(&place, 1, FULL, THREE), "target_not_a_table", &["inherit from people"]);
+    let place = Place::with(
+        "CREATE TABLE people (id bigint, name text, seen timestamptz) PARTITION BY LIST (id); CREATE TABLE one PARTITION OF people FOR VALUES IN (1, 2)",
+    );
+    refused(load_rows(&place, 1, FULL, THREE), "constraint", &["no partition", "(id) = (3)"]);
+    place.psql("CREATE TABLE rest PARTITION OF people DEFAULT");
+    assert_eq!(load_rows(&place, 2, FULL, THREE).unwrap(), added(3, 0));
+    assert_eq!(load_rows(&place, 3, FULL, THREE).unwrap(), added(3, 3));
+    assert_eq!(load_rows(&place, 4, merge(None), THREE).unwrap(), Counts { unchanged: 3, ..Counts::default() });
+    assert_eq!(place.psql("SELECT (SELECT count(*) FROM one), count(*) FROM rest"), "2|1");
+}
+
+#[test]
+fn a_role_whose_transactions_are_serializable_loads_as_any_other() {
+    let place = Place::with(PLAIN);
+    let mut loader = as_role(
+        &place,
+        "careful",
+        "GRANT ALL ON SCHEMA {schema} TO {role}; ALTER TABLE people OWNER TO {role}; \
+         ALTER ROLE {role} SET default_transaction_isolation = 'serializable'; ALTER ROLE {role} SET default_transaction_read_only = on;",
+    );
+    for number in 1..=2 {
+        assert_eq!(load_as(&mut loader, number).unwrap(), added(3, if number == 1 { 0 } else { 3 }));
+    }
+}
