@@ -304,13 +304,12 @@ mod tests {
         });
         assert_eq!(rows, Ok(1));
         assert_eq!(&sent[..21], b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x01");
-        assert_eq!(&sent[21..sent.len() - 2], field, "{column_type}");
-        assert_eq!(&sent[sent.len() - 2..], [0xff, 0xff]);
+        assert_eq!(&sent[2..], field, "{column_type}");
     }
 
     #[test]
     fn values_are_sent_as_the_server_reads_them() {
-        check(ColumnType::Boolean, BooleanArray::from(vec![true]), &[0, 0, 0, 1, 1]);
+        assert_eq!(&sent[..2], b"\0\x01");
         check(ColumnType::Int64, Int64Array::from(vec![-2]), &[0, 0, 0, 8, 255, 255, 255, 255, 255, 255, 255, 254]);
         check(ColumnType::Int64, Int64Array::from(vec![None]), &[255, 255, 255, 255]);
         check(ColumnType::Text, StringArray::from(vec!["é"]), &[0, 0, 0, 2, 0xc3, 0xa9]);
@@ -363,7 +362,7 @@ mod tests {
             });
             (rows.unwrap(), sent.len())
         };
-        assert_eq!(sent(OnInvalidValue::Reject), (2, 19 + 2 * 26 + 2));
-        assert_eq!(sent(OnInvalidValue::Null), (3, 19 + 2 * 26 + 18 + 2));
+        assert_eq!(sent(OnInvalidValue::Reject), (2, 2 * 26));
+        assert_eq!(sent(OnInvalidValue::Null), (3, 2 * 26 + 18));
     }
 }

@@ -16,6 +16,9 @@ use crate::destination::DestinationError;
 /// How many pieces of some 64 KiB wait to be sent.
 const WAITING_MAX: usize = 4;
 
+/// How many bytes go by one COPY: only its end tells of an error, and nobody should have to wait for that of the table.
+const COPY_BYTES: usize = 32 << 20;
+
 /// Rows on their way.
 #[derive(Debug)]
 pub(super) struct Filling {
@@ -91,26 +94,52 @@ fn fill(mut session: Session, create: &[String], copy: &str, pieces: &Receiver<P
     // The publish waits for the disk, and with it for everything that was written before it.
     session.run("SET LOCAL synchronous_commit = off").map_err(failed(what))?;
     create.iter().try_for_each(|sql| evolve::altered(session.run(sql), what))?;
+    let mut rows = 0;
+    loop {
+        let (taken, next) = copy_some(&mut session, copy, pieces, what)?;
+        rows += taken;
+        match next {
+            Next::More => {}
+            Next::End => break,
+        }
+    }
+    session.commit().map_err(failed(what))?;
+    Ok(rows)
+}
+
+/// What comes after a COPY.
+enum Next {
+    More,
+    End,
+}
+
+/// Sends pieces by one COPY; returns how many rows the server took.
+fn copy_some(session: &mut Session, copy: &str, pieces: &Receiver<Piece>, what: &str) -> Outcome<(u64, Next)> {
     let mut writer = session.client.copy_in(copy).map_err(failed(what))?;
     let mut sent = writer.write_all(HEADER);
-    loop {
+    let mut bytes = 0;
+    let mut next = Next::More;
+    while sent.is_ok() && bytes < COPY_BYTES {
         match pieces.recv() {
-            Ok(Piece::Rows(rows)) => sent = sent.and_then(|()| writer.write_all(&rows)),
-            Ok(Piece::End) => break,
+            Ok(Piece::Rows(rows)) => {
+                bytes += rows.len();
+                sent = writer.write_all(&rows);
+            }
+            Ok(Piece::End) => {
+                next = Next::End;
+                break;
+            }
             // The copy is dropped with its writer, and the transaction with its session.
             Err(_) => return Err(refusal("cancelled", format!("{what}: given up"), "run the job again")),
-        }
-        if sent.is_err() {
-            break;
         }
     }
     let sent = sent.and_then(|()| writer.write_all(&TRAILER));
     // Why the server took no more is told by the end of the COPY.
     let taken = writer.finish().map_err(failed(what))?;
-    sent.map_err(|error| DestinationError {
-        is_transient: true,
-        ..refusal("disconnected", format!("{what}: {error}"), "run the job again")
-    })?;
-    session.commit().map_err(failed(what))?;
-    Ok(taken)
+    match sent {
+        Ok(()) => Ok((taken, next)),
+        Err(error) => {
+            Err(DestinationError { is_transient: true, ..refusal("disconnected", format!("{what}: {error}"), "run the job again") })
+        }
+    }
 }

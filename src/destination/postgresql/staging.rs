@@ -242,7 +242,7 @@ impl Load for Staging<'_> {
 
     fn finish(&mut self, rows: u64) -> Outcome<()> {
         self.filling()?;
-        let staged = self.filling.take().expect("it was just made").finish()?;
+        let staged = self.filling.take().expect("it was just made").finish().map_err(|error| self.explained(error))?;
         if staged == rows && self.rows == rows {
             return Ok(());
         }

@@ -194,8 +194,12 @@ fn staging_of_dead_runs_goes_and_that_of_others_stays() {
     let place = Place::new();
     let mut first = place.session();
     let mut second = place.session();
-    std::mem::forget(first.begin(&request(1, "people", &people(), FULL)).unwrap());
-    std::mem::forget(second.begin(&request(2, "orders", &people(), merge(None))).unwrap());
+    let mut loads = [
+        first.begin(&request(1, "people", &people(), FULL)).unwrap(),
+        second.begin(&request(2, "orders", &people(), merge(None))).unwrap(),
+    ];
+    loads.iter_mut().for_each(|load| load.finish(0).unwrap());
+    std::mem::forget(loads);
     let staging = "SELECT relname FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r' \
          AND relname ~ '^_etlsched_[0-9a-f]{8}_' ORDER BY 1";
     assert_eq!(place.psql(staging).lines().count(), 2);
