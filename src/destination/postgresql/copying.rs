@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn values_are_sent_as_the_server_reads_them() {
-        assert_eq!(&sent[..2], b"\0\x01");
+        check(ColumnType::Boolean, BooleanArray::from(vec![true]), &[0, 0, 0, 1, 1]);
         check(ColumnType::Int64, Int64Array::from(vec![-2]), &[0, 0, 0, 8, 255, 255, 255, 255, 255, 255, 255, 254]);
         check(ColumnType::Int64, Int64Array::from(vec![None]), &[255, 255, 255, 255]);
         check(ColumnType::Text, StringArray::from(vec!["é"]), &[0, 0, 0, 2, 0xc3, 0xa9]);
