@@ -223,7 +223,8 @@ fn kind(node: &Node, settings: &Settings, secrets: Secrets, report: &mut Report<
     let kind = source_type(entry, connection.as_ref(), report)?;
     for entry in node.entries().iter().filter(|entry| !entry.node.is_null() && !kind.has_key(&entry.key)) {
         if let Some(other) = kinds::SOURCES.iter().find(|other| other.has_key(&entry.key)) {
-            report.error(entry.place, format!("{} is what only {} have", entry.key, other.nouns), "remove it".to_owned());
+            let who = if other.nouns == kind.nouns { format!("{} sources", other.title) } else { other.nouns.to_owned() };
+            report.error(entry.place, format!("{} is what only {who} have", entry.key), "remove it".to_owned());
         }
     }
     let given = Said { source: Some(node), connection: connection.as_ref().map(|connection| connection.node), settings, secrets };

@@ -82,4 +82,6 @@ pub struct PostgresSourcePlan {
     pub custom_sql: Option<String>,
     /// A condition that the rows of each table must meet.
     pub filter: Option<String>,
+    /// How many parts of a table are read side by side.
+    pub partitions: u32,
 }

@@ -113,6 +113,17 @@ pub fn psql(server: &Server, database: &str, sql: &str) -> String {
     String::from_utf8(output.stdout).expect("psql's output is UTF-8").trim_end_matches('\n').to_owned()
 }
 
+/// Starts a standby of a server.
+pub fn standby(server: &Server) -> Server {
+    let copy = Server { port: free_port(), folder: folder("etlsched-pg-") };
+    own(&copy.folder);
+    let mut base = as_server(Command::new(postgresql_program("pg_basebackup")));
+    base.args(["-h", "127.0.0.1", "-U", "etl", "-R", "-c", "fast", "-p", &server.port.to_string()]).env("PGPASSWORD", PASSWORD);
+    run(base.arg("-D").arg(copy.folder.join("data")));
+    launch_postgresql(&copy, &["hot_standby=on"]);
+    copy
+}
+
 fn start_postgresql(settings: &[&str]) -> Server {
     let folder = folder("etlsched-pg-");
     let data = folder.join("data");
@@ -151,6 +162,28 @@ fn launch_postgresql(server: &Server, settings: &[&str]) {
         let mut ready = Command::new(postgresql_program("pg_isready"));
         ready.args(["-q", "-h", "127.0.0.1", "-p", &server.port.to_string()]).status().is_ok_and(|status| status.success())
     });
+}
+
+/// Starts PgBouncer in transaction mode before a server: `pool_size` connections to it for each database, whoever comes in.
+pub fn pgbouncer(server: &Server, pool_size: u32) -> Server {
+    let pooler = Server { port: free_port(), folder: folder("etlsched-pgbouncer-") };
+    own(&pooler.folder);
+    let file = pooler.folder.join("pgbouncer.ini");
+    let password = PASSWORD.replace('\'', "''");
+    let text = format!(
+        "[databases]\n* = host=127.0.0.1 port={} user=etl password='{password}'\n\n[pgbouncer]\npool_mode = transaction\nauth_type = any\n\
+         listen_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\ndefault_pool_size = {pool_size}\n",
+        server.port, pooler.port
+    );
+    std::fs::write(&file, text).expect("its settings");
+    own(&file);
+    let found = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
+    let program = found.unwrap_or_else(|| panic!("pgbouncer is not installed: apt-get install pgbouncer"));
+    let mut process = as_server(Command::new(program));
+    process.arg(&file);
+    watched(process, "INT", &pooler.folder);
+    wait_until_it_answers(&pooler, || std::net::TcpStream::connect(("127.0.0.1", pooler.port)).is_ok());
+    pooler
 }
 
 /// Makes a CA, another one, and the server's certificate for `localhost`.

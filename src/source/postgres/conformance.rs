@@ -46,6 +46,7 @@ fn plan(table: Option<String>, custom_sql: Option<&str>) -> SourceKind {
         tables: Vec::new(),
         custom_sql: custom_sql.map(str::to_owned),
         filter: None,
+        partitions: 1,
     })
 }
 

@@ -5,6 +5,7 @@
 pub(super) mod conformance;
 mod decode;
 mod late;
+mod parts;
 mod placeholders;
 mod query;
 mod reader;
@@ -76,6 +77,7 @@ impl PostgresSource {
     fn begin(&self) -> Result<Session, SourceError> {
         let mut session = self.connect()?;
         session.client.batch_execute(&format!("{BEGIN}; {}", local_settings())).map_err(|error| session.failure("read", &error))?;
+        query::forget(&mut session, &self.name)?;
         Ok(session)
     }
 }
@@ -89,6 +91,7 @@ impl Source for PostgresSource {
             let (name, plan) = self.of(stream);
             columns += query::describe(&mut session, &name, &plan)?.names.len() as u64;
         }
+        query::forget(&mut session, &self.name)?;
         let version = session.client.query_typed("SHOW server_version", &[]).map_err(|error| session.failure("read", &error))?;
         let version: String = version.first().map(|row| row.get(0)).unwrap_or_default();
         let tables = if self.plan.tables.is_empty() { String::new() } else { text::count(streams.len() as u64, "table") + ", " };
@@ -122,8 +125,11 @@ impl Source for PostgresSource {
 
     fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
         let (name, plan) = self.of(stream);
-        let mut session = self.connect()?;
+        let mut session = self.begin()?;
         let described = query::describe(&mut session, &name, &plan)?;
+        query::forget(&mut session, &name)?;
+        // What is asked now must not see the snapshot of this transaction.
+        session.client.batch_execute("COMMIT").map_err(|error| session.failure("read", &error))?;
         let cursor = query::cursor(&name, &described, &self.rules, column, None, None)?;
         let late::Limit { value, note } = late::limit(&mut session, &name, &described, &cursor)?;
         // Of the stream before, where that was not opened, nothing is told here.

@@ -23,6 +23,8 @@ const UNTIL: &str = "etlsched.until";
 pub(super) struct Described {
     /// The statement without bounds; placeholders as written.
     pub base: String,
+    /// The quoted name of a table.
+    pub table: Option<String>,
     pub names: Vec<String>,
     pub types: Vec<ServerType>,
 }
@@ -32,12 +34,9 @@ pub(super) struct Described {
 /// # Errors
 /// No such table, no query, two columns of one name.
 pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourcePlan) -> Result<Described, SourceError> {
-    let base = match (&plan.table, &plan.custom_sql) {
-        (Some(table), _) => {
-            let table = find(session, source, table)?;
-            let filter = plan.filter.as_ref().map_or_else(String::new, |filter| format!(" WHERE ({filter}\n)"));
-            format!("SELECT * FROM {table}{filter}")
-        }
+    let table = plan.table.as_ref().map(|table| find(session, source, table)).transpose()?;
+    let base = match (&table, &plan.custom_sql) {
+        (Some(table), _) => of_table(table, plan.filter.as_deref(), None),
         (None, sql) => sql.as_deref().unwrap_or_default().trim().trim_end_matches(';').trim_end().to_owned(),
     };
     // A NULL takes whatever type its place wants.
@@ -54,7 +53,29 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourc
         return Err(error.hint("name them apart with AS in custom_sql"));
     }
     let types = columns.iter().map(|column| ServerType { oid: column.type_().oid(), modifier: column.type_modifier() }).collect();
-    Ok(Described { base, names, types })
+    Ok(Described { base, table, names, types })
+}
+
+/// Drops the prepared statements by which the library asks for types, and those that others left behind under its names: it keeps them for
+/// its connection's life, which behind a pooler is not the server's. Nothing can be described after this.
+///
+/// # Errors
+/// What the server reports.
+pub(super) fn forget(session: &mut Session, source: &str) -> Result<(), SourceError> {
+    let fail = |session: &Session, error: &postgres::Error| SourceError::from(session.failure(&format!("read source {source}"), error));
+    let left = session.client.query_typed("SELECT name FROM pg_prepared_statements WHERE name ~ '^s[0-9]+$'", &[]);
+    for row in left.map_err(|error| fail(session, &error))? {
+        let statement = format!("DEALLOCATE {}", quoted(row.get(0)));
+        session.client.batch_execute(&statement).map_err(|error| fail(session, &error))?;
+    }
+    Ok(())
+}
+
+/// Makes the statement that reads a table, or a part of it.
+pub(super) fn of_table(table: &str, filter: Option<&str>, part: Option<&str>) -> String {
+    let conditions: Vec<String> = filter.into_iter().chain(part).map(|condition| format!("({condition}\n)")).collect();
+    let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    format!("SELECT * FROM {table}{filter}")
 }
 
 /// Returns a table's quoted name as the server knows it.

@@ -1,3 +1,5 @@
+mod parts;
+
 use super::conformance::{connection, schema};
 use super::*;
 use crate::batch::ColumnType;
@@ -34,7 +36,8 @@ impl Case {
     /// Reads `t` of a schema of its own.
     fn new(setup: &str) -> Self {
         let table = Some(format!("{}.t", schema(setup)));
-        let plan = PostgresSourcePlan { connection: connection(), table, tables: Vec::new(), custom_sql: None, filter: None };
+        let plan =
+            PostgresSourcePlan { connection: connection(), table, tables: Vec::new(), custom_sql: None, filter: None, partitions: 1 };
         Self { plan, rules: ColumnRules::default(), options: options(), lower: None }
     }
 
@@ -45,6 +48,7 @@ impl Case {
             tables: Vec::new(),
             custom_sql: Some(sql.to_owned()),
             filter: None,
+            partitions: 1,
         };
         Self { plan, rules: ColumnRules::default(), options: options(), lower: None }
     }
