@@ -329,6 +329,7 @@ pub struct BatchBuilder {
     rows: usize,
     bytes: usize,
     rows_max: usize,
+    bytes_max: usize,
 }
 
 impl BatchBuilder {
@@ -337,7 +338,14 @@ impl BatchBuilder {
         let rows_max = rows_max.max(1);
         // Room for a small batch at first: a job of one row shouldn't ask for megabytes.
         let columns = schema.columns.iter().map(|column| ColumnBuilder::new(column.column_type, rows_max.min(1024))).collect();
-        Self { schema: schema.arrow(), columns, rows: 0, bytes: 0, rows_max }
+        Self { schema: schema.arrow(), columns, rows: 0, bytes: 0, rows_max, bytes_max: BATCH_BYTES_MAX }
+    }
+
+    /// Makes it one of several that are built side by side and together hold what one would.
+    #[must_use]
+    pub fn one_of(self, count: usize) -> Self {
+        let count = count.max(1);
+        Self { rows_max: (self.rows_max / count).max(1), bytes_max: self.bytes_max / count, ..self }
     }
 
     /// Ends a row whose values take so many bytes.
@@ -362,7 +370,7 @@ impl BatchBuilder {
     /// Whether it must be handed out before the next row.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.rows >= self.rows_max || self.bytes >= BATCH_BYTES_MAX
+        self.rows >= self.rows_max || self.bytes >= self.bytes_max
     }
 
     /// Hands the rows out and begins anew; `None` where there are none.

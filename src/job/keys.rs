@@ -169,7 +169,6 @@ pub static SOURCE: Level = Level {
         ]),
         Part::OfSources,
         Part::Keys(&[
-            key("tables", K::Texts, NotYet, Nil, "Tables, or globs of tables: each its own target"),
             key("endpoint", K::Text, NotYet, Nil, "A path on the connection's base_url"),
             key("target", K::Text, Works, Depends("table_prefix and the name"), "The table that takes its rows"),
             key("primary_key", K::Texts, Works, Depends("the source's own key"), "The columns by which rows are merged"),
@@ -178,7 +177,6 @@ pub static SOURCE: Level = Level {
             key("expect", K::Map(&EXPECT), Works, Nil, "What must hold before anything becomes visible"),
             key("allow_empty", K::Bool, Works, B(d::ALLOW_EMPTY), "Whether a full load of no rows may replace rows"),
             key("format", K::Word(&["json", "ndjson", "csv"]), NotYet, Nil, "What an API answers with"),
-            key("partitions", K::Int(1, 64), NotYet, I(1), "Parallel ranges of the key in one snapshot"),
             key("for_each", K::Any, NotYet, Nil, "Requests for each value of a list"),
             key("params", K::Any, NotYet, Nil, "Parameters of an API's request"),
             key("headers", K::Any, NotYet, Nil, "Headers of an API's request"),

@@ -8,6 +8,7 @@ pub mod kinds;
 mod load;
 mod order;
 pub mod postgresql;
+pub mod tables;
 
 pub use event::{Event, Level, Phase, SchemaChange, StreamResult, WorkerError};
 pub use load::{

@@ -1,5 +1,9 @@
 //! PostgreSQL as a source: a real server, the whole program, the rows read back by SQLite's own SQL.
 
+mod partitions;
+mod standby;
+mod streams;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -379,13 +383,6 @@ fn a_connection_is_a_url_too_and_parts_beside_it_are_refused() {
     let keys = format!("host: 127.0.0.1, port: {port}, user: etl, password: {{file: password}}");
     etl.write("etlsched.yaml", format!("connections:\n  erp: {{type: postgresql, {keys}}}\n"));
     run(&etl).exits(0);
-}
-
-#[test]
-fn what_is_to_come_is_refused_by_name() {
-    let etl = workspace(postgresql(), "", "    tables: [a]\n    partitions: 4\n");
-    etl.run(&["validate"]).exits(4).mentions("tables is not in this version");
-    etl.run(&["validate"]).exits(4).mentions("partitions is not in this version");
 }
 
 #[test]

@@ -196,6 +196,28 @@ fn launch_postgresql(server: &Server, settings: &[&str]) {
     });
 }
 
+/// Starts PgBouncer in transaction mode before a server: `pool_size` connections to it for each database, whoever comes in.
+pub fn pgbouncer(server: &Server, pool_size: u32) -> Server {
+    let pooler = Server { port: free_port(), folder: folder("etlsched-pgbouncer-") };
+    own(&pooler.folder);
+    let file = pooler.folder.join("pgbouncer.ini");
+    let password = PASSWORD.replace('\'', "''");
+    let text = format!(
+        "[databases]\n* = host=127.0.0.1 port={} user=etl password='{password}'\n\n[pgbouncer]\npool_mode = transaction\nauth_type = any\n\
+         listen_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\ndefault_pool_size = {pool_size}\n",
+        server.port, pooler.port
+    );
+    std::fs::write(&file, text).expect("its settings");
+    own(&file);
+    let found = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
+    let program = found.unwrap_or_else(|| panic!("pgbouncer is not installed: apt-get install pgbouncer"));
+    let mut process = as_server(Command::new(program));
+    process.arg(&file);
+    watched(process, "INT", &pooler.folder);
+    wait_until_it_answers(&pooler, || std::net::TcpStream::connect(("127.0.0.1", pooler.port)).is_ok());
+    pooler
+}
+
 /// Makes a CA, another one, and the server's certificate for `localhost`.
 fn make_certificates(folder: &Path) {
     let path = |name: &str| folder.join(name).display().to_string();

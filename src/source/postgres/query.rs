@@ -5,6 +5,7 @@ use postgres::types::Type;
 use crate::batch::ColumnType;
 use crate::connect::postgres::{Session, quoted};
 use crate::plan::postgresql::PostgresSourcePlan;
+use crate::plan::tables::{self, Listed};
 use crate::plan::{ColumnRules, Window};
 use crate::run::CursorValue;
 use crate::source::{ReadRequest, SourceError};
@@ -22,6 +23,8 @@ const UNTIL: &str = "etlsched.until";
 pub(super) struct Described {
     /// The statement without bounds; placeholders as written.
     pub base: String,
+    /// The quoted name of a table.
+    pub table: Option<String>,
     pub names: Vec<String>,
     pub types: Vec<ServerType>,
 }
@@ -31,12 +34,9 @@ pub(super) struct Described {
 /// # Errors
 /// No such table, no query, two columns of one name.
 pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourcePlan) -> Result<Described, SourceError> {
-    let base = match (&plan.table, &plan.custom_sql) {
-        (Some(table), _) => {
-            let table = find(session, source, table)?;
-            let filter = plan.filter.as_ref().map_or_else(String::new, |filter| format!(" WHERE ({filter}\n)"));
-            format!("SELECT * FROM {table}{filter}")
-        }
+    let table = plan.table.as_ref().map(|table| find(session, source, table)).transpose()?;
+    let base = match (&table, &plan.custom_sql) {
+        (Some(table), _) => of_table(table, plan.filter.as_deref(), None),
         (None, sql) => sql.as_deref().unwrap_or_default().trim().trim_end_matches(';').trim_end().to_owned(),
     };
     // A NULL takes whatever type its place wants.
@@ -53,34 +53,36 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourc
         return Err(error.hint("name them apart with AS in custom_sql"));
     }
     let types = columns.iter().map(|column| ServerType { oid: column.type_().oid(), modifier: column.type_modifier() }).collect();
-    Ok(Described { base, names, types })
+    Ok(Described { base, table, names, types })
 }
 
-/// Parts `schema.table`; quotes hold dots together.
-fn parts(table: &str) -> (Option<String>, String) {
-    let mut schema = None;
-    let mut last = String::new();
-    let mut is_quoted = false;
-    let mut signs = table.chars().peekable();
-    while let Some(sign) = signs.next() {
-        match sign {
-            '"' if is_quoted && signs.peek() == Some(&'"') => {
-                signs.next();
-                last.push('"');
-            }
-            '"' if is_quoted || last.is_empty() => is_quoted = !is_quoted,
-            '.' if !is_quoted && schema.is_none() => schema = Some(std::mem::take(&mut last)),
-            _ => last.push(sign),
-        }
+/// Drops the prepared statements by which the library asks for types, and those that others left behind under its names: it keeps them for
+/// its connection's life, which behind a pooler is not the server's. Nothing can be described after this.
+///
+/// # Errors
+/// What the server reports.
+pub(super) fn forget(session: &mut Session, source: &str) -> Result<(), SourceError> {
+    let fail = |session: &Session, error: &postgres::Error| SourceError::from(session.failure(&format!("read source {source}"), error));
+    let left = session.client.query_typed("SELECT name FROM pg_prepared_statements WHERE name ~ '^s[0-9]+$'", &[]);
+    for row in left.map_err(|error| fail(session, &error))? {
+        let statement = format!("DEALLOCATE {}", quoted(row.get(0)));
+        session.client.batch_execute(&statement).map_err(|error| fail(session, &error))?;
     }
-    (schema, last)
+    Ok(())
+}
+
+/// Makes the statement that reads a table, or a part of it.
+pub(super) fn of_table(table: &str, filter: Option<&str>, part: Option<&str>) -> String {
+    let conditions: Vec<String> = filter.into_iter().chain(part).map(|condition| format!("({condition}\n)")).collect();
+    let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    format!("SELECT * FROM {table}{filter}")
 }
 
 /// Returns a table's quoted name as the server knows it.
 fn find(session: &mut Session, source: &str, table: &str) -> Result<String, SourceError> {
-    let (schema, name) = parts(table);
-    let quoted_name = match &schema {
-        Some(schema) => format!("{}.{}", quoted(schema), quoted(&name)),
+    let (schema, name) = tables::parts(table);
+    let quoted_name = match schema {
+        Some(schema) => format!("{}.{}", quoted(&schema), quoted(&name)),
         None => quoted(&name),
     };
     let found = session.client.query_typed("SELECT to_regclass($1) IS NOT NULL", &[(&quoted_name, Type::TEXT)]);
@@ -88,38 +90,19 @@ fn find(session: &mut Session, source: &str, table: &str) -> Result<String, Sour
     if found.first().is_some_and(|row| row.get(0)) {
         return Ok(quoted_name);
     }
-    let sql = "SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
-         AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2 LIMIT 10000";
-    let rows = session.client.query_typed(sql, &[]).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
-    let tables: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let message = format!("source {source}: there is no table {table} in {}", session.place);
-    let error = SourceError::new("not_found", text::printable(&message).into_owned());
-    let full = |(schema, name): &(String, String)| format!("{schema}.{name}");
-    let names: Vec<String> = tables.iter().map(full).collect();
-    let near = near(schema.as_deref(), &name, &tables).map(full);
-    Err(match near {
-        Some(near) => error.hint(format!("did you mean {near}?")),
-        None if names.is_empty() => error.hint("the role sees no tables in this database: check database and user of the connection"),
-        None => error.hint(format!("its tables are {}", text::shortened(&names.join(", "), 500))),
-    })
+    let unmatched = tables::no_table(table, &listed(session, source)?);
+    Err(SourceError::unmatched(source, &unmatched, &session.place))
 }
 
-/// Returns the table that was probably meant: the same name in another case or schema, else the nearest name, best in the same schema.
-fn near<'a>(schema: Option<&str>, name: &str, tables: &'a [(String, String)]) -> Option<&'a (String, String)> {
-    let is_in = |(other, _): &&(String, String)| schema.is_none_or(|schema| schema == other);
-    let is_same = |(_, other): &&(String, String)| other.to_lowercase() == name.to_lowercase();
-    let nearest = |tables: Vec<&'a (String, String)>| {
-        let found = text::nearest(name, tables.iter().map(|(_, name)| name.as_str()))?.to_owned();
-        tables.into_iter().find(|(_, other)| *other == found)
-    };
-    tables
-        .iter()
-        .filter(is_in)
-        .find(is_same)
-        .or_else(|| tables.iter().find(is_same))
-        .or_else(|| nearest(tables.iter().filter(is_in).collect()))
-        .or_else(|| nearest(tables.iter().collect()))
+/// Lists the tables, views and foreign tables of the database. The rows of a partition are its parent's too; temporary tables are of the
+/// system's schemas.
+pub(super) fn listed(session: &mut Session, source: &str) -> Result<Vec<Listed>, SourceError> {
+    let sql = "SELECT n.nspname::text, c.relname::text, pg_table_is_visible(c.oid), \
+         c.relispartition OR n.nspname = 'information_schema' OR n.nspname LIKE 'pg\\_%' \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p')";
+    let rows = session.client.query_typed(sql, &[]).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    let listed = |row: &postgres::Row| Listed { schema: row.get(0), name: row.get(1), is_in_path: row.get(2), is_by_name_only: row.get(3) };
+    Ok(rows.iter().map(listed).collect())
 }
 
 /// The rows that are asked for, by the cursor column.

@@ -1,11 +1,12 @@
 //! Reads a copy into batches, on a thread of its own, which owns the connection: what waits is bounded by batches.
 
 use std::io::BufRead;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::batch::{BatchBuilder, Column, ColumnBuilder, ColumnType, Misfit, RecordBatch, Schema};
 use crate::connect::ConnectError;
-use crate::connect::postgres::{Session, failure};
+use crate::connect::postgres::{Canceller, Session, failure};
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::{ColumnRules, Level, OnInvalidValue};
 use crate::run::FileRecord;
@@ -15,19 +16,45 @@ use crate::source::{Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
 use super::decode::{self, HEADER_BYTES, Next};
-use super::query::{self, Query};
+use super::parts::{self, Range};
+use super::query::{self, Described, Query};
 use super::types::{Asked, Mapping, Wire};
 
-/// What the thread hands over: rows, and the bytes taken so far.
-type Item = Result<(Read, u64), SourceError>;
+/// What a thread hands over: the number of its part, rows, and the bytes taken so far.
+type Item = (usize, Result<(Read, u64), SourceError>);
 
-/// Takes what the reading thread hands over.
+/// Takes what the reading threads hand over, one for each part of the rows.
 pub(super) struct PostgresReader {
     schema: Schema,
-    items: Receiver<Item>,
-    bytes: u64,
-    is_done: bool,
+    /// What begins with the first read: whoever asks for columns alone makes the server send nothing.
+    pending: Option<(Work, Vec<Part>)>,
+    items: Option<Receiver<Item>>,
+    /// The bytes that each part has taken.
+    bytes: Vec<u64>,
+    /// What ends the parts that are still read.
+    cancellers: Vec<Option<Canceller>>,
     log: Vec<(Level, String)>,
+}
+
+/// A part of the rows, read by a thread of its own: all of them where there is one.
+struct Part {
+    session: Session,
+    query: Query,
+    /// What rows are of, for messages.
+    label: String,
+}
+
+/// Where a thread hands over what it reads.
+struct Outlet {
+    part: usize,
+    sender: SyncSender<Item>,
+}
+
+impl Outlet {
+    /// Hands over what was read; returns whether anybody listens.
+    fn send(&self, item: Result<(Read, u64), SourceError>) -> bool {
+        self.sender.send((self.part, item)).is_ok()
+    }
 }
 
 impl std::fmt::Debug for PostgresReader {
@@ -36,12 +63,11 @@ impl std::fmt::Debug for PostgresReader {
     }
 }
 
-/// All that the thread needs.
+/// All that the threads share.
 struct Work {
     source: String,
-    /// What rows are of, for messages.
-    label: String,
-    query: Query,
+    /// How many there are.
+    parts: usize,
     columns: Vec<OutputColumn>,
     mappings: Vec<Mapping>,
     schema: Schema,
@@ -62,6 +88,7 @@ impl PostgresReader {
         mut log: Vec<(Level, String)>,
     ) -> Result<Self, SourceError> {
         let described = query::describe(&mut session, source, plan)?;
+        query::forget(&mut session, source)?;
         let columns = layout(source, &described.names, rules, hash_key)?;
         let bounds = query::bounds(source, &described, rules, request)?;
         let mapping = |column: &OutputColumn| {
@@ -75,8 +102,7 @@ impl PostgresReader {
         };
         let mappings: Vec<Mapping> = columns.iter().map(mapping).collect();
         let asked: Vec<(String, Mapping)> = columns.iter().map(|column| column.source.clone()).zip(mappings.iter().copied()).collect();
-        let query = query::bounded(source, &described.base, &asked, bounds.as_ref())?;
-        query::settle(&mut session, source, &query)?;
+        let parts = of_rows(session, source, plan, &described, &mut log, |base| query::bounded(source, base, &asked, bounds.as_ref()))?;
         let fields = columns.iter().zip(&mappings).map(|(column, mapping)| Column::new(&column.name, mapping.column_type));
         let schema = Schema::new(fields.collect());
         let as_text: Vec<&str> = asked
@@ -94,8 +120,7 @@ impl PostgresReader {
         let hasher = columns.iter().any(|column| column.is_hashed).then(|| hash_key.map(Hasher::new)).flatten();
         let work = Work {
             source: source.to_owned(),
-            label: plan.table.clone().unwrap_or_else(|| source.to_owned()),
-            query,
+            parts: parts.len(),
             columns,
             mappings,
             schema: schema.clone(),
@@ -103,12 +128,26 @@ impl PostgresReader {
             invalid_values: request.options.invalid_values,
             batch_rows_max: request.options.batch_size,
         };
+        let bytes = vec![0; parts.len()];
+        Ok(Self { schema, pending: Some((work, parts)), items: None, bytes, cancellers: Vec::new(), log })
+    }
+
+    /// Begins to read every part.
+    fn begin(&mut self) -> Result<(), SourceError> {
+        let Some((work, parts)) = self.pending.take() else { return Ok(()) };
+        // One place for all: what waits doesn't grow with the parts.
         let (sender, items) = sync_channel(1);
-        std::thread::Builder::new()
-            .name("postgresql source".to_owned())
-            .spawn(move || work.run(session, &sender))
-            .map_err(|error| SourceError::new("io", format!("start a thread: {error}")))?;
-        Ok(Self { schema, items, bytes: 0, is_done: false, log })
+        let work = Arc::new(work);
+        for (number, part) in parts.into_iter().enumerate() {
+            let (work, outlet) = (Arc::clone(&work), Outlet { part: number, sender: sender.clone() });
+            self.cancellers.push(Some(part.session.canceller.clone()));
+            std::thread::Builder::new()
+                .name("postgresql source".to_owned())
+                .spawn(move || work.run(part, &outlet))
+                .map_err(|error| SourceError::new("io", format!("start a thread: {error}")))?;
+        }
+        self.items = Some(items);
+        Ok(())
     }
 }
 
@@ -126,19 +165,22 @@ impl Reader for PostgresReader {
     }
 
     fn read(&mut self) -> Result<Read, SourceError> {
-        if self.is_done {
-            return Ok(Read::End);
+        self.begin()?;
+        loop {
+            let Some(items) = self.items.as_ref().filter(|_| self.cancellers.iter().any(Option::is_some)) else { return Ok(Read::End) };
+            let silent = |_| SourceError::new("internal", "a thread that reads the source ended without saying why");
+            let (part, received) = items.recv().map_err(silent)?;
+            let (read, bytes) = received?;
+            self.bytes[part] = bytes;
+            match read {
+                Read::End => self.cancellers[part] = None,
+                read => return Ok(read),
+            }
         }
-        let received =
-            self.items.recv().map_err(|_| SourceError::new("internal", "the thread that reads the source ended without saying why"))?;
-        let (read, bytes) = received?;
-        self.bytes = bytes;
-        self.is_done = matches!(read, Read::End);
-        Ok(read)
     }
 
     fn bytes(&self) -> (u64, Option<u64>) {
-        (self.bytes, None)
+        (self.bytes.iter().sum(), None)
     }
 
     fn files(&self) -> Vec<FileRecord> {
@@ -148,6 +190,40 @@ impl Reader for PostgresReader {
     fn take_log(&mut self) -> Vec<(Level, String)> {
         std::mem::take(&mut self.log)
     }
+}
+
+impl Drop for PostgresReader {
+    /// Ends what the server still does for any part: nobody waits for it any more.
+    fn drop(&mut self) {
+        self.items = None;
+        self.cancellers.iter().flatten().for_each(Canceller::cancel);
+    }
+}
+
+/// Parts the rows as the plan says, each with a session of its own; `query` makes a part's statement of its base.
+fn of_rows(
+    mut session: Session,
+    source: &str,
+    plan: &PostgresSourcePlan,
+    described: &Described,
+    log: &mut Vec<(Level, String)>,
+    query: impl Fn(&str) -> Result<Query, SourceError>,
+) -> Result<Vec<Part>, SourceError> {
+    let label = plan.table.clone().unwrap_or_else(|| source.to_owned());
+    let Some(table) = described.table.as_ref().filter(|_| plan.partitions > 1) else {
+        let query = query(&described.base)?;
+        query::settle(&mut session, source, &query)?;
+        return Ok(vec![Part { session, query, label }]);
+    };
+    let ranges = parts::opened(session, source, plan, table, log)?;
+    let count = ranges.len();
+    let part = |(number, (mut session, range)): (usize, (Session, Range))| {
+        let mut query = query(&query::of_table(table, plan.filter.as_deref(), Some(&range.condition)))?;
+        query.settings.extend(range.settings);
+        query::settle(&mut session, source, &query)?;
+        Ok(Part { session, query, label: format!("{label}, part {} of {count}", number + 1) })
+    };
+    ranges.into_iter().enumerate().map(part).collect()
 }
 
 /// What became of a row.
@@ -164,30 +240,30 @@ enum Pass {
 }
 
 impl Work {
-    fn run(self, mut session: Session, sender: &SyncSender<Item>) {
-        let last = match self.pass(&mut session, sender) {
-            Ok(Pass::Done(bytes)) => match session.client.batch_execute("COMMIT") {
+    fn run(&self, mut part: Part, outlet: &Outlet) {
+        let last = match self.pass(&mut part, outlet) {
+            Ok(Pass::Done(bytes)) => match part.session.client.batch_execute("COMMIT") {
                 Ok(()) => Ok((Read::End, bytes)),
-                Err(error) => Err(self.failed(&session.place, &error)),
+                Err(error) => Err(self.failed(&part.session.place, &error)),
             },
             Ok(Pass::Unheard) => {
                 // The connection's own end would wait until the server has sent every row.
-                return session.canceller.cancel();
+                return part.session.canceller.cancel();
             }
             Err(error) => {
-                session.canceller.cancel();
+                part.session.canceller.cancel();
                 Err(error)
             }
         };
         // Where nobody listens any more, nobody needs to know.
-        let _ = sender.send(last);
+        let _ = outlet.send(last);
     }
 
-    fn pass(&self, session: &mut Session, sender: &SyncSender<Item>) -> Result<Pass, SourceError> {
-        let Session { client, place, .. } = session;
-        let sql = format!("COPY ({}\n) TO STDOUT (FORMAT binary)", self.query.sql);
+    fn pass(&self, part: &mut Part, outlet: &Outlet) -> Result<Pass, SourceError> {
+        let Part { session: Session { client, place, .. }, query, label } = part;
+        let sql = format!("COPY ({}\n) TO STDOUT (FORMAT binary)", query.sql);
         let mut copy = client.copy_out(&sql).map_err(|error| self.failed(place, &error))?;
-        let mut batch = BatchBuilder::new(&self.schema, self.batch_rows_max);
+        let mut batch = BatchBuilder::new(&self.schema, self.batch_rows_max).one_of(self.parts);
         let (mut number, mut bytes) = (0, 0);
         // Part of a row, until the rest of it comes: the server sends a message a row, but doesn't promise it.
         let mut part: Vec<u8> = Vec::new();
@@ -217,9 +293,9 @@ impl Work {
                 match decode::next(rest, self.mappings.len()).map_err(|()| self.malformed(place))? {
                     Next::Row(length) => {
                         number += 1;
-                        let taken = self.take_row(&rest[2..length], number, &mut batch)?;
+                        let taken = self.take_row(label, &rest[2..length], number, &mut batch)?;
                         rest = &rest[length..];
-                        if !self.hand_over(taken, &mut batch, bytes, sender) {
+                        if !self.hand_over(taken, &mut batch, bytes, outlet) {
                             return Ok(Pass::Unheard);
                         }
                     }
@@ -234,20 +310,20 @@ impl Work {
             let message = format!("read source {} on {place}: the rows end before their end mark", self.source);
             return Err(SourceError { code: "disconnected", message, hint: None, is_transient: true });
         }
-        let is_heard = batch.finish().is_none_or(|batch| send(sender, batch, bytes));
+        let is_heard = batch.finish().is_none_or(|batch| send(outlet, batch, bytes));
         Ok(if is_heard { Pass::Done(bytes) } else { Pass::Unheard })
     }
 
     /// Hands over what is ready; returns whether anybody listens.
-    fn hand_over(&self, taken: Taken, batch: &mut BatchBuilder, bytes: u64, sender: &SyncSender<Item>) -> bool {
+    fn hand_over(&self, taken: Taken, batch: &mut BatchBuilder, bytes: u64, outlet: &Outlet) -> bool {
         match taken {
-            Taken::Loaded if batch.is_full() => batch.finish().is_none_or(|batch| send(sender, batch, bytes)),
+            Taken::Loaded if batch.is_full() => batch.finish().is_none_or(|batch| send(outlet, batch, bytes)),
             Taken::Loaded => true,
-            Taken::Rejected(row) => sender.send(Ok((Read::Rejected(row), bytes))).is_ok(),
+            Taken::Rejected(row) => outlet.send(Ok((Read::Rejected(row), bytes))),
         }
     }
 
-    fn take_row(&self, row: &[u8], number: u64, batch: &mut BatchBuilder) -> Result<Taken, SourceError> {
+    fn take_row(&self, label: &str, row: &[u8], number: u64, batch: &mut BatchBuilder) -> Result<Taken, SourceError> {
         let mut rest = row;
         let mut bytes = 0;
         for (index, mapping) in self.mappings.iter().enumerate() {
@@ -267,7 +343,7 @@ impl Work {
                 Err(Misfit) if self.invalid_values == OnInvalidValue::Null => bytes += batch.columns[index].append_null(),
                 Err(Misfit) => {
                     batch.undo_row();
-                    return self.misfit(row, number, index, value).map(Taken::Rejected);
+                    return self.misfit(label, row, number, index, value).map(Taken::Rejected);
                 }
             }
         }
@@ -276,7 +352,7 @@ impl Work {
     }
 
     /// Tells which value doesn't fit: as a rejected row, or as the load's failure.
-    fn misfit(&self, row: &[u8], number: u64, index: usize, value: &[u8]) -> Result<RejectedRow, SourceError> {
+    fn misfit(&self, label: &str, row: &[u8], number: u64, index: usize, value: &[u8]) -> Result<RejectedRow, SourceError> {
         let Column { column_type, .. } = &self.schema.columns[index];
         let column = &self.columns[index];
         let shown = if column.is_hashed {
@@ -285,7 +361,7 @@ impl Work {
             let value = decode::shown(self.mappings[index].wire, &value[..value.len().min(4000)]);
             text::printable(&text::shortened(&value, 60)).into_owned()
         };
-        let (position, reason) = (format!("{}, row {number}", self.label), format!("{shown} does not fit {column_type}"));
+        let (position, reason) = (format!("{label}, row {number}"), format!("{shown} does not fit {column_type}"));
         if self.invalid_values == OnInvalidValue::Fail {
             let error = SourceError::new("invalid_data", format!("{position}, column {}: {reason}", column.source));
             return Err(error.hint(format!("declare {}: text under columns.types, or set invalid_values: null or reject", column.source)));
@@ -320,8 +396,8 @@ impl Work {
     }
 }
 
-fn send(sender: &SyncSender<Item>, batch: RecordBatch, bytes: u64) -> bool {
-    sender.send(Ok((Read::Batch(batch), bytes))).is_ok()
+fn send(outlet: &Outlet, batch: RecordBatch, bytes: u64) -> bool {
+    outlet.send(Ok((Read::Batch(batch), bytes)))
 }
 
 fn append_hashed(builder: &mut ColumnBuilder, hasher: &Hasher, wire: Wire, value: &[u8]) -> Result<usize, Misfit> {
