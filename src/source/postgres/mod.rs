@@ -5,11 +5,11 @@
 pub(super) mod conformance;
 mod decode;
 mod late;
-mod placeholders;
 mod query;
 mod reader;
 mod types;
 
+use crate::batch::ColumnType;
 use crate::connect::postgres::{Session, local_settings};
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::{ColumnRules, Level, SourcePlan};
@@ -90,10 +90,16 @@ impl Source for PostgresSource {
     fn safe_cursor(&mut self, _stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
         let mut session = self.connect()?;
         let described = query::describe(&mut session, &self.name, &self.plan)?;
-        let cursor = query::cursor(&self.name, &described, &self.rules, column, None, None)?;
+        let cursor = query::cursor(&self.name, &described, &self.rules, column)?;
         let late::Limit { value, note } = late::limit(&mut session, &self.name, &described, &cursor)?;
         self.notes.extend(note.map(|note| (Level::Warn, note)));
         Ok(value)
+    }
+
+    fn cursor_type(&mut self, _stream: &Stream, column: &str) -> Result<Option<ColumnType>, SourceError> {
+        let mut session = self.begin()?;
+        let described = query::describe(&mut session, &self.name, &self.plan)?;
+        Ok(Some(query::cursor(&self.name, &described, &self.rules, column)?.column_type))
     }
 }
 
