@@ -17,9 +17,9 @@ use crate::plan::postgresql::PostgresConnection;
 /// Result of everything in this folder.
 pub(super) type Outcome<T> = Result<T, DestinationError>;
 
-/// What each transaction begins with: a lock that someone holds is given up soon, so that our waiting never queues all others; the
+/// What each transaction is given beside what every one has: a lock that someone holds is given up soon, so that our waiting never queues all others; the
 /// server notices within seconds that a killed worker is gone (PostgreSQL 14 and later, on systems that can tell).
-const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = 'error'; \
+const SETTINGS: &str = "SET LOCAL lock_timeout = '5s'; SET LOCAL client_min_messages = 'error'; \
      SELECT CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL AND version() ~* 'linux|darwin|apple|bsd' \
      THEN set_config('client_connection_check_interval', '2s', true) END";
 
@@ -147,7 +147,7 @@ impl Session {
 
     /// Begins a transaction.
     pub(super) fn begin(&mut self) -> Outcome<()> {
-        let begun = self.client.batch_execute(BEGIN);
+        let begun = self.client.batch_execute(&format!("BEGIN; {}; {SETTINGS}", server::local_settings()));
         begun.map_err(failed(format_args!("beginning a transaction on {}", self.place)))
     }
 

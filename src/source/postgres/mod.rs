@@ -55,6 +55,11 @@ impl PostgresSource {
     }
 }
 
+/// Ends a transaction: a pooler throws away the server connection of one that is left open.
+fn end(session: &mut Session) -> Result<(), SourceError> {
+    session.client.batch_execute("COMMIT").map_err(|error| session.failure("read", &error).into())
+}
+
 impl Source for PostgresSource {
     fn test(&mut self) -> Result<String, SourceError> {
         let mut session = self.begin()?;
@@ -62,6 +67,7 @@ impl Source for PostgresSource {
         let version = session.client.query_typed("SHOW server_version", &[]).map_err(|error| session.failure("read", &error))?;
         let version: String = version.first().map(|row| row.get(0)).unwrap_or_default();
         let columns = text::count(described.names.len() as u64, "column");
+        end(&mut session)?;
         Ok(text::printable(&format!("PostgreSQL {version} at {}: {columns}", session.place)).into_owned())
     }
 
@@ -71,7 +77,9 @@ impl Source for PostgresSource {
 
     fn primary_key(&mut self, _stream: &Stream) -> Result<Vec<String>, SourceError> {
         let Some(table) = &self.plan.table else { return Ok(Vec::new()) };
-        let key = query::primary_key(&mut self.begin()?, &self.name, table)?;
+        let mut session = self.begin()?;
+        let key = query::primary_key(&mut session, &self.name, table)?;
+        end(&mut session)?;
         let is_loaded =
             |name: &String| (self.rules.select.is_empty() || self.rules.select.contains(name)) && !self.rules.exclude.contains(name);
         if !key.iter().all(is_loaded) {
@@ -89,16 +97,15 @@ impl Source for PostgresSource {
 
     fn safe_cursor(&mut self, _stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
         let mut session = self.connect()?;
-        let described = query::describe(&mut session, &self.name, &self.plan)?;
-        let cursor = query::cursor(&self.name, &described, &self.rules, column)?;
-        let late::Limit { value, note } = late::limit(&mut session, &self.name, &described, &cursor)?;
-        self.notes.extend(note.map(|note| (Level::Warn, note)));
+        let late::Limit { value, note } = late::limit(&mut session, &self.name, &self.plan, &self.rules, column)?;
+        self.notes.extend(note.map(|(level, note)| (level, note.to_owned())));
         Ok(value)
     }
 
     fn cursor_type(&mut self, _stream: &Stream, column: &str) -> Result<Option<ColumnType>, SourceError> {
         let mut session = self.begin()?;
         let described = query::describe(&mut session, &self.name, &self.plan)?;
+        end(&mut session)?;
         Ok(Some(query::cursor(&self.name, &described, &self.rules, column)?.column_type))
     }
 }

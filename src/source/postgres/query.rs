@@ -53,6 +53,9 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourc
     let (probe, _) = placeholders::replaced(&base, &POSTGRESQL, |_| "NULL".to_owned());
     let statement = session.client.prepare(&probe).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
     let columns = statement.columns();
+    if columns.iter().any(|column| Type::from_oid(column.type_().oid()).is_none()) {
+        forget_types(session, source)?;
+    }
     if columns.is_empty() {
         return Err(SourceError::new("invalid_sql", format!("source {source}: what is read has no columns")));
     }
@@ -64,6 +67,18 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourc
     }
     let types = columns.iter().map(|column| ServerType { oid: column.type_().oid(), modifier: column.type_modifier() }).collect();
     Ok(Described { base, names, types })
+}
+
+/// Drops the statements that the library keeps to look up types of its own accord: behind a pooler the next transaction of the session is
+/// somebody else's, whose statements may have their names. PgBouncer's own names stay.
+fn forget_types(session: &mut Session, source: &str) -> Result<(), SourceError> {
+    let sql = "SELECT name FROM pg_prepared_statements WHERE NOT from_sql AND name ~ '^s[0-9]+$' \
+         AND ltrim(statement) ~ '^SELECT (t.typname, t.typtype|enumlabel|attname, atttypid)\\M'";
+    let fail = |session: &Session, error: &postgres::Error| SourceError::from(session.failure(&format!("read source {source}"), error));
+    let rows = session.client.query_typed(sql, &[]).map_err(|error| fail(session, &error))?;
+    let names = rows.iter().map(|row| format!("DEALLOCATE {}", quoted(row.get(0))));
+    let sql = names.collect::<Vec<_>>().join("; ");
+    session.client.batch_execute(&sql).map_err(|error| fail(session, &error))
 }
 
 /// Parts `schema.table`; quotes hold dots together.
