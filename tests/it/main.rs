@@ -20,6 +20,8 @@
 //! | `postgres_destination` | PostgreSQL as destination: the sample, merges, readers, locks, a restarted server; read back by psql |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
 //! | `postgres_source` | PostgreSQL as a source: every type, late commits, TLS, servers that die, errors |
+//! | `poolers` | PgBouncer in front of sources and destinations: by transactions, by sessions, with hardly a connection |
+//! | `windows` | backfills, the cursor beside them, cursor columns of every type that has an order |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
@@ -42,6 +44,8 @@ mod install;
 mod kills;
 mod layers;
 mod plan;
+#[cfg(target_os = "linux")]
+mod poolers;
 #[cfg(unix)]
 mod postgres_destination;
 #[cfg(target_os = "linux")]
@@ -52,3 +56,5 @@ mod proofs;
 mod servers;
 mod slots;
 mod tables;
+#[cfg(target_os = "linux")]
+mod windows;

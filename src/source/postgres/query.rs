@@ -1,5 +1,6 @@
 //! The statements that a read runs. Identifiers are quoted; values travel in settings of the transaction, because COPY takes no parameters.
 
+use postgres::Statement;
 use postgres::types::Type;
 
 use crate::batch::ColumnType;
@@ -49,9 +50,7 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourc
         }
         (None, sql) => sql.as_deref().unwrap_or_default().trim().trim_end_matches(';').trim_end().to_owned(),
     };
-    // A NULL takes whatever type its place wants.
-    let (probe, _) = placeholders::replaced(&base, &POSTGRESQL, |_| "NULL".to_owned());
-    let statement = session.client.prepare(&probe).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    let statement = probe(session, source, &base)?;
     let columns = statement.columns();
     if columns.iter().any(|column| Type::from_oid(column.type_().oid()).is_none()) {
         forget_types(session, source)?;
@@ -67,6 +66,30 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourc
     }
     let types = columns.iter().map(|column| ServerType { oid: column.type_().oid(), modifier: column.type_modifier() }).collect();
     Ok(Described { base, names, types })
+}
+
+/// Prepares a query whose placeholders have no values yet. Which type they have is known when the query is: a NULL takes whatever type its
+/// place wants, where one can be found.
+fn probe(session: &mut Session, source: &str, base: &str) -> Result<Statement, SourceError> {
+    let with = |bound: &str| {
+        let null = |placeholder: Placeholder| if placeholder.is_bound() { bound } else { "(NULL::timestamptz)" }.to_owned();
+        placeholders::replaced(base, &POSTGRESQL, null)
+    };
+    let (sql, named) = with("NULL");
+    let fail = |session: &Session, error: &postgres::Error| SourceError::from(session.failure(&format!("read source {source}"), error));
+    if !named.iter().any(|placeholder| placeholder.is_bound()) {
+        return session.client.prepare(&sql).map_err(|error| fail(session, &error));
+    }
+    let mut first = None;
+    for bound in ["NULL", "(NULL::timestamptz)", "(NULL::timestamp)", "(NULL::date)", "(NULL::int8)", "(NULL::numeric)"] {
+        session.client.batch_execute("SAVEPOINT etlsched_probe").map_err(|error| fail(session, &error))?;
+        match session.client.prepare(&with(bound).0) {
+            Ok(statement) => return Ok(statement),
+            Err(error) => first = first.or(Some(fail(session, &error))),
+        }
+        session.client.batch_execute("ROLLBACK TO SAVEPOINT etlsched_probe").map_err(|error| fail(session, &error))?;
+    }
+    Err(first.unwrap_or_else(|| SourceError::new("internal", "no type was tried")))
 }
 
 /// Drops the statements that the library keeps to look up types of its own accord: behind a pooler the next transaction of the session is
@@ -227,6 +250,14 @@ impl Bounds {
         matches!(self.comparable, "date" | "timestamp" | "timestamptz")
     }
 
+    /// Returns the type of what the column is compared with: a published cursor may be of the wider type that the column had.
+    fn bound_type(&self) -> &'static str {
+        match self.comparable {
+            "int2" | "int4" => "int8",
+            comparable => comparable,
+        }
+    }
+
     /// Returns the value of `:lower_bound`: on the first run 1970, or the least value of the type.
     fn lower_text(&self) -> String {
         match &self.lower {
@@ -325,11 +356,11 @@ pub(super) fn rows(
         let nulls = |condition: String| if bounds.is_without_nulls { condition } else { format!("({condition} OR {column} IS NULL)") };
         let is_filtered = bounds.is_exact || !named.iter().any(|placeholder| placeholder.is_bound());
         if let Some(lower) = bounds.lower.as_ref().filter(|_| is_filtered) {
-            conditions.push(nulls(format!("{column} >= {}", call(FROM, bounds.comparable))));
+            conditions.push(nulls(format!("{column} >= {}", call(FROM, bounds.bound_type()))));
             settings.push((FROM, lower.text.clone()));
         }
         if let Some(upper) = bounds.upper.as_ref() {
-            conditions.push(nulls(format!("{column} < {}", call(UNTIL, bounds.comparable))));
+            conditions.push(nulls(format!("{column} < {}", call(UNTIL, bounds.bound_type()))));
             settings.push((UNTIL, upper.text.clone()));
         }
     }
