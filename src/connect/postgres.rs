@@ -199,6 +199,10 @@ fn is_tls(error: &postgres::Error) -> bool {
     error.to_string() == "error performing TLS handshake"
 }
 
+/// The library tells no more of a connection that ended than that it did.
+const ENDED: &str = "the server, or a pooler in front of it, ended the connection. PgBouncer does so where it has none left to give \
+     (query_wait_timeout): a load needs one for its source and one for its destination at the same time, see pool_size";
+
 /// Makes an error of what the server or the connection reports. `what` was attempted, and on what.
 pub fn failure(what: &str, error: &postgres::Error) -> ConnectError {
     if let Some(error) = error.as_db_error() {
@@ -232,7 +236,7 @@ pub fn failure(what: &str, error: &postgres::Error) -> ConnectError {
         "error connecting to server" if text.contains("lookup") => ("unreachable", Some("check host: the name is not known"), true),
         "error connecting to server" => ("unreachable", Some("check host and port of the connection, and whether the server runs"), true),
         "authentication error" | "invalid configuration" => ("login_failed", Some("check user and password of the connection"), false),
-        "error communicating with the server" | "connection closed" | "timeout waiting for server" => ("disconnected", None, true),
+        "error communicating with the server" | "connection closed" | "timeout waiting for server" => ("disconnected", Some(ENDED), true),
         _ => ("database", None, false),
     };
     ConnectError { code, message: format!("{what}: {text}"), hint: hint.map(str::to_owned), is_transient }
@@ -243,7 +247,7 @@ fn server_failure(what: &str, error: &DbError) -> ConnectError {
     let state = error.code().code();
     // PgBouncer gives up on a transaction that waited for a server connection (query_wait_timeout).
     if error.message() == "query_wait_timeout" {
-        let hint = "a load needs one connection for its source and one for its destination at the same time: raise pool_size of the pooler";
+        let hint = "a load needs one connection for its source and one for its destination at the same time, see pool_size";
         let message = format!("{what}: the pooler had no server connection to give ({})", error.message());
         return ConnectError { code: "unreachable", message, hint: Some(hint.to_owned()), is_transient: true };
     }

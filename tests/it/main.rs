@@ -21,12 +21,18 @@
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
 //! | `postgres_source` | PostgreSQL as a source: every type, late commits, TLS, servers that die, errors |
 //! | `poolers` | PgBouncer in front of sources and destinations: by transactions, by sessions, with hardly a connection |
+//! | `concurrent` | writers at work during many incremental runs, compared at the end; planted faults are convicted |
+//! | `cuts` | connections to PostgreSQL that are cut at random bytes, at both ends |
 //! | `windows` | backfills, the cursor beside them, cursor columns of every type that has an order |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
+#[cfg(target_os = "linux")]
+mod concurrent;
 mod control;
+#[cfg(target_os = "linux")]
+mod cuts;
 #[cfg(target_os = "linux")]
 mod disk;
 mod docs;

@@ -129,7 +129,7 @@ fn a_pool_of_one_connection_for_both_ends_is_refused_with_the_reason() {
     let pooler = servers::pooler(postgresql(), "pool_mode=transaction\ndefault_pool_size=1\nquery_wait_timeout=2\n");
     // More batches than may wait, so that the read goes on while the load wants to write.
     let etl = through(&pooler, &database, "    etl_config: {batch_size: 100}\n");
-    etl.run(&["run", "load"]).exits(1).mentions("raise pool_size of the pooler");
+    etl.run(&["run", "load"]).exits(1).mentions("see pool_size");
     assert_eq!(psql(postgresql(), &database, "SELECT to_regclass('dwh.t') IS NULL"), "t");
 }
 
