@@ -403,11 +403,13 @@ fn tell(voice: &Voice, stream: &Stream, copied: &Copied, before: &Before, change
         warn(format!("{} can't be held by the destination and became NULL (invalid_values: null)", count(copied.values_nulled, "value")));
     }
     let Some(tracker) = &copied.tracker else { return };
-    if tracker.rows_beyond > 0 {
-        warn(format!(
-            "{} later than the clock, or than rows that may still be committed: loaded, but they don't become the cursor",
-            count(tracker.rows_beyond, "row")
-        ));
+    if tracker.rows_future > 0 {
+        warn(format!("{} later than the clock: loaded, but they don't become the cursor", count(tracker.rows_future, "row")));
+    }
+    if tracker.rows_beyond > tracker.rows_future {
+        let rows = count(tracker.rows_beyond - tracker.rows_future, "row");
+        let message = format!("{rows} newer than some that may still be committed: loaded, and read again by the next run");
+        voice.log(Level::Info, &stream.name, message);
     }
     if tracker.rows_null > 0 {
         let what = if before.approach.null_cursor == NullCursor::Skip { "skipped" } else { "loaded all the same" };

@@ -248,6 +248,9 @@ fn each(array: &dyn Array, column_type: ColumnType, mut look: impl FnMut(Option<
     }
 }
 
+/// How far the clock of a source may be ahead of ours before a warning says that a value is yet to come.
+const CLOCKS_APART: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+
 /// Follows the cursor column through the batches of a load.
 #[derive(Debug)]
 pub(super) struct Tracker {
@@ -260,8 +263,12 @@ pub(super) struct Tracker {
     greatest: Option<i128>,
     /// The greatest value of all rows.
     greatest_read: Option<i128>,
+    /// Values above it are yet to come by any clock.
+    future: Option<i128>,
     /// Rows whose value lies above the limit.
     pub rows_beyond: u64,
+    /// Those among them that are yet to come.
+    pub rows_future: u64,
     /// Rows without a value.
     pub rows_null: u64,
 }
@@ -277,28 +284,34 @@ impl Tracker {
         let is_instant = matches!(column_type, ColumnType::TimestampUtc | ColumnType::TimestampNanosUtc);
         let ahead = if is_instant { chrono::TimeDelta::zero() } else { chrono::TimeDelta::hours(14) };
         let clock = CursorValue::position_of(column_type, started_at + ahead);
+        // A source's clock may be ahead of ours, and rows come while a run goes on.
+        let future = CursorValue::position_of(column_type, started_at + ahead + CLOCKS_APART);
         // A limit that can't be understood lets nothing pass.
         let safe = safe.map(|safe| safe.position_in(column_type, Rounding::Down).unwrap_or(i128::MIN));
-        let (greatest, greatest_read, rows_beyond, rows_null) = (None, None, 0, 0);
+        let (greatest, greatest_read, rows_beyond, rows_future, rows_null) = (None, None, 0, 0, 0);
         let (limit, is_of_commits) = (safe.or(clock), safe.is_some());
-        Ok(Self { column: place, column_type, limit, is_of_commits, greatest, greatest_read, rows_beyond, rows_null })
+        let future = if is_of_commits { future } else { clock };
+        let column = place;
+        Ok(Self { column, column_type, limit, is_of_commits, greatest, greatest_read, future, rows_beyond, rows_future, rows_null })
     }
 
     /// Looks at a batch; returns which rows have no value, where there are such rows.
     pub(super) fn follow(&mut self, batch: &RecordBatch) -> Option<Vec<bool>> {
         let array = batch.column(self.column).as_ref();
-        let (mut greatest, mut greatest_read, mut beyond) = (self.greatest, self.greatest_read, 0);
+        let (mut greatest, mut greatest_read, mut beyond, mut future) = (self.greatest, self.greatest_read, 0, 0);
         each(array, self.column_type, |value| {
             let Some(value) = value else { return };
             greatest_read = greatest_read.max(Some(value));
             if self.limit.is_some_and(|limit| value > limit) {
                 beyond += 1;
+                future += u64::from(self.future.is_some_and(|now| value > now));
             } else {
                 greatest = greatest.max(Some(value));
             }
         });
         (self.greatest, self.greatest_read) = (greatest, greatest_read);
         self.rows_beyond += beyond;
+        self.rows_future += future;
         self.rows_null += array.null_count() as u64;
         (array.null_count() > 0).then(|| (0..array.len()).map(|row| array.is_null(row)).collect())
     }

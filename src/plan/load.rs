@@ -66,7 +66,7 @@ pub struct SqliteSourcePlan {
     pub path: PathBuf,
     /// A table or view.
     pub table: Option<String>,
-    /// A query; may name `:last_sync` and `:lower_bound`.
+    /// A query; may name `:last_sync`, `:lower_bound`, `:slot` and `:run_started`.
     pub custom_sql: Option<String>,
     /// A condition that the rows of `table` must meet.
     pub filter: Option<String>,

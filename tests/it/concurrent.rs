@@ -163,7 +163,7 @@ fn loses_nothing(setup: &str, keys: &str, habit: Habit, [at_source, at_target]: 
     });
     let (source, target) = (source_rows(&database, at_source), target_rows(&etl, at_target));
     let verdict = judge(&source, &target);
-    println!("{} runs, {transactions} transactions, {} rows, {} cursors", runs() + 1, source.len(), moved.len());
+    crate::etl::report(&format!("{} runs, {transactions} transactions, {} rows, {} cursors", runs() + 1, source.len(), moved.len()));
     assert!(verdict.is_good(), "lost: {:?}\nmore: {:?}", verdict.lost, verdict.more);
     assert!(source.len() > 50 && moved.len() > 2, "{} rows, {moved:?}", source.len());
 }

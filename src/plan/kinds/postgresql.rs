@@ -19,7 +19,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     places: &["table", "custom_sql"],
     keys: &[
         key("table", Kind::Text, Works, Default::None, "A table or view; schema.table where databases have schemas"),
-        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync and :lower_bound"),
+        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync, :lower_bound, :slot and :run_started"),
         key("where", Kind::Text, Works, Default::None, "A condition that the rows of the table meet"),
     ],
     connection_keys: CONNECTION_KEYS,

@@ -197,6 +197,10 @@ fn a_query_is_wrapped_or_takes_its_bounds_by_name() {
         &["2|2013-01-01 06:00:00", "3|2013-01-02 00:00:00"],
     );
     check(&case("SELECT id, at FROM t WHERE at > :last_sync LIMIT 1", "at", None), "id bigint, at text", &["1|2013-01-01 05:00:00"]);
+    // The moments of the run, as ISO 8601, and no bound: it is filtered from outside.
+    let sql = "SELECT id, :slot AS slot, :run_started AS started FROM t";
+    let lines = ["2|2026-01-01T06:00:00Z|2026-01-01T07:00:00Z", "3|2026-01-01T06:00:00Z|2026-01-01T07:00:00Z"];
+    check(&case(sql, "id", id), "id bigint, slot text, started text", &lines);
     let refused = case("DELETE FROM t", "id", None).read().unwrap_err();
     assert_eq!(refused.code, "invalid_sql", "{refused}");
 }
