@@ -13,13 +13,14 @@ use super::tls::{self, Check};
 use crate::plan::postgresql::{PostgresConnection, SslMode};
 use crate::text;
 
-/// What every session has: texts of values don't depend on the server's settings, and nothing but the run's own limits ends a statement.
-const SESSION: &str = "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET extra_float_digits = 3; \
-     SET bytea_output = 'hex'; SET statement_timeout = 0; \
-     SET idle_in_transaction_session_timeout = 0";
-
-/// PostgreSQL 14 and later, on systems that can tell.
-const WATCH: &str = "SET client_connection_check_interval = '10s'";
+/// What every transaction has: texts of values don't depend on the server's settings, nothing but the run's own limits ends a statement,
+/// and where the server can tell (PostgreSQL 14 and later, on some systems), a statement whose client is gone ends; it may run for hours
+/// otherwise.
+const SETTINGS: &str = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; \
+     SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL standard_conforming_strings = on; \
+     SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
+     SELECT CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL AND version() ~* 'linux|darwin|apple|bsd' \
+     THEN set_config('client_connection_check_interval', '10s', true) END";
 
 /// Silence after which the server is asked whether it lives, and how often: a dead one is noticed after about two minutes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -67,7 +68,7 @@ impl Canceller {
 }
 
 impl Session {
-    /// Connects and settles the session.
+    /// Connects.
     ///
     /// # Errors
     /// Whatever keeps the server from being reached or from letting us in within the plan's time.
@@ -118,10 +119,10 @@ pub fn place(plan: &PostgresConnection) -> String {
     format!("{host}:{}/{}", plan.port, plan.database)
 }
 
-/// Returns the statements that give a transaction what every session has: behind a pooler that parts sessions by transactions, a
-/// session's own settings may be somebody else's.
-pub fn local_settings() -> String {
-    SESSION.replace("SET ", "SET LOCAL ")
+/// Returns the statements that settle a transaction. Nothing is ever set for a session: behind a pooler that parts sessions by
+/// transactions, the next transaction of the session is somebody else's.
+pub fn local_settings() -> &'static str {
+    SETTINGS
 }
 
 /// Returns an identifier in quotes.
@@ -185,15 +186,10 @@ fn connect(plan: &PostgresConnection, encryption: Encryption, check: Check, plac
         Some(tls) => config.connect(tls.clone()),
         None => config.connect(NoTls),
     };
-    let mut client = client.map_err(|error| Failed {
+    let client = client.map_err(|error| Failed {
         is_of_encryption: is_tls(&error) || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION),
         error: failure(&format!("connect to {place}"), &error),
     })?;
-    client
-        .batch_execute(SESSION)
-        .map_err(|error| Failed { error: failure(&format!("connect to {place}"), &error), is_of_encryption: false })?;
-    // Where the server can, a statement whose client is gone ends; it may run for hours otherwise.
-    let _ = client.batch_execute(WATCH);
     let canceller = Canceller { token: client.cancel_token(), tls };
     Ok(Session { client, canceller, place: place.to_owned() })
 }
@@ -202,6 +198,10 @@ fn connect(plan: &PostgresConnection, encryption: Encryption, check: Check, plac
 fn is_tls(error: &postgres::Error) -> bool {
     error.to_string() == "error performing TLS handshake"
 }
+
+/// The library tells no more of a connection that ended than that it did.
+const ENDED: &str = "the server, or a pooler in front of it, ended the connection. PgBouncer does so where it has none left to give \
+     (query_wait_timeout): a load needs one for its source and one for its destination at the same time, see pool_size";
 
 /// Makes an error of what the server or the connection reports. `what` was attempted, and on what.
 pub fn failure(what: &str, error: &postgres::Error) -> ConnectError {
@@ -236,7 +236,7 @@ pub fn failure(what: &str, error: &postgres::Error) -> ConnectError {
         "error connecting to server" if text.contains("lookup") => ("unreachable", Some("check host: the name is not known"), true),
         "error connecting to server" => ("unreachable", Some("check host and port of the connection, and whether the server runs"), true),
         "authentication error" | "invalid configuration" => ("login_failed", Some("check user and password of the connection"), false),
-        "error communicating with the server" | "connection closed" | "timeout waiting for server" => ("disconnected", None, true),
+        "error communicating with the server" | "connection closed" | "timeout waiting for server" => ("disconnected", Some(ENDED), true),
         _ => ("database", None, false),
     };
     ConnectError { code, message: format!("{what}: {text}"), hint: hint.map(str::to_owned), is_transient }
@@ -245,6 +245,12 @@ pub fn failure(what: &str, error: &postgres::Error) -> ConnectError {
 /// Makes an error of what the server says (PostgreSQL 15, appendix A).
 fn server_failure(what: &str, error: &DbError) -> ConnectError {
     let state = error.code().code();
+    // PgBouncer gives up on a transaction that waited for a server connection (query_wait_timeout).
+    if error.message() == "query_wait_timeout" {
+        let hint = "a load needs one connection for its source and one for its destination at the same time, see pool_size";
+        let message = format!("{what}: the pooler had no server connection to give ({})", error.message());
+        return ConnectError { code: "unreachable", message, hint: Some(hint.to_owned()), is_transient: true };
+    }
     let (code, hint, is_transient) = match state {
         "28P01" => ("login_failed", Some("check user and password of the connection"), false),
         "28000" => ("login_failed", Some("check user and sslmode of the connection, and pg_hba.conf of the server"), false),

@@ -170,6 +170,18 @@ impl Journal {
         self.write(|store, run_id| store.update_stream(run_id, &record));
     }
 
+    /// Returns for how many runs the cursor of a stream has stayed where it is, this one among them, at most a few more than `most`.
+    pub(super) fn cursor_stays(&mut self, job: &str, source: &str, stream: &str, most: u64) -> u64 {
+        let mut cursors = Vec::new();
+        self.write(|store, _| {
+            cursors = store.last_cursors(job, source, stream, most + 1)?;
+            Ok(())
+        });
+        let equal = cursors.iter().take_while(|cursor| Some(*cursor) == cursors.first()).count() as u64;
+        // One of them brought it there.
+        equal.saturating_sub(1)
+    }
+
     /// Shows `status` what the run does: written with the next renewal.
     pub(super) fn show_progress(&mut self, sources: &[SourceReport]) {
         let Some(ledger) = &self.ledger else { return };

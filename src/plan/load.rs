@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::postgresql::{PostgresConnection, PostgresSourcePlan};
+use super::window::Window;
 use crate::batch::ColumnType;
 use crate::secret::{Secret, exposed_list, exposed_option};
 
@@ -68,7 +68,7 @@ pub struct SqliteSourcePlan {
     pub table: Option<String>,
     /// Names and globs of tables ([`super::tables`]), each a stream of its own; empty where there is one.
     pub tables: Vec<String>,
-    /// A query; may name `:last_sync` and `:lower_bound`.
+    /// A query; may name `:last_sync`, `:lower_bound`, `:slot` and `:run_started`.
     pub custom_sql: Option<String>,
     /// A condition that the rows of each table must meet.
     pub filter: Option<String>,
@@ -224,15 +224,6 @@ pub enum Lookback {
     Minutes(Option<u32>),
     /// For numbers, in the column's units.
     Value(i64),
-}
-
-/// A closed-open range of the cursor column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
-    /// The first instant in it.
-    pub since: Option<DateTime<Utc>>,
-    /// The first instant behind it.
-    pub until: Option<DateTime<Utc>>,
 }
 
 /// What a NULL in the cursor column means.

@@ -9,7 +9,7 @@ use super::error::StateError;
 use super::records::{EventRecord, RunDetail, RunRecord, SourceRecord, StreamRecord};
 use super::rows::{EventRow, RunRow, SourceRow, StreamRow};
 use super::schema::{run_events, run_sources, run_streams, runs};
-use crate::run::RunStatus;
+use crate::run::{RunStatus, SourceStatus};
 
 /// Which runs are asked for; `None` means any.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,6 +81,25 @@ impl Store {
             }
             let Some(id) = ids.pop() else { return Ok(Found::None) };
             Ok(run_in_full(connection, &id)?.map_or(Found::None, Found::One))
+        })
+    }
+
+    /// Returns the cursors that the last publishes of a stream left, the newest first.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn last_cursors(&mut self, job: &str, source: &str, stream: &str, count: u64) -> Result<Vec<Option<String>>, StateError> {
+        self.read(|connection| {
+            let published = run_streams::table.inner_join(runs::table.on(runs::id.eq(run_streams::run_id)));
+            published
+                .filter(runs::job.eq(job))
+                .filter(run_streams::source.eq(source))
+                .filter(run_streams::stream.eq(stream))
+                .filter(run_streams::status.eq(SourceStatus::Success.as_str()))
+                .order((runs::started_at.desc(), runs::id.desc()))
+                .limit(limit(count))
+                .select(run_streams::cursor_text)
+                .load(connection)
         })
     }
 

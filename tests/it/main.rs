@@ -22,11 +22,19 @@
 //! | `postgres_tables` | tables that people made in PostgreSQL: a full load leaves all of them as they were, by pg_dump |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
 //! | `postgres_source` | PostgreSQL as a source: every type, late commits, TLS, servers that die, errors |
+//! | `poolers` | PgBouncer in front of sources and destinations: by transactions, by sessions, with hardly a connection |
+//! | `concurrent` | writers at work during many incremental runs, compared at the end; planted faults are convicted |
+//! | `cuts` | connections to PostgreSQL that are cut at random bytes, at both ends |
+//! | `windows` | backfills, the cursor beside them, cursor columns of every type that has an order |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
+#[cfg(target_os = "linux")]
+mod concurrent;
 mod control;
+#[cfg(target_os = "linux")]
+mod cuts;
 #[cfg(target_os = "linux")]
 mod disk;
 mod docs;
@@ -44,6 +52,8 @@ mod install;
 mod kills;
 mod layers;
 mod plan;
+#[cfg(target_os = "linux")]
+mod poolers;
 #[cfg(unix)]
 mod postgres_destination;
 #[cfg(target_os = "linux")]
@@ -58,3 +68,5 @@ mod proofs;
 mod servers;
 mod slots;
 mod tables;
+#[cfg(target_os = "linux")]
+mod windows;

@@ -26,7 +26,7 @@ fn sql(schema: &str, statements: &str) -> String {
 }
 
 /// A workspace whose connection `erp` is a server, with more keys, and whose job `load` has one source.
-fn workspace(server: &Server, keys: &str, source: &str) -> Etl {
+pub fn workspace(server: &Server, keys: &str, source: &str) -> Etl {
     let connection = format!("type: postgresql, host: 127.0.0.1, port: {}, database: etl, user: etl", server.port);
     let settings = format!("connections:\n  erp: {{{connection}, password: \"${{PG_PASSWORD}}\"{keys}}}\n");
     let etl = Etl::new().env("PG_PASSWORD", PASSWORD).file("etlsched.yaml", settings);
@@ -38,7 +38,7 @@ fn of_table(schema: &str, keys: &str) -> Etl {
 }
 
 /// Makes a database of its own, whose open transactions no other test sees, with a job that loads its table `t` by a cursor.
-fn own_database(setup: &str, keys: &str) -> (String, Etl) {
+pub fn own_database(setup: &str, keys: &str) -> (String, Etl) {
     let database = format!("own_{}", SCHEMAS.fetch_add(1, Ordering::SeqCst));
     psql(postgresql(), "postgres", &format!("CREATE DATABASE {database}"));
     psql(postgresql(), &database, setup);
@@ -48,7 +48,7 @@ fn own_database(setup: &str, keys: &str) -> (String, Etl) {
 }
 
 #[track_caller]
-fn change_settings(etl: &Etl, from: &str, to: &str) {
+pub fn change_settings(etl: &Etl, from: &str, to: &str) {
     let settings = std::fs::read_to_string(etl.path("etlsched.yaml")).expect("the settings");
     assert!(settings.contains(from), "{settings}");
     etl.write("etlsched.yaml", settings.replace(from, to));

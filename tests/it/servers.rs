@@ -38,6 +38,49 @@ pub fn own_postgresql(settings: &[&str]) -> Server {
     start_postgresql(settings)
 }
 
+/// PgBouncer of Debian's package, in front of a server.
+#[derive(Debug)]
+pub struct Pooler {
+    /// Where it listens; the server's databases and password are its own.
+    pub server: Server,
+}
+
+/// Starts a pooler in front of a server, with more lines of its settings.
+pub fn pooler(server: &Server, settings: &str) -> Pooler {
+    let folder = folder("etlsched-pooler-");
+    let port = free_port();
+    let users = folder.join("users.txt");
+    std::fs::write(&users, format!("\"etl\" \"{}\"\n", PASSWORD.replace('"', "\"\""))).expect("the users' file");
+    let text = format!(
+        "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\nunix_socket_dir=\nauth_type=scram-sha-256\n\
+         auth_file={}\nignore_startup_parameters=extra_float_digits\n{settings}",
+        server.port,
+        users.display()
+    );
+    let file = folder.join("pgbouncer.ini");
+    std::fs::write(&file, text).expect("the pooler's settings");
+    own(&folder);
+    own(&users);
+    own(&file);
+    let mut process = as_server(Command::new(program("pgbouncer", "pgbouncer")));
+    process.arg(&file);
+    watched(process, "TERM", &folder);
+    let pooler = Pooler { server: Server { port, folder } };
+    wait_until_it_answers(&pooler.server, || {
+        let mut ready = Command::new(postgresql_program("pg_isready"));
+        ready.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().is_ok_and(|status| status.success())
+    });
+    pooler
+}
+
+/// Finds a program, also where only root's PATH has it.
+fn program(name: &str, package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{name} is not installed: apt-get install {package}"))
+}
+
 /// Ends a server without any care, as a crash does, and starts it again.
 pub fn restart_at_once(server: &Server) {
     let pid_file = server.folder.join("data/postmaster.pid");

@@ -17,11 +17,11 @@ use crate::plan::postgresql::PostgresConnection;
 /// Result of everything in this folder.
 pub(super) type Outcome<T> = Result<T, DestinationError>;
 
-/// What each transaction begins with: a lock that someone holds is given up soon, so that our waiting never queues all others; the
+/// What each transaction is given beside what every one has: a lock that someone holds is given up soon, so that our waiting never queues all others; the
 /// server notices within seconds that a killed worker is gone (PostgreSQL 14 and later, on systems that can tell).
 ///
-/// A role may have other defaults: a snapshot that is older than the locks would count rows that are gone, a policy would hide some.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = 'error'; \
+/// A role may have other defaults: a policy would hide some rows, and a lock that others wait behind must not be ours for long.
+const SETTINGS: &str = "SET LOCAL row_security = off; SET LOCAL lock_timeout = '5s'; SET LOCAL client_min_messages = 'error'; \
      SELECT CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL AND version() ~* 'linux|darwin|apple|bsd' \
      THEN set_config('client_connection_check_interval', '2s', true) END";
 
@@ -163,7 +163,9 @@ impl Session {
 
     /// Begins a transaction.
     pub(super) fn begin(&mut self) -> Outcome<()> {
-        self.client.batch_execute(BEGIN).map_err(|error| {
+        // A role may have other defaults: a snapshot that is older than the locks would count rows that are gone.
+        let sql = format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {}; {SETTINGS}", server::local_settings());
+        self.client.batch_execute(&sql).map_err(|error| {
             // What a standby says to READ WRITE.
             let is_standby = error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED);
             let error = failed(format_args!("beginning a transaction on {}", self.place))(error);

@@ -13,6 +13,7 @@ use super::{bookkeeping, is_swap, lock, merge, rewrite};
 use crate::batch::{Column, Schema};
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::plan::SchemaChange;
+use crate::run::cursor::Rounding;
 use crate::run::{Counts, CursorValue};
 
 /// Makes the staged rows visible, or leaves everything as it was.
@@ -251,8 +252,10 @@ pub(super) fn window(
     Ok(Some(Condition { sql, values }))
 }
 
-/// Returns a bound as the column stores it.
+/// Returns a bound as the column stores it: decimals are compared in their column's own scale, which may have grown.
 fn bound_value(column_type: crate::batch::ColumnType, bound: &CursorValue) -> rusqlite::types::Value {
+    let position = bound.position_in(column_type, Rounding::Up);
+    let bound = position.and_then(|position| CursorValue::at(column_type, position)).unwrap_or_else(|| bound.clone());
     match declaration(column_type) {
         "INTEGER" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), rusqlite::types::Value::Integer),
         "REAL" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), rusqlite::types::Value::Real),

@@ -162,6 +162,11 @@ pub fn connection_keys(name: &str) -> Vec<&'static str> {
 }
 
 impl SourceKind {
+    /// Whether it reads files.
+    pub fn is_files(&self) -> bool {
+        source(self.name()).is_some_and(|kind| kind.is_files)
+    }
+
     /// Returns the name of its kind.
     pub fn name(&self) -> &'static str {
         match self {

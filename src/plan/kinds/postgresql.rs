@@ -20,7 +20,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     keys: &[
         key("table", Kind::Text, Works, Default::None, "A table or view; schema.table where databases have schemas"),
         key("tables", Kind::Texts, Works, Default::None, "Tables, or globs of tables: each its own stream and target"),
-        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync and :lower_bound"),
+        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync, :lower_bound, :slot and :run_started"),
         key("where", Kind::Text, Works, Default::None, "A condition that the rows of each table meet"),
         key("partitions", Kind::Int(1, 64), Works, Default::Int(1), "How many parts of a table are read side by side, in one snapshot"),
     ],

@@ -16,7 +16,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     keys: &[
         key("table", Kind::Text, Works, Default::None, "A table or view"),
         key("tables", Kind::Texts, Works, Default::None, "Tables, or globs of tables: each its own stream and target"),
-        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync and :lower_bound"),
+        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync, :lower_bound, :slot and :run_started"),
         key("where", Kind::Text, Works, Default::None, "A condition that the rows of each table meet"),
     ],
     connection_keys: CONNECTION_KEYS,

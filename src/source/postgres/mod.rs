@@ -6,11 +6,11 @@ pub(super) mod conformance;
 mod decode;
 mod late;
 mod parts;
-mod placeholders;
 mod query;
 mod reader;
 mod types;
 
+use crate::batch::ColumnType;
 use crate::connect::postgres::{Session, local_settings};
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::tables;
@@ -82,6 +82,11 @@ impl PostgresSource {
     }
 }
 
+/// Ends a transaction: a pooler throws away the server connection of one that is left open.
+fn end(session: &mut Session) -> Result<(), SourceError> {
+    session.client.batch_execute("COMMIT").map_err(|error| session.failure("read", &error).into())
+}
+
 impl Source for PostgresSource {
     fn test(&mut self) -> Result<String, SourceError> {
         let mut session = self.begin()?;
@@ -96,6 +101,7 @@ impl Source for PostgresSource {
         let version: String = version.first().map(|row| row.get(0)).unwrap_or_default();
         let tables = if self.plan.tables.is_empty() { String::new() } else { text::count(streams.len() as u64, "table") + ", " };
         let columns = text::count(columns, "column");
+        end(&mut session)?;
         Ok(text::printable(&format!("PostgreSQL {version} at {}: {tables}{columns}", session.place)).into_owned())
     }
 
@@ -106,7 +112,9 @@ impl Source for PostgresSource {
     fn primary_key(&mut self, stream: &Stream) -> Result<Vec<String>, SourceError> {
         let (name, plan) = self.of(stream);
         let Some(table) = &plan.table else { return Ok(Vec::new()) };
-        let key = query::primary_key(&mut self.begin()?, &name, table)?;
+        let mut session = self.begin()?;
+        let key = query::primary_key(&mut session, &name, table)?;
+        end(&mut session)?;
         let is_loaded =
             |name: &String| (self.rules.select.is_empty() || self.rules.select.contains(name)) && !self.rules.exclude.contains(name);
         if !key.iter().all(is_loaded) {
@@ -125,16 +133,20 @@ impl Source for PostgresSource {
 
     fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
         let (name, plan) = self.of(stream);
+        let mut session = self.connect()?;
+        let late::Limit { value, note } = late::limit(&mut session, &name, &plan, &self.rules, column)?;
+        // Of the stream before, where that was not opened, nothing is told here.
+        self.notes = note.map(|(level, note)| (level, note.to_owned())).into_iter().collect();
+        Ok(value)
+    }
+
+    fn cursor_type(&mut self, stream: &Stream, column: &str) -> Result<Option<ColumnType>, SourceError> {
+        let (name, plan) = self.of(stream);
         let mut session = self.begin()?;
         let described = query::describe(&mut session, &name, &plan)?;
         query::forget(&mut session, &name)?;
-        // What is asked now must not see the snapshot of this transaction.
-        session.client.batch_execute("COMMIT").map_err(|error| session.failure("read", &error))?;
-        let cursor = query::cursor(&name, &described, &self.rules, column, None, None)?;
-        let late::Limit { value, note } = late::limit(&mut session, &name, &described, &cursor)?;
-        // Of the stream before, where that was not opened, nothing is told here.
-        self.notes = note.map(|note| (Level::Warn, note)).into_iter().collect();
-        Ok(value)
+        end(&mut session)?;
+        Ok(Some(query::cursor(&name, &described, &self.rules, column)?.column_type))
     }
 }
 

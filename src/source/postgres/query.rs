@@ -1,22 +1,33 @@
 //! The statements that a read runs. Identifiers are quoted; values travel in settings of the transaction, because COPY takes no parameters.
 
+use postgres::Statement;
 use postgres::types::Type;
 
 use crate::batch::ColumnType;
 use crate::connect::postgres::{Session, quoted};
+use crate::plan::ColumnRules;
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::tables::{self, Listed};
-use crate::plan::{ColumnRules, Window};
 use crate::run::CursorValue;
-use crate::source::{ReadRequest, SourceError};
+use crate::source::placeholders::{self, POSTGRESQL, Placeholder};
+use crate::source::{Moments, ReadRequest, SourceError};
 use crate::text;
 
-use super::placeholders::{self, LAST_SYNC, LOWER_BOUND};
 use super::types::{Asked, Mapping, ServerType, comparable, own_name};
 
-/// How a window's ends travel.
-const SINCE: &str = "etlsched.since";
+/// How the bounds travel that are compared outside of the query.
+const FROM: &str = "etlsched.from";
 const UNTIL: &str = "etlsched.until";
+
+/// How the value of a placeholder travels: a placeholder becomes a call, so that no value is ever part of the text.
+fn setting(placeholder: Placeholder) -> &'static str {
+    match placeholder {
+        Placeholder::LastSync => "etlsched.last_sync",
+        Placeholder::LowerBound => "etlsched.lower_bound",
+        Placeholder::Slot => "etlsched.slot",
+        Placeholder::RunStarted => "etlsched.run_started",
+    }
+}
 
 /// What is read, as the server describes it.
 #[derive(Debug)]
@@ -39,9 +50,7 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourc
         (Some(table), _) => of_table(table, plan.filter.as_deref(), None),
         (None, sql) => sql.as_deref().unwrap_or_default().trim().trim_end_matches(';').trim_end().to_owned(),
     };
-    // A NULL takes whatever type its place wants.
-    let (probe, _) = placeholders::replaced(&base, |_| "NULL".to_owned());
-    let statement = session.client.prepare(&probe).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    let statement = probe(session, source, &base)?;
     let columns = statement.columns();
     if columns.is_empty() {
         return Err(SourceError::new("invalid_sql", format!("source {source}: what is read has no columns")));
@@ -56,15 +65,42 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourc
     Ok(Described { base, table, names, types })
 }
 
-/// Drops the prepared statements by which the library asks for types, and those that others left behind under its names: it keeps them for
-/// its connection's life, which behind a pooler is not the server's. Nothing can be described after this.
+/// Prepares a query whose placeholders have no values yet. Which type they have is known when the query is: a NULL takes whatever type its
+/// place wants, where one can be found.
+fn probe(session: &mut Session, source: &str, base: &str) -> Result<Statement, SourceError> {
+    let with = |bound: &str| {
+        let null = |placeholder: Placeholder| if placeholder.is_bound() { bound } else { "(NULL::timestamptz)" }.to_owned();
+        placeholders::replaced(base, &POSTGRESQL, null)
+    };
+    let (sql, named) = with("NULL");
+    let fail = |session: &Session, error: &postgres::Error| SourceError::from(session.failure(&format!("read source {source}"), error));
+    if !named.iter().any(|placeholder| placeholder.is_bound()) {
+        return session.client.prepare(&sql).map_err(|error| fail(session, &error));
+    }
+    let mut first = None;
+    for bound in ["NULL", "(NULL::timestamptz)", "(NULL::timestamp)", "(NULL::date)", "(NULL::int8)", "(NULL::numeric)"] {
+        session.client.batch_execute("SAVEPOINT etlsched_probe").map_err(|error| fail(session, &error))?;
+        match session.client.prepare(&with(bound).0) {
+            Ok(statement) => return Ok(statement),
+            Err(error) => first = first.or(Some(fail(session, &error))),
+        }
+        session.client.batch_execute("ROLLBACK TO SAVEPOINT etlsched_probe").map_err(|error| fail(session, &error))?;
+    }
+    Err(first.unwrap_or_else(|| SourceError::new("internal", "no type was tried")))
+}
+
+/// Drops the statements that the library keeps to look up types of its own accord, for its connection's life: behind a pooler that is not
+/// the server's, and the next transaction of the session is somebody else's, whose statements may have their names. PgBouncer's own names
+/// stay. Nothing can be described after this.
 ///
 /// # Errors
 /// What the server reports.
 pub(super) fn forget(session: &mut Session, source: &str) -> Result<(), SourceError> {
+    let sql = "SELECT name FROM pg_prepared_statements WHERE NOT from_sql AND name ~ '^s[0-9]+$' \
+         AND ltrim(statement) ~ '^SELECT (t.typname, t.typtype|enumlabel|attname, atttypid)\\M'";
     let fail = |session: &Session, error: &postgres::Error| SourceError::from(session.failure(&format!("read source {source}"), error));
-    let left = session.client.query_typed("SELECT name FROM pg_prepared_statements WHERE name ~ '^s[0-9]+$'", &[]);
-    for row in left.map_err(|error| fail(session, &error))? {
+    let rows = session.client.query_typed(sql, &[]).map_err(|error| fail(session, &error))?;
+    for row in rows {
         let statement = format!("DEALLOCATE {}", quoted(row.get(0)));
         session.client.batch_execute(&statement).map_err(|error| fail(session, &error))?;
     }
@@ -117,7 +153,10 @@ pub(super) struct Bounds {
     /// The column's type here.
     pub column_type: ColumnType,
     pub lower: Option<CursorValue>,
-    pub window: Option<Window>,
+    pub upper: Option<CursorValue>,
+    /// Whether a query that names placeholders is filtered from outside too.
+    pub is_exact: bool,
+    pub is_without_nulls: bool,
 }
 
 /// Takes the cursor column and its bounds from what is asked.
@@ -131,18 +170,16 @@ pub(super) fn bounds(
     request: &ReadRequest<'_>,
 ) -> Result<Option<Bounds>, SourceError> {
     let Some(given) = &request.options.timestamp_column else { return Ok(None) };
-    cursor(source, described, rules, given, request.lower_bound.cloned(), request.options.window.clone()).map(Some)
+    let ReadRequest { lower_bound, upper_bound, is_exact, is_without_nulls, .. } = *request;
+    let (lower, upper) = (lower_bound.cloned(), upper_bound.cloned());
+    Ok(Some(Bounds { lower, upper, is_exact, is_without_nulls, ..cursor(source, described, rules, given)? }))
 }
 
 /// Returns what is known of a cursor column by its name in the job.
-pub(super) fn cursor(
-    source: &str,
-    described: &Described,
-    rules: &ColumnRules,
-    given: &str,
-    lower: Option<CursorValue>,
-    window: Option<Window>,
-) -> Result<Bounds, SourceError> {
+///
+/// # Errors
+/// As for [`bounds`].
+pub(super) fn cursor(source: &str, described: &Described, rules: &ColumnRules, given: &str) -> Result<Bounds, SourceError> {
     // The job may use the target's name of a renamed column.
     let column = rules.rename.iter().find(|(_, to)| to == given).map_or(given, |(from, _)| from);
     let Some(place) = described.names.iter().position(|name| name == column) else {
@@ -162,7 +199,16 @@ pub(super) fn cursor(
         );
         return Err(SourceError::new("bad_cursor", message).hint(format!("declare {given} under columns.types, or name another column")));
     };
-    Ok(Bounds { column: column.to_owned(), comparable, is_cast: own.is_none(), column_type, lower, window })
+    Ok(Bounds {
+        column: column.to_owned(),
+        comparable,
+        is_cast: own.is_none(),
+        column_type,
+        lower: None,
+        upper: None,
+        is_exact: false,
+        is_without_nulls: false,
+    })
 }
 
 impl Bounds {
@@ -175,13 +221,19 @@ impl Bounds {
         matches!(self.comparable, "date" | "timestamp" | "timestamptz")
     }
 
+    /// Returns the type of what the column is compared with: a published cursor may be of the wider type that the column had.
+    fn bound_type(&self) -> &'static str {
+        match self.comparable {
+            "int2" | "int4" => "int8",
+            comparable => comparable,
+        }
+    }
+
     /// Returns the value of `:lower_bound`: on the first run 1970, or the least value of the type.
     fn lower_text(&self) -> String {
-        let since = self.window.as_ref().and_then(|window| window.since);
-        match (&self.lower, since) {
-            (_, Some(since)) => since.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string(),
-            (Some(lower), None) => lower.text.clone(),
-            (None, None) => match self.comparable {
+        match &self.lower {
+            Some(lower) => lower.text.clone(),
+            None => match self.comparable {
                 "int2" => i16::MIN.to_string(),
                 "int4" => i32::MIN.to_string(),
                 "oid" => "0".to_owned(),
@@ -226,46 +278,69 @@ pub(super) struct Query {
 ///
 /// # Errors
 /// `:last_sync` where the column's type has no step.
-pub(super) fn bounded(source: &str, base: &str, columns: &[(String, Mapping)], bounds: Option<&Bounds>) -> Result<Query, SourceError> {
+pub(super) fn bounded(
+    source: &str,
+    base: &str,
+    columns: &[(String, Mapping)],
+    bounds: Option<&Bounds>,
+    moments: Moments,
+) -> Result<Query, SourceError> {
     let expressions: Vec<String> = columns.iter().map(|(name, mapping)| expression(name, mapping.asked)).collect();
-    rows(source, base, &expressions.join(", "), bounds)
+    rows(source, base, &expressions.join(", "), bounds, Some(moments))
 }
 
-/// As [`bounded`], for any list of expressions.
-pub(super) fn rows(source: &str, base: &str, expressions: &str, bounds: Option<&Bounds>) -> Result<Query, SourceError> {
+/// As [`bounded`], for any list of expressions; without moments they are the present.
+///
+/// # Errors
+/// As for [`bounded`].
+pub(super) fn rows(
+    source: &str,
+    base: &str,
+    expressions: &str,
+    bounds: Option<&Bounds>,
+    moments: Option<Moments>,
+) -> Result<Query, SourceError> {
     let type_name = bounds.map_or("timestamptz", |bounds| bounds.comparable);
-    let call = |setting: &str| format!("(current_setting('{setting}')::{type_name})");
-    let (inner, named) = placeholders::replaced(base, call);
-    let mut settings = Vec::new();
-    for setting in &named {
-        let text = match (*setting, bounds) {
-            (_, None) => EPOCH.to_owned(),
-            (LAST_SYNC, Some(bounds)) => bounds.below(source)?,
-            (_, Some(bounds)) => bounds.lower_text(),
+    let call = |setting: &str, type_name: &str| format!("(current_setting('{setting}')::{type_name})");
+    let (inner, named) = placeholders::replaced(base, &POSTGRESQL, |placeholder| match (placeholder.is_bound(), moments) {
+        (true, _) => call(setting(placeholder), type_name),
+        (false, Some(_)) => call(setting(placeholder), "timestamptz"),
+        (false, None) => "(clock_timestamp())".to_owned(),
+    });
+    let mut settings: Vec<(&'static str, String)> = Vec::new();
+    for placeholder in Placeholder::ALL.into_iter().filter(|placeholder| named.contains(placeholder)) {
+        let value = match (placeholder, bounds) {
+            (Placeholder::Slot | Placeholder::RunStarted, _) => {
+                let Some(moments) = moments else { continue };
+                instant(if placeholder == Placeholder::Slot { moments.slot } else { moments.run_started })
+            }
+            (Placeholder::LastSync | Placeholder::LowerBound, None) => EPOCH.to_owned(),
+            (Placeholder::LastSync, Some(bounds)) => bounds.below(source)?,
+            (Placeholder::LowerBound, Some(bounds)) => bounds.lower_text(),
         };
-        settings.push((*setting, text));
+        settings.push((setting(placeholder), value));
     }
     let mut conditions = Vec::new();
     if let Some(bounds) = bounds {
         let column = bounds.expression();
-        if let Some(window) = &bounds.window {
-            if !bounds.is_time() {
-                let message = format!("source {source}: --since and --until need dates or timestamps, and {} is a number", bounds.column);
-                return Err(SourceError::new("invalid", message));
-            }
-            for (instant, setting, sign) in [(window.since, SINCE, ">="), (window.until, UNTIL, "<")] {
-                let Some(instant) = instant else { continue };
-                conditions.push(format!("{column} {sign} {}", call(setting)));
-                settings.push((setting, instant.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string()));
-            }
-        } else if let Some(lower) = bounds.lower.as_ref().filter(|_| named.is_empty()) {
-            // NULLs are counted by whoever reads.
-            conditions.push(format!("({column} >= {} OR {column} IS NULL)", call(LOWER_BOUND)));
-            settings.push((LOWER_BOUND, lower.text.clone()));
+        // NULLs are counted by whoever reads, unless they are in no case asked for.
+        let nulls = |condition: String| if bounds.is_without_nulls { condition } else { format!("({condition} OR {column} IS NULL)") };
+        let is_filtered = bounds.is_exact || !named.iter().any(|placeholder| placeholder.is_bound());
+        if let Some(lower) = bounds.lower.as_ref().filter(|_| is_filtered) {
+            conditions.push(nulls(format!("{column} >= {}", call(FROM, bounds.bound_type()))));
+            settings.push((FROM, lower.text.clone()));
+        }
+        if let Some(upper) = bounds.upper.as_ref() {
+            conditions.push(nulls(format!("{column} < {}", call(UNTIL, bounds.bound_type()))));
+            settings.push((UNTIL, upper.text.clone()));
         }
     }
     let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     Ok(Query { sql: format!("SELECT {expressions} FROM (\n{inner}\n) AS etlsched{filter}"), settings })
+}
+
+fn instant(at: chrono::DateTime<chrono::Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
 }
 
 fn expression(name: &str, asked: Asked) -> String {

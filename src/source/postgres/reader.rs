@@ -102,7 +102,9 @@ impl PostgresReader {
         };
         let mappings: Vec<Mapping> = columns.iter().map(mapping).collect();
         let asked: Vec<(String, Mapping)> = columns.iter().map(|column| column.source.clone()).zip(mappings.iter().copied()).collect();
-        let parts = of_rows(session, source, plan, &described, &mut log, |base| query::bounded(source, base, &asked, bounds.as_ref()))?;
+        let parts = of_rows(session, source, plan, &described, &mut log, |base| {
+            query::bounded(source, base, &asked, bounds.as_ref(), request.moments)
+        })?;
         let fields = columns.iter().zip(&mappings).map(|(column, mapping)| Column::new(&column.name, mapping.column_type));
         let schema = Schema::new(fields.collect());
         let as_text: Vec<&str> = asked
