@@ -15,6 +15,8 @@ need faketime faketime
 need systemd-analyze systemd
 need unshare util-linux
 [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
+need mariadbd mariadb-server
+need mariadb mariadb-client
 
 if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null 2>&1; then

@@ -6,8 +6,10 @@
 
 mod csv;
 mod key;
+pub mod mysql;
 pub mod postgresql;
 mod sqlite;
+mod url;
 
 use std::path::{Path, PathBuf};
 
