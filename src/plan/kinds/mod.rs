@@ -20,7 +20,7 @@ use super::load::{DestinationKind, SourceKind};
 use crate::secret::{Masker, Secret};
 
 /// The kinds of sources.
-pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE];
+pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &mysql::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE];
 
 /// The kinds of destinations.
 pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION];
@@ -167,6 +167,7 @@ impl SourceKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Csv(_) => csv::SOURCE.name,
+            Self::Mysql(_) => mysql::SOURCE.name,
             Self::Postgresql(_) => postgresql::SOURCE.name,
             Self::Sqlite(_) => sqlite::SOURCE.name,
         }
@@ -176,6 +177,7 @@ impl SourceKind {
     pub fn place(&self, root: &Path, masker: &Masker) -> String {
         match self {
             Self::Csv(plan) => csv::place(plan, root, masker),
+            Self::Mysql(plan) => mysql::place(plan, masker),
             Self::Postgresql(plan) => postgresql::place(plan, masker),
             Self::Sqlite(plan) => sqlite::place(plan, root, masker),
         }

@@ -2,9 +2,10 @@
 
 use super::key::{Default, Key, Kind, Status::Works, key};
 use super::url::{ServerUrl, is_settled};
-use super::{Given, Map, Wrong};
-use crate::plan::mysql::{MYSQL_SSL_MODES, MysqlConnection, MysqlTls};
-use crate::secret::Secret;
+use super::{Example, Given, Map, SourceType, Wrong};
+use crate::plan::load::SourceKind;
+use crate::plan::mysql::{MYSQL_SSL_MODES, MysqlConnection, MysqlSourcePlan, MysqlTls};
+use crate::secret::{Masker, Secret};
 
 /// How long connecting may take where nothing is said.
 const CONNECT_TIMEOUT_SECONDS: i64 = 15;
@@ -25,6 +26,44 @@ pub const CONNECTION_KEYS: &[Key] = &[
     key("sslkey", Kind::Text, Works, Default::None, "The file of the client's key"),
     key("connect_timeout_seconds", Kind::Int(1, 3600), Works, Default::Int(CONNECT_TIMEOUT_SECONDS), "How long connecting may take"),
 ];
+
+pub(super) static SOURCE: SourceType = SourceType {
+    name: "mysql",
+    title: "MySQL, MariaDB",
+    nouns: "tables",
+    needs_connection: true,
+    places: &["table", "custom_sql"],
+    keys: &[
+        key("table", Kind::Text, Works, Default::None, "A table or view; schema.table where databases have schemas"),
+        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync and :lower_bound"),
+        key("where", Kind::Text, Works, Default::None, "A condition that the rows of the table meet"),
+    ],
+    connection_keys: CONNECTION_KEYS,
+    example: Example {
+        connection: Some(
+            "shop: {type: mysql, host: db2, database: shop, user: etl, password: \"${SHOP_PASSWORD:-secret}\", sslmode: verify-full}",
+        ),
+        source: "{connection: shop, table: orders, etl_config: {mode: incremental, timestamp_column: updated_at}}",
+    },
+    has_schemas: true,
+    is_files: false,
+    plan: source,
+};
+
+fn source(given: &dyn Given) -> Result<SourceKind, Wrong> {
+    let text = |key| given.text(Map::Source, key).map(str::to_owned);
+    if text("custom_sql").is_some() && text("where").is_some() {
+        return Err(wrong("where", "where is what only tables have".to_owned(), "remove it"));
+    }
+    let connection = connection(given)?;
+    Ok(SourceKind::Mysql(MysqlSourcePlan { connection, table: text("table"), custom_sql: text("custom_sql"), filter: text("where") }))
+}
+
+/// Returns what is read, as people know it: the server, the database and the table, without the login.
+pub(super) fn place(plan: &MysqlSourcePlan, masker: &Masker) -> String {
+    let MysqlConnection { host, database, .. } = &plan.connection;
+    masker.mask(&format!("{host}/{database}: {}", plan.table.as_deref().unwrap_or("a query")))
+}
 
 /// Keys that a URL says already.
 const IN_URL: [&str; 5] = ["host", "port", "database", "user", "password"];
