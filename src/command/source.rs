@@ -167,6 +167,9 @@ fn hide(answer: &mut Value, masker: &Masker) {
     texts(answer, &["message"]);
     for stream in answer.get_mut("streams").and_then(Value::as_array_mut).into_iter().flatten() {
         texts(stream, &["name", "target"]);
+        if let Some(error) = stream.get_mut("error") {
+            texts(error, &["message", "hint"]);
+        }
         for note in stream.get_mut("notes").and_then(Value::as_array_mut).into_iter().flatten() {
             *note = masker.mask(note.as_str().unwrap_or_default()).into();
         }
@@ -174,7 +177,18 @@ fn hide(answer: &mut Value, masker: &Masker) {
 }
 
 fn exit_code_of(answers: &[Answer]) -> u8 {
-    if answers.iter().all(|answer| answer.value.is_ok()) { exit_code::DONE } else { exit_code::FAILED }
+    if answers.iter().all(is_good) { exit_code::DONE } else { exit_code::FAILED }
+}
+
+/// Whether the source answered, for each of its streams.
+fn is_good(answer: &Answer) -> bool {
+    answer.value.is_ok() && stream_errors(answer).next().is_none()
+}
+
+/// Returns the streams of which the source can't tell, each with why.
+fn stream_errors(answer: &Answer) -> impl Iterator<Item = &Value> {
+    let streams = answer.value.as_ref().ok().map(|value| list_of(&value["streams"]));
+    streams.into_iter().flatten().map(|stream| &stream["error"]).filter(|error| !error.is_null())
 }
 
 fn list(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, Failure> {
@@ -224,21 +238,26 @@ fn print(job: &str, answers: &[Answer], format: Format, rows: Rows) {
 
 pub(super) fn tell_errors(job: &str, answers: &[Answer]) {
     for answer in answers {
+        let tell = |message: &str, hint: Option<String>| {
+            let failure = Failure::new(exit_code::FAILED, "source", format!("job {job}, source {}: {message}", answer.source));
+            output::errors::print(&Failure { hint, ..failure }, Format::Table);
+        };
         if let Err(error) = &answer.value {
-            let failure = Failure::new(exit_code::FAILED, "source", format!("job {job}, source {}: {}", answer.source, error.message));
-            let failure = Failure { hint: error.hint.clone(), ..failure };
-            output::errors::print(&failure, Format::Table);
+            tell(&error.message, error.hint.clone());
+        }
+        for error in stream_errors(answer) {
+            tell(&text_of(&error["message"]), error["hint"].as_str().map(str::to_owned));
         }
     }
 }
 
 fn object(job: &str, answers: &[Answer]) -> Value {
     let sources: Vec<Value> = answers.iter().map(answer_object).collect();
-    json!({"success": answers.iter().all(|answer| answer.value.is_ok()), "job": job, "sources": sources})
+    json!({"success": answers.iter().all(is_good), "job": job, "sources": sources})
 }
 
 pub(super) fn answer_object(answer: &Answer) -> Value {
-    let mut object = json!({"name": answer.source, "success": answer.value.is_ok()});
+    let mut object = json!({"name": answer.source, "success": is_good(answer)});
     match &answer.value {
         Ok(Value::Object(fields)) => fields.iter().for_each(|(key, value)| object[key.as_str()] = value.clone()),
         Ok(other) => object["value"] = other.clone(),
@@ -279,7 +298,7 @@ fn preview(job: &str, answers: &[Answer], format: Format) {
     }
     let streams: Vec<(&Answer, &Value)> =
         answered(answers).flat_map(|(answer, value)| list_of(&value["streams"]).map(move |stream| (answer, stream))).collect();
-    for (answer, stream) in &streams {
+    for (answer, stream) in streams.iter().filter(|(_, stream)| stream["error"].is_null()) {
         let names: Vec<String> = list_of(&stream["schema"]).map(|column| text_of(&column["name"])).collect();
         let mut rows = Rows::new(names.iter().map(|name| (name.as_str(), Align::Left)));
         for row in list_of(&stream["rows"]) {

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_schema_refuses_the_places_of_a_source_that_validation_refuses_together() {
-        for given in [["path", "table"], ["path", "custom_sql"], ["table", "custom_sql"], ["table", "delimiter"], ["path", "where"]] {
+        for given in [["path", "table"], ["path", "custom_sql"], ["table", "tables"], ["table", "delimiter"], ["tables", "path"]] {
             assert!(is_refused(&given), "{given:?}");
         }
         for given in [["path", "delimiter"], ["table", "where"], ["connection", "table"], ["connection", "path"]] {

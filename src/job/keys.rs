@@ -169,7 +169,6 @@ pub static SOURCE: Level = Level {
         ]),
         Part::OfSources,
         Part::Keys(&[
-            key("tables", K::Texts, NotYet, Nil, "Tables, or globs of tables: each its own target"),
             key("endpoint", K::Text, NotYet, Nil, "A path on the connection's base_url"),
             key("target", K::Text, Works, Depends("table_prefix and the name"), "The table that takes its rows"),
             key("primary_key", K::Texts, Works, Depends("the source's own key"), "The columns by which rows are merged"),

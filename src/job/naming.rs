@@ -1,10 +1,11 @@
 //! What sources and their tables are called.
 
+use crate::plan::tables::{Pattern, target_fault};
 use crate::text::{is_http, is_steering, printable, shortened};
 
 use super::positions::{Node, Place, ScalarKind};
 use super::report::Report;
-use super::settings::set;
+use super::settings::{set, texts};
 use super::sources::places;
 
 /// Whether a path is a pattern of files.
@@ -19,18 +20,21 @@ pub fn name(node: &mut Node, has_schemas: bool, report: &mut Report<'_>) -> Opti
         None if node.get("name").is_some() => return None,
         None => {
             let entry = places().find_map(|key| node.entry(key))?;
-            let text = entry.node.as_scalar()?.text.as_str();
+            let text = match entry.key.as_str() {
+                "tables" => "",
+                _ => entry.node.as_scalar()?.text.as_str(),
+            };
             let derived = match entry.key.as_str() {
                 "path" if is_glob(text) && !is_http(text) => None,
                 "path" => Some(stem(text)),
-                "custom_sql" => None,
+                "custom_sql" | "tables" => None,
                 "table" if has_schemas && !text.contains('"') => {
                     text.split_once('.').map(|(_, table)| table).or(Some(text)).map(str::to_owned)
                 }
                 _ => Some(text.to_owned()),
             };
             let Some(derived) = derived else {
-                let what = if entry.key == "path" { "a pattern of files" } else { "custom_sql" };
+                let what = if entry.key == "path" { "a pattern of files" } else { entry.key.as_str() };
                 report.error(entry.place, format!("a source with {what} needs a name"), "add name".to_owned());
                 return None;
             };
@@ -67,30 +71,39 @@ fn stem(path: &str) -> String {
     }
 }
 
-/// Settles the target of a source and puts it into its map.
-pub fn target(node: &mut Node, name: &str, prefix: &str) -> (String, Place) {
-    if let Some((target, place)) = node.get("target").and_then(|node| Some((node.as_scalar()?.text.clone(), node.place))) {
-        return (target, place);
+/// The targets of a source, with where they come from.
+pub struct Targets {
+    /// That of a source with one stream.
+    pub only: Option<String>,
+    /// Those that are known before the source is asked: of a source with several streams, those of its tables that have no glob.
+    pub known: Vec<(String, Place)>,
+}
+
+/// Settles the targets of a source; that of a source with one stream is put into its map.
+pub fn targets(node: &mut Node, name: &str, prefix: &str, report: &mut Report<'_>) -> Targets {
+    let given = node.get("target").and_then(|node| Some((node.as_scalar()?.text.clone(), node.place)));
+    if let Some(tables) = node.get("tables").filter(|tables| !tables.is_null()) {
+        if let Some((_, place)) = given {
+            let hint = "remove it: each table is loaded into one of its own name, behind table_prefix; or make a source for each table";
+            report.error(place, "target beside tables", hint.to_owned());
+        }
+        let names = texts(node, "tables").unwrap_or_default();
+        let known = names.iter().filter_map(|text| Pattern::parse(text).ok()?.table());
+        return Targets { only: None, known: known.map(|table| (format!("{prefix}{table}"), tables.place)).collect() };
     }
-    let place = node.get("name").map_or(node.place, |name| name.place);
-    let target = format!("{prefix}{name}");
-    set(node, "target", Node { place, ..Node::scalar(place.origin, target.clone(), ScalarKind::Text) });
-    (target, place)
+    let (target, place) = given.unwrap_or_else(|| {
+        let place = node.get("name").map_or(node.place, |name| name.place);
+        let target = format!("{prefix}{name}");
+        set(node, "target", Node { place, ..Node::scalar(place.origin, target.clone(), ScalarKind::Text) });
+        (target, place)
+    });
+    Targets { only: Some(target.clone()), known: vec![(target, place)] }
 }
 
 /// Reports a name that no table can have.
 pub fn check_target(target: &str, place: Place, report: &mut Report<'_>) {
-    let lower = target.to_lowercase();
-    let shown = shortened(target, 60);
-    if lower.starts_with("_etlsched_") || lower.starts_with("sqlite_") {
-        let hint = "names that begin with _etlsched_ and sqlite_ are kept: choose another target".to_owned();
-        report.error(place, format!("{shown} can't be a target"), hint);
-    } else if target.trim().is_empty() || target.chars().any(is_steering) || target.len() > 128 {
-        report.error(
-            place,
-            format!("\"{}\" can't be a target", printable(&shown)),
-            "a target has 1 to 128 printable characters".to_owned(),
-        );
+    if let Some((message, hint)) = target_fault(target) {
+        report.error(place, message, hint.to_owned());
     }
 }
 

@@ -8,13 +8,13 @@ use super::report::Report;
 use super::settings::{boolean, int, text, texts};
 
 /// Builds the options of a source whose map is filled.
-pub fn build(node: &Node, target: String, prefix: &str, report: &mut Report<'_>) -> LoadOptions {
+pub fn build(node: &Node, target: Option<String>, prefix: &str, report: &mut Report<'_>) -> LoadOptions {
     let none = Node::map(Origin::BuiltIn);
     let config = node.get("etl_config").unwrap_or(&none);
     let word = |key: &str| text(config, key).unwrap_or_default();
     let on_bad_row = if word("on_bad_row") == "fail" { OnBadRow::Fail } else { OnBadRow::Reject };
     LoadOptions {
-        target: Some(target),
+        target,
         table_prefix: prefix.to_owned(),
         mode: if word("mode") == "incremental" { Mode::Incremental } else { Mode::Full },
         is_full_refresh: false,

@@ -1,6 +1,6 @@
 //! The sources of a job: shared ones looked up, settings brought together, names and targets settled, combinations checked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::plan::kinds::{self, SourceType};
 use crate::plan::{Mode, SourceKind};
@@ -12,7 +12,7 @@ use super::defaults;
 use super::fields::near;
 use super::keys::{self, RUN_KEYS};
 use super::load::Secrets;
-use super::naming;
+use super::naming::{self, Targets};
 use super::options;
 use super::positions::{Entry, Node, Origin, ScalarKind, Value};
 use super::report::Report;
@@ -25,7 +25,7 @@ const SOURCES_MAX: usize = 1000;
 /// How many settings all sources may have together, shared ones written out at each: a few times many sources are too many.
 const NODES_MAX: usize = 50_000;
 /// Places of kinds that this version doesn't have.
-const PLACES_TO_COME: [&str; 2] = ["tables", "endpoint"];
+const PLACES_TO_COME: [&str; 1] = ["endpoint"];
 
 /// Returns each source with everything that holds for it: its shared declaration, the job's `etl_config`, its own keys.
 pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec<Node> {
@@ -149,11 +149,14 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
             );
             continue;
         }
-        let (target, place) = naming::target(&mut node, &name, prefix);
-        naming::check_target(&target, place, report);
-        if let Some(line) = targets.insert(target.to_lowercase(), node.place.line) {
-            let message = format!("two sources have the target {}: the first is in line {line}", shortened(&target, 60));
-            report.error(place, message, "give one of them another target".to_owned());
+        let Targets { only: target, known } = naming::targets(&mut node, &name, prefix, report);
+        let mut own = HashSet::new();
+        for (target, place) in known.iter().filter(|(target, _)| own.insert(target.to_lowercase())) {
+            naming::check_target(target, *place, report);
+            if let Some(line) = targets.insert(target.to_lowercase(), node.place.line) {
+                let message = format!("two sources have the target {}: the first is in line {line}", shortened(target, 60));
+                report.error(*place, message, "give one of them another target".to_owned());
+            }
         }
         let is_file = described.is_some_and(|kind| kind.is_files);
         let default = if is_file { defaults::ON_BAD_ROW_FILE } else { defaults::ON_BAD_ROW_DATABASE };
@@ -181,7 +184,7 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
 pub fn places() -> impl Iterator<Item = &'static str> {
     let of_kinds = kinds::SOURCES.iter().flat_map(|kind| kind.places.iter().copied());
     // Several kinds have tables.
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     of_kinds.chain(PLACES_TO_COME.into_iter().filter(|key| is_to_come(key))).filter(move |key| seen.insert(*key))
 }
 
@@ -199,7 +202,8 @@ fn kind(node: &Node, settings: &Settings, secrets: Secrets, report: &mut Report<
     };
     let entry = match given.as_slice() {
         [] => {
-            let hint = if connection.is_some() { "add table or custom_sql" } else { "add path: a CSV file, or connection and table" };
+            let hint =
+                if connection.is_some() { "add table, tables or custom_sql" } else { "add path: a CSV file, or connection and table" };
             report.error(node.place, "a source without data: no path, table or custom_sql", hint.to_owned());
             return None;
         }

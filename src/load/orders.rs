@@ -12,7 +12,9 @@ use super::voice::{Stop, Voice};
 use crate::batch::Schema;
 use crate::batch::text::cell_text;
 use crate::destination::{self, Access, LoadRecord, Mended};
-use crate::plan::{Answer, Event, InspectPlan, LoadOptions, LoadPlan, MendPlan, Mode, Order, PreviewPlan, SourceOrder};
+use crate::plan::{
+    Answer, Event, InspectPlan, Level, LoadOptions, LoadPlan, MendPlan, Mode, Order, PreviewPlan, SourceOrder, SourcePlan, WorkerError,
+};
 use crate::source::{self, Read, ReadRequest, Reader, Source, Stream};
 
 /// Serves an order.
@@ -51,6 +53,9 @@ pub(super) fn load_from(
     }
     let access = if plan.dry_run.is_some() { Access::Read } else { Access::Write };
     let mut opened = destination::open(&plan.destination, access)?;
+    if let Some(destination) = opened.as_mut().filter(|_| plan.source.kind.has_several_streams()) {
+        tell_gone(destination.as_mut(), plan, &streams, voice)?;
+    }
     for stream in streams.iter().filter(|stream| !plan.published_streams.contains(&stream.name)) {
         if stop.is_raised() {
             return Err(Fault::cancelled());
@@ -71,33 +76,65 @@ pub(super) fn load_from(
     Ok(())
 }
 
+/// Says which tables of the source were loaded before and are no longer found: a glob doesn't miss them.
+fn tell_gone(destination: &mut dyn destination::Destination, plan: &LoadPlan, streams: &[Stream], voice: &Voice) -> Result<(), Fault> {
+    let records = destination.records(&plan.run.workspace_id, &plan.run.job)?;
+    for LoadRecord { owner, target, .. } in records {
+        if owner.source == plan.source.name && streams.iter().all(|stream| stream.name != owner.stream) {
+            let message = format!("{} is not among the source's tables any more; table {target} stays as it is", owner.stream);
+            voice.say(&Event::Log { level: Level::Warn, stream: None, message });
+        }
+    }
+    Ok(())
+}
+
 /// `{"message": text}`
 fn test(order: &SourceOrder) -> Result<Value, Fault> {
     let mut source = source::open(&order.source)?;
     Ok(json!({ "message": source.test()? }))
 }
 
-/// `{"streams": [{"name", "target", "schema": [{"name", "type"}], "notes": [text]}]}`
+/// `{"streams": [{"name", "target", "schema": [{"name", "type"}], "notes": [text]}]}`; of a source with several streams one may have an
+/// `error` in place of the last two.
 fn discover(order: &SourceOrder) -> Result<Value, Fault> {
     let mut source = source::open(&order.source)?;
-    let mut streams = Vec::new();
-    for stream in source.discover()? {
-        let mut reader = open(source.as_mut(), &stream, &order.options)?;
+    each_stream(source.as_mut(), &order.source, |source, stream, told| {
+        told["target"] = target(&order.options, stream).into();
+        let mut reader = open(source, stream, &order.options)?;
         let notes: Vec<String> = reader.take_log().into_iter().map(|(_, note)| note).collect();
-        let target = target(&order.options, &stream);
-        streams.push(json!({ "name": stream.name, "target": target, "schema": reader.schema(), "notes": notes }));
-    }
-    Ok(json!({ "streams": streams }))
+        (told["schema"], told["notes"]) = (json!(reader.schema()), json!(notes));
+        Ok(())
+    })
 }
 
-/// `{"streams": [{"name", "schema": [..], "rows": [[text or null, ..]]}]}`
+/// `{"streams": [{"name", "schema": [..], "rows": [[text or null, ..]]}]}`; `error` as in [`discover`].
 fn preview(order: &PreviewPlan, stop: &Stop) -> Result<Value, Fault> {
     let mut source = source::open(&order.source)?;
+    each_stream(source.as_mut(), &order.source, |source, stream, told| {
+        let (schema, rows) = first_rows(open(source, stream, &order.options)?, order.rows, stop)?;
+        (told["schema"], told["rows"]) = (json!(schema), json!(rows));
+        Ok(())
+    })
+}
+
+/// Asks for each stream. Where there may be several, one that can't be read doesn't keep the others from being told.
+fn each_stream(
+    source: &mut dyn Source,
+    plan: &SourcePlan,
+    mut ask: impl FnMut(&mut dyn Source, &Stream, &mut Value) -> Result<(), Fault>,
+) -> Result<Value, Fault> {
     let mut streams = Vec::new();
     for stream in source.discover()? {
-        let reader = open(source.as_mut(), &stream, &order.options)?;
-        let (schema, rows) = first_rows(reader, order.rows, stop)?;
-        streams.push(json!({ "name": stream.name, "schema": schema, "rows": rows }));
+        let mut told = json!({ "name": stream.name });
+        match ask(source, &stream, &mut told) {
+            Ok(()) => {}
+            Err(fault) if plan.kind.has_several_streams() && !fault.is_cancelled() => {
+                let WorkerError { code, message, hint, is_transient: _ } = fault.error;
+                told["error"] = json!({ "code": code, "message": message, "hint": hint });
+            }
+            Err(fault) => return Err(fault),
+        }
+        streams.push(told);
     }
     Ok(json!({ "streams": streams }))
 }

@@ -11,6 +11,7 @@ use super::window::{Approach, Facts, Tracker, approach};
 use crate::batch::Schema;
 use crate::clock;
 use crate::destination::{Destination, Disposition, Load, LoadRecord, LoadRequest, PublishRequest};
+use crate::plan::tables::target_fault;
 use crate::plan::{Answer, Event, Level, LoadPlan, Mode, NullCursor, Owner, Phase, RunRef, SchemaChange, StreamResult};
 use crate::run::{Counts, CursorValue};
 use crate::source::{ReadRequest, Reader, Source, Stream};
@@ -36,7 +37,7 @@ pub(super) struct StreamFault {
 
 /// Returns the target table of a stream.
 pub(super) fn target(options: &crate::plan::LoadOptions, stream: &Stream) -> String {
-    options.target.clone().unwrap_or_else(|| format!("{}{}", options.table_prefix, stream.name))
+    options.target.clone().unwrap_or_else(|| format!("{}{}", options.table_prefix, stream.base))
 }
 
 /// What is known before the source is opened.
@@ -111,6 +112,9 @@ impl Session<'_> {
     fn look(&mut self, stream: &Stream) -> Result<Before, Fault> {
         let options = &self.plan.options;
         let target = target(options, stream);
+        if let Some((message, hint)) = target_fault(&target) {
+            return Err(Fault::new("invalid", message).hint(hint));
+        }
         let owner = self.owner(stream);
         let (record, has_table) = match self.destination.as_deref_mut() {
             Some(destination) => {

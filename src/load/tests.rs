@@ -62,7 +62,7 @@ impl Source for Memory {
     }
 
     fn discover(&mut self) -> Result<Vec<Stream>, SourceError> {
-        Ok(vec![Stream { name: "people".to_owned() }])
+        Ok(vec![Stream::only("people")])
     }
 
     fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {

@@ -62,16 +62,18 @@ pub struct CsvPlan {
     pub allow_link_local: bool,
 }
 
-/// A SQLite file as a source. Exactly one of `table` and `custom_sql`.
+/// A SQLite file as a source. Exactly one of `table`, `tables` and `custom_sql`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SqliteSourcePlan {
     /// The absolute path of the file.
     pub path: PathBuf,
     /// A table or view.
     pub table: Option<String>,
+    /// Names and globs of tables ([`super::tables`]), each a stream of its own; empty where there is one.
+    pub tables: Vec<String>,
     /// A query; may name `:last_sync` and `:lower_bound`.
     pub custom_sql: Option<String>,
-    /// A condition that the rows of `table` must meet.
+    /// A condition that the rows of each table must meet.
     pub filter: Option<String>,
 }
 

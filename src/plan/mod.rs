@@ -9,6 +9,7 @@ mod load;
 pub mod mysql;
 mod order;
 pub mod postgresql;
+pub mod tables;
 
 pub use event::{Event, Level, Phase, SchemaChange, StreamResult, WorkerError};
 pub use load::{

@@ -69,15 +69,17 @@ impl SslMode {
     }
 }
 
-/// A PostgreSQL table, view or query as a source. Exactly one of `table` and `custom_sql`.
+/// PostgreSQL tables, views or a query as a source. Exactly one of `table`, `tables` and `custom_sql`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostgresSourcePlan {
     /// Where it is.
     pub connection: PostgresConnection,
     /// A table or view: `table` or `schema.table`.
     pub table: Option<String>,
+    /// Names and globs of tables ([`super::tables`]), each a stream of its own; empty where there is one.
+    pub tables: Vec<String>,
     /// A query; may name `:last_sync` and `:lower_bound`.
     pub custom_sql: Option<String>,
-    /// A condition that the rows of `table` must meet.
+    /// A condition that the rows of each table must meet.
     pub filter: Option<String>,
 }

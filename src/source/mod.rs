@@ -12,6 +12,7 @@ mod sqlite;
 
 use crate::batch::{RecordBatch, Schema};
 use crate::connect::ConnectError;
+use crate::plan::tables::Unmatched;
 use crate::plan::{Level, LoadOptions, SourceKind, SourcePlan};
 use crate::run::{CursorValue, FileRecord};
 
@@ -43,6 +44,14 @@ impl SourceError {
     }
 }
 
+impl SourceError {
+    /// Tells why a source's names and globs make no tables.
+    fn unmatched(source: &str, unmatched: &Unmatched, place: &str) -> Self {
+        let (code, message, hint) = unmatched.told(place);
+        Self::new(code, format!("source {source}: {message}")).hint(hint)
+    }
+}
+
 impl From<ConnectError> for SourceError {
     fn from(error: ConnectError) -> Self {
         let ConnectError { code, message, hint, is_transient } = error;
@@ -53,8 +62,17 @@ impl From<ConnectError> for SourceError {
 /// A stream that a source offers: one table, query or file set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stream {
-    /// Its name; the default of the target table's name.
+    /// Its name, once in its source: of several tables the one with its schema, as what was read of it holds for that table alone.
     pub name: String,
+    /// What its target is called where the job doesn't say: behind `table_prefix`.
+    pub base: String,
+}
+
+impl Stream {
+    /// The only stream of a source, called as the source is.
+    pub fn only(source: &str) -> Self {
+        Self { name: source.to_owned(), base: source.to_owned() }
+    }
 }
 
 /// What is asked of a reader.

@@ -1,5 +1,7 @@
 //! PostgreSQL as a source: a real server, the whole program, the rows read back by SQLite's own SQL.
 
+mod streams;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -383,8 +385,7 @@ fn a_connection_is_a_url_too_and_parts_beside_it_are_refused() {
 
 #[test]
 fn what_is_to_come_is_refused_by_name() {
-    let etl = workspace(postgresql(), "", "    tables: [a]\n    partitions: 4\n");
-    etl.run(&["validate"]).exits(4).mentions("tables is not in this version");
+    let etl = workspace(postgresql(), "", "    table: a\n    partitions: 4\n");
     etl.run(&["validate"]).exits(4).mentions("partitions is not in this version");
 }
 

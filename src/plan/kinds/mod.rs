@@ -17,6 +17,7 @@ pub use csv::without_login;
 pub use key::{Default, Key, Kind, Level, Part, Status, key};
 
 use super::load::{DestinationKind, SourceKind};
+use super::tables::Pattern;
 use crate::secret::{Masker, Secret};
 
 /// The kinds of sources.
@@ -173,6 +174,15 @@ impl SourceKind {
         }
     }
 
+    /// Whether it may have several streams, whose targets are called by the tables.
+    pub fn has_several_streams(&self) -> bool {
+        match self {
+            Self::Csv(_) => false,
+            Self::Postgresql(plan) => !plan.tables.is_empty(),
+            Self::Sqlite(plan) => !plan.tables.is_empty(),
+        }
+    }
+
     /// Returns what is read, as people know it, without secrets: paths below `root` are shown from there.
     pub fn place(&self, root: &Path, masker: &Masker) -> String {
         match self {
@@ -207,6 +217,29 @@ impl DestinationKind {
             Self::Sqlite(plan) => Some(&plan.path),
             Self::Postgresql(_) => None,
         }
+    }
+}
+
+/// Returns the names and globs of a source of several tables; none where it says no `tables`.
+///
+/// # Errors
+/// An empty list, one that is neither name nor glob.
+fn tables(given: &dyn Given) -> Result<Vec<String>, Wrong> {
+    let wrong = |message| Wrong { key: "tables", message, hint: None };
+    let tables = given.texts(Map::Source, "tables").unwrap_or_default();
+    if tables.is_empty() && given.has(Map::Source, "tables") {
+        return Err(wrong("tables names no table".to_owned()));
+    }
+    tables.iter().try_for_each(|table| Pattern::parse(table).map(|_| ()).map_err(wrong))?;
+    Ok(tables)
+}
+
+/// Returns what a source reads, as people know it.
+fn what(table: Option<&str>, tables: &[String]) -> String {
+    match (table, tables) {
+        (Some(table), _) => table.to_owned(),
+        (None, []) => "a query".to_owned(),
+        (None, tables) => tables.join(", "),
     }
 }
 

@@ -12,11 +12,12 @@ pub(super) static SOURCE: SourceType = SourceType {
     title: "SQLite",
     nouns: "tables",
     needs_connection: true,
-    places: &["table", "custom_sql"],
+    places: &["table", "tables", "custom_sql"],
     keys: &[
         key("table", Kind::Text, Works, Default::None, "A table or view"),
+        key("tables", Kind::Texts, Works, Default::None, "Tables, or globs of tables: each its own stream and target"),
         key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync and :lower_bound"),
-        key("where", Kind::Text, Works, Default::None, "A condition that the rows of the table meet"),
+        key("where", Kind::Text, Works, Default::None, "A condition that the rows of each table meet"),
     ],
     connection_keys: CONNECTION_KEYS,
     example: Example {
@@ -48,8 +49,9 @@ fn source(given: &dyn Given) -> Result<SourceKind, Wrong> {
     if text("custom_sql").is_some() && text("where").is_some() {
         return Err(Wrong { key: "where", message: "where is what only tables have".to_owned(), hint: Some("remove it") });
     }
+    let tables = super::tables(given)?;
     let path = file(given)?;
-    Ok(SourceKind::Sqlite(SqliteSourcePlan { path, table: text("table"), custom_sql: text("custom_sql"), filter: text("where") }))
+    Ok(SourceKind::Sqlite(SqliteSourcePlan { path, table: text("table"), tables, custom_sql: text("custom_sql"), filter: text("where") }))
 }
 
 fn destination(given: &dyn Given) -> Result<DestinationKind, Wrong> {
@@ -65,6 +67,6 @@ fn file(given: &dyn Given) -> Result<PathBuf, Wrong> {
 
 pub(super) fn place(plan: &SqliteSourcePlan, root: &Path, masker: &Masker) -> String {
     let path = masker.mask(&plan.path.display().to_string());
-    let what = plan.table.as_deref().unwrap_or("a query");
+    let what = super::what(plan.table.as_deref(), &plan.tables);
     masker.mask(&format!("{}: {what}", below(Path::new(&path), root)))
 }

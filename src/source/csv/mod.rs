@@ -68,7 +68,7 @@ impl Source for CsvSource {
     }
 
     fn discover(&mut self) -> Result<Vec<Stream>, SourceError> {
-        Ok(vec![Stream { name: self.name.clone() }])
+        Ok(vec![Stream::only(&self.name)])
     }
 
     fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {

@@ -104,7 +104,7 @@ impl Case {
             columns: self.rules.clone(),
             hash_key: self.hash_key.clone(),
         };
-        let stream = Stream { name: "s".to_owned() };
+        let stream = Stream::only("s");
         source::open(&plan)?.open(&ReadRequest {
             stream: &stream,
             options: &self.options,

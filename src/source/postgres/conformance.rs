@@ -40,7 +40,13 @@ pub(in crate::source) fn schema(setup: &str) -> String {
 }
 
 fn plan(table: Option<String>, custom_sql: Option<&str>) -> SourceKind {
-    SourceKind::Postgresql(PostgresSourcePlan { connection: connection(), table, custom_sql: custom_sql.map(str::to_owned), filter: None })
+    SourceKind::Postgresql(PostgresSourcePlan {
+        connection: connection(),
+        table,
+        tables: Vec::new(),
+        custom_sql: custom_sql.map(str::to_owned),
+        filter: None,
+    })
 }
 
 fn declared(column_type: ColumnType) -> String {

@@ -12,6 +12,7 @@ mod types;
 
 use crate::connect::postgres::{Session, local_settings};
 use crate::plan::postgresql::PostgresSourcePlan;
+use crate::plan::tables;
 use crate::plan::{ColumnRules, Level, SourcePlan};
 use crate::run::CursorValue;
 use crate::secret::Secret;
@@ -36,11 +37,35 @@ pub(super) struct PostgresSource {
 impl PostgresSource {
     /// Checks what can be checked without reading.
     pub fn new(plan: &SourcePlan, postgres: &PostgresSourcePlan) -> Result<Self, SourceError> {
-        if postgres.table.is_some() == postgres.custom_sql.is_some() {
-            return Err(SourceError::new("invalid", format!("source {}: exactly one of table and custom_sql is needed", plan.name)));
+        let places = [postgres.table.is_some(), !postgres.tables.is_empty(), postgres.custom_sql.is_some()];
+        if places.into_iter().filter(|is_given| *is_given).count() != 1 {
+            return Err(SourceError::new(
+                "invalid",
+                format!("source {}: exactly one of table, tables and custom_sql is needed", plan.name),
+            ));
         }
         let (rules, hash_key) = (plan.columns.clone(), plan.hash_key.clone());
         Ok(Self { name: plan.name.clone(), plan: postgres.clone(), rules, hash_key, notes: Vec::new() })
+    }
+
+    /// Returns what one stream reads, and what it is called in messages.
+    fn of(&self, stream: &Stream) -> (String, PostgresSourcePlan) {
+        if self.plan.tables.is_empty() {
+            return (self.name.clone(), self.plan.clone());
+        }
+        let plan = PostgresSourcePlan { table: Some(stream.name.clone()), tables: Vec::new(), ..self.plan.clone() };
+        (format!("{}, table {}", self.name, text::printable(&stream.name)), plan)
+    }
+
+    /// Returns the streams of the tables that the catalogue has.
+    fn streams(&self, session: &mut Session) -> Result<Vec<Stream>, SourceError> {
+        if self.plan.tables.is_empty() {
+            return Ok(vec![Stream::only(&self.name)]);
+        }
+        let listed = query::listed(session, &self.name)?;
+        let found = tables::matching(&self.plan.tables, &listed);
+        let found = found.map_err(|unmatched| SourceError::unmatched(&self.name, &unmatched, &session.place))?;
+        Ok(found.into_iter().map(|table| Stream { name: table.written(), base: table.name.clone() }).collect())
     }
 
     fn connect(&self) -> Result<Session, SourceError> {
@@ -58,20 +83,27 @@ impl PostgresSource {
 impl Source for PostgresSource {
     fn test(&mut self) -> Result<String, SourceError> {
         let mut session = self.begin()?;
-        let described = query::describe(&mut session, &self.name, &self.plan)?;
+        let streams = self.streams(&mut session)?;
+        let mut columns = 0;
+        for stream in &streams {
+            let (name, plan) = self.of(stream);
+            columns += query::describe(&mut session, &name, &plan)?.names.len() as u64;
+        }
         let version = session.client.query_typed("SHOW server_version", &[]).map_err(|error| session.failure("read", &error))?;
         let version: String = version.first().map(|row| row.get(0)).unwrap_or_default();
-        let columns = text::count(described.names.len() as u64, "column");
-        Ok(text::printable(&format!("PostgreSQL {version} at {}: {columns}", session.place)).into_owned())
+        let tables = if self.plan.tables.is_empty() { String::new() } else { text::count(streams.len() as u64, "table") + ", " };
+        let columns = text::count(columns, "column");
+        Ok(text::printable(&format!("PostgreSQL {version} at {}: {tables}{columns}", session.place)).into_owned())
     }
 
     fn discover(&mut self) -> Result<Vec<Stream>, SourceError> {
-        Ok(vec![Stream { name: self.name.clone() }])
+        if self.plan.tables.is_empty() { Ok(vec![Stream::only(&self.name)]) } else { self.streams(&mut self.begin()?) }
     }
 
-    fn primary_key(&mut self, _stream: &Stream) -> Result<Vec<String>, SourceError> {
-        let Some(table) = &self.plan.table else { return Ok(Vec::new()) };
-        let key = query::primary_key(&mut self.begin()?, &self.name, table)?;
+    fn primary_key(&mut self, stream: &Stream) -> Result<Vec<String>, SourceError> {
+        let (name, plan) = self.of(stream);
+        let Some(table) = &plan.table else { return Ok(Vec::new()) };
+        let key = query::primary_key(&mut self.begin()?, &name, table)?;
         let is_loaded =
             |name: &String| (self.rules.select.is_empty() || self.rules.select.contains(name)) && !self.rules.exclude.contains(name);
         if !key.iter().all(is_loaded) {
@@ -84,15 +116,18 @@ impl Source for PostgresSource {
     fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {
         let session = self.begin()?;
         let notes = std::mem::take(&mut self.notes);
-        Ok(Box::new(reader::PostgresReader::open(session, &self.name, &self.plan, &self.rules, self.hash_key.as_ref(), request, notes)?))
+        let (name, plan) = self.of(request.stream);
+        Ok(Box::new(reader::PostgresReader::open(session, &name, &plan, &self.rules, self.hash_key.as_ref(), request, notes)?))
     }
 
-    fn safe_cursor(&mut self, _stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
+    fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
+        let (name, plan) = self.of(stream);
         let mut session = self.connect()?;
-        let described = query::describe(&mut session, &self.name, &self.plan)?;
-        let cursor = query::cursor(&self.name, &described, &self.rules, column, None, None)?;
-        let late::Limit { value, note } = late::limit(&mut session, &self.name, &described, &cursor)?;
-        self.notes.extend(note.map(|note| (Level::Warn, note)));
+        let described = query::describe(&mut session, &name, &plan)?;
+        let cursor = query::cursor(&name, &described, &self.rules, column, None, None)?;
+        let late::Limit { value, note } = late::limit(&mut session, &name, &described, &cursor)?;
+        // Of the stream before, where that was not opened, nothing is told here.
+        self.notes = note.map(|note| (Level::Warn, note)).into_iter().collect();
         Ok(value)
     }
 }

@@ -5,6 +5,7 @@ use postgres::types::Type;
 use crate::batch::ColumnType;
 use crate::connect::postgres::{Session, quoted};
 use crate::plan::postgresql::PostgresSourcePlan;
+use crate::plan::tables::{self, Listed};
 use crate::plan::{ColumnRules, Window};
 use crate::run::CursorValue;
 use crate::source::{ReadRequest, SourceError};
@@ -56,31 +57,11 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourc
     Ok(Described { base, names, types })
 }
 
-/// Parts `schema.table`; quotes hold dots together.
-fn parts(table: &str) -> (Option<String>, String) {
-    let mut schema = None;
-    let mut last = String::new();
-    let mut is_quoted = false;
-    let mut signs = table.chars().peekable();
-    while let Some(sign) = signs.next() {
-        match sign {
-            '"' if is_quoted && signs.peek() == Some(&'"') => {
-                signs.next();
-                last.push('"');
-            }
-            '"' if is_quoted || last.is_empty() => is_quoted = !is_quoted,
-            '.' if !is_quoted && schema.is_none() => schema = Some(std::mem::take(&mut last)),
-            _ => last.push(sign),
-        }
-    }
-    (schema, last)
-}
-
 /// Returns a table's quoted name as the server knows it.
 fn find(session: &mut Session, source: &str, table: &str) -> Result<String, SourceError> {
-    let (schema, name) = parts(table);
-    let quoted_name = match &schema {
-        Some(schema) => format!("{}.{}", quoted(schema), quoted(&name)),
+    let (schema, name) = tables::parts(table);
+    let quoted_name = match schema {
+        Some(schema) => format!("{}.{}", quoted(&schema), quoted(&name)),
         None => quoted(&name),
     };
     let found = session.client.query_typed("SELECT to_regclass($1) IS NOT NULL", &[(&quoted_name, Type::TEXT)]);
@@ -88,38 +69,19 @@ fn find(session: &mut Session, source: &str, table: &str) -> Result<String, Sour
     if found.first().is_some_and(|row| row.get(0)) {
         return Ok(quoted_name);
     }
-    let sql = "SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
-         AND n.nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2 LIMIT 10000";
-    let rows = session.client.query_typed(sql, &[]).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
-    let tables: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let message = format!("source {source}: there is no table {table} in {}", session.place);
-    let error = SourceError::new("not_found", text::printable(&message).into_owned());
-    let full = |(schema, name): &(String, String)| format!("{schema}.{name}");
-    let names: Vec<String> = tables.iter().map(full).collect();
-    let near = near(schema.as_deref(), &name, &tables).map(full);
-    Err(match near {
-        Some(near) => error.hint(format!("did you mean {near}?")),
-        None if names.is_empty() => error.hint("the role sees no tables in this database: check database and user of the connection"),
-        None => error.hint(format!("its tables are {}", text::shortened(&names.join(", "), 500))),
-    })
+    let unmatched = tables::no_table(table, &listed(session, source)?);
+    Err(SourceError::unmatched(source, &unmatched, &session.place))
 }
 
-/// Returns the table that was probably meant: the same name in another case or schema, else the nearest name, best in the same schema.
-fn near<'a>(schema: Option<&str>, name: &str, tables: &'a [(String, String)]) -> Option<&'a (String, String)> {
-    let is_in = |(other, _): &&(String, String)| schema.is_none_or(|schema| schema == other);
-    let is_same = |(_, other): &&(String, String)| other.to_lowercase() == name.to_lowercase();
-    let nearest = |tables: Vec<&'a (String, String)>| {
-        let found = text::nearest(name, tables.iter().map(|(_, name)| name.as_str()))?.to_owned();
-        tables.into_iter().find(|(_, other)| *other == found)
-    };
-    tables
-        .iter()
-        .filter(is_in)
-        .find(is_same)
-        .or_else(|| tables.iter().find(is_same))
-        .or_else(|| nearest(tables.iter().filter(is_in).collect()))
-        .or_else(|| nearest(tables.iter().collect()))
+/// Lists the tables, views and foreign tables of the database. The rows of a partition are its parent's too; temporary tables are of the
+/// system's schemas.
+pub(super) fn listed(session: &mut Session, source: &str) -> Result<Vec<Listed>, SourceError> {
+    let sql = "SELECT n.nspname::text, c.relname::text, pg_table_is_visible(c.oid), \
+         c.relispartition OR n.nspname = 'information_schema' OR n.nspname LIKE 'pg\\_%' \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p')";
+    let rows = session.client.query_typed(sql, &[]).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    let listed = |row: &postgres::Row| Listed { schema: row.get(0), name: row.get(1), is_in_path: row.get(2), is_by_name_only: row.get(3) };
+    Ok(rows.iter().map(listed).collect())
 }
 
 /// The rows that are asked for, by the cursor column.

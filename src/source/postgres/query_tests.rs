@@ -51,16 +51,3 @@ fn a_window_is_closed_below_and_open_above() {
     let number = Bounds { comparable: "int8", ..window };
     assert!(rows("s", "SELECT 1", "*", Some(&number)).unwrap_err().to_string().contains("need dates or timestamps"));
 }
-
-#[test]
-fn a_table_is_parted_at_the_dot_outside_of_quotes() {
-    let parted = |table| {
-        let (schema, name) = parts(table);
-        (schema.unwrap_or_default(), name)
-    };
-    let owned = |schema: &str, name: &str| (schema.to_owned(), name.to_owned());
-    assert_eq!(parted("orders"), owned("", "orders"));
-    assert_eq!(parted("public.Orders"), owned("public", "Orders"));
-    assert_eq!(parted("\"a.b\".\"c\"\"d\""), owned("a.b", "c\"d"));
-    assert_eq!(parted("a.b.c"), owned("a", "b.c"));
-}

@@ -24,6 +24,8 @@ type Item = Result<(Read, u64), SourceError>;
 /// Takes what the reading thread hands over.
 pub(super) struct PostgresReader {
     schema: Schema,
+    /// What begins with the first read: whoever asks for columns alone makes the server send nothing.
+    pending: Option<(Work, Session, SyncSender<Item>)>,
     items: Receiver<Item>,
     bytes: u64,
     is_done: bool,
@@ -104,11 +106,7 @@ impl PostgresReader {
             batch_rows_max: request.options.batch_size,
         };
         let (sender, items) = sync_channel(1);
-        std::thread::Builder::new()
-            .name("postgresql source".to_owned())
-            .spawn(move || work.run(session, &sender))
-            .map_err(|error| SourceError::new("io", format!("start a thread: {error}")))?;
-        Ok(Self { schema, items, bytes: 0, is_done: false, log })
+        Ok(Self { schema, pending: Some((work, session, sender)), items, bytes: 0, is_done: false, log })
     }
 }
 
@@ -128,6 +126,12 @@ impl Reader for PostgresReader {
     fn read(&mut self) -> Result<Read, SourceError> {
         if self.is_done {
             return Ok(Read::End);
+        }
+        if let Some((work, session, sender)) = self.pending.take() {
+            std::thread::Builder::new()
+                .name("postgresql source".to_owned())
+                .spawn(move || work.run(session, &sender))
+                .map_err(|error| SourceError::new("io", format!("start a thread: {error}")))?;
         }
         let received =
             self.items.recv().map_err(|_| SourceError::new("internal", "the thread that reads the source ended without saying why"))?;

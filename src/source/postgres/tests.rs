@@ -34,12 +34,18 @@ impl Case {
     /// Reads `t` of a schema of its own.
     fn new(setup: &str) -> Self {
         let table = Some(format!("{}.t", schema(setup)));
-        let plan = PostgresSourcePlan { connection: connection(), table, custom_sql: None, filter: None };
+        let plan = PostgresSourcePlan { connection: connection(), table, tables: Vec::new(), custom_sql: None, filter: None };
         Self { plan, rules: ColumnRules::default(), options: options(), lower: None }
     }
 
     fn sql(sql: &str) -> Self {
-        let plan = PostgresSourcePlan { connection: connection(), table: None, custom_sql: Some(sql.to_owned()), filter: None };
+        let plan = PostgresSourcePlan {
+            connection: connection(),
+            table: None,
+            tables: Vec::new(),
+            custom_sql: Some(sql.to_owned()),
+            filter: None,
+        };
         Self { plan, rules: ColumnRules::default(), options: options(), lower: None }
     }
 
@@ -84,7 +90,7 @@ impl Case {
 }
 
 fn stream() -> Stream {
-    Stream { name: "s".to_owned() }
+    Stream::only("s")
 }
 
 #[track_caller]

@@ -27,7 +27,7 @@ impl Folder {
             Connection::open(&path).unwrap().execute_batch(setup).unwrap();
         }
         let text = |text: Option<&str>| text.map(str::to_owned);
-        SourceKind::Sqlite(SqliteSourcePlan { path, table: text(table), custom_sql: text(custom_sql), filter: None })
+        SourceKind::Sqlite(SqliteSourcePlan { path, table: text(table), tables: Vec::new(), custom_sql: text(custom_sql), filter: None })
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::batch::ColumnType;
+use crate::plan::tables;
 use crate::plan::{ColumnRules, SourcePlan, SqliteSourcePlan};
 use crate::run::CursorValue;
 use crate::secret::Secret;
@@ -37,10 +38,23 @@ pub(super) struct SqliteSource {
 impl SqliteSource {
     /// Checks what can be checked without reading.
     pub fn new(plan: &SourcePlan, sqlite: &SqliteSourcePlan) -> Result<Self, SourceError> {
-        if sqlite.table.is_some() == sqlite.custom_sql.is_some() {
-            return Err(SourceError::new("invalid", format!("source {}: exactly one of table and custom_sql is needed", plan.name)));
+        let places = [sqlite.table.is_some(), !sqlite.tables.is_empty(), sqlite.custom_sql.is_some()];
+        if places.into_iter().filter(|is_given| *is_given).count() != 1 {
+            return Err(SourceError::new(
+                "invalid",
+                format!("source {}: exactly one of table, tables and custom_sql is needed", plan.name),
+            ));
         }
         Ok(Self { name: plan.name.clone(), plan: sqlite.clone(), rules: plan.columns.clone(), hash_key: plan.hash_key.clone() })
+    }
+
+    /// Returns what one stream reads, and what it is called in messages.
+    fn of(&self, stream: &Stream) -> (String, SqliteSourcePlan) {
+        if self.plan.tables.is_empty() {
+            return (self.name.clone(), self.plan.clone());
+        }
+        let plan = SqliteSourcePlan { table: Some(stream.base.clone()), tables: Vec::new(), ..self.plan.clone() };
+        (format!("{}, table {}", self.name, text::printable(&stream.name)), plan)
     }
 }
 
@@ -58,11 +72,19 @@ impl Source for SqliteSource {
     }
 
     fn discover(&mut self) -> Result<Vec<Stream>, SourceError> {
-        Ok(vec![Stream { name: self.name.clone() }])
+        if self.plan.tables.is_empty() {
+            return Ok(vec![Stream::only(&self.name)]);
+        }
+        let listed = query::listed(&connect(&self.plan.path)?).map_err(|error| sql_error("read", &self.plan.path, &error))?;
+        let found = tables::matching(&self.plan.tables, &listed);
+        let place = self.plan.path.display().to_string();
+        let found = found.map_err(|unmatched| SourceError::unmatched(&self.name, &unmatched, &place))?;
+        Ok(found.into_iter().map(|table| Stream { name: table.written(), base: table.name.clone() }).collect())
     }
 
-    fn primary_key(&mut self, _stream: &Stream) -> Result<Vec<String>, SourceError> {
-        let Some(table) = &self.plan.table else { return Ok(Vec::new()) };
+    fn primary_key(&mut self, stream: &Stream) -> Result<Vec<String>, SourceError> {
+        let (_, plan) = self.of(stream);
+        let Some(table) = &plan.table else { return Ok(Vec::new()) };
         let connection = connect(&self.plan.path)?;
         let key = query::table_columns(&connection, table).map_err(|error| sql_error("read", &self.plan.path, &error))?;
         let mut key: Vec<_> = key.into_iter().filter(|column| column.key_place > 0).collect();
@@ -72,12 +94,14 @@ impl Source for SqliteSource {
     }
 
     fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {
-        Ok(Box::new(reader::SqliteReader::open(&self.name, &self.plan, &self.rules, self.hash_key.as_ref(), request)?))
+        let (name, plan) = self.of(request.stream);
+        Ok(Box::new(reader::SqliteReader::open(&name, &plan, &self.rules, self.hash_key.as_ref(), request)?))
     }
 
     /// The greatest value there is: a commit behind it can't be missed, see the module.
-    fn safe_cursor(&mut self, _stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
-        let Some(table) = &self.plan.table else { return Ok(None) };
+    fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
+        let (_, plan) = self.of(stream);
+        let Some(table) = &plan.table else { return Ok(None) };
         let connection = connect(&self.plan.path)?;
         let name = query::quoted(column);
         // `unixepoch` and such are for people to declare; here a number is a number and anything else its text.

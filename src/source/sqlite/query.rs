@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use crate::batch::{ColumnType, parse};
+use crate::plan::tables::Listed;
 use crate::plan::{SqliteSourcePlan, Window};
 use crate::run::CursorValue;
 
@@ -31,6 +32,15 @@ pub(super) fn table_columns(connection: &Connection, table: &str) -> rusqlite::R
     let mut statement = connection.prepare("SELECT name, type, pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1 ORDER BY cid")?;
     let rows = statement.query_map([table], |row| Ok(TableColumn { name: row.get(0)?, declared: row.get(1)?, key_place: row.get(2)? }))?;
     rows.collect()
+}
+
+/// Lists the tables and views of the file. The tables in which a virtual one keeps its rows are found by name only.
+pub(super) fn listed(connection: &Connection) -> rusqlite::Result<Vec<Listed>> {
+    let sql = "SELECT name, type = 'shadow' OR name LIKE 'sqlite\\_%' ESCAPE '\\' FROM pragma_table_list WHERE schema = 'main'";
+    let mut statement = connection.prepare(sql)?;
+    let listed = statement
+        .query_map([], |row| Ok(Listed { schema: String::new(), name: row.get(0)?, is_in_path: true, is_by_name_only: row.get(1)? }))?;
+    listed.collect()
 }
 
 /// A statement and its values by name.

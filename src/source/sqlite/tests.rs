@@ -58,13 +58,14 @@ impl Case {
     }
 
     fn source(&self) -> Box<dyn Source> {
-        let sqlite = SqliteSourcePlan { path: self.path.clone(), table: self.table.clone(), custom_sql: self.sql.clone(), filter: None };
+        let (path, table, custom_sql) = (self.path.clone(), self.table.clone(), self.sql.clone());
+        let sqlite = SqliteSourcePlan { path, table, tables: Vec::new(), custom_sql, filter: None };
         let plan = SourcePlan { name: "s".to_owned(), kind: SourceKind::Sqlite(sqlite), columns: self.rules.clone(), hash_key: None };
         source::open(&plan).unwrap()
     }
 
     fn read(&self) -> Result<Outcome, SourceError> {
-        let stream = Stream { name: "s".to_owned() };
+        let stream = Stream::only("s");
         let mut reader = self.source().open(&ReadRequest {
             stream: &stream,
             options: &self.options,
@@ -195,7 +196,7 @@ fn a_query_is_wrapped_or_takes_its_bounds_by_name() {
 #[test]
 fn keys_come_from_the_catalogue() {
     let case = Case::new("CREATE TABLE t (b TEXT, a INTEGER, c TEXT, PRIMARY KEY (a, b))");
-    assert_eq!(case.source().primary_key(&Stream { name: "s".to_owned() }).unwrap(), ["a", "b"]);
+    assert_eq!(case.source().primary_key(&Stream::only("s")).unwrap(), ["a", "b"]);
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn a_snapshot_sees_no_row_that_comes_later() {
     let case = Case::new(
         "PRAGMA journal_mode = WAL; CREATE TABLE t (i INTEGER); INSERT INTO t VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13)",
     );
-    let stream = Stream { name: "s".to_owned() };
+    let stream = Stream::only("s");
     let request =
         ReadRequest { stream: &stream, options: &case.options, lower_bound: None, known_files: &[], is_incremental: false, expected: None };
     let mut reader = case.source().open(&request).unwrap();
