@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Context, stored, worker};
 use crate::clock::SlotClock;
-use crate::engine::{self, Refusal, RunOptions, RunReport};
+use crate::engine::{self, Refusal, RunOptions, RunReport, TypedWindow};
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::CatchUp;
@@ -25,7 +25,7 @@ use crate::workspace::Workspace;
 /// --scheduled a job runs only where one of its slots is due and no run has claimed it: however often it is called, each slot is run once.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Examples:\n  etlsched run flights\n  etlsched run flights --scheduled\n  etlsched run flights --source weather --full-refresh\n  etlsched run flights --dry-run --limit 1000"
+    after_long_help = "Examples:\n  etlsched run flights\n  etlsched run flights --scheduled\n  etlsched run flights --source weather --full-refresh\n  etlsched run flights --source orders --since 2026-10-01 --until 2026-11-01\n  etlsched run flights --dry-run --limit 1000"
 )]
 pub struct Run {
     /// The jobs, run one after another
@@ -43,6 +43,16 @@ pub struct Run {
     /// Load everything anew, whatever the mode, and set the cursor
     #[arg(long)]
     pub full_refresh: bool,
+    /// Load the rows whose timestamp_column is VALUE or later, whatever was loaded before
+    ///
+    /// An instant (2026-10-25T02:30:00+01:00), a date (2026-10-25) or a local time (2026-10-25T02:30) in the job's timezone, or a number
+    /// where timestamp_column is one. A column without a zone takes dates and local times as they are. Without a key exactly the rows of
+    /// the window are replaced, with one they are merged. The cursor only ever grows.
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, conflicts_with_all = ["scheduled", "due", "full_refresh"])]
+    pub since: Option<String>,
+    /// Load the rows whose timestamp_column is before VALUE, written as for --since
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true, conflicts_with_all = ["scheduled", "due", "full_refresh"])]
+    pub until: Option<String>,
     /// Run although the job is inactive or paused
     #[arg(long)]
     pub force: bool,
@@ -70,7 +80,21 @@ impl Run {
     /// What keeps it from being done.
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         // Nobody is told by this version whether or not --no-notify is given.
-        let Self { jobs, scheduled, due, source, full_refresh, force, no_notify: _, dry_run, limit, log_format, timeout_seconds } = self;
+        let Self {
+            jobs,
+            scheduled,
+            due,
+            source,
+            full_refresh,
+            since,
+            until,
+            force,
+            no_notify: _,
+            dry_run,
+            limit,
+            log_format,
+            timeout_seconds,
+        } = self;
         let workspace = context.workspace()?;
         let is_silent = scheduled && log_format.is_none() && context.verbose == 0 && !output::is_terminal();
         let is_quiet = context.quiet || is_silent;
@@ -89,6 +113,7 @@ impl Run {
             clock: context.slot_clock(),
             sources: source,
             is_full_refresh: full_refresh,
+            window: (since.is_some() || until.is_some()).then_some(TypedWindow { since, until }),
             is_forced: force,
             dry_run: dry_run.then_some(DryRun { limit }),
             timeout: timeout_seconds.map(Duration::from_secs),

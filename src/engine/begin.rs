@@ -33,6 +33,8 @@ pub(super) struct Begun {
     pub(super) trigger: Trigger,
     /// The key of the slot that it claimed.
     pub(super) slot: Option<String>,
+    /// When that is due.
+    pub(super) slot_at: Option<DateTime<Utc>>,
     /// What interrupted runs of the slot published; `None` where there were none.
     pub(super) published: Option<Published>,
     /// Runs that may have left something in the destination.
@@ -103,7 +105,7 @@ pub(super) fn begin(
         let lease = match store.begin_run(&run, &now, &process::liveness)? {
             Begin::Started => {
                 let NewRun { run_id, trigger, .. } = run;
-                return Ok(Begun { run_id, started_at: now.at, trigger, slot: None, published: None, dead });
+                return Ok(Begun { run_id, started_at: now.at, trigger, slot: None, slot_at: None, published: None, dead });
             }
             Begin::Unrepaired => continue,
             Begin::Held(lease) => lease,

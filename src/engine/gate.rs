@@ -69,8 +69,8 @@ pub(super) fn begin(
         let (lease, slot) = match store.begin_slot(&run, &order, &now, &process::liveness)? {
             Claim::Started(claimed) => {
                 dead.extend(begin::earlier_failures(store, job, &known)?);
-                let Claimed { key, trigger, published } = *claimed;
-                return Ok(Begun { run_id: run.run_id, started_at: now.at, trigger, slot: Some(key), published, dead });
+                let Claimed { key, at, trigger, published } = *claimed;
+                return Ok(Begun { run_id: run.run_id, started_at: now.at, trigger, slot: Some(key), slot_at: Some(at), published, dead });
             }
             Claim::NotDue | Claim::Skipped(_) => return Err(Refusal::NotDue),
             Claim::Unrepaired => continue,

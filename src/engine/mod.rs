@@ -3,6 +3,7 @@
 //! [`run_job`] runs a job; [`ask`] asks a worker for one answer. What never happens: a publish without a lease renewed just before it,
 //! a run that is called good though a source or the log failed, a worker that outlives its limit by more than ten seconds.
 
+mod backfill;
 mod begin;
 mod gate;
 mod journal;
@@ -21,6 +22,7 @@ mod targets;
 mod wire;
 mod workers;
 
+pub use backfill::TypedWindow;
 pub use gate::is_due;
 pub use observer::{Notice, Observer, Unwatched};
 pub use plan::{discover_order, inspect_order, preview_order, rejects_path, test_order};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 
 use crate::job::{DataSource, Job};
-use crate::plan::{DryRun, InspectPlan, LoadPlan, MendAction, MendPlan, Order, PreviewPlan, RunRef, SourceOrder, SourcePlan};
+use crate::plan::{DryRun, InspectPlan, LoadPlan, MendAction, MendPlan, Order, PreviewPlan, RunRef, SourceOrder, SourcePlan, Window};
 
 /// What every plan of a run shares.
 #[derive(Debug)]
@@ -16,6 +16,10 @@ pub(super) struct RunFrame<'a> {
     pub(super) started_at: DateTime<Utc>,
     /// The key of the slot that the run claimed.
     pub(super) slot: Option<&'a str>,
+    /// When that is due.
+    pub(super) slot_at: Option<DateTime<Utc>>,
+    /// Exactly these rows are loaded.
+    pub(super) window: Option<&'a Window>,
     /// Source and stream of what earlier runs of the slot have published.
     pub(super) published: &'a [(String, String)],
     /// `.etlsched` of the workspace.
@@ -26,9 +30,11 @@ pub(super) struct RunFrame<'a> {
 
 /// Returns the order to load one source.
 pub(super) fn load_order(frame: &RunFrame<'_>, source: &DataSource, attempt: u32) -> Order {
-    let RunFrame { job, workspace_id, run_id, started_at, slot, published: _, private_folder, is_full_refresh, dry_run } = frame;
+    let RunFrame { job, workspace_id, run_id, started_at, slot, slot_at, window, published: _, private_folder, is_full_refresh, dry_run } =
+        frame;
     let mut options = source.options.clone();
     options.is_full_refresh |= is_full_refresh;
+    options.window = window.cloned();
     Order::Load(LoadPlan {
         run: RunRef {
             workspace_id: (*workspace_id).to_owned(),
@@ -43,6 +49,7 @@ pub(super) fn load_order(frame: &RunFrame<'_>, source: &DataSource, attempt: u32
         options,
         rejects_path: rejects_path(private_folder, run_id, &source.name),
         published_streams: published_streams(frame, &source.name),
+        slot_at: *slot_at,
         dry_run: *dry_run,
     })
 }

@@ -28,6 +28,16 @@ pub enum Refusal {
         /// The sources there are.
         known: Vec<String>,
     },
+    /// `--since` and `--until` can't be done.
+    #[error("job {job}: {message}")]
+    Window {
+        /// The job.
+        job: String,
+        /// Why.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
     /// The job's file says `is_active: false`.
     #[error("job {job} is inactive by its file {}{}", file.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
     InactiveFile {
@@ -95,7 +105,7 @@ impl Refusal {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Invalid(_) => exit_code::INVALID,
-            Self::UnknownSource { .. } => exit_code::USAGE,
+            Self::UnknownSource { .. } | Self::Window { .. } => exit_code::USAGE,
             Self::InactiveFile { .. } | Self::NotActive { .. } => exit_code::NOT_ACTIVE,
             Self::NotPermitted { .. } => exit_code::NOT_PERMITTED,
             Self::NotDue => exit_code::DONE,
@@ -109,7 +119,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "invalid",
-            Self::UnknownSource { .. } => "usage",
+            Self::UnknownSource { .. } | Self::Window { .. } => "usage",
             Self::InactiveFile { .. } | Self::NotActive { .. } => "not_active",
             Self::NotPermitted { .. } => "not_permitted",
             Self::NotDue => "not_due",
@@ -125,6 +135,7 @@ impl Refusal {
             Self::Invalid(_) | Self::Stopped(_) | Self::NotDue => None,
             Self::UnknownSource { nearest: Some(nearest), .. } => Some(format!("did you mean {nearest}?")),
             Self::UnknownSource { known, .. } => Some(format!("its sources are {}", known.join(", "))),
+            Self::Window { hint, .. } => Some(hint.clone()),
             Self::InactiveFile { job, .. } => Some(format!("set is_active: true there, or run it once with etlsched run {job} --force")),
             Self::NotActive { job, status, .. } => {
                 let verb = if *status == JobStatus::Paused { "resume" } else { "enable" };

@@ -7,12 +7,13 @@ use chrono::{DateTime, Utc};
 
 use crate::clock::{self, SlotClock};
 use crate::job::{DataSource, Job};
-use crate::plan::{DryRun, Level};
+use crate::plan::{DryRun, Level, Window};
 use crate::process::{Program, Stop};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::state::{EndPolicy, Store};
 use crate::workspace::{StateLocation, Workspace};
 
+use super::backfill::{self, TypedWindow};
 use super::begin::{self, Begun};
 use super::gate;
 use super::journal::{Closing, Journal, Ledger};
@@ -47,6 +48,8 @@ pub struct RunOptions {
     pub sources: Vec<String>,
     /// Load everything anew, whatever the mode, and set the cursor.
     pub is_full_refresh: bool,
+    /// Exactly the rows of a window (`--since`, `--until`), as typed.
+    pub window: Option<TypedWindow>,
     /// Run although the job is inactive or paused.
     pub is_forced: bool,
     /// Read, type and check only; write nothing anywhere.
@@ -67,6 +70,7 @@ impl RunOptions {
             clock: SlotClock::default(),
             sources: Vec::new(),
             is_full_refresh: false,
+            window: None,
             is_forced: false,
             dry_run: None,
             timeout: None,
@@ -82,6 +86,7 @@ pub(super) struct Setting<'a> {
     pub(super) options: &'a RunOptions,
     pub(super) program: Program,
     pub(super) specs: Vec<&'a DataSource>,
+    pub(super) window: Option<Window>,
     pub(super) channel: (Sender<Message>, Receiver<Message>),
     pub(super) began: Instant,
 }
@@ -107,7 +112,8 @@ pub fn run_job(
     });
     let program = Program { variables_removed: job.variables.clone(), ..options.worker.clone() };
     let specs = chosen(job, &options.sources)?;
-    let setting = Setting { workspace, job, options, program, specs, channel, began: Instant::now() };
+    let window = options.window.as_ref().map(|typed| backfill::window(job, &specs, typed)).transpose()?;
+    let setting = Setting { workspace, job, options, program, specs, window, channel, began: Instant::now() };
     if options.dry_run.is_some() {
         return Ok(run_dry(setting, observer));
     }
@@ -135,7 +141,7 @@ fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
     let began = setting.began;
     let (job, trigger) = (setting.job.id.to_string(), setting.options.trigger);
     let deadline = Instant::now().checked_add(setting.options.timeout.unwrap_or_else(|| timeout_of(setting.job)));
-    let place = Place { workspace_id: &workspace_id, run_id: &run_id, started_at, slot: None, published: &[], deadline };
+    let place = Place { workspace_id: &workspace_id, run_id: &run_id, started_at, slot: None, slot_at: None, published: &[], deadline };
     let (sources, stop) = supervise(setting, place, &mut journal, observer);
     let statuses: Vec<SourceStatus> = sources.iter().map(|source| source.status).collect();
     let (status, exit_code) = policy::outcome(&statuses, stop.as_ref());
@@ -167,7 +173,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     } else {
         begin::begin(&mut store, &setting, &workspace_id, stop, observer)?
     };
-    let Begun { run_id, started_at, trigger, slot, published, dead } = begun;
+    let Begun { run_id, started_at, trigger, slot, slot_at, published, dead } = begun;
     setting.specs.retain(|source| published.as_ref().is_none_or(|published| !published.sources.contains(&source.name)));
     let limit = options.timeout.unwrap_or_else(|| timeout_of(job));
     let deadline = Instant::now().checked_add(limit);
@@ -188,7 +194,12 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
             Vec::new()
         })
     });
-    let place = Place { workspace_id: &workspace_id, run_id: &run_id, started_at, slot: slot.as_deref(), published: &published, deadline };
+    if let Some(window) = &setting.window {
+        journal.log(Level::Info, None, None, &format!("loads {window} alone"));
+    }
+    let slot_key = slot.as_deref();
+    let place =
+        Place { workspace_id: &workspace_id, run_id: &run_id, started_at, slot: slot_key, slot_at, published: &published, deadline };
     let (sources, stop) = supervise(setting, place, &mut journal, observer);
     let left = left_by(unmended, &sources, stop.as_ref(), &run_id);
     // After a limit there is little time (P11); what isn't done then is done by the next run.
@@ -224,6 +235,7 @@ struct Place<'a> {
     run_id: &'a str,
     started_at: DateTime<Utc>,
     slot: Option<&'a str>,
+    slot_at: Option<DateTime<Utc>>,
     published: &'a [(String, String)],
     deadline: Option<Instant>,
 }
@@ -234,8 +246,8 @@ fn supervise(
     journal: &mut Journal,
     observer: &mut dyn Observer,
 ) -> (Vec<SourceReport>, Option<StopReason>) {
-    let Place { workspace_id, run_id, started_at, slot, published, deadline } = place;
-    let Setting { workspace, job, options, program, specs, channel, began: _ } = setting;
+    let Place { workspace_id, run_id, started_at, slot, slot_at, published, deadline } = place;
+    let Setting { workspace, job, options, program, specs, window, channel, began: _ } = setting;
     let private_folder = workspace.private_folder();
     let frame = RunFrame {
         job,
@@ -243,6 +255,8 @@ fn supervise(
         run_id,
         started_at,
         slot,
+        slot_at,
+        window: window.as_ref(),
         published,
         private_folder: &private_folder,
         is_full_refresh: options.is_full_refresh,

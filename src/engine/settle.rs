@@ -82,6 +82,7 @@ pub(super) fn published(
         mode: record.mode.unwrap_or_default(),
         bytes_read: stream.bytes.0,
         cursor: record.cursor,
+        is_cursor_held: false,
         version: record.version,
         schema: record.schema,
         schema_changes: Vec::new(),

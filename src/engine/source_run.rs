@@ -141,6 +141,7 @@ impl SourceReport {
                     rows_in_target: counts.added,
                     bytes_read: 1000,
                     cursor: None,
+                    is_cursor_held: false,
                     version: 1,
                     schema: crate::batch::Schema::default(),
                     schema_changes: Vec::new(),

@@ -10,7 +10,7 @@ use super::Fault;
 use super::cast::Cast;
 use super::rejects::Rejects;
 use super::voice::{LOOK, Stop, Voice};
-use super::window::Tracker;
+use super::window::{Inside, Tracker};
 use crate::batch::text::cell_text;
 use crate::batch::{BATCHES_IN_FLIGHT, RecordBatch, Schema};
 use crate::destination::{InvalidValue, Load};
@@ -75,6 +75,8 @@ pub(super) struct Copy<'a> {
     pub rejects: &'a mut Rejects,
     /// Makes the tracker of the cursor column for a schema, where there is such a column.
     pub tracker: &'a dyn Fn(&Schema) -> Result<Option<Tracker>, Fault>,
+    /// Makes what tells rows within the bounds from others, for the reader's schema.
+    pub inside: &'a dyn Fn(&Schema) -> Result<Option<Inside>, Fault>,
     pub null_cursor: NullCursor,
     /// Columns that must have a value: a row without one can't be told from others.
     pub key: &'a [String],
@@ -109,7 +111,8 @@ impl Copy<'_> {
         };
         let key = self.key_places(&target)?;
         let copied = Copied::new(schema.clone(), (self.tracker)(&target)?);
-        let mut work = Work { cast: Cast::new(&schema, &target), key, copied, said: Instant::now() };
+        let inside = (self.inside)(&schema)?;
+        let mut work = Work { cast: Cast::new(&schema, &target), inside, key, copied, said: Instant::now() };
         let result = self.write(&handed, &bytes, &mut work, sink);
         // A reader that still waits for its source is left behind: the process ends soon, and only its own end could wake it.
         drop(handed);
@@ -155,6 +158,7 @@ impl Copy<'_> {
                     let target = sink.restart(&schema)?;
                     self.rejects.restart().map_err(|error| Fault::new("io", format!("beginning the reject file anew: {error}")))?;
                     work.cast = Cast::new(&schema, &target);
+                    work.inside = (self.inside)(&schema)?;
                     work.key = self.key_places(&target)?;
                     work.copied = Copied::new(schema, (self.tracker)(&target)?);
                 }
@@ -172,7 +176,13 @@ impl Copy<'_> {
         }
     }
 
-    fn batch(&mut self, mut batch: RecordBatch, work: &mut Work, sink: &mut (impl Sink + ?Sized)) -> Result<(), Fault> {
+    /// Writes the rows of a batch that are within the bounds; the others were not asked for.
+    fn batch(&mut self, batch: RecordBatch, work: &mut Work, sink: &mut (impl Sink + ?Sized)) -> Result<(), Fault> {
+        let Some(inside) = work.inside.as_ref().and_then(|inside| inside.rows(&batch)) else { return self.rows(batch, work, sink) };
+        runs(&inside).into_iter().try_for_each(|(start, length)| self.rows(batch.slice(start, length), work, sink))
+    }
+
+    fn rows(&mut self, mut batch: RecordBatch, work: &mut Work, sink: &mut (impl Sink + ?Sized)) -> Result<(), Fault> {
         if let Some(max) = self.rows_max {
             let left = usize::try_from(max.saturating_sub(work.copied.rows_read)).unwrap_or(usize::MAX);
             batch = batch.slice(0, left.min(batch.num_rows()));
@@ -314,6 +324,7 @@ impl From<Fault> for Ended {
 /// What changes while rows are copied.
 struct Work {
     cast: Cast,
+    inside: Option<Inside>,
     /// The places of the key's columns.
     key: Vec<usize>,
     copied: Copied,

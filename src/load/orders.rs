@@ -11,11 +11,12 @@ use super::stream::{Session, StreamFault, target};
 use super::voice::{Stop, Voice};
 use crate::batch::Schema;
 use crate::batch::text::cell_text;
+use crate::clock;
 use crate::destination::{self, Access, LoadRecord, Mended};
 use crate::plan::{
     Answer, Event, InspectPlan, Level, LoadOptions, LoadPlan, MendPlan, Mode, Order, PreviewPlan, SourceOrder, SourcePlan, WorkerError,
 };
-use crate::source::{self, Read, ReadRequest, Reader, Source, Stream};
+use crate::source::{self, Moments, Read, ReadRequest, Reader, Source, Stream};
 
 /// Serves an order.
 pub(super) fn serve(order: Order, voice: &Voice, answers: &Receiver<Answer>, stop: &Stop) -> Result<(), Fault> {
@@ -162,8 +163,8 @@ fn first_rows(mut reader: Box<dyn Reader>, rows_max: usize, stop: &Stop) -> Resu
 }
 
 fn open(source: &mut dyn Source, stream: &Stream, options: &LoadOptions) -> Result<Box<dyn Reader>, Fault> {
-    let request = ReadRequest { stream, options, lower_bound: None, known_files: &[], is_incremental: false, expected: None };
-    Ok(source.open(&request)?)
+    let now = clock::now();
+    Ok(source.open(&ReadRequest::whole(stream, options, Moments { slot: now, run_started: now }))?)
 }
 
 /// `{"exists": bool, "records": [{"target", "job", "source", "stream", "version", "run_id", "slot", "mode", "cursor", "rows",

@@ -7,14 +7,14 @@ use super::copy::{Copied, Copy};
 use super::dry::Nowhere;
 use super::rejects::Rejects;
 use super::voice::{Stop, Voice, await_publish};
-use super::window::{Approach, Facts, Tracker, approach};
+use super::window::{Approach, Facts, Inside, Tracker, approach, cursor_column, no_cursor};
 use crate::batch::Schema;
 use crate::clock;
 use crate::destination::{Destination, Disposition, Load, LoadRecord, LoadRequest, PublishRequest};
 use crate::plan::tables::target_fault;
 use crate::plan::{Answer, Event, Level, LoadPlan, Mode, NullCursor, Owner, Phase, RunRef, SchemaChange, StreamResult};
 use crate::run::{Counts, CursorValue};
-use crate::source::{ReadRequest, Reader, Source, Stream};
+use crate::source::{Moments, ReadRequest, Reader, Source, Stream};
 use crate::text::count;
 
 /// What the streams of one load share.
@@ -39,6 +39,9 @@ pub(super) struct StreamFault {
 pub(super) fn target(options: &crate::plan::LoadOptions, stream: &Stream) -> String {
     options.target.clone().unwrap_or_else(|| format!("{}{}", options.table_prefix, stream.base))
 }
+
+/// The ends of a window.
+type Ends = (Option<CursorValue>, Option<CursorValue>);
 
 /// What is known before the source is opened.
 struct Before {
@@ -93,6 +96,7 @@ impl Session<'_> {
         let schema = load.schema().clone();
         let publish = publish_request(plan, &before, &copied, rejects.rows());
         let committed = voice.publishing(|| load.publish(&publish))?;
+        let is_cursor_held = is_held(&before, &copied);
         Ok(StreamResult {
             stream: stream.name.clone(),
             target: before.target,
@@ -100,6 +104,7 @@ impl Session<'_> {
             counts: committed.counts,
             rows_in_target: committed.rows_in_target,
             bytes_read: copied.bytes,
+            is_cursor_held,
             cursor: publish.cursor.or(before.approach.cursor_before),
             version: committed.version,
             schema,
@@ -124,13 +129,37 @@ impl Session<'_> {
             None => (None, false),
         };
         let key = if options.primary_key.is_empty() { self.source.primary_key(stream)? } else { options.primary_key.clone() };
-        let facts = Facts { record: record.as_ref(), has_table, is_files: self.source.is_files(), key };
-        let approach = approach(options, facts)?;
-        let safe = match &approach.cursor_column {
-            Some(column) => self.source.safe_cursor(stream, column)?,
-            None => None,
+        let cursor_column = cursor_column(options, &self.plan.source.columns)?;
+        let window = self.window(stream)?;
+        let safe = match &options.timestamp_column {
+            Some(column) if cursor_column.is_some() => self.source.safe_cursor(stream, column)?,
+            _ => None,
         };
+        let is_told = safe.is_some() || !self.source.has_late_commits();
+        let is_files = self.source.is_files();
+        let approach = approach(options, Facts { record: record.as_ref(), has_table, is_files, key, cursor_column, window, is_told })?;
         Ok(Before { target, record, approach, safe })
+    }
+
+    /// Returns the ends of the window that is asked for, as values of the cursor column.
+    fn window(&mut self, stream: &Stream) -> Result<Option<Ends>, Fault> {
+        let options = &self.plan.options;
+        let Some(window) = &options.window else { return Ok(None) };
+        let refuse = |message: &str, hint: &str| Err(Fault::new("bad_window", format!("{window}: {message}")).hint(hint));
+        if options.mode == Mode::Full || options.is_full_refresh {
+            return refuse("a full load has no window", "choose an incremental source with --source, without --full-refresh");
+        }
+        let Some(column) = options.timestamp_column.as_ref().filter(|_| !self.source.is_files()) else {
+            return refuse("the source has no timestamp_column by which rows are chosen", "choose another one with --source");
+        };
+        let Some(column_type) = self.source.cursor_type(stream, column)? else {
+            return refuse("this kind of source has no windows", "choose another one with --source");
+        };
+        if !CursorValue::is_possible(column_type) {
+            return Err(no_cursor(column, column_type));
+        }
+        let bounds = window.bounds(column, column_type);
+        bounds.map(Some).map_err(|(message, hint)| Fault::new("bad_window", message).hint(hint))
     }
 
     fn owner(&self, stream: &Stream) -> Owner {
@@ -144,10 +173,20 @@ impl Session<'_> {
             Some(destination) if is_incremental => destination.files(&before.target)?,
             _ => Vec::new(),
         };
-        let lower_bound = before.approach.lower_bound.as_ref();
-        let expected = before.record.as_ref().map(|record| &record.schema);
-        let request = ReadRequest { stream, options: &self.plan.options, lower_bound, known_files: &known_files, is_incremental, expected };
-        Ok(self.source.open(&request)?)
+        let started_at = self.plan.run.started_at;
+        let approach = &before.approach;
+        Ok(self.source.open(&ReadRequest {
+            stream,
+            options: &self.plan.options,
+            lower_bound: approach.lower_bound.as_ref(),
+            upper_bound: approach.upper_bound.as_ref(),
+            is_exact: approach.is_exact(),
+            is_without_nulls: approach.is_backfill,
+            moments: Moments { slot: self.plan.slot_at.unwrap_or(started_at), run_started: started_at },
+            known_files: &known_files,
+            is_incremental,
+            expected: before.record.as_ref().map(|record| &record.schema),
+        })?)
     }
 
     fn request(&self, stream: &Stream, before: &Before, schema: &Schema) -> LoadRequest {
@@ -177,6 +216,7 @@ impl Session<'_> {
             rows_in_target,
             bytes_read: reader.bytes().0,
             cursor: before.approach.cursor_before.clone(),
+            is_cursor_held: false,
             version: record.map_or(0, |record| record.version),
             schema: record.map(|record| record.schema.clone()).unwrap_or_default(),
             schema_changes: Vec::new(),
@@ -221,7 +261,8 @@ impl Session<'_> {
             counts: Counts { skipped: copied.skipped, rejected: rejects.rows(), ..counts },
             rows_in_target,
             bytes_read: copied.bytes,
-            cursor: copied.tracker.as_ref().and_then(|tracker| tracker.cursor(before.approach.cursor_before.as_ref())),
+            cursor: before.approach.cursor(copied.tracker.as_ref()),
+            is_cursor_held: is_held(before, &copied),
             version: before.record.as_ref().map_or(0, |record| record.version),
             schema: nowhere.rehearsal.schema().clone(),
             schema_changes: nowhere.rehearsal.schema_changes().to_vec(),
@@ -282,12 +323,14 @@ impl CopyParts<'_> {
             Some(column) => Tracker::new(column, schema, plan.run.started_at, before.safe.as_ref()).map(Some),
             None => Ok(None),
         };
+        let inside = |schema: &Schema| Inside::new(&before.approach, schema);
         let copy = Copy {
             stream: &stream.name,
             voice,
             stop,
             rejects,
             tracker: &tracker,
+            inside: &inside,
             null_cursor: before.approach.null_cursor,
             key: before.approach.key(),
             invalid_values: plan.options.invalid_values,
@@ -324,9 +367,8 @@ fn passed(target: &str, failures: &[String]) -> Result<(), Fault> {
 }
 
 fn publish_request(plan: &LoadPlan, before: &Before, copied: &Copied, rejected: u64) -> PublishRequest {
-    let cursor = copied.tracker.as_ref().and_then(|tracker| tracker.cursor(before.approach.cursor_before.as_ref()));
     PublishRequest {
-        cursor,
+        cursor: before.approach.cursor(copied.tracker.as_ref()),
         lower_bound: before.approach.lower_bound.clone(),
         mode: before.approach.mode,
         files: copied.files.clone(),
@@ -336,6 +378,12 @@ fn publish_request(plan: &LoadPlan, before: &Before, copied: &Copied, rejected: 
         skipped: copied.skipped,
         rejected,
     }
+}
+
+/// Whether the cursor stays for the sake of transactions that are open.
+fn is_held(before: &Before, copied: &Copied) -> bool {
+    let tracker = copied.tracker.as_ref().filter(|_| !before.approach.is_backfill);
+    tracker.is_some_and(|tracker| tracker.is_held(before.approach.cursor_before.as_ref()))
 }
 
 /// Says what went differently from what people may expect.

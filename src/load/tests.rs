@@ -208,6 +208,7 @@ impl Bench {
             options: self.options.clone(),
             rejects_path: self.folder.path().join("rejects/people.csv"),
             published_streams: Vec::new(),
+            slot_at: None,
             dry_run: self.dry_run,
         }
     }

@@ -160,6 +160,9 @@ pub struct StreamResult {
     pub bytes_read: u64,
     /// The cursor that was published, for incremental loads.
     pub cursor: Option<CursorValue>,
+    /// Whether it stayed where it was, though there are greater values, because transactions were open that may commit earlier ones.
+    #[serde(default)]
+    pub is_cursor_held: bool,
     /// The version of the target's `_etlsched_loads` row.
     pub version: i64,
     /// Columns and types as loaded.

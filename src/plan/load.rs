@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::mysql::MysqlSourcePlan;
 use super::postgresql::{PostgresConnection, PostgresSourcePlan};
+use super::window::Window;
 use crate::batch::ColumnType;
 use crate::secret::{Secret, exposed_list, exposed_option};
 
@@ -227,15 +227,6 @@ pub enum Lookback {
     Minutes(Option<u32>),
     /// For numbers, in the column's units.
     Value(i64),
-}
-
-/// A closed-open range of the cursor column.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
-    /// The first instant in it.
-    pub since: Option<DateTime<Utc>>,
-    /// The first instant behind it.
-    pub until: Option<DateTime<Utc>>,
 }
 
 /// What a NULL in the cursor column means.

@@ -10,10 +10,12 @@ pub mod mysql;
 mod order;
 pub mod postgresql;
 pub mod tables;
+mod window;
 
 pub use event::{Event, Level, Phase, SchemaChange, StreamResult, WorkerError};
 pub use load::{
     BadRows, ColumnRules, CsvPlan, DestinationKind, DestinationPlan, Encoding, Expect, LoadOptions, Lookback, Mode, NullCursor, OnBadRow,
-    OnInvalidValue, Publish, SchemaPolicy, SourceKind, SourcePlan, SqlitePlan, SqliteSourcePlan, Window,
+    OnInvalidValue, Publish, SchemaPolicy, SourceKind, SourcePlan, SqlitePlan, SqliteSourcePlan,
 };
 pub use order::{Answer, DryRun, InspectPlan, LoadPlan, MendAction, MendPlan, Order, Owner, PreviewPlan, RunRef, SourceOrder};
+pub use window::{Window, WindowEnd};

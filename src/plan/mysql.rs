@@ -67,13 +67,15 @@ impl MysqlTls {
     }
 }
 
-/// A MySQL or MariaDB table, view or query as a source. Exactly one of `table` and `custom_sql`.
+/// A MySQL or MariaDB table, view or query as a source. Exactly one of `table`, `tables` and `custom_sql`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MysqlSourcePlan {
     /// Where it is.
     pub connection: MysqlConnection,
     /// A table or view: `table` or `database.table`.
     pub table: Option<String>,
+    /// Names and globs of tables: each is a stream.
+    pub tables: Vec<String>,
     /// A query; may name `:last_sync` and `:lower_bound`.
     pub custom_sql: Option<String>,
     /// A condition that the rows of `table` must meet.

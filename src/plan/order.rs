@@ -85,6 +85,8 @@ pub struct LoadPlan {
     pub rejects_path: PathBuf,
     /// Streams already published by this run or slot; they are left alone.
     pub published_streams: Vec<String>,
+    /// When the run was due, where a slot started it.
+    pub slot_at: Option<DateTime<Utc>>,
     /// Read, type and check only; write nothing anywhere.
     pub dry_run: Option<DryRun>,
 }

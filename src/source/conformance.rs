@@ -1,6 +1,8 @@
 //! What every source must hold: one suite, written once, run by each kind of [`kinds::SOURCES`] over tables that its bench makes.
 
-use super::{Read, ReadRequest, Reader, Source, SourceError, csv, sqlite};
+use chrono::{TimeZone as _, Utc};
+
+use super::{Moments, Read, ReadRequest, Reader, Source, SourceError, csv, sqlite};
 use crate::batch::ColumnType;
 use crate::batch::text::cell_text;
 use crate::plan::{ColumnRules, LoadOptions, SourceKind, SourcePlan, kinds};
@@ -56,14 +58,13 @@ fn open(source: &mut dyn Source) -> Result<Box<dyn Reader>, SourceError> {
     let streams = source.discover()?;
     assert_eq!(streams.len(), 1, "a table is one stream");
     let options = options();
-    source.open(&ReadRequest {
-        stream: &streams[0],
-        options: &options,
-        lower_bound: None,
-        known_files: &[],
-        is_incremental: false,
-        expected: None,
-    })
+    source.open(&ReadRequest::whole(&streams[0], &options, moments()))
+}
+
+/// Some run.
+pub(super) fn moments() -> Moments {
+    let at = |hour| Utc.with_ymd_and_hms(2026, 1, 1, hour, 0, 0).unwrap();
+    Moments { slot: at(6), run_started: at(7) }
 }
 
 /// Rows as texts; `None` is NULL.

@@ -7,10 +7,13 @@ mod columns;
 mod conformance;
 mod csv;
 mod mysql;
+mod placeholders;
 mod postgres;
 mod sqlite;
 
-use crate::batch::{RecordBatch, Schema};
+use chrono::{DateTime, Utc};
+
+use crate::batch::{ColumnType, RecordBatch, Schema};
 use crate::connect::ConnectError;
 use crate::plan::tables::Unmatched;
 use crate::plan::{Level, LoadOptions, SourceKind, SourcePlan};
@@ -82,14 +85,50 @@ pub struct ReadRequest<'a> {
     pub stream: &'a Stream,
     /// Batch and sample sizes, bad rows, invalid values.
     pub options: &'a LoadOptions,
-    /// The closed lower bound of the cursor column; `None` reads everything.
+    /// The closed lower bound of the cursor column; `None` is none.
     pub lower_bound: Option<&'a CursorValue>,
+    /// The open upper bound of the cursor column; `None` is none.
+    pub upper_bound: Option<&'a CursorValue>,
+    /// Whether rows beyond the bounds do harm, though a query with placeholders of its own may give some. Whoever reads leaves out what
+    /// comes all the same: a source filters so that little comes.
+    pub is_exact: bool,
+    /// Whether rows without a value in the cursor column are in no case asked for: they are in no window.
+    pub is_without_nulls: bool,
+    /// What `:slot` and `:run_started` are in a query.
+    pub moments: Moments,
     /// Files that the target already holds (incremental file sources); files among them with equal content are left out.
     pub known_files: &'a [FileRecord],
     /// Read only new and changed files.
     pub is_incremental: bool,
     /// The columns as published before, under the target's names: their types hold for columns in which no value is seen.
     pub expected: Option<&'a Schema>,
+}
+
+/// The instants of a run that a query may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moments {
+    /// When the run was due; its start where no slot started it.
+    pub slot: DateTime<Utc>,
+    /// When it began.
+    pub run_started: DateTime<Utc>,
+}
+
+impl<'a> ReadRequest<'a> {
+    /// Asks for everything that a stream has.
+    pub fn whole(stream: &'a Stream, options: &'a LoadOptions, moments: Moments) -> Self {
+        Self {
+            stream,
+            options,
+            lower_bound: None,
+            upper_bound: None,
+            is_exact: false,
+            is_without_nulls: false,
+            moments,
+            known_files: &[],
+            is_incremental: false,
+            expected: None,
+        }
+    }
 }
 
 /// Why a row without a value in a key column can't be loaded.
@@ -189,6 +228,21 @@ pub trait Source: Send {
     /// # Errors
     /// As for [`Source::test`].
     fn safe_cursor(&mut self, _stream: &Stream, _column: &str) -> Result<Option<CursorValue>, SourceError> {
+        Ok(None)
+    }
+
+    /// Whether a commit may come after a read with an earlier value than those that were read: a lookback has to cover it where
+    /// [`Source::safe_cursor`] doesn't tell.
+    fn has_late_commits(&self) -> bool {
+        true
+    }
+
+    /// Returns the type of the cursor column as it will be read, so that the ends of a window can be written in it; `None` where it can't
+    /// be known without reading.
+    ///
+    /// # Errors
+    /// As for [`Source::test`]; no such column, or one that can't be a cursor.
+    fn cursor_type(&mut self, _stream: &Stream, _column: &str) -> Result<Option<ColumnType>, SourceError> {
         Ok(None)
     }
 

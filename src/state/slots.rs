@@ -52,6 +52,8 @@ pub enum Claim {
 pub struct Claimed {
     /// Under which key.
     pub key: String,
+    /// When it is due.
+    pub at: DateTime<Utc>,
     /// Whether it is on time.
     pub trigger: Trigger,
     /// What interrupted runs of the slot have published; `None` where it was never claimed before.
@@ -184,7 +186,7 @@ fn claim(connection: &mut SqliteConnection, run: &NewRun, start: &Start, slot_no
         let row = run_sources::table.find((&run.run_id, source));
         diesel::update(row).set(run_sources::status.eq(SourceStatus::Skipped.as_str())).execute(connection)?;
     }
-    Ok(Claim::Started(Box::new(Claimed { key: key.clone(), trigger: *trigger, published })))
+    Ok(Claim::Started(Box::new(Claimed { key: key.clone(), at: slot.at, trigger: *trigger, published })))
 }
 
 fn published(connection: &mut SqliteConnection, job: &str, key: &str) -> QueryResult<Published> {

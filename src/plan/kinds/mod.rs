@@ -164,6 +164,11 @@ pub fn connection_keys(name: &str) -> Vec<&'static str> {
 }
 
 impl SourceKind {
+    /// Whether it reads files.
+    pub fn is_files(&self) -> bool {
+        source(self.name()).is_some_and(|kind| kind.is_files)
+    }
+
     /// Returns the name of its kind.
     pub fn name(&self) -> &'static str {
         match self {
@@ -178,6 +183,7 @@ impl SourceKind {
     pub fn has_several_streams(&self) -> bool {
         match self {
             Self::Csv(_) => false,
+            Self::Mysql(plan) => !plan.tables.is_empty(),
             Self::Postgresql(plan) => !plan.tables.is_empty(),
             Self::Sqlite(plan) => !plan.tables.is_empty(),
         }

@@ -32,11 +32,12 @@ pub(super) static SOURCE: SourceType = SourceType {
     title: "MySQL, MariaDB",
     nouns: "tables",
     needs_connection: true,
-    places: &["table", "custom_sql"],
+    places: &["table", "tables", "custom_sql"],
     keys: &[
         key("table", Kind::Text, Works, Default::None, "A table or view; schema.table where databases have schemas"),
+        key("tables", Kind::Texts, Works, Default::None, "Tables, or globs of tables: each its own stream and target"),
         key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync and :lower_bound"),
-        key("where", Kind::Text, Works, Default::None, "A condition that the rows of the table meet"),
+        key("where", Kind::Text, Works, Default::None, "A condition that the rows of each table meet"),
     ],
     connection_keys: CONNECTION_KEYS,
     example: Example {
@@ -55,14 +56,21 @@ fn source(given: &dyn Given) -> Result<SourceKind, Wrong> {
     if text("custom_sql").is_some() && text("where").is_some() {
         return Err(wrong("where", "where is what only tables have".to_owned(), "remove it"));
     }
+    let tables = super::tables(given)?;
     let connection = connection(given)?;
-    Ok(SourceKind::Mysql(MysqlSourcePlan { connection, table: text("table"), custom_sql: text("custom_sql"), filter: text("where") }))
+    Ok(SourceKind::Mysql(MysqlSourcePlan {
+        connection,
+        table: text("table"),
+        tables,
+        custom_sql: text("custom_sql"),
+        filter: text("where"),
+    }))
 }
 
 /// Returns what is read, as people know it: the server, the database and the table, without the login.
 pub(super) fn place(plan: &MysqlSourcePlan, masker: &Masker) -> String {
     let MysqlConnection { host, database, .. } = &plan.connection;
-    masker.mask(&format!("{host}/{database}: {}", plan.table.as_deref().unwrap_or("a query")))
+    masker.mask(&format!("{host}/{database}: {}", super::what(plan.table.as_deref(), &plan.tables)))
 }
 
 /// Keys that a URL says already.

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::batch::text::cell_text;
 use crate::plan::{BadRows, Encoding, Expect, LoadOptions, Lookback, Mode, OnBadRow, Publish, SchemaPolicy, SourceKind, SourcePlan};
+use crate::source::conformance::moments;
 use crate::source::{self, Stream};
 
 /// What a whole read gave.
@@ -112,6 +113,7 @@ impl Case {
             known_files: self.known.as_deref().unwrap_or_default(),
             is_incremental: self.known.is_some(),
             expected: self.expected.as_ref(),
+            ..ReadRequest::whole(&stream, &self.options, moments())
         })
     }
 

@@ -6,8 +6,8 @@ use mysql::prelude::Queryable as _;
 
 use super::types::Special;
 use crate::connect::mysql::{Session, quoted};
+use crate::plan::tables::{self, Listed};
 use crate::source::SourceError;
-use crate::text;
 
 /// A table or view by its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,34 +52,28 @@ fn failed(session: &Session, source: &str, error: &mysql::Error) -> SourceError 
     session.failure(&format!("read source {source}"), error).into()
 }
 
-/// Makes the error for a table that isn't there, with the one that was probably meant.
-pub(super) fn missing(session: &mut Session, source: &str, table: &Table, given: &str) -> SourceError {
-    let message = format!("source {source}: there is no table {given} in {}", session.place);
-    let error = SourceError::new("not_found", text::printable(&message).into_owned());
-    let sql = "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA NOT IN \
-         ('information_schema', 'mysql', 'performance_schema', 'sys') ORDER BY TABLE_SCHEMA = DATABASE() DESC, 1, 2 LIMIT 10000";
-    let Ok(tables) = session.conn.query::<(String, String), _>(sql) else { return error };
-    let full = |(database, name): &(String, String)| format!("{database}.{name}");
-    match near(table, &tables).map(full) {
-        Some(near) => error.hint(format!("did you mean {near}?")),
-        None if tables.is_empty() => error.hint("the account sees no tables: check its rights (GRANT SELECT)"),
-        None => {
-            let names: Vec<String> = tables.iter().map(full).collect();
-            error.hint(format!("there are {}", text::shortened(&names.join(", "), 500)))
-        }
-    }
+/// Lists the tables and views that the account sees. Those of the system are found by their names alone.
+///
+/// # Errors
+/// What the server reports.
+pub(super) fn listed(session: &mut Session, source: &str, database: &str) -> Result<Vec<Listed>, SourceError> {
+    let sql = "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE <> 'SEQUENCE'";
+    let rows: Vec<(String, String)> = session.conn.query(sql).map_err(|error| failed(session, source, &error))?;
+    let listed = |(schema, name): (String, String)| Listed {
+        is_in_path: schema == database,
+        is_by_name_only: ["information_schema", "mysql", "performance_schema", "sys"].contains(&schema.as_str()),
+        schema,
+        name,
+    };
+    Ok(rows.into_iter().map(listed).collect())
 }
 
-/// Returns the table that was probably meant: the same name in another case or database, else the nearest name in the same database.
-fn near<'a>(table: &Table, tables: &'a [(String, String)]) -> Option<&'a (String, String)> {
-    let is_same = |(_, name): &&(String, String)| name.to_lowercase() == table.name.to_lowercase();
-    let is_in = |(database, _): &&(String, String)| *database == table.database;
-    let nearest = || {
-        let names = || tables.iter().filter(is_in);
-        let found = text::nearest(&table.name, names().map(|(_, name)| name.as_str()))?.to_owned();
-        names().find(|(_, name)| *name == found)
-    };
-    tables.iter().filter(is_in).find(is_same).or_else(|| tables.iter().find(is_same)).or_else(nearest)
+/// Makes the error for a table that isn't there, with the one that was probably meant.
+pub(super) fn missing(session: &mut Session, source: &str, given: &str, database: &str) -> SourceError {
+    match listed(session, source, database) {
+        Ok(listed) => SourceError::unmatched(source, &tables::no_table(&given.replace('`', "\""), &listed), &session.place),
+        Err(error) => error,
+    }
 }
 
 /// Returns the columns of a table's primary key, in its order.

@@ -51,7 +51,7 @@ pub(in crate::source) fn database_on(server: &Server, setup: &str) -> String {
 fn plan(database: &str, table: Option<&str>, custom_sql: Option<&str>) -> SourceKind {
     let connection = connection(mariadb(), database);
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    SourceKind::Mysql(MysqlSourcePlan { connection, table: owned(table), custom_sql: owned(custom_sql), filter: None })
+    SourceKind::Mysql(MysqlSourcePlan { connection, table: owned(table), tables: Vec::new(), custom_sql: owned(custom_sql), filter: None })
 }
 
 fn declared(column_type: ColumnType) -> String {

@@ -7,12 +7,12 @@ use mysql::{Error, Statement};
 use mysql_common::named_params::ParsedNamedParams;
 
 use super::catalogue::{self, Table};
-use super::placeholders::{Lexis, Placeholder};
 use super::types::{ServerType, Special, Wire};
 use crate::connect::mysql::{Session, quoted};
 use crate::plan::ColumnRules;
 use crate::plan::mysql::MysqlSourcePlan;
 use crate::source::SourceError;
+use crate::source::placeholders::{self, Dialect};
 
 /// What is read, as the server describes it.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Described {
     pub types: Vec<ServerType>,
     /// The table, where one is named.
     pub table: Option<Table>,
-    pub lexis: Lexis,
+    pub dialect: Dialect,
     specials: Specials,
 }
 
@@ -41,11 +41,11 @@ const NO_TABLE: [u16; 3] = [1146, 1049, 1109];
 /// No such table, no query, two columns of one name.
 pub(super) fn describe(session: &mut Session, source: &str, plan: &MysqlSourcePlan, rules: &ColumnRules) -> Result<Described, SourceError> {
     let mode: Option<String> = session.conn.query_first("SELECT @@SESSION.sql_mode").map_err(|error| failed(session, source, &error))?;
-    let lexis = Lexis::of(&mode.unwrap_or_default());
+    let dialect = placeholders::mysql(&mode.unwrap_or_default());
     let table = plan.table.as_ref().map(|given| Table::parse(given, &plan.connection.database));
     let (from, statement) = match &table {
-        Some(table) => of_table(session, source, plan, rules, table, lexis)?,
-        None => of_query(session, source, plan.custom_sql.as_deref().unwrap_or_default(), lexis)?,
+        Some(table) => of_table(session, source, plan, rules, table, &dialect)?,
+        None => of_query(session, source, plan.custom_sql.as_deref().unwrap_or_default(), &dialect)?,
     };
     let names: Vec<String> = statement.columns().iter().map(|column| column.name_str().into_owned()).collect();
     if names.is_empty() {
@@ -62,7 +62,7 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &MysqlSourcePl
         names,
         types: Vec::new(),
         table,
-        lexis,
+        dialect,
         specials: Specials::new(),
     };
     described.types = described.server_types(session, source, &statement)?;
@@ -99,13 +99,13 @@ fn of_table(
     plan: &MysqlSourcePlan,
     rules: &ColumnRules,
     table: &Table,
-    lexis: Lexis,
+    dialect: &Dialect,
 ) -> Result<(String, Statement), SourceError> {
     let filter = plan.filter.as_ref().map_or_else(String::new, |filter| format!(" WHERE ({filter}\n)"));
     let from = format!("{}{filter}", table.quoted());
-    let statement = match probe(session, lexis, &format!("SELECT * FROM {from}")) {
+    let statement = match probe(session, dialect, &format!("SELECT * FROM {from}")) {
         Err(Refused::Server(Error::MySqlError(error))) if NO_TABLE.contains(&error.code) => {
-            return Err(catalogue::missing(session, source, table, plan.table.as_deref().unwrap_or_default()));
+            return Err(catalogue::missing(session, source, plan.table.as_deref().unwrap_or_default(), &plan.connection.database));
         }
         other => other.map_err(|refused| refused.told(session, source))?,
     };
@@ -115,20 +115,20 @@ fn of_table(
         return Ok((from, statement));
     }
     let list = format!("{}.*, {}", quoted(&table.name), wanted.join(", "));
-    let statement = probe(session, lexis, &format!("SELECT {list} FROM {from}")).map_err(|refused| refused.told(session, source))?;
+    let statement = probe(session, dialect, &format!("SELECT {list} FROM {from}")).map_err(|refused| refused.told(session, source))?;
     Ok((from, statement))
 }
 
-fn of_query(session: &mut Session, source: &str, sql: &str, lexis: Lexis) -> Result<(String, Statement), SourceError> {
+fn of_query(session: &mut Session, source: &str, sql: &str, dialect: &Dialect) -> Result<(String, Statement), SourceError> {
     let sql = sql.trim().trim_end_matches(';').trim_end();
     // What is no query by itself must not become one inside of another.
-    let alone = probe(session, lexis, sql).map_err(|refused| refused.told(session, source))?;
+    let alone = probe(session, dialect, sql).map_err(|refused| refused.told(session, source))?;
     if alone.columns().is_empty() {
         let error = SourceError::new("invalid_sql", format!("source {source}: custom_sql is no query"));
         return Err(error.hint("write a SELECT"));
     }
     let from = format!("(\n{sql}\n) AS etlsched");
-    let statement = probe(session, lexis, &format!("SELECT * FROM {from}")).map_err(|refused| refused.told(session, source))?;
+    let statement = probe(session, dialect, &format!("SELECT * FROM {from}")).map_err(|refused| refused.told(session, source))?;
     Ok((from, statement))
 }
 
@@ -155,15 +155,17 @@ impl Refused {
         match self {
             Self::Server(error) => failed(session, source, &error),
             Self::Parameter => {
-                let message = format!("source {source}: the statement has a parameter other than :last_sync and :lower_bound");
+                let message = format!(
+                    "source {source}: the statement has a parameter that is none of :last_sync, :lower_bound, :slot and :run_started"
+                );
                 SourceError::new("invalid_sql", message).hint("write values into custom_sql or where; a ? or :name is no value")
             }
         }
     }
 }
 
-fn probe(session: &mut Session, lexis: Lexis, sql: &str) -> Result<Statement, Refused> {
-    let (sql, named): (String, Vec<Placeholder>) = lexis.replaced(sql, |_| "?".to_owned());
+fn probe(session: &mut Session, dialect: &Dialect, sql: &str) -> Result<Statement, Refused> {
+    let (sql, named) = placeholders::replaced(sql, dialect, |_| "?".to_owned());
     prepare(session, &sql, named.len())
 }
 

@@ -24,7 +24,7 @@ use mysql::prelude::Queryable as _;
 use mysql::{Error, Row};
 
 use super::describe::Described;
-use super::query::{self, Bounds, Query, least};
+use super::query::{self, Bounds, Query};
 use crate::batch::ColumnType;
 use crate::connect::mysql::Session;
 use crate::run::CursorValue;
@@ -85,7 +85,7 @@ fn limited(listing: Listing, is_instant: bool, column_type: ColumnType, greatest
         Listing::Partial(note) => return Limit { value: None, note: Some(note.to_owned()) },
         Listing::Whole { has_prepared, is_written, oldest_seconds } => (has_prepared, is_written, oldest_seconds),
     };
-    let stays = |note: &str| Limit { value: Some(least(column_type)), note: Some(note.to_owned()) };
+    let stays = |note: &str| Limit { value: CursorValue::least(column_type), note: Some(note.to_owned()) };
     if has_prepared {
         return stays(PREPARED);
     }
@@ -96,13 +96,13 @@ fn limited(listing: Listing, is_instant: bool, column_type: ColumnType, greatest
         return stays(OPEN);
     }
     // Of an empty table nothing may be taken that comes between here and the snapshot.
-    Limit { value: Some(greatest.unwrap_or_else(|| least(column_type))), note: None }
+    Limit { value: greatest.or_else(|| CursorValue::least(column_type)), note: None }
 }
 
 /// Returns the greatest value of the cursor column that can be seen now.
 fn greatest(session: &mut Session, source: &str, described: &Described, cursor: &Bounds) -> Result<Option<CursorValue>, SourceError> {
     let expression = format!("CAST(MAX({}) AS CHAR)", cursor.expression());
-    let Query { sql, parameters } = query::rows(source, described, &expression, Some(cursor))?;
+    let Query { sql, parameters } = query::rows(source, described, &expression, Some(cursor), None)?;
     let statement = super::describe::prepare(session, &sql, parameters.len()).map_err(|refused| refused.told(session, source))?;
     let rows: Vec<Option<String>> =
         session.conn.exec(statement, parameters).map_err(|error| super::describe::failed(session, source, &error))?;

@@ -3,13 +3,13 @@
 use mysql::{Statement, Value};
 
 use super::describe::{self, Described};
-use super::placeholders::Placeholder;
 use super::types::{Comparable, ServerType, Wire};
 use crate::batch::ColumnType;
 use crate::connect::mysql::{Session, quoted};
-use crate::plan::{ColumnRules, Window};
+use crate::plan::ColumnRules;
 use crate::run::CursorValue;
-use crate::source::{ReadRequest, SourceError};
+use crate::source::placeholders::{self, Placeholder};
+use crate::source::{Moments, ReadRequest, SourceError};
 use crate::text;
 
 /// The rows that are asked for, by the cursor column.
@@ -25,7 +25,10 @@ pub(super) struct Bounds {
     /// Whether the server keeps it as an instant.
     pub is_instant: bool,
     lower: Option<CursorValue>,
-    window: Option<Window>,
+    upper: Option<CursorValue>,
+    /// Whether a query that names placeholders is filtered from outside too.
+    is_exact: bool,
+    is_without_nulls: bool,
 }
 
 /// Takes the cursor column and its bounds from what is asked.
@@ -39,8 +42,9 @@ pub(super) fn bounds(
     request: &ReadRequest<'_>,
 ) -> Result<Option<Bounds>, SourceError> {
     let Some(given) = &request.options.timestamp_column else { return Ok(None) };
-    let cursor = cursor(source, described, rules, given)?;
-    Ok(Some(Bounds { lower: request.lower_bound.cloned(), window: request.options.window.clone(), ..cursor }))
+    let ReadRequest { lower_bound, upper_bound, is_exact, is_without_nulls, .. } = *request;
+    let (lower, upper) = (lower_bound.cloned(), upper_bound.cloned());
+    Ok(Some(Bounds { lower, upper, is_exact, is_without_nulls, ..cursor(source, described, rules, given)? }))
 }
 
 /// Returns what is known of a cursor column by its name in the job; without bounds.
@@ -64,7 +68,17 @@ pub(super) fn cursor(source: &str, described: &Described, rules: &ColumnRules, g
         return Err(SourceError::new("bad_cursor", message).hint(format!("declare {given} under columns.types, or name another column")));
     };
     let is_instant = own.wire == Wire::Timestamp && column_type == ColumnType::TimestampUtc;
-    Ok(Bounds { column: column.to_owned(), comparable, is_cast, column_type, is_instant, lower: None, window: None })
+    Ok(Bounds {
+        column: column.to_owned(),
+        comparable,
+        is_cast,
+        column_type,
+        is_instant,
+        lower: None,
+        upper: None,
+        is_exact: false,
+        is_without_nulls: false,
+    })
 }
 
 /// Returns how a column is compared, and whether it has to be cast: texts that are no numbers are cast to 0 and would get lost.
@@ -94,14 +108,12 @@ impl Bounds {
 
     /// Returns the value of `:lower_bound`: on the first run 1970, or the least value of the type.
     fn lower_value(&self, source: &str) -> Result<CursorValue, SourceError> {
-        let since = self.window.as_ref().and_then(|window| window.since);
-        let position = match (&self.lower, since) {
-            (Some(lower), None) => return Ok(lower.clone()),
-            (_, Some(since)) => CursorValue::position_of(self.column_type, since).unwrap_or(EPOCH),
-            (None, None) if self.comparable.is_time() => EPOCH,
-            (None, None) => return Ok(least(self.column_type)),
+        let value = match &self.lower {
+            Some(lower) => Some(lower.clone()),
+            None if self.comparable.is_time() => CursorValue::at(self.column_type, EPOCH),
+            None => CursorValue::least(self.column_type),
         };
-        CursorValue::at(self.column_type, position).ok_or_else(|| self.without_step(source))
+        value.ok_or_else(|| self.without_step(source))
     }
 
     /// Returns the value of `:last_sync`: the greatest below the lower bound, in the column's own step.
@@ -126,22 +138,6 @@ impl Bounds {
     }
 }
 
-/// Returns the least value of a cursor's type: no row lies below it.
-pub(super) fn least(column_type: ColumnType) -> CursorValue {
-    use ColumnType::{Date, Decimal, Int16, Int32, Int64, UInt64};
-    let position = match column_type {
-        Int16 => i128::from(i16::MIN),
-        Int32 => i128::from(i32::MIN),
-        Int64 => i128::from(i64::MIN),
-        UInt64 => 0,
-        Decimal { .. } => -(10_i128.pow(38) - 1),
-        // 0001-01-01
-        Date => -719_162,
-        _ => -62_135_596_800_000_000,
-    };
-    CursorValue::at(column_type, position).expect("every type of a cursor has a least value")
-}
-
 /// Returns a cursor's value as a parameter of [`Bounds::parameter`].
 fn bound(value: &CursorValue) -> Value {
     if let Ok(number) = value.text.parse::<i64>() {
@@ -160,16 +156,33 @@ pub(super) struct Query {
     pub parameters: Vec<Value>,
 }
 
-/// Makes the statement that reads some expressions of the rows within bounds.
+/// Makes the statement that reads some expressions of the rows within bounds; without moments they are the present.
 ///
 /// # Errors
 /// `:last_sync` where the column's type has no step.
-pub(super) fn rows(source: &str, described: &Described, expressions: &str, bounds: Option<&Bounds>) -> Result<Query, SourceError> {
-    let typed = bounds.map_or_else(|| Comparable::Datetime.cast("?"), Bounds::parameter);
-    let (from, named) = described.lexis.replaced(&described.from, |_| typed.clone());
+pub(super) fn rows(
+    source: &str,
+    described: &Described,
+    expressions: &str,
+    bounds: Option<&Bounds>,
+    moments: Option<Moments>,
+) -> Result<Query, SourceError> {
+    let moment = Comparable::Datetime.cast("?");
+    let typed = bounds.map_or_else(|| moment.clone(), Bounds::parameter);
+    let (from, named) =
+        placeholders::replaced(&described.from, &described.dialect, |placeholder| match (placeholder.is_bound(), moments) {
+            (true, _) => typed.clone(),
+            (false, Some(_)) => moment.clone(),
+            (false, None) => "NOW(6)".to_owned(),
+        });
     let mut parameters = Vec::new();
     for placeholder in &named {
         parameters.push(match (placeholder, bounds) {
+            (Placeholder::Slot | Placeholder::RunStarted, _) => {
+                let Some(moments) = moments else { continue };
+                let at = if *placeholder == Placeholder::Slot { moments.slot } else { moments.run_started };
+                Value::Bytes(at.format("%Y-%m-%d %H:%M:%S%.6f").to_string().into_bytes())
+            }
             (_, None) => Value::Bytes(b"1970-01-01 00:00:00".to_vec()),
             (Placeholder::LastSync, Some(bounds)) => bound(&bounds.below(source)?),
             (Placeholder::LowerBound, Some(bounds)) => bound(&bounds.lower_value(source)?),
@@ -178,31 +191,21 @@ pub(super) fn rows(source: &str, described: &Described, expressions: &str, bound
     let mut conditions = Vec::new();
     if let Some(bounds) = bounds {
         let (column, typed) = (bounds.expression(), bounds.parameter());
-        if let Some(window) = &bounds.window {
-            for (instant, sign) in [(window.since, ">="), (window.until, "<")] {
-                let Some(instant) = instant else { continue };
-                let position = CursorValue::position_of(bounds.column_type, instant);
-                let value = position.and_then(|position| CursorValue::at(bounds.column_type, position)).ok_or_else(|| {
-                    let message =
-                        format!("source {source}: --since and --until need dates or timestamps, and {} is a number", bounds.column);
-                    SourceError::new("invalid", message)
-                })?;
-                conditions.push(format!("{column} {sign} {typed}"));
-                parameters.push(bound(&value));
-            }
-        } else if let Some(lower) = bounds.lower.as_ref().filter(|_| named.is_empty()) {
-            // NULLs are counted by whoever reads.
-            conditions.push(format!("({column} >= {typed} OR {column} IS NULL)"));
+        // NULLs are counted by whoever reads, unless they are in no case asked for.
+        let nulls = |condition: String| if bounds.is_without_nulls { condition } else { format!("({condition} OR {column} IS NULL)") };
+        let is_filtered = bounds.is_exact || !named.iter().any(|placeholder| placeholder.is_bound());
+        if let Some(lower) = bounds.lower.as_ref().filter(|_| is_filtered) {
+            conditions.push(nulls(format!("{column} >= {typed}")));
             parameters.push(bound(lower));
+        }
+        if let Some(upper) = &bounds.upper {
+            conditions.push(nulls(format!("{column} < {typed}")));
+            parameters.push(bound(upper));
         }
     }
     // The table's own condition stands in the text already.
-    let is_filtered = described.is_filtered;
-    let filter = match (conditions.is_empty(), is_filtered) {
-        (true, _) => String::new(),
-        (false, true) => format!(" AND {}", conditions.join(" AND ")),
-        (false, false) => format!(" WHERE {}", conditions.join(" AND ")),
-    };
+    let glue = if described.is_filtered { "AND" } else { "WHERE" };
+    let filter = if conditions.is_empty() { String::new() } else { format!(" {glue} {}", conditions.join(" AND ")) };
     Ok(Query { sql: format!("SELECT {expressions} FROM {from}{filter}"), parameters })
 }
 
@@ -224,9 +227,10 @@ pub(super) fn prepared(
     described: &mut Described,
     columns: &[&str],
     bounds: Option<&Bounds>,
+    moments: Moments,
 ) -> Result<Prepared, SourceError> {
     let expressions: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
-    let Query { sql, parameters } = rows(source, described, &expressions.join(", "), bounds)?;
+    let Query { sql, parameters } = rows(source, described, &expressions.join(", "), bounds, Some(moments))?;
     let statement = describe::prepare(session, &sql, parameters.len()).map_err(|refused| refused.told(session, source))?;
     let types = described.server_types(session, source, &statement)?;
     Ok(Prepared { statement, parameters, types })

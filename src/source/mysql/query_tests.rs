@@ -19,12 +19,3 @@ fn a_text_is_compared_as_a_date_and_never_as_a_number() {
     assert_eq!(compared(Wire::Double, ColumnType::Float64), None);
     assert_eq!(compared(Wire::Time { decimals: 0 }, ColumnType::Text), None);
 }
-
-#[test]
-fn every_cursor_has_a_least_value() {
-    use ColumnType::*;
-    let decimal = Decimal { precision: 12, scale: 2 };
-    for column_type in [Int16, Int32, Int64, UInt64, decimal, Date, Timestamp, TimestampUtc] {
-        assert!(least(column_type).position().is_some_and(|least| least < 1), "{column_type}");
-    }
-}

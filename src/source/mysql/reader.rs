@@ -25,6 +25,8 @@ type Item = Result<(Read, u64), SourceError>;
 /// Takes what the reading thread hands over.
 pub(super) struct MysqlReader {
     schema: Schema,
+    /// What begins with the first read: whoever asks for columns alone makes the server send nothing.
+    pending: Option<(Work, Session, SyncSender<Item>)>,
     items: Receiver<Item>,
     bytes: u64,
     is_done: bool,
@@ -67,7 +69,7 @@ impl MysqlReader {
         let columns = layout(source, &described.names, rules, hash_key)?;
         let bounds = query::bounds(source, &described, rules, request)?;
         let names: Vec<&str> = columns.iter().map(|column| column.source.as_str()).collect();
-        let prepared = query::prepared(&mut session, source, &mut described, &names, bounds.as_ref())?;
+        let prepared = query::prepared(&mut session, source, &mut described, &names, bounds.as_ref(), request.moments)?;
         let mapping = |(column, server_type): (&OutputColumn, &ServerType)| match column.declared {
             _ if column.is_hashed => server_type.declared(ColumnType::Text),
             Some(declared) => server_type.declared(declared),
@@ -97,11 +99,7 @@ impl MysqlReader {
             batch_rows_max: request.options.batch_size,
         };
         let (sender, items) = sync_channel(1);
-        std::thread::Builder::new()
-            .name("mysql source".to_owned())
-            .spawn(move || work.run(session, &sender))
-            .map_err(|error| SourceError::new("io", format!("start a thread: {error}")))?;
-        Ok(Self { schema, items, bytes: 0, is_done: false, log })
+        Ok(Self { schema, pending: Some((work, session, sender)), items, bytes: 0, is_done: false, log })
     }
 }
 
@@ -123,6 +121,12 @@ impl Reader for MysqlReader {
     fn read(&mut self) -> Result<Read, SourceError> {
         if self.is_done {
             return Ok(Read::End);
+        }
+        if let Some((work, session, sender)) = self.pending.take() {
+            std::thread::Builder::new()
+                .name("mysql source".to_owned())
+                .spawn(move || work.run(session, &sender))
+                .map_err(|error| SourceError::new("io", format!("start a thread: {error}")))?;
         }
         let received =
             self.items.recv().map_err(|_| SourceError::new("internal", "the thread that reads the source ended without saying why"))?;

@@ -5,11 +5,11 @@
 pub(super) mod conformance;
 mod decode;
 mod late;
-mod placeholders;
 mod query;
 mod reader;
 mod types;
 
+use crate::batch::ColumnType;
 use crate::connect::postgres::{Session, local_settings};
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::tables;
@@ -124,11 +124,18 @@ impl Source for PostgresSource {
         let (name, plan) = self.of(stream);
         let mut session = self.connect()?;
         let described = query::describe(&mut session, &name, &plan)?;
-        let cursor = query::cursor(&name, &described, &self.rules, column, None, None)?;
+        let cursor = query::cursor(&name, &described, &self.rules, column)?;
         let late::Limit { value, note } = late::limit(&mut session, &name, &described, &cursor)?;
         // Of the stream before, where that was not opened, nothing is told here.
         self.notes = note.map(|note| (Level::Warn, note)).into_iter().collect();
         Ok(value)
+    }
+
+    fn cursor_type(&mut self, stream: &Stream, column: &str) -> Result<Option<ColumnType>, SourceError> {
+        let (name, plan) = self.of(stream);
+        let mut session = self.begin()?;
+        let described = query::describe(&mut session, &name, &plan)?;
+        Ok(Some(query::cursor(&name, &described, &self.rules, column)?.column_type))
     }
 }
 

@@ -4,19 +4,29 @@ use postgres::types::Type;
 
 use crate::batch::ColumnType;
 use crate::connect::postgres::{Session, quoted};
+use crate::plan::ColumnRules;
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::tables::{self, Listed};
-use crate::plan::{ColumnRules, Window};
 use crate::run::CursorValue;
-use crate::source::{ReadRequest, SourceError};
+use crate::source::placeholders::{self, POSTGRESQL, Placeholder};
+use crate::source::{Moments, ReadRequest, SourceError};
 use crate::text;
 
-use super::placeholders::{self, LAST_SYNC, LOWER_BOUND};
 use super::types::{Asked, Mapping, ServerType, comparable, own_name};
 
-/// How a window's ends travel.
-const SINCE: &str = "etlsched.since";
+/// How the bounds travel that are compared outside of the query.
+const FROM: &str = "etlsched.from";
 const UNTIL: &str = "etlsched.until";
+
+/// How the value of a placeholder travels: a placeholder becomes a call, so that no value is ever part of the text.
+fn setting(placeholder: Placeholder) -> &'static str {
+    match placeholder {
+        Placeholder::LastSync => "etlsched.last_sync",
+        Placeholder::LowerBound => "etlsched.lower_bound",
+        Placeholder::Slot => "etlsched.slot",
+        Placeholder::RunStarted => "etlsched.run_started",
+    }
+}
 
 /// What is read, as the server describes it.
 #[derive(Debug)]
@@ -41,7 +51,7 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &PostgresSourc
         (None, sql) => sql.as_deref().unwrap_or_default().trim().trim_end_matches(';').trim_end().to_owned(),
     };
     // A NULL takes whatever type its place wants.
-    let (probe, _) = placeholders::replaced(&base, |_| "NULL".to_owned());
+    let (probe, _) = placeholders::replaced(&base, &POSTGRESQL, |_| "NULL".to_owned());
     let statement = session.client.prepare(&probe).map_err(|error| session.failure(&format!("read source {source}"), &error))?;
     let columns = statement.columns();
     if columns.is_empty() {
@@ -96,7 +106,10 @@ pub(super) struct Bounds {
     /// The column's type here.
     pub column_type: ColumnType,
     pub lower: Option<CursorValue>,
-    pub window: Option<Window>,
+    pub upper: Option<CursorValue>,
+    /// Whether a query that names placeholders is filtered from outside too.
+    pub is_exact: bool,
+    pub is_without_nulls: bool,
 }
 
 /// Takes the cursor column and its bounds from what is asked.
@@ -110,18 +123,16 @@ pub(super) fn bounds(
     request: &ReadRequest<'_>,
 ) -> Result<Option<Bounds>, SourceError> {
     let Some(given) = &request.options.timestamp_column else { return Ok(None) };
-    cursor(source, described, rules, given, request.lower_bound.cloned(), request.options.window.clone()).map(Some)
+    let ReadRequest { lower_bound, upper_bound, is_exact, is_without_nulls, .. } = *request;
+    let (lower, upper) = (lower_bound.cloned(), upper_bound.cloned());
+    Ok(Some(Bounds { lower, upper, is_exact, is_without_nulls, ..cursor(source, described, rules, given)? }))
 }
 
 /// Returns what is known of a cursor column by its name in the job.
-pub(super) fn cursor(
-    source: &str,
-    described: &Described,
-    rules: &ColumnRules,
-    given: &str,
-    lower: Option<CursorValue>,
-    window: Option<Window>,
-) -> Result<Bounds, SourceError> {
+///
+/// # Errors
+/// As for [`bounds`].
+pub(super) fn cursor(source: &str, described: &Described, rules: &ColumnRules, given: &str) -> Result<Bounds, SourceError> {
     // The job may use the target's name of a renamed column.
     let column = rules.rename.iter().find(|(_, to)| to == given).map_or(given, |(from, _)| from);
     let Some(place) = described.names.iter().position(|name| name == column) else {
@@ -141,7 +152,16 @@ pub(super) fn cursor(
         );
         return Err(SourceError::new("bad_cursor", message).hint(format!("declare {given} under columns.types, or name another column")));
     };
-    Ok(Bounds { column: column.to_owned(), comparable, is_cast: own.is_none(), column_type, lower, window })
+    Ok(Bounds {
+        column: column.to_owned(),
+        comparable,
+        is_cast: own.is_none(),
+        column_type,
+        lower: None,
+        upper: None,
+        is_exact: false,
+        is_without_nulls: false,
+    })
 }
 
 impl Bounds {
@@ -156,11 +176,9 @@ impl Bounds {
 
     /// Returns the value of `:lower_bound`: on the first run 1970, or the least value of the type.
     fn lower_text(&self) -> String {
-        let since = self.window.as_ref().and_then(|window| window.since);
-        match (&self.lower, since) {
-            (_, Some(since)) => since.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string(),
-            (Some(lower), None) => lower.text.clone(),
-            (None, None) => match self.comparable {
+        match &self.lower {
+            Some(lower) => lower.text.clone(),
+            None => match self.comparable {
                 "int2" => i16::MIN.to_string(),
                 "int4" => i32::MIN.to_string(),
                 "oid" => "0".to_owned(),
@@ -205,46 +223,69 @@ pub(super) struct Query {
 ///
 /// # Errors
 /// `:last_sync` where the column's type has no step.
-pub(super) fn bounded(source: &str, base: &str, columns: &[(String, Mapping)], bounds: Option<&Bounds>) -> Result<Query, SourceError> {
+pub(super) fn bounded(
+    source: &str,
+    base: &str,
+    columns: &[(String, Mapping)],
+    bounds: Option<&Bounds>,
+    moments: Moments,
+) -> Result<Query, SourceError> {
     let expressions: Vec<String> = columns.iter().map(|(name, mapping)| expression(name, mapping.asked)).collect();
-    rows(source, base, &expressions.join(", "), bounds)
+    rows(source, base, &expressions.join(", "), bounds, Some(moments))
 }
 
-/// As [`bounded`], for any list of expressions.
-pub(super) fn rows(source: &str, base: &str, expressions: &str, bounds: Option<&Bounds>) -> Result<Query, SourceError> {
+/// As [`bounded`], for any list of expressions; without moments they are the present.
+///
+/// # Errors
+/// As for [`bounded`].
+pub(super) fn rows(
+    source: &str,
+    base: &str,
+    expressions: &str,
+    bounds: Option<&Bounds>,
+    moments: Option<Moments>,
+) -> Result<Query, SourceError> {
     let type_name = bounds.map_or("timestamptz", |bounds| bounds.comparable);
-    let call = |setting: &str| format!("(current_setting('{setting}')::{type_name})");
-    let (inner, named) = placeholders::replaced(base, call);
-    let mut settings = Vec::new();
-    for setting in &named {
-        let text = match (*setting, bounds) {
-            (_, None) => EPOCH.to_owned(),
-            (LAST_SYNC, Some(bounds)) => bounds.below(source)?,
-            (_, Some(bounds)) => bounds.lower_text(),
+    let call = |setting: &str, type_name: &str| format!("(current_setting('{setting}')::{type_name})");
+    let (inner, named) = placeholders::replaced(base, &POSTGRESQL, |placeholder| match (placeholder.is_bound(), moments) {
+        (true, _) => call(setting(placeholder), type_name),
+        (false, Some(_)) => call(setting(placeholder), "timestamptz"),
+        (false, None) => "(clock_timestamp())".to_owned(),
+    });
+    let mut settings: Vec<(&'static str, String)> = Vec::new();
+    for placeholder in Placeholder::ALL.into_iter().filter(|placeholder| named.contains(placeholder)) {
+        let value = match (placeholder, bounds) {
+            (Placeholder::Slot | Placeholder::RunStarted, _) => {
+                let Some(moments) = moments else { continue };
+                instant(if placeholder == Placeholder::Slot { moments.slot } else { moments.run_started })
+            }
+            (Placeholder::LastSync | Placeholder::LowerBound, None) => EPOCH.to_owned(),
+            (Placeholder::LastSync, Some(bounds)) => bounds.below(source)?,
+            (Placeholder::LowerBound, Some(bounds)) => bounds.lower_text(),
         };
-        settings.push((*setting, text));
+        settings.push((setting(placeholder), value));
     }
     let mut conditions = Vec::new();
     if let Some(bounds) = bounds {
         let column = bounds.expression();
-        if let Some(window) = &bounds.window {
-            if !bounds.is_time() {
-                let message = format!("source {source}: --since and --until need dates or timestamps, and {} is a number", bounds.column);
-                return Err(SourceError::new("invalid", message));
-            }
-            for (instant, setting, sign) in [(window.since, SINCE, ">="), (window.until, UNTIL, "<")] {
-                let Some(instant) = instant else { continue };
-                conditions.push(format!("{column} {sign} {}", call(setting)));
-                settings.push((setting, instant.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string()));
-            }
-        } else if let Some(lower) = bounds.lower.as_ref().filter(|_| named.is_empty()) {
-            // NULLs are counted by whoever reads.
-            conditions.push(format!("({column} >= {} OR {column} IS NULL)", call(LOWER_BOUND)));
-            settings.push((LOWER_BOUND, lower.text.clone()));
+        // NULLs are counted by whoever reads, unless they are in no case asked for.
+        let nulls = |condition: String| if bounds.is_without_nulls { condition } else { format!("({condition} OR {column} IS NULL)") };
+        let is_filtered = bounds.is_exact || !named.iter().any(|placeholder| placeholder.is_bound());
+        if let Some(lower) = bounds.lower.as_ref().filter(|_| is_filtered) {
+            conditions.push(nulls(format!("{column} >= {}", call(FROM, bounds.comparable))));
+            settings.push((FROM, lower.text.clone()));
+        }
+        if let Some(upper) = bounds.upper.as_ref() {
+            conditions.push(nulls(format!("{column} < {}", call(UNTIL, bounds.comparable))));
+            settings.push((UNTIL, upper.text.clone()));
         }
     }
     let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
     Ok(Query { sql: format!("SELECT {expressions} FROM (\n{inner}\n) AS etlsched{filter}"), settings })
+}
+
+fn instant(at: chrono::DateTime<chrono::Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
 }
 
 fn expression(name: &str, asked: Asked) -> String {

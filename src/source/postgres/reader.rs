@@ -77,7 +77,7 @@ impl PostgresReader {
         };
         let mappings: Vec<Mapping> = columns.iter().map(mapping).collect();
         let asked: Vec<(String, Mapping)> = columns.iter().map(|column| column.source.clone()).zip(mappings.iter().copied()).collect();
-        let query = query::bounded(source, &described.base, &asked, bounds.as_ref())?;
+        let query = query::bounded(source, &described.base, &asked, bounds.as_ref(), request.moments)?;
         query::settle(&mut session, source, &query)?;
         let fields = columns.iter().zip(&mappings).map(|(column, mapping)| Column::new(&column.name, mapping.column_type));
         let schema = Schema::new(fields.collect());

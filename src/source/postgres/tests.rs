@@ -4,6 +4,7 @@ use crate::batch::ColumnType;
 use crate::batch::text::cell_text;
 use crate::connect::servers::{postgresql, psql};
 use crate::plan::{LoadOptions, SourceKind};
+use crate::source::conformance::moments;
 use crate::source::{self, Read};
 
 /// Loads with every default; a batch has three rows.
@@ -68,7 +69,7 @@ impl Case {
             lower_bound: self.lower.as_ref(),
             known_files: &[],
             is_incremental: self.lower.is_some(),
-            expected: None,
+            ..ReadRequest::whole(&stream(), &self.options, moments())
         })?;
         let (mut lines, mut rejected) = (Vec::new(), Vec::new());
         loop {

@@ -17,7 +17,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::batch::ColumnType;
 use crate::plan::tables;
 use crate::plan::{ColumnRules, SourcePlan, SqliteSourcePlan};
-use crate::run::CursorValue;
 use crate::secret::Secret;
 use crate::text;
 
@@ -98,17 +97,13 @@ impl Source for SqliteSource {
         Ok(Box::new(reader::SqliteReader::open(&name, &plan, &self.rules, self.hash_key.as_ref(), request)?))
     }
 
-    /// The greatest value there is: a commit behind it can't be missed, see the module.
-    fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
-        let (_, plan) = self.of(stream);
-        let Some(table) = &plan.table else { return Ok(None) };
-        let connection = connect(&self.plan.path)?;
-        let name = query::quoted(column);
-        // `unixepoch` and such are for people to declare; here a number is a number and anything else its text.
-        let sql = format!("SELECT max({name}) FROM {} WHERE typeof({name}) = 'integer'", query::quoted(table));
-        let greatest: Option<i64> =
-            connection.query_row(&sql, [], |row| row.get(0)).map_err(|error| sql_error("read", &self.plan.path, &error))?;
-        Ok(greatest.map(|value| CursorValue { column_type: ColumnType::Int64, text: value.to_string() }))
+    fn has_late_commits(&self) -> bool {
+        false
+    }
+
+    fn cursor_type(&mut self, stream: &Stream, column: &str) -> Result<Option<ColumnType>, SourceError> {
+        let (name, plan) = self.of(stream);
+        reader::cursor_type(&name, &plan, &self.rules, column).map(Some)
     }
 }
 

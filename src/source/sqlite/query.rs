@@ -4,13 +4,16 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use crate::batch::{ColumnType, parse};
+use crate::plan::SqliteSourcePlan;
 use crate::plan::tables::Listed;
-use crate::plan::{SqliteSourcePlan, Window};
 use crate::run::CursorValue;
+use crate::source::Moments;
 
 /// The placeholders of `custom_sql`.
 const LAST_SYNC: &str = ":last_sync";
 const LOWER_BOUND: &str = ":lower_bound";
+const SLOT: &str = ":slot";
+const RUN_STARTED: &str = ":run_started";
 
 /// A column of a table as the catalogue has it.
 #[derive(Debug, Clone)]
@@ -55,8 +58,13 @@ pub(super) struct Query {
 pub(super) struct Bounds {
     /// The source's name of the cursor column.
     pub column: String,
+    /// Whether the column holds numbers as SQLite stores them, which then compares them right; else texts are read as something.
+    pub is_plain_number: bool,
     pub lower: Option<CursorValue>,
-    pub window: Option<Window>,
+    pub upper: Option<CursorValue>,
+    /// Whether a query that names placeholders is filtered from outside too.
+    pub is_exact: bool,
+    pub is_without_nulls: bool,
 }
 
 /// Makes the statement without bounds: what `*` is.
@@ -72,40 +80,45 @@ pub(super) fn base(plan: &SqliteSourcePlan) -> String {
 
 /// Makes the statement that reads the rows within bounds.
 ///
-/// A moment kept as text may be written in several ways; so a text bound of a temporal type is its day, less one for offsets, and the
-/// reader compares exactly.
+/// A moment kept as text may be written in several ways; so a text bound of a temporal type is its day, and one more for offsets, and the
+/// reader compares exactly. Numbers kept as text are compared by whoever reads.
 ///
 /// # Errors
 /// A text where `:last_sync` is named and the column's type has no step.
-pub(super) fn bounded(connection: &Connection, base: String, bounds: Option<&Bounds>) -> Result<Query, String> {
-    let named = placeholders(connection, &base).map_err(|error| error.to_string())?;
-    let mut values = Vec::new();
-    let is_bound = !named.is_empty();
-    if is_bound {
-        let lower = lower_value(connection, &base, bounds, &named);
-        for name in named {
-            let value = if name == LAST_SYNC { below(&lower, bounds)? } else { lower.clone() };
-            values.push((name, value));
-        }
-    }
+pub(super) fn bounded(connection: &Connection, base: String, bounds: Option<&Bounds>, moments: Moments) -> Result<Query, String> {
+    let mut values = placeholders(connection, &base, bounds, moments)?;
+    let is_bound = values.iter().any(|(name, _)| [LAST_SYNC, LOWER_BOUND].contains(name));
     let Some(bounds) = bounds else { return Ok(Query { sql: base, values }) };
     let column = quoted(&bounds.column);
+    let nulls = if bounds.is_without_nulls { String::new() } else { format!(" OR {column} IS NULL") };
     let mut conditions = Vec::new();
-    if let Some(window) = &bounds.window {
-        if let Some(since) = window.since {
-            // A number is no moment: the reader says so.
-            conditions.push(format!("(typeof({column}) <> 'text' OR {column} >= :etlsched_since)"));
-            values.push((":etlsched_since", Value::Text(day_before(&since.format("%Y-%m-%d").to_string()))));
-        }
-        // The upper end is compared by the reader, and NULLs are in no window.
+    if let Some((bound, rest)) =
+        bounds.lower.as_ref().filter(|_| bounds.is_exact || !is_bound).and_then(|lower| bounds.sql_value(lower, -1))
+    {
+        // What is no text sorts before every text: whether it is a moment is not for here to say.
+        let rest = if rest { format!(" OR {column} < ''") } else { String::new() };
+        conditions.push(format!("({column} >= :etlsched_from{rest}{nulls})"));
+        values.push((":etlsched_from", bound));
+    }
+    if let Some((bound, _)) = bounds.upper.as_ref().and_then(|upper| bounds.sql_value(upper, 2)) {
+        conditions.push(format!("({column} < :etlsched_until{nulls})"));
+        values.push((":etlsched_until", bound));
+    }
+    if bounds.is_without_nulls {
         conditions.push(format!("{column} IS NOT NULL"));
-    } else if let Some(lower) = bounds.lower.as_ref().filter(|_| !is_bound) {
-        conditions.push(format!("({column} >= :etlsched_from OR {column} IS NULL)"));
-        let value = if is_temporal(lower.column_type) { Value::Text(day_before(&lower.text)) } else { value(lower) };
-        values.push((":etlsched_from", value));
     }
     let sql = if conditions.is_empty() { base } else { format!("SELECT * FROM (\n{base}\n) WHERE {}", conditions.join(" AND ")) };
     Ok(Query { sql, values })
+}
+
+impl Bounds {
+    /// Returns a bound as the column's values are compared with it, and whether it is the text of a day, so many days away.
+    fn sql_value(&self, bound: &CursorValue, days: i32) -> Option<(Value, bool)> {
+        if is_temporal(bound.column_type) {
+            return Some((Value::Text(day_beside(&bound.text, days)), true));
+        }
+        self.is_plain_number.then(|| (value(bound), false))
+    }
 }
 
 /// Whether a type is a date or a timestamp.
@@ -114,10 +127,42 @@ pub(super) fn is_temporal(column_type: ColumnType) -> bool {
     matches!(column_type, Date | Timestamp | TimestampNanos | TimestampUtc | TimestampNanosUtc)
 }
 
-fn placeholders(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<&'static str>> {
+/// Returns the placeholders that a query names, with their values.
+fn placeholders(
+    connection: &Connection,
+    base: &str,
+    bounds: Option<&Bounds>,
+    moments: Moments,
+) -> Result<Vec<(&'static str, Value)>, String> {
+    let named = named(connection, base).map_err(|error| error.to_string())?;
+    let instant = |at: chrono::DateTime<chrono::Utc>| Value::Text(at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
+    let mut lower = None;
+    let mut values = Vec::new();
+    for name in &named {
+        let value = match *name {
+            SLOT => instant(moments.slot),
+            RUN_STARTED => instant(moments.run_started),
+            _ => {
+                let lower = lower.get_or_insert_with(|| lower_value(connection, base, bounds, &named));
+                if *name == LAST_SYNC { below(lower, bounds)? } else { lower.clone() }
+            }
+        };
+        values.push((*name, value));
+    }
+    Ok(values)
+}
+
+/// Makes the statement that reads every row, whatever it names.
+pub(super) fn unbounded(connection: &Connection, base: String) -> rusqlite::Result<Query> {
+    // Integers are less than texts, and this one is less than every other number.
+    let values = named(connection, &base)?.into_iter().map(|name| (name, Value::Integer(i64::MIN))).collect();
+    Ok(Query { sql: base, values })
+}
+
+fn named(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<&'static str>> {
     let statement = connection.prepare(sql)?;
     let mut named = Vec::new();
-    for name in [LAST_SYNC, LOWER_BOUND] {
+    for name in [LAST_SYNC, LOWER_BOUND, SLOT, RUN_STARTED] {
         if statement.parameter_index(name)?.is_some() {
             named.push(name);
         }
@@ -140,12 +185,7 @@ fn lower_value(connection: &Connection, base: &str, bounds: Option<&Bounds>, nam
         rows.next().ok()??.get::<_, Value>(0).ok()
     });
     let epoch = "1970-01-01T00:00:00Z".to_owned();
-    let lower = bounds.and_then(|bounds| match &bounds.window {
-        Some(window) => window
-            .since
-            .map(|since| CursorValue { column_type: ColumnType::TimestampUtc, text: since.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string() }),
-        None => bounds.lower.clone(),
-    });
+    let lower = bounds.and_then(|bounds| bounds.lower.clone());
     match (lower, sample) {
         (None, Some(Value::Integer(_) | Value::Real(_))) => least,
         (None, sample) => Value::Text(styled(&epoch, sample.as_ref())),
@@ -193,9 +233,10 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn day_before(text: &str) -> String {
+/// Returns the day that is so many days after a moment's.
+fn day_beside(text: &str, days: i32) -> String {
     match text.get(..10).and_then(|day| parse::date(day.as_bytes())) {
-        Some(days) => written(|out| crate::batch::text::write_date(out, days - 1)),
+        Some(day) => written(|out| crate::batch::text::write_date(out, day + days)),
         None => String::new(),
     }
 }

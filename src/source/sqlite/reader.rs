@@ -7,7 +7,7 @@ use rusqlite::{Connection, InterruptHandle, Row, Statement};
 
 use crate::batch::{BatchBuilder, Column, ColumnBuilder, ColumnType, Misfit, Schema, parse};
 use crate::plan::{ColumnRules, Level, LoadOptions, OnInvalidValue, SqliteSourcePlan};
-use crate::run::FileRecord;
+use crate::run::{CursorValue, FileRecord};
 use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
 use crate::source::{Read, ReadRequest, Reader, RejectedRow, SourceError};
@@ -70,7 +70,7 @@ impl SqliteReader {
         let (names, mut stored) = describe(&connection, plan, &base)?;
         let columns = layout(source, &names, rules, hash_key)?;
         let bounds = bounds(source, &names, rules, request)?;
-        let query = query::bounded(&connection, base, bounds.as_ref())
+        let query = query::bounded(&connection, base, bounds.as_ref(), request.moments)
             .map_err(|message| SourceError::new("invalid_sql", format!("source {source}: {message}")))?;
         let place = |name: &String| names.iter().position(|other| other == name);
         let places = columns.iter().filter_map(|column| place(&column.source)).collect();
@@ -217,31 +217,17 @@ impl Work {
         Ok(if is_heard { Pass::Done } else { Pass::Unheard })
     }
 
-    /// Whether a row's cursor lies within the bounds, compared as a moment where the bounds are moments. What is no moment is left to its type.
+    /// Whether a row's cursor lies within bounds of time, compared as a moment. What is no moment is left to its type.
     fn is_within(&self, row: &Row<'_>) -> Result<bool, SourceError> {
         let (Some(bounds), Some(place)) = (&self.bounds, self.cursor_place) else { return Ok(true) };
         let value = row.get_ref(place).map_err(|error| sql_error("read", &self.plan.path, &error))?;
-        let moment = if let ValueRef::Text(text) = value { parse::timestamp_or_date(text) } else { None };
-        let Some(window) = &bounds.window else {
-            let lower = bounds.lower.as_ref().filter(|lower| query::is_temporal(lower.column_type));
-            let lower = lower.and_then(|lower| parse::timestamp_or_date(lower.text.as_bytes()));
-            let (Some(moment), Some(lower)) = (moment, lower) else { return Ok(true) };
-            return Ok((moment.seconds, moment.nanos) >= (lower.seconds, lower.nanos));
+        let ValueRef::Text(text) = value else { return Ok(true) };
+        let key = |text: &[u8]| parse::timestamp_or_date(text).map(|moment| (moment.seconds, moment.nanos));
+        let Some(moment) = key(text) else { return Ok(true) };
+        let bound = |bound: &Option<CursorValue>| {
+            bound.as_ref().filter(|bound| query::is_temporal(bound.column_type)).and_then(|bound| key(bound.text.as_bytes()))
         };
-        if matches!(value, ValueRef::Integer(_) | ValueRef::Real(_)) {
-            let message = format!(
-                "{}: --since and --until need dates or timestamps, and {} has the number {}",
-                self.label,
-                bounds.column,
-                shown(value)
-            );
-            return Err(SourceError::new("invalid", message));
-        }
-        let at = |instant: &chrono::DateTime<chrono::Utc>| (instant.timestamp(), instant.timestamp_subsec_nanos());
-        Ok(moment.is_some_and(|moment| {
-            let key = (moment.seconds, moment.nanos);
-            window.since.as_ref().is_none_or(|since| key >= at(since)) && window.until.as_ref().is_none_or(|until| key < at(until))
-        }))
+        Ok(bound(&bounds.lower).is_none_or(|lower| moment >= lower) && bound(&bounds.upper).is_none_or(|upper| moment < upper))
     }
 
     fn take_row(&self, row: &Row<'_>, number: u64, batch: &mut BatchBuilder) -> Result<Taken, SourceError> {
@@ -331,17 +317,51 @@ fn describe(connection: &Connection, plan: &SqliteSourcePlan, base: &str) -> Res
 /// Takes the cursor column and its bounds from what is asked.
 fn bounds(source: &str, names: &[String], rules: &ColumnRules, request: &ReadRequest<'_>) -> Result<Option<Bounds>, SourceError> {
     let Some(given) = &request.options.timestamp_column else { return Ok(None) };
+    let column = cursor_column(source, names, rules, given)?;
+    let ReadRequest { lower_bound, upper_bound, is_exact, is_without_nulls, .. } = *request;
+    Ok(Some(Bounds {
+        column: column.to_owned(),
+        is_plain_number: !rules.types.iter().any(|(name, _)| name == column),
+        lower: lower_bound.cloned(),
+        upper: upper_bound.cloned(),
+        is_exact,
+        is_without_nulls,
+    }))
+}
+
+/// Returns the source's name of the cursor column.
+fn cursor_column<'a>(source: &str, names: &'a [String], rules: &ColumnRules, given: &str) -> Result<&'a str, SourceError> {
     // The job may use the target's name of a renamed column.
     let column = rules.rename.iter().find(|(_, to)| to == given).map_or(given, |(from, _)| from);
-    if !names.contains(column) {
+    names.iter().map(String::as_str).find(|name| *name == column).ok_or_else(|| {
         let error = SourceError::new("unknown_column", format!("source {source}: there is no column {given} for timestamp_column"));
-        return Err(match text::nearest(given, names.iter().map(String::as_str)) {
+        match text::nearest(given, names.iter().map(String::as_str)) {
             Some(near) => error.hint(format!("did you mean {near}?")),
             None => error.hint(format!("its columns are {}", text::shortened(&names.join(", "), 500))),
-        });
-    }
-    Ok(Some(Bounds { column: column.clone(), lower: request.lower_bound.cloned(), window: request.options.window.clone() }))
+        }
+    })
 }
+
+/// Returns the type of the cursor column as it is read: the declared one, else what the catalogue and the first rows say.
+///
+/// # Errors
+/// No such file, table or column.
+pub(super) fn cursor_type(source: &str, plan: &SqliteSourcePlan, rules: &ColumnRules, given: &str) -> Result<ColumnType, SourceError> {
+    let connection = connect(&plan.path)?;
+    let base = query::base(plan);
+    let (names, mut stored) = describe(&connection, plan, &base)?;
+    let column = cursor_column(source, &names, rules, given)?;
+    if let Some((_, declared)) = rules.types.iter().find(|(name, _)| name == column) {
+        return Ok(*declared);
+    }
+    let query = query::unbounded(&connection, base).map_err(|error| sql_error("read", &plan.path, &error))?;
+    observe(&connection, &query, TYPE_ROWS_MAX, &mut stored).map_err(|error| sql_error("read", &plan.path, &error))?;
+    let place = names.iter().position(|name| name == column).unwrap_or(0);
+    Ok(stored[place].column_type())
+}
+
+/// How many rows tell a cursor column's type.
+const TYPE_ROWS_MAX: u64 = 1000;
 
 /// Takes the values of up to so many rows into what is known of each column.
 fn observe(connection: &Connection, query: &Query, rows_max: u64, stored: &mut [Stored]) -> rusqlite::Result<()> {

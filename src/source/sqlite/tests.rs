@@ -1,12 +1,13 @@
 use std::path::PathBuf;
 
-use chrono::{TimeZone as _, Utc};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
 use crate::batch::text::cell_text;
-use crate::plan::{LoadOptions, SourceKind, Window};
+use crate::plan::{LoadOptions, SourceKind};
+use crate::run::CursorValue;
+use crate::source::conformance::moments;
 use crate::source::{self, Read, RejectedRow};
 
 /// Loads with every default; a batch has three rows, the sample two.
@@ -27,6 +28,7 @@ struct Case {
     rules: ColumnRules,
     options: LoadOptions,
     lower: Option<CursorValue>,
+    upper: Option<CursorValue>,
 }
 
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Case {
         let path = folder.path().join("a.db");
         Connection::open(&path).unwrap().execute_batch(setup).unwrap();
         let (rules, options) = (ColumnRules::default(), options());
-        Self { _folder: folder, path, table: Some("t".to_owned()), sql: None, rules, options, lower: None }
+        Self { _folder: folder, path, table: Some("t".to_owned()), sql: None, rules, options, lower: None, upper: None }
     }
 
     fn sql(mut self, sql: &str) -> Self {
@@ -54,6 +56,12 @@ impl Case {
     fn since(mut self, column: &str, lower: Option<(&str, &str)>) -> Self {
         self.options.timestamp_column = Some(column.to_owned());
         self.lower = lower.map(|(name, text)| CursorValue { column_type: ColumnType::parse(name).unwrap(), text: text.to_owned() });
+        self
+    }
+
+    /// Reads a window, without NULLs.
+    fn until(mut self, name: &str, text: &str) -> Self {
+        self.upper = Some(CursorValue { column_type: ColumnType::parse(name).unwrap(), text: text.to_owned() });
         self
     }
 
@@ -70,9 +78,12 @@ impl Case {
             stream: &stream,
             options: &self.options,
             lower_bound: self.lower.as_ref(),
+            upper_bound: self.upper.as_ref(),
+            is_exact: self.upper.is_some(),
+            is_without_nulls: self.upper.is_some(),
             known_files: &[],
             is_incremental: self.lower.is_some(),
-            expected: None,
+            ..ReadRequest::whole(&stream, &self.options, moments())
         })?;
         let (mut lines, mut rejected, mut restarts) = (Vec::new(), Vec::new(), Vec::new());
         loop {
@@ -166,12 +177,10 @@ fn a_lower_bound_is_closed_and_lets_nulls_through() {
     };
     let lines = ["2|2013-01-01T06:00:00", "3|2013-01-01T06:30:00", "4|NULL"];
     check(&declared(Some(("timestamp", "2013-01-01T06:00:00"))), "id bigint, at timestamp", &lines);
-    let mut window = declared(None);
-    let hour = |hour| Some(Utc.with_ymd_and_hms(2013, 1, 1, hour, 0, 0).unwrap());
-    window.options.window = Some(Window { since: hour(5), until: hour(6) });
+    let window = declared(Some(("timestamp", "2013-01-01T05:00:00"))).until("timestamp", "2013-01-01T06:00:00");
     check(&window, "id bigint, at timestamp", &["1|2013-01-01T05:00:00"]);
-    window.options.timestamp_column = Some("id".to_owned());
-    assert!(window.read().unwrap_err().to_string().contains("need dates or timestamps"));
+    let numbers = Case::new(rows).since("id", Some(("bigint", "2"))).until("bigint", "3");
+    check(&numbers, "id bigint, at text", &["2|2013-01-01T06:00:00Z"]);
 }
 
 #[test]
@@ -205,8 +214,7 @@ fn a_snapshot_sees_no_row_that_comes_later() {
         "PRAGMA journal_mode = WAL; CREATE TABLE t (i INTEGER); INSERT INTO t VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13)",
     );
     let stream = Stream::only("s");
-    let request =
-        ReadRequest { stream: &stream, options: &case.options, lower_bound: None, known_files: &[], is_incremental: false, expected: None };
+    let request = ReadRequest::whole(&stream, &case.options, moments());
     let mut reader = case.source().open(&request).unwrap();
     Connection::open(&case.path).unwrap().execute_batch("DELETE FROM t WHERE i > 1; INSERT INTO t VALUES (99)").unwrap();
     let mut rows = 0;
