@@ -26,11 +26,9 @@ pub(super) struct Described {
     /// The table, where one is named.
     pub table: Option<Table>,
     pub dialect: Dialect,
-    specials: Specials,
+    /// What the catalogue says of columns, by their names.
+    specials: HashMap<String, Special>,
 }
-
-/// What the catalogue says of the columns of tables that were met.
-type Specials = HashMap<(String, String), HashMap<String, Special>>;
 
 /// Errors of the server for a table or database that isn't there.
 const NO_TABLE: [u16; 3] = [1146, 1049, 1109];
@@ -43,7 +41,7 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &MysqlSourcePl
     let mode: Option<String> = session.conn.query_first("SELECT @@SESSION.sql_mode").map_err(|error| failed(session, source, &error))?;
     let dialect = placeholders::mysql(&mode.unwrap_or_default());
     let table = plan.table.as_ref().map(|given| Table::parse(given, &plan.connection.database));
-    let (from, statement) = match &table {
+    let Asked { from, own, statement } = match &table {
         Some(table) => of_table(session, source, plan, rules, table, &dialect)?,
         None => of_query(session, source, plan.custom_sql.as_deref().unwrap_or_default(), &dialect)?,
     };
@@ -56,41 +54,50 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &MysqlSourcePl
         let error = SourceError::new("invalid_sql", format!("source {source}: two columns are named {twice}"));
         return Err(error.hint("name them apart with AS in custom_sql"));
     }
-    let mut described = Described {
-        from,
-        is_filtered: plan.filter.is_some() && table.is_some(),
-        names,
-        types: Vec::new(),
-        table,
-        dialect,
-        specials: Specials::new(),
-    };
-    described.types = described.server_types(session, source, &statement)?;
+    let specials = specials(session, source, &own)?;
+    let is_filtered = plan.filter.is_some() && table.is_some();
+    let mut described = Described { from, is_filtered, names, types: Vec::new(), table, dialect, specials };
+    described.types = described.server_types(&statement);
     Ok(described)
 }
 
 impl Described {
-    /// Returns the types of a statement's columns, with what the catalogue says of those that are a table's.
-    ///
-    /// # Errors
-    /// What the server reports.
-    pub fn server_types(&mut self, session: &mut Session, source: &str, statement: &Statement) -> Result<Vec<ServerType>, SourceError> {
-        let mut types = Vec::new();
-        for column in statement.columns().iter() {
-            let mut server_type = ServerType::of(column, Special::None);
-            let may_be_special = matches!(server_type.mapping().wire, Wire::Text | Wire::Binary) && !column.org_table_ref().is_empty();
-            if session.is_mariadb && may_be_special {
-                let table = Table { database: column.schema_str().into_owned(), name: column.org_table_str().into_owned() };
-                let key = (table.database.clone(), table.name.clone());
-                if !self.specials.contains_key(&key) {
-                    self.specials.insert(key.clone(), catalogue::specials(session, source, &table)?);
-                }
-                server_type.special = self.specials[&key].get(column.org_name_str().as_ref()).copied().unwrap_or_default();
-            }
-            types.push(server_type);
-        }
-        Ok(types)
+    /// Returns the types of a statement's columns, with what the catalogue says of them.
+    pub fn server_types(&self, statement: &Statement) -> Vec<ServerType> {
+        let special = |column: &mysql::Column| self.specials.get(column.name_str().as_ref()).copied().unwrap_or_default();
+        statement.columns().iter().map(|column| ServerType::of(column, special(column))).collect()
     }
+}
+
+/// Returns what the catalogue says of the columns that are a table's own, by their names.
+fn specials(session: &mut Session, source: &str, statement: &Statement) -> Result<HashMap<String, Special>, SourceError> {
+    let mut tables: HashMap<(String, String), HashMap<String, Special>> = HashMap::new();
+    let mut specials = HashMap::new();
+    for column in statement.columns().iter().filter(|column| !column.org_table_ref().is_empty()) {
+        let may_be_special = matches!(ServerType::of(column, Special::None).mapping().wire, Wire::Text | Wire::Binary);
+        if !session.is_mariadb || !may_be_special {
+            continue;
+        }
+        let table = Table { database: column.schema_str().into_owned(), name: column.org_table_str().into_owned() };
+        let key = (table.database.clone(), table.name.clone());
+        if !tables.contains_key(&key) {
+            tables.insert(key.clone(), catalogue::specials(session, source, &table)?);
+        }
+        if let Some(special) = tables[&key].get(column.org_name_str().as_ref()) {
+            specials.insert(column.name_str().into_owned(), *special);
+        }
+    }
+    Ok(specials)
+}
+
+/// What is asked for.
+struct Asked {
+    /// What follows FROM.
+    from: String,
+    /// The statement that knows the tables which columns come from: as a subquery a query forgets them.
+    own: Statement,
+    /// The one that reads every column.
+    statement: Statement,
 }
 
 fn of_table(
@@ -100,7 +107,7 @@ fn of_table(
     rules: &ColumnRules,
     table: &Table,
     dialect: &Dialect,
-) -> Result<(String, Statement), SourceError> {
+) -> Result<Asked, SourceError> {
     let filter = plan.filter.as_ref().map_or_else(String::new, |filter| format!(" WHERE ({filter}\n)"));
     let from = format!("{}{filter}", table.quoted());
     let statement = match probe(session, dialect, &format!("SELECT * FROM {from}")) {
@@ -112,24 +119,27 @@ fn of_table(
     let hidden = catalogue::invisible(session, source, table)?;
     let wanted: Vec<String> = hidden.iter().filter(|name| is_named(rules, name)).map(|name| quoted(name)).collect();
     if wanted.is_empty() {
-        return Ok((from, statement));
+        return Ok(Asked { from, own: statement.clone(), statement });
     }
     let list = format!("{}.*, {}", quoted(&table.name), wanted.join(", "));
     let statement = probe(session, dialect, &format!("SELECT {list} FROM {from}")).map_err(|refused| refused.told(session, source))?;
-    Ok((from, statement))
+    Ok(Asked { from, own: statement.clone(), statement })
 }
 
-fn of_query(session: &mut Session, source: &str, sql: &str, dialect: &Dialect) -> Result<(String, Statement), SourceError> {
+fn of_query(session: &mut Session, source: &str, sql: &str, dialect: &Dialect) -> Result<Asked, SourceError> {
     let sql = sql.trim().trim_end_matches(';').trim_end();
     // What is no query by itself must not become one inside of another.
-    let alone = probe(session, dialect, sql).map_err(|refused| refused.told(session, source))?;
-    if alone.columns().is_empty() {
+    if sql.is_empty() {
+        return Err(SourceError::new("invalid_sql", format!("source {source}: custom_sql is empty")).hint("write a SELECT"));
+    }
+    let own = probe(session, dialect, sql).map_err(|refused| refused.told(session, source))?;
+    if own.columns().is_empty() {
         let error = SourceError::new("invalid_sql", format!("source {source}: custom_sql is no query"));
         return Err(error.hint("write a SELECT"));
     }
     let from = format!("(\n{sql}\n) AS etlsched");
     let statement = probe(session, dialect, &format!("SELECT * FROM {from}")).map_err(|refused| refused.told(session, source))?;
-    Ok((from, statement))
+    Ok(Asked { from, own, statement })
 }
 
 /// Whether the job asks for a column by its name.

@@ -224,7 +224,7 @@ pub(super) struct Prepared {
 pub(super) fn prepared(
     session: &mut Session,
     source: &str,
-    described: &mut Described,
+    described: &Described,
     columns: &[&str],
     bounds: Option<&Bounds>,
     moments: Moments,
@@ -232,7 +232,7 @@ pub(super) fn prepared(
     let expressions: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
     let Query { sql, parameters } = rows(source, described, &expressions.join(", "), bounds, Some(moments))?;
     let statement = describe::prepare(session, &sql, parameters.len()).map_err(|refused| refused.told(session, source))?;
-    let types = described.server_types(session, source, &statement)?;
+    let types = described.server_types(&statement);
     Ok(Prepared { statement, parameters, types })
 }
 

@@ -65,11 +65,11 @@ impl MysqlReader {
         request: &ReadRequest<'_>,
         mut log: Vec<(Level, String)>,
     ) -> Result<Self, SourceError> {
-        let mut described = describe::describe(&mut session, source, plan, rules)?;
+        let described = describe::describe(&mut session, source, plan, rules)?;
         let columns = layout(source, &described.names, rules, hash_key)?;
         let bounds = query::bounds(source, &described, rules, request)?;
         let names: Vec<&str> = columns.iter().map(|column| column.source.as_str()).collect();
-        let prepared = query::prepared(&mut session, source, &mut described, &names, bounds.as_ref(), request.moments)?;
+        let prepared = query::prepared(&mut session, source, &described, &names, bounds.as_ref(), request.moments)?;
         let mapping = |(column, server_type): (&OutputColumn, &ServerType)| match column.declared {
             _ if column.is_hashed => server_type.declared(ColumnType::Text),
             Some(declared) => server_type.declared(declared),

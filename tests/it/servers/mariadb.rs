@@ -13,15 +13,19 @@ pub fn mariadb() -> &'static Server {
     SERVER.get_or_init(|| own_mariadb(&[]))
 }
 
-/// A server as [`mariadb`] for one test, with more settings (`--name=value`). With `--ssl` its folder has the certificate of its CA,
+/// A server as [`mariadb`] for one test, with more settings (`--name=value`; `TZ=zone` is that of its system). With `--ssl` its folder has the certificate of its CA,
 /// `ca.crt`, of another one, `other.crt`, and its own is that of `localhost` alone.
 pub fn own_mariadb(settings: &[&str]) -> Server {
     let folder = folder("etlsched-maria-");
     own(&folder);
     let data = folder.join("data");
+    // A server that starts removes what others have in a shared one.
+    let temporary = folder.join("tmp");
+    std::fs::create_dir(&temporary).expect("a folder for the server's own files");
+    own(&temporary);
     let mut install = as_server(Command::new(program("mariadb-install-db")));
     install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]);
-    run(install.arg(format!("--datadir={}", data.display())));
+    run(install.args([format!("--datadir={}", data.display()), format!("--tmpdir={}", temporary.display())]));
     if settings.contains(&"--ssl") {
         make_certificates(&folder);
     }
@@ -46,12 +50,15 @@ pub fn launch_mariadb(server: &Server, settings: &[&str]) {
     // Nothing here has to outlive a power cut.
     process.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=2"]);
     process.args(["--default-time-zone=-05:00", "--max-allowed-packet=64M", "--innodb-buffer-pool-size=64M"]);
+    process.arg(format!("--tmpdir={}", path("tmp")));
     process.args([format!("--datadir={}", path("data")), format!("--socket={}", path("socket")), format!("--port={port}")]);
     process.arg(format!("--pid-file={}", path("pid")));
     for setting in settings {
         if *setting == "--ssl" {
             process.arg(format!("--ssl-cert={}", path("data/server.crt"))).arg(format!("--ssl-key={}", path("data/server.key")));
             process.arg(format!("--ssl-ca={}", path("ca.crt")));
+        } else if let Some(zone) = setting.strip_prefix("TZ=") {
+            process.env("TZ", zone);
         } else {
             process.arg(setting);
         }
