@@ -17,6 +17,8 @@ need systemd-analyze systemd
 need unshare util-linux
 need pgbouncer pgbouncer
 [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
+need mariadbd mariadb-server
+need mariadb mariadb-client
 
 if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null 2>&1; then

@@ -1,5 +1,6 @@
 //! Reaching database servers, for sources and destinations alike: connections, TLS, errors, identifiers. Moves no rows, knows no tables.
 
+pub mod mysql;
 pub mod postgres;
 mod tls;
 

@@ -17,7 +17,7 @@ const NOT_LIMITED: Status = Warns("this version doesn't limit it");
 /// The words of `schedule_type`
 pub const SCHEDULE_TYPES: &[&str] = &["15min", "30min", "hourly", "daily", "weekly", "monthly", "cron", "manual"];
 /// The types of connections that this version doesn't have
-const CONNECTION_TYPES_TO_COME: &[&str] = &["mysql", "sqlserver", "oracle", "odbc", "api", "adbc", "parquet"];
+const CONNECTION_TYPES_TO_COME: &[&str] = &["sqlserver", "oracle", "odbc", "api", "adbc", "parquet"];
 
 /// Returns the words of `type` of connections.
 pub fn connection_types() -> Vec<&'static str> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::mysql::MysqlSourcePlan;
 use super::postgresql::{PostgresConnection, PostgresSourcePlan};
 use super::window::Window;
 use crate::batch::ColumnType;
@@ -29,6 +30,8 @@ pub struct SourcePlan {
 pub enum SourceKind {
     /// Delimited text: a file, a glob of files, or a URL.
     Csv(CsvPlan),
+    /// A table or query of a MySQL or MariaDB database.
+    Mysql(MysqlSourcePlan),
     /// A table or query of a PostgreSQL database.
     Postgresql(PostgresSourcePlan),
     /// A table or query of a SQLite file.

@@ -6,6 +6,7 @@
 mod event;
 pub mod kinds;
 mod load;
+pub mod mysql;
 mod order;
 pub mod postgresql;
 pub mod tables;

@@ -22,6 +22,8 @@ fn bench(kind: &str) -> Box<dyn Bench> {
     match kind {
         "csv" => Box::new(csv::conformance::Folder::new()),
         #[cfg(unix)]
+        "mysql" => Box::new(super::mysql::conformance::Databases),
+        #[cfg(unix)]
         "postgresql" => Box::new(super::postgres::conformance::Schemas),
         "sqlite" => Box::new(sqlite::conformance::Folder::new()),
         other => panic!("a source of kind {other} has no bench: add it here"),

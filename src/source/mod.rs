@@ -6,6 +6,7 @@ mod columns;
 #[cfg(test)]
 mod conformance;
 mod csv;
+mod mysql;
 mod placeholders;
 mod postgres;
 mod sqlite;
@@ -270,6 +271,7 @@ impl std::fmt::Debug for dyn Reader {
 pub fn open(plan: &SourcePlan) -> Result<Box<dyn Source>, SourceError> {
     match &plan.kind {
         SourceKind::Csv(csv) => Ok(Box::new(csv::CsvSource::new(plan, csv)?)),
+        SourceKind::Mysql(mysql) => Ok(Box::new(mysql::MysqlSource::new(plan, mysql)?)),
         SourceKind::Postgresql(postgres) => Ok(Box::new(postgres::PostgresSource::new(plan, postgres)?)),
         SourceKind::Sqlite(sqlite) => Ok(Box::new(sqlite::SqliteSource::new(plan, sqlite)?)),
     }

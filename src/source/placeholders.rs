@@ -40,6 +40,10 @@ enum Backslash {
     BehindE,
     /// In every string, in single or double quotes.
     Always,
+    /// In strings in single quotes; double ones quote names.
+    InSingleQuotes,
+    /// Nowhere.
+    Never,
 }
 
 /// What sets one dialect's words apart from another's.
@@ -64,9 +68,8 @@ pub(super) const POSTGRESQL: Dialect = Dialect {
     is_dash_spaced: false,
 };
 
-/// MySQL 8.0, "9.1 Literal Values" and "9.7 Comments"; MariaDB is the same. For sessions without NO_BACKSLASH_ESCAPES.
-#[cfg_attr(not(test), expect(dead_code, reason = "for sources that speak it"))]
-pub(super) const MYSQL: Dialect = Dialect {
+/// MySQL 8.0, "9.1 Literal Values" and "9.7 Comments"; MariaDB is the same. For sessions without the modes of [`mysql`].
+const MYSQL: Dialect = Dialect {
     backslash: Backslash::Always,
     has_dollar_quotes: false,
     has_backquotes: true,
@@ -74,6 +77,17 @@ pub(super) const MYSQL: Dialect = Dialect {
     has_nested_comments: false,
     is_dash_spaced: true,
 };
+
+/// Returns MySQL's dialect in a session of some `sql_mode` (MySQL 8.0, "5.1.11 Server SQL Modes").
+pub(super) fn mysql(sql_mode: &str) -> Dialect {
+    let has = |name: &str| sql_mode.split(',').any(|mode| mode.eq_ignore_ascii_case(name));
+    let backslash = match (has("NO_BACKSLASH_ESCAPES"), has("ANSI_QUOTES")) {
+        (true, _) => Backslash::Never,
+        (false, true) => Backslash::InSingleQuotes,
+        (false, false) => Backslash::Always,
+    };
+    Dialect { backslash, ..MYSQL }
+}
 
 /// Returns the text with each placeholder replaced by what is made of it, and those that were found: each of them, in their order.
 pub(super) fn replaced(sql: &str, dialect: &Dialect, mut replacement: impl FnMut(Placeholder) -> String) -> (String, Vec<Placeholder>) {
@@ -103,10 +117,14 @@ fn placeholder(text: &str, before: &str) -> Option<Placeholder> {
 
 /// Returns the length of what a text begins with: a string, a comment, a sign.
 fn unit_length(text: &str, before: &str, dialect: &Dialect) -> usize {
-    let is_always = dialect.backslash == Backslash::Always;
+    let is_escaped = match dialect.backslash {
+        Backslash::BehindE => ends_with_word(before, "e"),
+        Backslash::Always | Backslash::InSingleQuotes => true,
+        Backslash::Never => false,
+    };
     match text.chars().next() {
-        Some('\'') => quoted_length(text, '\'', is_always || ends_with_word(before, "e")),
-        Some('"') => quoted_length(text, '"', is_always),
+        Some('\'') => quoted_length(text, '\'', is_escaped),
+        Some('"') => quoted_length(text, '"', dialect.backslash == Backslash::Always),
         Some('`') if dialect.has_backquotes => quoted_length(text, '`', false),
         Some('$') if dialect.has_dollar_quotes && !before.ends_with(is_word) => dollar_length(text).unwrap_or(1),
         Some('-') if is_dash_comment(text, dialect) => line_length(text),
@@ -246,5 +264,12 @@ mod tests {
         check(&MYSQL, "/* /* */ :last_sync */", "/* /* */ <last_sync> */");
         check(&MYSQL, "`\\` :last_sync", "`\\` <last_sync>");
         check(&MYSQL, "$$ :last_sync $$", "$$ <last_sync> $$");
+    }
+
+    #[test]
+    fn the_modes_of_a_mysql_session_change_what_a_string_is() {
+        check(&mysql("STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES"), "'\\' :last_sync", "'\\' <last_sync>");
+        check(&mysql("ansi_quotes"), "\"\\\" :last_sync '\\' :slot'", "\"\\\" <last_sync> '\\' :slot'");
+        stays(&mysql(""), "\"\\\" :last_sync\"");
     }
 }

@@ -11,6 +11,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+#[path = "servers/mariadb.rs"]
+pub mod mariadb;
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {

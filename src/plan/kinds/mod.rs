@@ -6,8 +6,10 @@
 
 mod csv;
 mod key;
+pub mod mysql;
 pub mod postgresql;
 mod sqlite;
+mod url;
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +21,7 @@ use super::tables::Pattern;
 use crate::secret::{Masker, Secret};
 
 /// The kinds of sources.
-pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE];
+pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &mysql::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE];
 
 /// The kinds of destinations.
 pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION];
@@ -171,6 +173,7 @@ impl SourceKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Csv(_) => csv::SOURCE.name,
+            Self::Mysql(_) => mysql::SOURCE.name,
             Self::Postgresql(_) => postgresql::SOURCE.name,
             Self::Sqlite(_) => sqlite::SOURCE.name,
         }
@@ -180,6 +183,7 @@ impl SourceKind {
     pub fn has_several_streams(&self) -> bool {
         match self {
             Self::Csv(_) => false,
+            Self::Mysql(plan) => !plan.tables.is_empty(),
             Self::Postgresql(plan) => !plan.tables.is_empty(),
             Self::Sqlite(plan) => !plan.tables.is_empty(),
         }
@@ -189,6 +193,7 @@ impl SourceKind {
     pub fn place(&self, root: &Path, masker: &Masker) -> String {
         match self {
             Self::Csv(plan) => csv::place(plan, root, masker),
+            Self::Mysql(plan) => mysql::place(plan, masker),
             Self::Postgresql(plan) => postgresql::place(plan, masker),
             Self::Sqlite(plan) => sqlite::place(plan, root, masker),
         }

@@ -1,6 +1,7 @@
 //! PostgreSQL, described: the keys that a connection has, for sources and destinations alike.
 
 use super::key::{Default, Key, Kind, Status::Works, key};
+use super::url::{ServerUrl, is_settled};
 use super::{DestinationType, Example, Given, Map, SourceType, Wrong};
 use crate::plan::load::{DestinationKind, SourceKind};
 use crate::plan::postgresql::{PostgresConnection, PostgresSourcePlan, SSL_MODES, SslMode};
@@ -159,11 +160,6 @@ fn wrong(key: &'static str, message: String, hint: &'static str) -> Wrong {
     Wrong { key, message, hint: Some(hint) }
 }
 
-/// Whether a URL is known: neither left out for a listing nor in want of a variable.
-fn is_settled(given: &dyn Given, url: &Secret) -> bool {
-    !url.expose().is_empty() && (!url.expose().contains("${") || given.shown(Map::Connection, "url") != url.expose())
-}
-
 #[derive(Debug, Default)]
 struct Parts {
     host: Option<String>,
@@ -179,36 +175,11 @@ struct Parts {
 
 /// Takes a URL apart (PostgreSQL 15, "34.1.1.2. Connection URIs"). Messages never hold any of it.
 fn url_parts(url: &str) -> Result<Parts, String> {
-    let rest = url.strip_prefix("postgresql://").or_else(|| url.strip_prefix("postgres://"));
-    let rest = rest.ok_or("it does not begin with postgresql://")?;
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-    let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
-    let (user, password) = login.split_once(':').map_or((login, None), |(user, password)| (user, Some(password)));
-    let (host, port) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
-        Some((address, port)) => (address, port.strip_prefix(':').unwrap_or_default()),
-        None => place.rsplit_once(':').unwrap_or((place, "")),
-    };
-    let given = |text: &str| -> Result<Option<String>, String> {
-        if text.is_empty() {
-            Ok(None)
-        } else {
-            decoded(text).map(Some).ok_or_else(|| "a % in it is not followed by two hex digits".to_owned())
-        }
-    };
-    let port = if port.is_empty() { None } else { Some(port.parse().map_err(|_| "its port is no port")?) };
-    let mut parts = Parts {
-        host: given(host)?,
-        port,
-        database: given(database)?,
-        user: given(user)?,
-        password: password.map(given).transpose()?.flatten().map(Secret::new),
-        ..Parts::default()
-    };
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = given(value)?;
-        match key {
+    let ServerUrl { host, port, database, user, password, parameters } = ServerUrl::parse(url, &["postgresql", "postgres"])?;
+    let mut parts = Parts { host, port, database, user, password, ..Parts::default() };
+    for (key, value) in parameters {
+        let value = Some(value).filter(|value| !value.is_empty());
+        match key.as_str() {
             "host" => parts.host = value,
             "sslmode" => parts.sslmode = value,
             "sslrootcert" => parts.sslrootcert = value,
@@ -224,24 +195,6 @@ fn url_parts(url: &str) -> Result<Parts, String> {
         return Err("it names no user".to_owned());
     }
     Ok(parts)
-}
-
-/// Returns a text with its `%XX` replaced.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let [high, low, tail @ ..] = rest else { return None };
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        bytes.push(u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?);
-        rest = tail;
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
