@@ -1,11 +1,15 @@
 //! PostgreSQL: connecting by libpq's rules, cancelling from another thread, what its errors mean, quoting.
 
+pub mod reading;
+
 use std::error::Error as _;
 use std::time::Duration;
 
-use postgres::config::SslMode as Encryption;
 use postgres::error::{DbError, SqlState};
-use postgres::{CancelToken, Client, Config, NoTls};
+use postgres::{CancelToken, Client, NoTls};
+use tokio_postgres::config::SslMode as Encryption;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::ConnectError;
@@ -28,25 +32,78 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_RETRIES: u32 = 6;
 
 /// A connection, and what ends its statement from another thread.
-pub struct Session {
+pub struct Session<C = Client> {
     /// The connection.
-    pub client: Client,
+    pub client: C,
     /// For another thread.
     pub canceller: Canceller,
     /// The server and database, for messages.
     pub place: String,
 }
 
-impl std::fmt::Debug for Session {
+/// A source's session.
+pub type ReadingSession = Session<reading::Client>;
+
+/// A way of using a connection.
+pub trait Connection: Sized + Send + 'static {
+    /// Connects; returns what ends a statement beside it.
+    ///
+    /// # Errors
+    /// What the server or the connection reports.
+    fn connect(config: &Config, tls: Option<MakeRustlsConnect>) -> Result<(Self, Token), postgres::Error>;
+}
+
+impl Connection for Client {
+    fn connect(config: &Config, tls: Option<MakeRustlsConnect>) -> Result<(Self, Token), postgres::Error> {
+        let mut config = postgres::Config::from(config.clone());
+        // Notices go nowhere: a server's chatter is no event of a run.
+        config.notice_callback(|_| {});
+        let client = match tls {
+            Some(tls) => config.connect(tls),
+            None => config.connect(NoTls),
+        }?;
+        let token = Token::Library(client.cancel_token());
+        Ok((client, token))
+    }
+}
+
+impl<C> std::fmt::Debug for Session<C> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Session({})", self.place)
+    }
+}
+
+/// What the server knows a connection by.
+#[derive(Clone)]
+pub enum Token {
+    /// Of the library's own client.
+    Library(CancelToken),
+    /// Of a source's connection.
+    Reading(tokio_postgres::CancelToken),
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Token")
+    }
+}
+
+impl Token {
+    fn cancel<T: MakeTlsConnect<Socket>>(&self, tls: T) -> Result<(), postgres::Error> {
+        match self {
+            Self::Library(token) => token.cancel_query(tls),
+            Self::Reading(token) => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime of this thread alone can always be had").block_on(token.cancel_query(tls))
+            }
+        }
     }
 }
 
 /// Ends the statement of a connection from another thread.
 #[derive(Clone)]
 pub struct Canceller {
-    token: CancelToken,
+    token: Token,
     tls: Option<MakeRustlsConnect>,
 }
 
@@ -61,13 +118,13 @@ impl Canceller {
     pub fn cancel(&self) {
         // A server that can't be reached has nothing left to cancel.
         let _ = match &self.tls {
-            Some(tls) => self.token.cancel_query(tls.clone()),
-            None => self.token.cancel_query(NoTls),
+            Some(tls) => self.token.cancel(tls.clone()),
+            None => self.token.cancel(NoTls),
         };
     }
 }
 
-impl Session {
+impl<C: Connection> Session<C> {
     /// Connects.
     ///
     /// # Errors
@@ -106,7 +163,9 @@ impl Session {
         }
         Err(last.expect("there is an attempt at least"))
     }
+}
 
+impl<C> Session<C> {
     /// Makes an error of what the server or the connection reports.
     pub fn failure(&self, verb: &str, error: &postgres::Error) -> ConnectError {
         failure(&format!("{verb} on {}", self.place), error)
@@ -152,7 +211,7 @@ struct Failed {
     is_of_encryption: bool,
 }
 
-fn connect(plan: &PostgresConnection, encryption: Encryption, check: Check, place: &str) -> Result<Session, Failed> {
+fn connect<C: Connection>(plan: &PostgresConnection, encryption: Encryption, check: Check, place: &str) -> Result<Session<C>, Failed> {
     let mut config = Config::new();
     config
         .host(&plan.host)
@@ -165,9 +224,7 @@ fn connect(plan: &PostgresConnection, encryption: Encryption, check: Check, plac
         .keepalives_idle(KEEPALIVE_IDLE)
         .keepalives_interval(KEEPALIVE_INTERVAL)
         .keepalives_retries(KEEPALIVE_RETRIES)
-        .ssl_mode(encryption)
-        // Notices go nowhere: a server's chatter is no event of a run.
-        .notice_callback(|_| {});
+        .ssl_mode(encryption);
     if let Some(password) = &plan.password {
         config.password(password.expose());
     }
@@ -182,15 +239,11 @@ fn connect(plan: &PostgresConnection, encryption: Encryption, check: Check, plac
         })?;
         Some(MakeRustlsConnect::new(config))
     };
-    let client = match &tls {
-        Some(tls) => config.connect(tls.clone()),
-        None => config.connect(NoTls),
-    };
-    let client = client.map_err(|error| Failed {
+    let (client, token) = C::connect(&config, tls.clone()).map_err(|error| Failed {
         is_of_encryption: is_tls(&error) || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION),
         error: failure(&format!("connect to {place}"), &error),
     })?;
-    let canceller = Canceller { token: client.cancel_token(), tls };
+    let canceller = Canceller { token, tls };
     Ok(Session { client, canceller, place: place.to_owned() })
 }
 
@@ -312,7 +365,7 @@ mod tests {
     #[test]
     fn a_port_that_nobody_listens_on_is_told_with_a_hint() {
         // Port 1 (tcpmux) needs root and is never in use here.
-        let error = Session::open(&plan(SslMode::Prefer)).unwrap_err();
+        let error = Session::<Client>::open(&plan(SslMode::Prefer)).unwrap_err();
         assert_eq!((error.code, error.is_transient), ("unreachable", true), "{error}");
         assert!(error.message.starts_with("connect to 127.0.0.1:1/d: "), "{error}");
         assert!(error.hint.unwrap().contains("host and port"));
@@ -322,7 +375,7 @@ mod tests {
     fn a_server_that_says_nothing_is_left_in_time() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = silent.local_addr().unwrap().port();
-        let error = Session::open(&PostgresConnection { port, connect_timeout_seconds: 1, ..plan(SslMode::Prefer) }).unwrap_err();
+        let error = Session::<Client>::open(&PostgresConnection { port, connect_timeout_seconds: 1, ..plan(SslMode::Prefer) }).unwrap_err();
         assert_eq!(error.message, format!("connect to 127.0.0.1:{port}/d: no answer within 1 s"));
         assert_eq!((error.code, error.is_transient), ("unreachable", true));
     }

@@ -7,7 +7,7 @@
 use postgres::Row;
 
 use crate::batch::ColumnType;
-use crate::connect::postgres::{Session, local_settings};
+use crate::connect::postgres::{ReadingSession as Session, local_settings};
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::{ColumnRules, Level};
 use crate::run::CursorValue;

@@ -11,7 +11,7 @@ mod reader;
 mod types;
 
 use crate::batch::ColumnType;
-use crate::connect::postgres::{Session, local_settings};
+use crate::connect::postgres::{ReadingSession as Session, local_settings};
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::tables;
 use crate::plan::{ColumnRules, Level, SourcePlan};

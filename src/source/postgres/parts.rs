@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use postgres::types::{ToSql, Type};
 
 use crate::connect::ConnectError;
-use crate::connect::postgres::{Session, local_settings, quoted};
+use crate::connect::postgres::{ReadingSession as Session, local_settings, quoted};
 use crate::plan::Level;
 use crate::plan::postgresql::{PostgresConnection, PostgresSourcePlan};
 use crate::source::SourceError;

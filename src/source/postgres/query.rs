@@ -4,7 +4,7 @@ use postgres::Statement;
 use postgres::types::Type;
 
 use crate::batch::ColumnType;
-use crate::connect::postgres::{Session, quoted};
+use crate::connect::postgres::{ReadingSession as Session, quoted};
 use crate::plan::ColumnRules;
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::tables::{self, Listed};

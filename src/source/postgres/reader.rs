@@ -1,12 +1,11 @@
 //! Reads a copy into batches, on a thread of its own, which owns the connection: what waits is bounded by batches.
 
-use std::io::BufRead;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::batch::{BatchBuilder, Column, ColumnBuilder, ColumnType, Misfit, RecordBatch, Schema};
-use crate::connect::ConnectError;
-use crate::connect::postgres::{Canceller, Session, failure};
+use crate::connect::postgres::{Canceller, ReadingSession as Session, failure};
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::{ColumnRules, Level, OnInvalidValue};
 use crate::run::FileRecord;
@@ -241,6 +240,58 @@ enum Pass {
     Unheard,
 }
 
+/// Why a pass is broken off.
+enum Ended {
+    /// Nobody listens any more.
+    Unheard,
+    By(SourceError),
+}
+
+/// The rows of a pass, as far as they have come.
+struct Rows<'a> {
+    work: &'a Work,
+    place: &'a str,
+    label: &'a str,
+    outlet: &'a Outlet,
+    batch: BatchBuilder,
+    number: u64,
+    bytes: u64,
+    is_begun: bool,
+    is_ended: bool,
+}
+
+impl Rows<'_> {
+    /// Takes the rows that are whole; returns how many bytes are left at the end.
+    fn take(&mut self, bytes: &[u8]) -> Result<usize, Ended> {
+        let Self { work, place, label, outlet, batch, .. } = self;
+        let malformed = || Ended::By(work.malformed(place));
+        let mut rest = bytes;
+        if !self.is_begun && rest.len() >= HEADER_BYTES {
+            let (header, rows) = rest.split_at(HEADER_BYTES);
+            if !decode::is_header(header) {
+                return Err(malformed());
+            }
+            rest = rows;
+            self.is_begun = true;
+        }
+        while self.is_begun && !self.is_ended {
+            match decode::next(rest, work.mappings.len()).map_err(|()| malformed())? {
+                Next::Row(length) => {
+                    self.number += 1;
+                    let taken = work.take_row(label, &rest[2..length], self.number, batch).map_err(Ended::By)?;
+                    rest = &rest[length..];
+                    if !work.hand_over(taken, batch, self.bytes, outlet) {
+                        return Err(Ended::Unheard);
+                    }
+                }
+                Next::End => self.is_ended = true,
+                Next::Part => break,
+            }
+        }
+        Ok(if self.is_ended { 0 } else { rest.len() })
+    }
+}
+
 impl Work {
     fn run(&self, mut part: Part, outlet: &Outlet) {
         let last = match self.pass(&mut part, outlet) {
@@ -264,50 +315,34 @@ impl Work {
     fn pass(&self, part: &mut Part, outlet: &Outlet) -> Result<Pass, SourceError> {
         let Part { session: Session { client, place, .. }, query, label } = part;
         let sql = format!("COPY ({}\n) TO STDOUT (FORMAT binary)", query.sql);
-        let mut copy = client.copy_out(&sql).map_err(|error| self.failed(place, &error))?;
-        let mut batch = BatchBuilder::new(&self.schema, self.batch_rows_max).one_of(self.parts);
-        let (mut number, mut bytes) = (0, 0);
+        let batch = BatchBuilder::new(&self.schema, self.batch_rows_max).one_of(self.parts);
+        let mut rows = Rows { work: self, place, label, outlet, batch, number: 0, bytes: 0, is_begun: false, is_ended: false };
         // Part of a row, until the rest of it comes: the server sends a message a row, but doesn't promise it.
         let mut part: Vec<u8> = Vec::new();
-        let mut is_begun = false;
-        let mut is_ended = false;
-        loop {
-            let chunk = copy.fill_buf().map_err(|error| self.broken(place, &error))?;
-            if chunk.is_empty() {
-                break;
-            }
-            let length = chunk.len();
-            bytes += length as u64;
-            let mut rest: &[u8] = chunk;
-            if !part.is_empty() {
-                part.extend_from_slice(chunk);
-                rest = &part;
-            }
-            if !is_begun && rest.len() >= HEADER_BYTES {
-                let (header, rows) = rest.split_at(HEADER_BYTES);
-                if !decode::is_header(header) {
-                    return Err(self.malformed(place));
+        let broken_off = client.copy_out(&sql, |piece| {
+            rows.bytes += piece.len() as u64;
+            let rest = if part.is_empty() {
+                rows.take(piece)
+            } else {
+                part.extend_from_slice(piece);
+                rows.take(&part)
+            };
+            match rest {
+                Ok(rest) if rest == 0 => part.clear(),
+                Ok(rest) => {
+                    let all = if part.is_empty() { piece } else { &part };
+                    part = all[all.len() - rest..].to_vec();
                 }
-                rest = rows;
-                is_begun = true;
+                Err(ended) => return ControlFlow::Break(ended),
             }
-            while is_begun && !is_ended {
-                match decode::next(rest, self.mappings.len()).map_err(|()| self.malformed(place))? {
-                    Next::Row(length) => {
-                        number += 1;
-                        let taken = self.take_row(label, &rest[2..length], number, &mut batch)?;
-                        rest = &rest[length..];
-                        if !self.hand_over(taken, &mut batch, bytes, outlet) {
-                            return Ok(Pass::Unheard);
-                        }
-                    }
-                    Next::End => is_ended = true,
-                    Next::Part => break,
-                }
-            }
-            part = if is_ended || rest.is_empty() { Vec::new() } else { rest.to_vec() };
-            copy.consume(length);
+            ControlFlow::Continue(())
+        });
+        match broken_off.map_err(|error| self.failed(place, &error))? {
+            Some(Ended::Unheard) => return Ok(Pass::Unheard),
+            Some(Ended::By(error)) => return Err(error),
+            None => {}
         }
+        let Rows { mut batch, bytes, is_ended, .. } = rows;
         if !is_ended {
             let message = format!("read source {} on {place}: the rows end before their end mark", self.source);
             return Err(SourceError { code: "disconnected", message, hint: None, is_transient: true });
@@ -380,17 +415,6 @@ impl Work {
 
     fn failed(&self, place: &str, error: &postgres::Error) -> SourceError {
         failure(&format!("read source {} on {place}", self.source), error).into()
-    }
-
-    /// Makes an error of what ended a copy.
-    fn broken(&self, place: &str, error: &std::io::Error) -> SourceError {
-        match error.get_ref().and_then(|error| error.downcast_ref::<postgres::Error>()) {
-            Some(error) => self.failed(place, error),
-            None => {
-                let message = format!("read source {} on {place}: {error}", self.source);
-                ConnectError { code: "disconnected", message, hint: None, is_transient: true }.into()
-            }
-        }
     }
 
     fn malformed(&self, place: &str) -> SourceError {
