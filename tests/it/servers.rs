@@ -113,6 +113,12 @@ pub fn psql(server: &Server, database: &str, sql: &str) -> String {
     String::from_utf8(output.stdout).expect("psql's output is UTF-8").trim_end_matches('\n').to_owned()
 }
 
+/// Sends the server's first process a signal.
+pub fn signal(server: &Server, signal: &str) {
+    let text = std::fs::read_to_string(server.folder.join("data/postmaster.pid")).expect("the server's pid");
+    run(Command::new("kill").args([format!("-{signal}").as_str(), text.lines().next().expect("a line with the pid")]));
+}
+
 /// Starts a standby of a server.
 pub fn standby(server: &Server) -> Server {
     let copy = Server { port: free_port(), folder: folder("etlsched-pg-") };
