@@ -124,6 +124,11 @@ pub fn local_settings() -> String {
     SESSION.replace("SET ", "SET LOCAL ")
 }
 
+/// Gives the transaction the bytes of a database that has no encoding as they are: else the server refuses the first that is no UTF-8, and
+/// nobody knows where it stands.
+pub const AS_THEY_ARE: &str =
+    "SELECT set_config('client_encoding', 'SQL_ASCII', true) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
+
 /// Returns an identifier in quotes.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -273,6 +278,9 @@ fn server_failure(what: &str, error: &DbError) -> ConnectError {
         "57014" => ("statement_cancelled", Some("an administrator or a timeout of the server ended the statement"), false),
         "55P03" => ("locked", Some("another session holds a lock on it"), true),
         "40001" | "40P01" => ("conflict", None, true),
+        "54000" if says("out of memory") => {
+            ("too_large", Some("a row is larger than the server can send (1 GB): leave columns out, or cut them in custom_sql"), false)
+        }
         "53100" | "53200" | "53400" | "53000" => ("database", None, true),
         _ if state.starts_with("42") => ("invalid_sql", None, false),
         _ if state.starts_with("22") || state.starts_with("23") => ("invalid_data", None, false),

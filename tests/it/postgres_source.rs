@@ -4,6 +4,7 @@ mod errors;
 mod partitions;
 mod standby;
 mod streams;
+mod types;
 
 use std::path::Path;
 use std::process::Command;

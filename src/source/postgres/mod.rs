@@ -11,7 +11,7 @@ mod query;
 mod reader;
 mod types;
 
-use crate::connect::postgres::{Session, local_settings};
+use crate::connect::postgres::{AS_THEY_ARE, Session, local_settings};
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::tables;
 use crate::plan::{ColumnRules, Level, SourcePlan};
@@ -76,7 +76,10 @@ impl PostgresSource {
     /// Connects and begins the transaction. Its settings are its own: a pooler may have given the session's to somebody else.
     fn begin(&self) -> Result<Session, SourceError> {
         let mut session = self.connect()?;
-        session.client.batch_execute(&format!("{BEGIN}; {}", local_settings())).map_err(|error| session.failure("read", &error))?;
+        session
+            .client
+            .batch_execute(&format!("{BEGIN}; {}; {AS_THEY_ARE}", local_settings()))
+            .map_err(|error| session.failure("read", &error))?;
         query::forget(&mut session, &self.name)?;
         Ok(session)
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use postgres::types::{ToSql, Type};
 
 use crate::connect::ConnectError;
-use crate::connect::postgres::{Session, local_settings, quoted};
+use crate::connect::postgres::{AS_THEY_ARE, Session, local_settings, quoted};
 use crate::plan::Level;
 use crate::plan::postgresql::{PostgresConnection, PostgresSourcePlan};
 use crate::source::SourceError;
@@ -218,7 +218,7 @@ fn followers(leader: &mut Session, source: &str, plan: &PostgresConnection, coun
         return Err(SourceError::new("internal", format!("source {source}: the server's snapshot has no name that can be used")));
     }
     let (begin, settings) = BEGIN.split_once(';').unwrap_or((BEGIN, ""));
-    let statements = format!("{begin}; SET TRANSACTION SNAPSHOT '{snapshot}'; {settings}; {}", local_settings());
+    let statements = format!("{begin}; SET TRANSACTION SNAPSHOT '{snapshot}'; {settings}; {}; {AS_THEY_ARE}", local_settings());
     let (sender, receiver) = sync_channel(count);
     for _ in 0..count {
         let (sender, plan, statements) = (sender.clone(), plan.clone(), statements.clone());
