@@ -92,7 +92,11 @@ impl Source for PostgresSource {
         let mut columns = 0;
         for stream in &streams {
             let (name, plan) = self.of(stream);
-            columns += query::describe(&mut session, &name, &plan)?.names.len() as u64;
+            let described = query::describe(&mut session, &name, &plan)?;
+            columns += described.names.len() as u64;
+            if let Some(table) = described.table.filter(|_| plan.partitions > 1) {
+                parts::of_table(&mut session, &name, &table, plan.partitions as usize)?;
+            }
         }
         query::forget(&mut session, &self.name)?;
         let version = session.client.query_typed("SHOW server_version", &[]).map_err(|error| session.failure("read", &error))?;

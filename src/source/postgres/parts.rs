@@ -65,7 +65,10 @@ pub(super) fn opened(
 }
 
 /// Parts a table into `count` parts at most.
-fn of_table(session: &mut Session, source: &str, table: &str, count: usize) -> Result<Vec<Range>, SourceError> {
+///
+/// # Errors
+/// What has no rows of its own.
+pub(super) fn of_table(session: &mut Session, source: &str, table: &str, count: usize) -> Result<Vec<Range>, SourceError> {
     let (split, bounds) = bounds(session, source, table, count)?;
     Ok(ranges(&split, &bounds))
 }
