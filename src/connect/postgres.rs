@@ -184,6 +184,11 @@ pub fn local_settings() -> &'static str {
     SETTINGS
 }
 
+/// Gives the transaction the bytes of a database that has no encoding as they are: else the server refuses the first that is no UTF-8, and
+/// nobody knows where it stands.
+pub const AS_THEY_ARE: &str =
+    "SELECT set_config('client_encoding', 'SQL_ASCII', true) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
+
 /// Returns an identifier in quotes.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -286,6 +291,9 @@ pub fn failure(what: &str, error: &postgres::Error) -> ConnectError {
         return ConnectError { code: "tls", message, hint: Some(hint.to_owned()), is_transient: false };
     }
     let (code, hint, is_transient) = match error.to_string().as_str() {
+        _ if text.contains("received fatal alert") => {
+            ("tls", Some("the server refuses the client's certificate: check sslcert and sslkey of the connection"), false)
+        }
         "error connecting to server" if text.contains("lookup") => ("unreachable", Some("check host: the name is not known"), true),
         "error connecting to server" => ("unreachable", Some("check host and port of the connection, and whether the server runs"), true),
         "authentication error" | "invalid configuration" => ("login_failed", Some("check user and password of the connection"), false),
@@ -304,19 +312,33 @@ fn server_failure(what: &str, error: &DbError) -> ConnectError {
         let message = format!("{what}: the pooler had no server connection to give ({})", error.message());
         return ConnectError { code: "unreachable", message, hint: Some(hint.to_owned()), is_transient: true };
     }
+    let says = |words: &str| error.message().contains(words);
     let (code, hint, is_transient) = match state {
         "28P01" => ("login_failed", Some("check user and password of the connection"), false),
+        // Its two words for it, before and since PostgreSQL 14.
+        "28000" if says("no encryption") || says("SSL off") => {
+            ("login_failed", Some("the server takes this login with TLS only: set sslmode: require, or better verify-full"), false)
+        }
+        "28000" if says("client certificate") => ("login_failed", Some("set sslcert and sslkey: the server asks for a certificate"), false),
         "28000" => ("login_failed", Some("check user and sslmode of the connection, and pg_hba.conf of the server"), false),
         "3D000" => ("not_found", Some("check database of the connection"), false),
-        "3F000" | "42P01" => ("not_found", None, false),
-        "42703" => ("unknown_column", None, false),
+        "3F000" | "42P01" => ("not_found", Some("check the names of tables: without a schema they go by the role's search_path"), false),
+        "42703" => ("unknown_column", Some("check the names of columns in custom_sql, or in where"), false),
         "42501" => ("permission_denied", Some("grant the role what it needs: SELECT on what it reads, USAGE on its schema"), false),
         "25006" => ("permission_denied", Some("sources are read in a read-only transaction"), false),
         "53300" => ("unreachable", Some("the server takes no more connections now"), true),
-        "57P01" | "57P02" | "57P03" | "08000" | "08003" | "08006" | "08001" | "08004" => ("disconnected", None, true),
-        "57014" => ("cancelled", None, false),
+        "57P01" => {
+            ("disconnected", Some("an administrator ended the connection, or the server was stopped: nothing of it is visible"), true)
+        }
+        "57P05" | "25P03" => ("disconnected", Some("the server ends connections that wait: raise its timeout for this role"), true),
+        "57P02" | "57P03" | "08000" | "08003" | "08006" | "08001" | "08004" => ("disconnected", None, true),
+        // Not "cancelled", which is what a run is that was told to stop.
+        "57014" => ("statement_cancelled", Some("an administrator or a timeout of the server ended the statement"), false),
         "55P03" => ("locked", Some("another session holds a lock on it"), true),
         "40001" | "40P01" => ("conflict", None, true),
+        "54000" if says("out of memory") => {
+            ("too_large", Some("a row is larger than the server can send (1 GB): leave columns out, or cut them in custom_sql"), false)
+        }
         "53100" | "53200" | "53400" | "53000" => ("database", None, true),
         _ if state.starts_with("42") => ("invalid_sql", None, false),
         _ if state.starts_with("22") || state.starts_with("23") => ("invalid_data", None, false),

@@ -86,12 +86,15 @@ pub fn test_order(job: &Job, source: &DataSource) -> Order {
 
 /// Returns the order to list a source's streams with their columns.
 pub fn discover_order(job: &Job, source: &DataSource) -> Order {
-    Order::Discover(source_order(job, source))
+    let SourceOrder { mut source, options } = source_order(job, source);
+    source.kind.in_one_part();
+    Order::Discover(SourceOrder { source, options })
 }
 
 /// Returns the order to read the first rows of a source.
 pub fn preview_order(job: &Job, source: &DataSource, rows: usize) -> Order {
-    let SourceOrder { source, options } = source_order(job, source);
+    let SourceOrder { mut source, options } = source_order(job, source);
+    source.kind.in_one_part();
     Order::Preview(PreviewPlan { source, options, rows })
 }
 

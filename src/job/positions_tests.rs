@@ -11,6 +11,15 @@ fn check_faults(text: &str, expected: &[&str]) {
 }
 
 #[test]
+fn null_is_a_word_where_it_is_one_and_no_value_elsewhere() {
+    let (tree, faults) = parse(Origin::Job, "etl_config: {invalid_values: null, null_cursor: null}\n\"null\": 1\n");
+    assert!(faults.is_empty());
+    let config = tree.unwrap().get("etl_config").unwrap().clone();
+    assert_eq!(config.get("invalid_values").unwrap().as_scalar().map(|scalar| scalar.kind), Some(ScalarKind::Text));
+    assert!(config.get("null_cursor").is_none_or(Node::is_null));
+}
+
+#[test]
 fn keys_and_values_know_their_places() {
     let text = "# comment\nname: Ünï\ndata_sources:\n  - path: \"a\"\n    types: {x: date, ÿ: text}\n";
     let (node, faults) = parse(Origin::Job, text);

@@ -32,6 +32,9 @@ pub fn build(origin: Origin, text: &str) -> (Option<Node>, Vec<Fault>) {
     }
 }
 
+/// The key of which `null` is one of the words.
+const NULL_WORD: &str = "invalid_values";
+
 struct Builder<'a> {
     origin: Origin,
     text: &'a str,
@@ -73,7 +76,8 @@ impl Builder<'_> {
                 }
                 Event::Scalar(text, style, anchor, tag) => {
                     self.tag(place, tag.as_deref());
-                    let kind = if style == ScalarStyle::Plain { resolve(&text) } else { ScalarKind::Text };
+                    let is_plain = style == ScalarStyle::Plain && !self.is_word(&text);
+                    let kind = if is_plain { resolve(&text) } else { ScalarKind::Text };
                     let scalar = Scalar { text: text.into_owned(), kind, template: None };
                     self.add(Node { place, value: Value::Scalar(scalar) }, anchor)?;
                 }
@@ -88,6 +92,12 @@ impl Builder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a plain `null` is a word of its key rather than no value.
+    fn is_word(&self, text: &str) -> bool {
+        let Some(Open { content: Content::Map { key: Some((key, _)), .. }, .. }) = self.stack.last() else { return false };
+        key == NULL_WORD && text == "null"
     }
 
     fn place(&self, span: Span) -> Place {

@@ -1,8 +1,10 @@
 //! PostgreSQL as a source: a real server, the whole program, the rows read back by SQLite's own SQL.
 
+mod errors;
 mod partitions;
 mod standby;
 mod streams;
+mod types;
 
 use std::path::Path;
 use std::process::Command;
@@ -333,33 +335,6 @@ fn tls_means_what_the_word_says() {
 fn a_server_without_tls_is_refused_where_tls_is_required() {
     let etl = workspace(postgresql(), ", sslmode: require", "    custom_sql: SELECT 1 AS one\n    name: s\n");
     run(&etl).exits(1).mentions("server does not support TLS");
-}
-
-#[test]
-fn errors_name_what_is_wrong_and_never_the_password() {
-    let schema = schema("CREATE TABLE {s}.t (id int); CREATE ROLE {s} LOGIN PASSWORD 'pw-of-nobody'");
-    let check = |keys: &str, source: &str, expected: &[&str]| {
-        let etl = workspace(postgresql(), "", source);
-        let (from, to) = keys.split_once(" -> ").unwrap_or(("erp", "erp"));
-        change_settings(&etl, from, to);
-        let ended = run(&etl);
-        let said = format!("{}{}", ended.stdout, ended.stderr);
-        assert_eq!(ended.code, Some(1), "{said}");
-        let logs = etl.run(&["logs", "--run", "last"]).stdout;
-        assert!(!format!("{said}{logs}").contains("hunter22") && !said.contains("pg-secret"), "{said}{logs}");
-        for text in expected {
-            assert!(said.contains(text), "{keys} {source}: {text:?} should be in:\n{said}");
-        }
-    };
-    let table = format!("    table: {schema}.t\n");
-    check("\"${PG_PASSWORD}\" -> hunter22", &table, &["password authentication failed for user \"etl\"", "check user and password"]);
-    check("database: etl -> database: nowhere", &table, &["database \"nowhere\" does not exist", "check database"]);
-    check(&format!("port: {} -> port: 1", postgresql().port), &table, &["Connection refused", "check host and port"]);
-    check("host: 127.0.0.1 -> host: no-such-host.invalid", &table, &["check host"]);
-    check("", &format!("    table: {schema}.tt\n"), &["there is no table", &format!("did you mean {schema}.t?")]);
-    check("", "    custom_sql: SELECT idd FROM pg_class\n    name: s\n", &["column \"idd\" does not exist"]);
-    let login = format!("user: etl, password: \"${{PG_PASSWORD}}\" -> user: {schema}, password: pw-of-nobody");
-    check(&login, &table, &["permission denied for schema", "SELECT on what it reads"]);
 }
 
 #[test]

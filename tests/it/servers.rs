@@ -191,6 +191,12 @@ pub fn limit_files(server: &Server, bytes: &str) {
     run(as_server(Command::new("prlimit")).args(["--pid", &pid, &format!("--fsize={bytes}:")]));
 }
 
+/// Sends the server's first process a signal.
+pub fn signal(server: &Server, signal: &str) {
+    let text = std::fs::read_to_string(server.folder.join("data/postmaster.pid")).expect("the server's pid");
+    run(Command::new("kill").args([format!("-{signal}").as_str(), text.lines().next().expect("a line with the pid")]));
+}
+
 /// Starts a standby of a server.
 pub fn standby(server: &Server) -> Server {
     let copy = Server { port: free_port(), folder: folder("etlsched-pg-") };

@@ -189,6 +189,14 @@ impl SourceKind {
         }
     }
 
+    /// Asks for one reader where rows matter less than what they are made of.
+    pub fn in_one_part(&mut self) {
+        match self {
+            Self::Csv(_) | Self::Sqlite(_) => {}
+            Self::Postgresql(plan) => plan.partitions = 1,
+        }
+    }
+
     /// Returns what is read, as people know it, without secrets: paths below `root` are shown from there.
     pub fn place(&self, root: &Path, masker: &Masker) -> String {
         match self {

@@ -11,7 +11,7 @@ mod reader;
 mod types;
 
 use crate::batch::ColumnType;
-use crate::connect::postgres::{ReadingSession as Session, local_settings};
+use crate::connect::postgres::{AS_THEY_ARE, ReadingSession as Session, local_settings};
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::tables;
 use crate::plan::{ColumnRules, Level, SourcePlan};
@@ -76,7 +76,10 @@ impl PostgresSource {
     /// Connects and begins the transaction. Its settings are its own: a pooler may have given the session's to somebody else.
     fn begin(&self) -> Result<Session, SourceError> {
         let mut session = self.connect()?;
-        session.client.batch_execute(&format!("{BEGIN}; {}", local_settings())).map_err(|error| session.failure("read", &error))?;
+        session
+            .client
+            .batch_execute(&format!("{BEGIN}; {}; {AS_THEY_ARE}", local_settings()))
+            .map_err(|error| session.failure("read", &error))?;
         query::forget(&mut session, &self.name)?;
         Ok(session)
     }
@@ -94,7 +97,11 @@ impl Source for PostgresSource {
         let mut columns = 0;
         for stream in &streams {
             let (name, plan) = self.of(stream);
-            columns += query::describe(&mut session, &name, &plan)?.names.len() as u64;
+            let described = query::describe(&mut session, &name, &plan)?;
+            columns += described.names.len() as u64;
+            if let Some(table) = described.table.filter(|_| plan.partitions > 1) {
+                parts::of_table(&mut session, &name, &table, plan.partitions as usize)?;
+            }
         }
         query::forget(&mut session, &self.name)?;
         let version = session.client.query_typed("SHOW server_version", &[]).map_err(|error| session.failure("read", &error))?;

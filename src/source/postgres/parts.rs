@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use postgres::types::{ToSql, Type};
 
 use crate::connect::ConnectError;
-use crate::connect::postgres::{ReadingSession as Session, local_settings, quoted};
+use crate::connect::postgres::{AS_THEY_ARE, ReadingSession as Session, local_settings, quoted};
 use crate::plan::Level;
 use crate::plan::postgresql::{PostgresConnection, PostgresSourcePlan};
 use crate::source::SourceError;
@@ -65,7 +65,10 @@ pub(super) fn opened(
 }
 
 /// Parts a table into `count` parts at most.
-fn of_table(session: &mut Session, source: &str, table: &str, count: usize) -> Result<Vec<Range>, SourceError> {
+///
+/// # Errors
+/// What has no rows of its own.
+pub(super) fn of_table(session: &mut Session, source: &str, table: &str, count: usize) -> Result<Vec<Range>, SourceError> {
     let (split, bounds) = bounds(session, source, table, count)?;
     Ok(ranges(&split, &bounds))
 }
@@ -218,7 +221,7 @@ fn followers(leader: &mut Session, source: &str, plan: &PostgresConnection, coun
         return Err(SourceError::new("internal", format!("source {source}: the server's snapshot has no name that can be used")));
     }
     let (begin, settings) = BEGIN.split_once(';').unwrap_or((BEGIN, ""));
-    let statements = format!("{begin}; SET TRANSACTION SNAPSHOT '{snapshot}'; {settings}; {}", local_settings());
+    let statements = format!("{begin}; SET TRANSACTION SNAPSHOT '{snapshot}'; {settings}; {}; {AS_THEY_ARE}", local_settings());
     let (sender, receiver) = sync_channel(count);
     for _ in 0..count {
         let (sender, plan, statements) = (sender.clone(), plan.clone(), statements.clone());

@@ -398,7 +398,13 @@ impl Work {
             let value = decode::shown(self.mappings[index].wire, &value[..value.len().min(4000)]);
             text::printable(&text::shortened(&value, 60)).into_owned()
         };
-        let (position, reason) = (format!("{label}, row {number}"), format!("{shown} does not fit {column_type}"));
+        let is_broken = matches!(self.mappings[index].wire, Wire::Text | Wire::Jsonb) && std::str::from_utf8(value).is_err();
+        let why = if is_broken {
+            "is not valid UTF-8 (convert_from in custom_sql reads other encodings)".to_owned()
+        } else {
+            format!("does not fit {column_type}")
+        };
+        let (position, reason) = (format!("{label}, row {number}"), format!("{shown} {why}"));
         if self.invalid_values == OnInvalidValue::Fail {
             let error = SourceError::new("invalid_data", format!("{position}, column {}: {reason}", column.source));
             return Err(error.hint(format!("declare {}: text under columns.types, or set invalid_values: null or reject", column.source)));

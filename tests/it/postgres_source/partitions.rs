@@ -85,7 +85,13 @@ fn fewer_connections_make_fewer_parts_and_lose_nothing() {
 #[test]
 fn partitions_of_what_has_none_are_refused() {
     let schema = schema("CREATE VIEW {s}.t AS SELECT 1 AS id");
-    run(&of_table(&schema, "    partitions: 2\n")).exits(1).mentions("is a view").mentions("remove partitions");
+    let commands: [&[&str]; 3] = [&["run", "load"], &["source", "test", "load"], &["validate", "--online"]];
+    for arguments in commands {
+        let ended = of_table(&schema, "    partitions: 2\n").run(arguments);
+        assert_ne!(ended.code, Some(0), "{arguments:?}");
+        ended.mentions("is a view").mentions("remove partitions");
+    }
+    of_table(&schema, "    partitions: 2\n").run(&["source", "preview", "load"]).exits(0);
     let etl = workspace(postgresql(), "", "    custom_sql: SELECT 1 AS id\n    name: q\n    partitions: 2\n");
     etl.run(&["validate"]).exits(4).mentions("partitions is what only tables have");
     for count in ["0", "65", "two"] {
@@ -94,4 +100,53 @@ fn partitions_of_what_has_none_are_refused() {
     let etl = Etl::new().file("etlsched.yaml", "connections:\n  shop: {type: sqlite, path: shop.db}\n");
     etl.write("jobs/load.yaml", "data_sources: [{connection: shop, table: t, partitions: 2}]\n");
     etl.run(&["validate"]).exits(4).mentions("partitions is what only PostgreSQL sources have");
+}
+
+#[test]
+fn writers_with_long_transactions_lose_nothing_to_many_runs_of_parts_and_streams() {
+    let setup = "CREATE TABLE a (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL DEFAULT now(), n int);
+         CREATE TABLE b (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL DEFAULT now(), n int);
+         INSERT INTO a (n) SELECT g FROM generate_series(1, 2000) AS g; INSERT INTO b (n) SELECT g FROM generate_series(1, 2000) AS g; ANALYZE";
+    let (database, etl) = own_database(setup, "");
+    let keys = "tables: [a, b], partitions: 3, etl_config: {mode: incremental, timestamp_column: at, lookback_minutes: 0}";
+    etl.write("jobs/load.yaml", format!("schedule_type: manual\ndata_sources: [{{name: s, connection: erp, {keys}}}]\n"));
+    let (end, is_over) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        // Dropped where a check fails, too: then the writers end.
+        let end = end;
+        let is_over = std::sync::Arc::new(std::sync::Mutex::new(is_over));
+        for writer in 0..3 {
+            let (is_over, database) = (is_over.clone(), &database);
+            scope.spawn(move || {
+                let mut session = servers::session(postgresql(), database);
+                let is_running = || is_over.lock().expect("nobody panics").try_recv() == Err(std::sync::mpsc::TryRecvError::Empty);
+                let mut number = 0;
+                while is_running() {
+                    number += 1;
+                    // Each third is rolled back, each lasts as long as a run or two.
+                    let last = if number % 3 == 0 { "ROLLBACK" } else { "COMMIT" };
+                    let pause = 0.05 * f64::from((number * 7 + writer * 3) % 11);
+                    session.say(&format!(
+                        "BEGIN; INSERT INTO a (n) VALUES ({number}); INSERT INTO b (n) VALUES ({number}), ({number}); \
+                         UPDATE a SET at = now(), n = -1 WHERE id = {}; SELECT pg_sleep({pause}) \\g /dev/null\n\
+                         INSERT INTO b (n) VALUES ({number}); {last};",
+                        number * 3 + writer
+                    ));
+                }
+            });
+        }
+        for _ in 0..12 {
+            run(&etl).exits(0);
+        }
+        drop(end);
+    });
+    run(&etl).exits(0);
+    let all = |table: &str| {
+        let source = psql(postgresql(), &database, &format!("SELECT id, n FROM {table} ORDER BY id"));
+        let target = etl.warehouse().rows(&format!("SELECT id, n FROM {table} ORDER BY id"));
+        assert!(source.lines().count() > 2000, "the writers wrote");
+        assert!(source.lines().eq(target.iter().map(String::as_str)), "{table} differs");
+    };
+    all("a");
+    all("b");
 }

@@ -274,3 +274,26 @@ fn tables_of_a_sqlite_file_are_streams_too() {
     etl.write("jobs/load.yaml", "schedule_type: manual\ndata_sources: [{name: s, connection: shop, tables: [ordrs]}]\n");
     run(&etl).exits(1).mentions("source s: there is no table ordrs in ").mentions("did you mean orders?");
 }
+
+#[test]
+fn names_of_tables_never_steer_a_terminal() {
+    let schema = schema(
+        "CREATE TABLE {s}.\"a\u{1b}[31mred\" AS SELECT 1 AS id; CREATE TABLE {s}.\"b\u{202e}c\" AS SELECT 1 AS id; CREATE TABLE {s}.d AS SELECT 4 AS id",
+    );
+    let etl = shop(&schema, "[\"{s}.*\"]", "");
+    let commands: [&[&str]; 6] = [
+        &["run", "load", "-v"],
+        &["source", "schema", "load"],
+        &["source", "preview", "load"],
+        &["logs", "--run", "last"],
+        &["state", "show", "load"],
+        &["show", "load"],
+    ];
+    for arguments in commands {
+        let ended = etl.run(arguments);
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{arguments:?}: {said:?}");
+    }
+    assert_eq!(etl.warehouse().value("SELECT id FROM d"), "4");
+    run(&etl).exits(1).mentions("can't be a target");
+}
