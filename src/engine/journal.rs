@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::plan::Level;
+use crate::plan::{Level, StreamResult};
 use crate::run::{RunStatus, SourceStatus};
 use crate::state::{Closed, EndPolicy, EventRecord, Moment, RunEnd, RunSummary, SourceRecord, StateError, Store, StreamRecord};
 
@@ -89,6 +89,9 @@ impl Ledger {
     }
 }
 
+/// For how many runs a cursor may stay where it is, though there are greater values, before that is told.
+const HELD_RUNS_MAX: u64 = 10;
+
 /// What a run writes down.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -170,16 +173,25 @@ impl Journal {
         self.write(|store, run_id| store.update_stream(run_id, &record));
     }
 
-    /// Returns for how many runs the cursor of a stream has stayed where it is, this one among them, at most a few more than `most`.
-    pub(super) fn cursor_stays(&mut self, job: &str, source: &str, stream: &str, most: u64) -> u64 {
+    /// Returns what people must know of a cursor that others keep where it is, where that has been so for many runs.
+    pub(super) fn held_cursor(&mut self, job: &str, source: &str, result: &StreamResult) -> Option<String> {
+        if !result.is_cursor_held {
+            return None;
+        }
         let mut cursors = Vec::new();
         self.write(|store, _| {
-            cursors = store.last_cursors(job, source, stream, most + 1)?;
+            cursors = store.last_cursors(job, source, &result.stream, HELD_RUNS_MAX + 1)?;
             Ok(())
         });
+        // One of the runs brought it there.
         let equal = cursors.iter().take_while(|cursor| Some(*cursor) == cursors.first()).count() as u64;
-        // One of them brought it there.
-        equal.saturating_sub(1)
+        let place = result.cursor.as_ref().map_or("no value", |cursor| cursor.text.as_str());
+        (equal > HELD_RUNS_MAX).then(|| {
+            format!(
+                "the cursor has stayed at {place} for {HELD_RUNS_MAX} runs or more, because transactions are open at the source each time: \
+                 what is newer is read again and again (look for one that nobody ends, in PostgreSQL: pg_stat_activity, pg_prepared_xacts)"
+            )
+        })
     }
 
     /// Shows `status` what the run does: written with the next renewal.

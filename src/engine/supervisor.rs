@@ -56,9 +56,6 @@ struct Post {
     is_over: bool,
 }
 
-/// After how many runs a cursor that stays where it is is told.
-const HELD_RUNS: u64 = 10;
-
 /// A run under way.
 pub(super) struct Supervisor<'a> {
     pub(super) frame: RunFrame<'a>,
@@ -280,19 +277,11 @@ impl<'a> Supervisor<'a> {
     /// Warns where a cursor stays run after run, because somebody always has a transaction open.
     fn tell_held_cursor(&mut self, index: usize, stream: usize) {
         let source = &self.sources[index];
-        let Some(result) = source.streams[stream].result.as_ref().filter(|result| result.is_cursor_held) else { return };
-        let (source, stream) = (source.name.as_str(), result.stream.as_str());
-        let runs = self.journal.cursor_stays(self.frame.job.id.as_str(), source, stream, HELD_RUNS);
-        if runs < HELD_RUNS {
-            return;
-        }
-        let place = result.cursor.as_ref().map_or("no value", |cursor| cursor.text.as_str());
-        let message = format!(
-            "the cursor has stayed at {place} for {runs} runs or more, because transactions are open at the source each time: what is newer \
-             is read again and again (look for one that nobody ends, in PostgreSQL: pg_stat_activity, pg_prepared_xacts)"
-        );
-        self.journal.log(Level::Warn, Some(source), Some(stream), &message);
-        self.observer.notice(&Notice::Log { level: Level::Warn, source: Some(source), stream: Some(stream), message: &message });
+        let Some(result) = &source.streams[stream].result else { return };
+        let Some(message) = self.journal.held_cursor(self.frame.job.id.as_str(), &source.name, result) else { return };
+        let (source, stream) = (Some(source.name.as_str()), Some(result.stream.as_str()));
+        self.journal.log(Level::Warn, source, stream, &message);
+        self.observer.notice(&Notice::Log { level: Level::Warn, source, stream, message: &message });
     }
 
     /// Answers `ready`: the lease is renewed here and now, so that no other run can have begun, and only then may it publish.

@@ -261,7 +261,7 @@ impl Session<'_> {
             counts: Counts { skipped: copied.skipped, rejected: rejects.rows(), ..counts },
             rows_in_target,
             bytes_read: copied.bytes,
-            cursor: before.approach.cursor(copied.tracker.as_ref()),
+            cursor: cursor(before, &copied),
             is_cursor_held: is_held(before, &copied),
             version: before.record.as_ref().map_or(0, |record| record.version),
             schema: nowhere.rehearsal.schema().clone(),
@@ -368,7 +368,7 @@ fn passed(target: &str, failures: &[String]) -> Result<(), Fault> {
 
 fn publish_request(plan: &LoadPlan, before: &Before, copied: &Copied, rejected: u64) -> PublishRequest {
     PublishRequest {
-        cursor: before.approach.cursor(copied.tracker.as_ref()),
+        cursor: cursor(before, copied),
         lower_bound: before.approach.lower_bound.clone(),
         mode: before.approach.mode,
         files: copied.files.clone(),
@@ -378,6 +378,15 @@ fn publish_request(plan: &LoadPlan, before: &Before, copied: &Copied, rejected: 
         skipped: copied.skipped,
         rejected,
     }
+}
+
+/// Returns the cursor to publish; `None` leaves it as it is.
+fn cursor(before: &Before, copied: &Copied) -> Option<CursorValue> {
+    let tracker = copied.tracker.as_ref();
+    before.approach.cursor(tracker).or_else(|| {
+        let old = before.record.as_ref().filter(|_| before.approach.mode == Mode::Full).and_then(|record| record.cursor.as_ref());
+        tracker?.set_back(old)
+    })
 }
 
 /// Whether the cursor stays for the sake of transactions that are open.

@@ -323,6 +323,13 @@ impl Tracker {
         CursorValue::at(self.column_type, greatest)
     }
 
+    /// Returns what a full load publishes where no value of it may be the cursor: nothing, unless the old cursor lies beyond every row. It is
+    /// of a source that was set back then, whose next rows would be missed.
+    pub(super) fn set_back(&self, old: Option<&CursorValue>) -> Option<CursorValue> {
+        let old = old?.position_in(self.column_type, Rounding::Down);
+        (self.greatest_read < old).then(|| CursorValue::least(self.column_type)).flatten()
+    }
+
     /// Whether the cursor stays though there are greater values, because others may still commit earlier ones.
     pub(super) fn is_held(&self, before: Option<&CursorValue>) -> bool {
         let before = before.and_then(|before| before.position_in(self.column_type, Rounding::Down));

@@ -27,6 +27,9 @@ struct Cut {
     way: Way,
     /// Bytes of that way, of all connections together, after which everything is cut; `u64::MAX` is never.
     after: AtomicU64,
+    /// How many commits of that way, or answers to them, pass until everything is cut in the middle of one; 0 is any number.
+    commits: AtomicU64,
+    commits_passed: AtomicU64,
     passed: AtomicU64,
     /// Grows with each cut: connections of an older generation are dead.
     generation: AtomicU64,
@@ -44,8 +47,15 @@ impl Proxy {
     fn new(way: Way, is_reset: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("its address").port();
-        let cut =
-            Arc::new(Cut { way, after: AtomicU64::new(u64::MAX), passed: AtomicU64::new(0), generation: AtomicU64::new(0), is_reset });
+        let cut = Arc::new(Cut {
+            way,
+            after: AtomicU64::new(u64::MAX),
+            commits: AtomicU64::new(0),
+            commits_passed: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
+            is_reset,
+        });
         let own = cut.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -70,7 +80,15 @@ impl Proxy {
     fn cut_after(&self, bytes: u64) {
         self.cut.passed.store(0, Ordering::SeqCst);
         self.cut.generation.store(0, Ordering::SeqCst);
+        self.cut.commits.store(0, Ordering::SeqCst);
+        self.cut.commits_passed.store(0, Ordering::SeqCst);
         self.cut.after.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Cuts in the middle of a commit, or of the answer to one; the first is 1.
+    fn cut_at_commit(&self, number: u64) {
+        self.cut_after(u64::MAX);
+        self.cut.commits.store(number, Ordering::SeqCst);
     }
 
     /// Cuts no more; returns whether there was a cut, and how many bytes had passed.
@@ -78,6 +96,20 @@ impl Proxy {
         self.cut.after.store(u64::MAX, Ordering::SeqCst);
         (self.cut.generation.load(Ordering::SeqCst) > 0, self.cut.passed.load(Ordering::SeqCst))
     }
+}
+
+impl Cut {
+    /// Cuts everything that is connected.
+    fn now(&self) {
+        self.after.store(u64::MAX, Ordering::SeqCst);
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Returns where a commit stands, or the answer to one: both are this word (PostgreSQL 15, "55.7. Message Formats").
+fn commits_in(bytes: &[u8]) -> Vec<usize> {
+    let word = b"COMMIT\0";
+    (0..bytes.len().saturating_sub(word.len() - 1)).filter(|at| bytes[*at..].starts_with(word)).collect()
 }
 
 /// Passes bytes from one end to the other. A cut in the middle of a piece lets its first bytes through.
@@ -97,8 +129,14 @@ fn pass(way: Way, mut from: TcpStream, mut to: TcpStream, cut: &Cut, generation:
             let left = cut.after.load(Ordering::SeqCst).saturating_sub(before);
             if left < read as u64 {
                 allowed = usize::try_from(left).expect("less than a piece");
-                cut.after.store(u64::MAX, Ordering::SeqCst);
-                cut.generation.fetch_add(1, Ordering::SeqCst);
+                cut.now();
+            }
+            for at in commits_in(&bytes[..read]) {
+                if cut.commits_passed.fetch_add(1, Ordering::SeqCst) + 1 == cut.commits.load(Ordering::SeqCst) {
+                    // In the middle of the word.
+                    allowed = allowed.min(at + 3);
+                    cut.now();
+                }
             }
         }
         if to.write_all(&bytes[..allowed]).is_err() || allowed < read {
@@ -232,25 +270,67 @@ fn psql_md5(text: &str) -> String {
     String::from_utf8_lossy(&output.stdout)[..32].to_owned()
 }
 
+/// A workspace that loads `t` of a database into its schema `dwh`, through a proxy.
+fn into_proxy(proxy: &Proxy, database: &str, keys: &str) -> Etl {
+    psql(postgresql(), database, "CREATE SCHEMA dwh");
+    let etl = workspace(postgresql(), "", &format!("    table: public.t\n{keys}"));
+    change_settings(&etl, "database: etl", &format!("database: {database}"));
+    let settings = std::fs::read_to_string(etl.path("etlsched.yaml")).expect("the settings");
+    let through = settings.lines().find(|line| line.contains("erp:")).expect("the connection").replace("erp:", "dwh:");
+    let port = format!("port: {}", postgresql().port);
+    let through = through.replace(&port, &format!("schema: dwh, port: {}", proxy.server.port));
+    etl.write("etlsched.yaml", format!("destination: dwh\n{settings}{through}\n"));
+    etl
+}
+
 #[test]
 fn a_destination_that_is_cut_at_any_byte_holds_the_old_table_or_the_new_one() {
     for (mode, keys) in MODES {
         for (way, is_reset) in [(Way::Up, true), (Way::Down, false)] {
             let (database, _) = own_database(SETUP, "");
-            psql(postgresql(), &database, "CREATE SCHEMA dwh");
             let proxy = Proxy::new(way, is_reset);
-            let etl = workspace(postgresql(), "", &format!("    table: public.t\n{keys}"));
-            change_settings(&etl, "database: etl", &format!("database: {database}"));
-            let settings = std::fs::read_to_string(etl.path("etlsched.yaml")).expect("the settings");
-            let through = settings.lines().find(|line| line.contains("erp:")).expect("the connection");
-            let through = through
-                .replace("erp:", "dwh:")
-                .replace(&format!("port: {}", postgresql().port), &format!("schema: dwh, port: {}", proxy.server.port));
-            etl.write("etlsched.yaml", format!("destination: dwh\n{settings}{through}\n"));
+            let etl = into_proxy(&proxy, &database, keys);
             let target = || psql(postgresql(), &database, &format!("{SUM} dwh.t"));
             judge(&proxy, &etl, &database, target, &format!("destination, {mode}, {way:?}"));
             let left = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = 'dwh' AND relkind = 'r' AND relname <> 't'";
             assert_eq!(psql(postgresql(), &database, left), "2", "the two tables of bookkeeping alone");
+        }
+    }
+}
+
+#[test]
+fn a_run_whose_commit_or_its_answer_is_cut_says_what_the_table_holds() {
+    for (mode, keys) in MODES {
+        for way in [Way::Up, Way::Down] {
+            let (database, _) = own_database(SETUP, "");
+            let proxy = Proxy::new(way, true);
+            let etl = into_proxy(&proxy, &database, keys);
+            let target = || psql(postgresql(), &database, &format!("{SUM} dwh.t"));
+            assert!(is_success(&etl));
+            fill(&database, 1);
+            proxy.cut_after(u64::MAX);
+            assert!(is_success(&etl));
+            let commits = proxy.cut.commits_passed.load(Ordering::SeqCst);
+            let mut done = 0;
+            for number in 1..=commits {
+                let old = target();
+                fill(&database, number + 1);
+                let new = psql(postgresql(), &database, &format!("{SUM} t"));
+                proxy.cut_at_commit(number);
+                let is_good = is_success(&etl);
+                let (is_cut, _) = proxy.mend();
+                let found = target();
+                let told = format!("{mode}, {way:?}, commit {number} of {commits} (cut: {is_cut}, success: {is_good})");
+                assert!(is_cut, "{told}");
+                assert!(found == old || found == new, "{told}: neither old nor new");
+                assert_eq!(found == new, is_good, "{told}: the run doesn't say what the table holds");
+                done += u64::from(is_good);
+                assert!(is_success(&etl), "{told}: the next run");
+                assert_eq!(target(), new, "{told}: the next run is right");
+            }
+            crate::etl::report(&format!("{mode}, {way:?}: {commits} commits were cut, {done} runs were done all the same"));
+            // The answer to the publish was lost, and the bookkeeping tells that it stands.
+            assert_eq!(done > 0, way == Way::Down, "{mode}, {way:?}: {done} of {commits}");
         }
     }
 }

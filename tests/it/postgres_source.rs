@@ -205,6 +205,29 @@ fn a_prepared_transaction_is_not_lost() {
 }
 
 #[test]
+fn a_foreign_table_does_not_tell_who_writes_it_and_is_looked_back_upon() {
+    let (remote, _) =
+        own_database("CREATE TABLE t (id int PRIMARY KEY, at timestamptz NOT NULL DEFAULT now()); INSERT INTO t VALUES (1)", "");
+    let setup = format!(
+        "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '{}', dbname '{remote}');
+         CREATE USER MAPPING FOR etl SERVER far OPTIONS (user 'etl', password '{}');
+         CREATE FOREIGN TABLE far_t (id int, at timestamptz) SERVER far OPTIONS (table_name 't'); CREATE VIEW t AS SELECT * FROM far_t",
+        postgresql().port,
+        PASSWORD.replace('\'', "''")
+    );
+    let (_, etl) = own_database(&setup, "    primary_key: [id]\n    etl_config: {mode: incremental, timestamp_column: at}\n");
+    run(&etl).exits(0);
+    let mut late = servers::session(postgresql(), &remote);
+    late.say("BEGIN; INSERT INTO t VALUES (2);");
+    psql(postgresql(), &remote, "INSERT INTO t VALUES (3)");
+    etl.run(&["run", "load", "-v"]).exits(0).mentions("another server by a foreign table");
+    late.say("COMMIT;");
+    drop(late);
+    run(&etl).exits(0);
+    assert_eq!(etl.warehouse().rows("SELECT id FROM t ORDER BY id"), ["1", "2", "3"]);
+}
+
+#[test]
 fn a_role_that_is_not_shown_every_session_is_told_so() {
     let setup = "CREATE TABLE t (id int PRIMARY KEY, at timestamptz NOT NULL DEFAULT now()); INSERT INTO t VALUES (1);
          CREATE ROLE reader LOGIN PASSWORD 'pw-of-reader'; GRANT SELECT ON t TO reader";

@@ -376,3 +376,38 @@ fn a_cursor_is_shown_and_forgotten_for_one_source() {
     assert_eq!(rows(&etl).len(), 10);
     assert_eq!(rows(&etl)[0], "1|newer");
 }
+
+#[test]
+fn a_query_may_name_the_slot_for_which_it_runs() {
+    let etl = Etl::new().file("etlsched.yaml", "connections:\n  shop: {type: sqlite, path: shop.db}\n");
+    let job = "timezone: America/New_York\nhour: 6\ndata_sources:\n  - connection: shop\n    name: t\n    custom_sql: SELECT :slot AS slot, :run_started AS began\n";
+    let etl = etl.file("jobs/load.yaml", job).file("shop.db", "");
+    let at = |now: &str| {
+        let status = etl.command(&["run", "load", "--scheduled"]).env("ETLSCHED_NOW", now).status().expect("the program starts");
+        assert!(status.success());
+    };
+    at("2026-01-15T10:00:00Z");
+    at("2026-01-15T11:02:30Z");
+    // 6:00 there, whenever the run began.
+    assert_eq!(etl.warehouse().value("SELECT slot FROM t"), "2026-01-15T11:00:00Z");
+    run(&etl, &[]).exits(0);
+    assert_eq!(etl.warehouse().value("SELECT slot = began FROM t"), "1", "no slot started this run");
+}
+
+#[test]
+fn a_full_refresh_of_a_source_that_was_set_back_misses_none_of_its_next_rows() {
+    let setup = "CREATE TABLE t (id int, word text); INSERT INTO t SELECT g, 'old' FROM generate_series(1, 10) AS g";
+    let (database, etl) = own_database(setup, "    etl_config: {mode: incremental, timestamp_column: id}\n");
+    run(&etl, &[]).exits(0);
+    assert_eq!(cursor(&etl), "10");
+    let mut open = crate::servers::session(postgresql(), &database);
+    psql(postgresql(), &database, "DELETE FROM t WHERE id > 5");
+    // Nothing may be the cursor now, and the old one is that of rows which are no more.
+    open.say("BEGIN; INSERT INTO t VALUES (6, 'old');");
+    run(&etl, &["--full-refresh"]).exits(0);
+    open.say("COMMIT;");
+    drop(open);
+    run(&etl, &[]).exits(0);
+    assert_eq!(rows(&etl), (1..=6).map(|id| format!("{id}|old")).collect::<Vec<_>>());
+    assert_eq!(cursor(&etl), "6");
+}

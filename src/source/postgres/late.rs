@@ -43,7 +43,7 @@ const LISTING: &str = "SELECT pg_is_in_recovery(), \
      FROM pg_database d WHERE d.datname = current_database()";
 
 /// The server's clock, and what it shows in the zone that sessions have where they say nothing: microseconds since 1970.
-const CLOCK: &str = "SELECT (extract(epoch FROM c.at) * 1000000)::bigint, (extract(epoch FROM c.at AT TIME ZONE \
+const CLOCK: &str = "SELECT EXISTS (SELECT FROM pg_foreign_server), (extract(epoch FROM c.at) * 1000000)::bigint, (extract(epoch FROM c.at AT TIME ZONE \
      (SELECT reset_val FROM pg_settings WHERE name = 'TimeZone')) * 1000000)::bigint FROM (SELECT clock_timestamp() AS at) AS c";
 
 /// The clock of the server.
@@ -95,10 +95,15 @@ pub(super) fn limit(
     session.client.batch_execute(&format!("{BEGIN}; {}", local_settings())).map_err(|error| fail(session, &error))?;
     // The clock is read well before the listing: a statement that is taken now has time to be shown there.
     let clock = session.client.query_typed(CLOCK, &[]).map_err(|error| fail(session, &error))?;
-    let clock = clock.first().map(|row| Clock { micros: row.get(0), wall_micros: row.get(1) });
+    let has_foreign_servers = clock.first().is_some_and(|row| row.get(0));
+    let clock = clock.first().map(|row| Clock { micros: row.get(1), wall_micros: row.get(2) });
     let described = query::describe(session, source, plan)?;
     query::forget(session, source)?;
     let cursor = query::cursor(source, &described, rules, column)?;
+    if has_foreign_servers && is_foreign(session, source, &described, &cursor)? {
+        session.client.batch_execute("COMMIT").map_err(|error| fail(session, &error))?;
+        return Ok(Limit { value: None, note: Some((Level::Warn, FOREIGN)) });
+    }
     let is_instant = cursor.column_type == ColumnType::TimestampUtc && cursor.comparable == "timestamptz";
     let greatest = if is_instant { None } else { greatest(session, source, &described, &cursor)? };
     let row = session.client.query_typed(&listing_sql(), &[]).map_err(|error| fail(session, &error))?;
@@ -124,6 +129,8 @@ const STANDBY: &str = "the server is a standby, which does not tell which transa
      beyond the lookback (lookback_minutes or lookback_value; or read from the primary)";
 const SUBSCRIBER: &str = "the database takes part in logical replication as a subscriber: its rows are committed later than they are stamped, and \
      may be missed beyond the lookback (lookback_minutes or lookback_value; or read from the publisher)";
+const FOREIGN: &str = "rows come from another server by a foreign table, which does not tell which transactions are open there: rows that are \
+     committed late may be missed beyond the lookback (lookback_minutes or lookback_value; or read from that server)";
 const HIDDEN: &str = "the server does not show this role every open transaction: rows that are committed late may be missed beyond the \
      lookback (GRANT pg_read_all_stats TO the role, or set lookback_minutes)";
 const PREPARED: &str = "a prepared transaction is open, whose start nobody knows: the cursor stays where it is (see pg_prepared_xacts)";
@@ -173,6 +180,17 @@ fn number(listing: Listing, clock: Clock, column_type: ColumnType, greatest: Opt
         _ => greatest,
     };
     Limit { value: Some(value), note: None }
+}
+
+/// Whether the query reads another server, by what the planner makes of it.
+fn is_foreign(session: &mut Session, source: &str, described: &Described, cursor: &Bounds) -> Result<bool, SourceError> {
+    let query = query::rows(source, &described.base, "*", Some(cursor), None)?;
+    query::settle(session, source, &query)?;
+    let rows = session.client.query_typed(&format!("EXPLAIN (COSTS off) {}", query.sql), &[]);
+    let rows = rows.map_err(|error| session.failure(&format!("read source {source}"), &error))?;
+    Ok(rows
+        .iter()
+        .any(|row| row.get::<_, String>(0).contains("Foreign Scan on ") || row.get::<_, String>(0).trim_end().ends_with("Foreign Scan")))
 }
 
 /// Returns the greatest value of the cursor column that can be seen now.
