@@ -76,6 +76,9 @@ pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(Error) -> Dest
             Some(state) if *state == SqlState::DEPENDENT_OBJECTS_STILL_EXIST => {
                 ("dependents", "set publish: replace, which keeps the table and all that depends on it")
             }
+            Some(state) if state.code().starts_with("23") && known.message.contains("_etlsched_key_") => {
+                ("constraint", "a load by a key made this index: DROP INDEX it where the rows go by that key no longer")
+            }
             Some(state) if state.code().starts_with("23") => ("constraint", "the table has a rule of its own that the rows break"),
             _ => return known,
         };

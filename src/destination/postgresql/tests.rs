@@ -80,6 +80,11 @@ impl Bench for Place {
         text.split('\x1e').map(|row| row.split('\x1f').map(str::to_owned).collect()).collect()
     }
 
+    fn staging(&self) -> &'static str {
+        "SELECT relname FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r' \
+         AND relname ~ '^_etlsched_[0-9a-f]{8}_'"
+    }
+
     fn every(&self) -> &'static str {
         "SELECT b::int, s, i, u, replace(f::text, 'e+', 'e'), d, t, coalesce(upper(encode(x, 'hex')), ''), day, clock, \
          to_char(at, 'YYYY-MM-DD\"T\"HH24:MI:SS') || CASE to_char(at, 'US') WHEN '000000' THEN '' ELSE to_char(at, '.US') END, \
@@ -206,6 +211,17 @@ fn staging_of_dead_runs_goes_and_that_of_others_stays() {
     // The next load of the target drops what it finds.
     load(&place, &request(3, "orders", &people(), FULL), &[]).unwrap();
     assert_eq!(place.psql(staging), "");
+}
+
+#[test]
+fn a_key_that_holds_no_longer_keeps_no_full_load_off() {
+    let place = Place::new();
+    let twice = || people_rows(&[(1, Some("a"), 0), (1, Some("b"), 0)]);
+    load(&place, &request(1, "people", &people(), merge(None)), &[twice()]).unwrap();
+    assert_eq!(place.psql("SELECT count(*) FROM pg_indexes WHERE tablename = 'people' AND schemaname = current_schema()"), "1");
+    assert_eq!(load(&place, &request(2, "people", &people(), FULL), &[twice()]).unwrap().rows_in_target, 2);
+    // Nothing is merged into rows of one key.
+    assert_eq!(load(&place, &request(3, "people", &people(), merge(None)), &[one(2, "c")]), Err("duplicate_key".to_owned()));
 }
 
 #[test]

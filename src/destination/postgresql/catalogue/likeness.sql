@@ -15,7 +15,8 @@ WITH this AS (
         con.contype, con.oid AS con, pg_get_constraintdef(con.oid) AS condef, con.condeferrable, con.condeferred
     FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid
     LEFT JOIN pg_constraint con ON con.conindid = k.oid AND con.conrelid = $1::oid AND con.contype IN ('p', 'u', 'x')
-    WHERE i.indrelid = $1::oid
+    -- An index of ours belongs to merges by a key: a load that is none goes by no key.
+    WHERE i.indrelid = $1::oid AND k.relname !~ '^_etlsched_key_[0-9a-f]{8}$'
 ), kinds AS (
     SELECT s.*, $2 || '_x' || row_number() OVER (ORDER BY s.oid) AS own, pg_get_statisticsobjdef(s.oid) AS def FROM pg_statistic_ext s WHERE s.stxrelid = $1::oid
 ), identities AS (
