@@ -14,6 +14,8 @@ need cron cron
 need faketime faketime
 need systemd-analyze systemd
 need unshare util-linux
+need prlimit util-linux
+need pgbouncer pgbouncer
 [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
 
 if [ -n "$missing" ]; then

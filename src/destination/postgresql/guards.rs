@@ -59,6 +59,11 @@ impl Guards {
         Ok(Self { is_guarded: guarded.first().is_some_and(|row| row.get(0)), references: references.collect() })
     }
 
+    /// Whether it does nothing of its own accord.
+    pub(super) fn is_none(&self) -> bool {
+        !self.is_guarded && self.references.is_empty()
+    }
+
     /// Whether other tables refer to it.
     pub(super) fn is_referenced(&self) -> bool {
         self.references.iter().any(|reference| !reference.is_own)

@@ -9,7 +9,7 @@ use super::Postgres;
 use super::tests::{Place, servers};
 use crate::batch::ColumnType;
 use crate::destination::conformance::{Bench, FULL, batch, load, merge, people, people_rows, publication, request, schema};
-use crate::destination::{Access, Destination, DestinationError, Disposition, Load};
+use crate::destination::{Access, Destination, DestinationError, Disposition};
 use crate::plan::Publish;
 use crate::plan::postgresql::PostgresConnection;
 use crate::run::{Counts, CursorValue};
@@ -308,5 +308,37 @@ fn a_role_whose_transactions_are_serializable_loads_as_any_other() {
     );
     for number in 1..=2 {
         assert_eq!(load_as(&mut loader, number).unwrap(), added(3, if number == 1 { 0 } else { 3 }));
+    }
+}
+
+#[test]
+fn a_key_that_holds_no_longer_keeps_no_full_load_off() {
+    let place = Place::new();
+    let twice = || people_rows(&[(1, Some("a"), 0), (1, Some("b"), 0)]);
+    load(&place, &request(1, "people", &people(), merge(None)), &[twice()]).unwrap();
+    assert_eq!(place.psql("SELECT count(*) FROM pg_indexes WHERE tablename = 'people' AND schemaname = current_schema()"), "1");
+    assert_eq!(load(&place, &request(2, "people", &people(), FULL), &[twice()]).unwrap().rows_in_target, 2);
+    // Nothing is merged into rows of one key.
+    assert_eq!(
+        load(&place, &request(3, "people", &people(), merge(None)), &[people_rows(&[(2, Some("c"), 0)])]),
+        Err("duplicate_key".to_owned())
+    );
+}
+
+#[test]
+fn what_a_crash_may_empty_is_what_does_not_become_the_target() {
+    let place = Place::with("CREATE TABLE viewed (id bigint, name text, seen timestamptz); CREATE VIEW of_it AS SELECT id FROM viewed");
+    let kinds = format!(
+        "SELECT relpersistence FROM ({}) AS own JOIN pg_class USING (relname) WHERE relnamespace = \
+         quote_ident(current_schema())::regnamespace",
+        place.staging()
+    );
+    for (target, disposition, kind) in
+        [("people", FULL, "p"), ("people", merge(None), "u"), ("viewed", FULL, "u"), ("people", Disposition::Append, "u")]
+    {
+        let mut postgres = place.session();
+        let load = postgres.begin(&request(1, target, &people(), disposition)).unwrap();
+        assert_eq!(place.psql(&kinds), kind, "{target}");
+        drop(load);
     }
 }

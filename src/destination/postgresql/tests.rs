@@ -214,17 +214,6 @@ fn staging_of_dead_runs_goes_and_that_of_others_stays() {
 }
 
 #[test]
-fn a_key_that_holds_no_longer_keeps_no_full_load_off() {
-    let place = Place::new();
-    let twice = || people_rows(&[(1, Some("a"), 0), (1, Some("b"), 0)]);
-    load(&place, &request(1, "people", &people(), merge(None)), &[twice()]).unwrap();
-    assert_eq!(place.psql("SELECT count(*) FROM pg_indexes WHERE tablename = 'people' AND schemaname = current_schema()"), "1");
-    assert_eq!(load(&place, &request(2, "people", &people(), FULL), &[twice()]).unwrap().rows_in_target, 2);
-    // Nothing is merged into rows of one key.
-    assert_eq!(load(&place, &request(3, "people", &people(), merge(None)), &[one(2, "c")]), Err("duplicate_key".to_owned()));
-}
-
-#[test]
 fn names_are_kept_to_the_byte_or_refused() {
     let long = "é".repeat(31) + "x";
     for name in ["a \"b\"; DROP TABLE x; --", "Übersicht ☃", "select", "%s'\\", long.as_str()] {
