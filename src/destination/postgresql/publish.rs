@@ -117,6 +117,7 @@ fn fill(staging: &mut Staging<'_>, live: &LiveTable, before: u64) -> Outcome<Cou
         Disposition::Merge(fold) => {
             alter(staging, live)?;
             demand(staging)?;
+            guards.refuse_blurred_key(live, &fold.key)?;
             let foretold = guards.foretell(staging, live, &fold.key)?;
             merge::merge(staging, live, &fold.key, &mut counts)?;
             guards.refuse_other_counts(live, &counts, foretold)?;

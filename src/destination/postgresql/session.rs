@@ -21,9 +21,11 @@ pub(super) type Outcome<T> = Result<T, DestinationError>;
 /// server notices within seconds that a killed worker is gone (PostgreSQL 14 and later, on systems that can tell).
 ///
 /// A role may have other defaults: a snapshot that is older than the locks would count rows that are gone, a policy would hide some.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = 0; SET LOCAL client_min_messages = 'error'; \
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; SET LOCAL lock_timeout = '5s'; \
+     SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL client_min_messages = 'error'; \
      SELECT CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL AND version() ~* 'linux|darwin|apple|bsd' \
-     THEN set_config('client_connection_check_interval', '2s', true) END";
+     THEN set_config('client_connection_check_interval', '2s', true) END, \
+     CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL THEN set_config('transaction_timeout', '0', true) END";
 
 /// How often a publish that meets a lock tries again, and the pause between: about three minutes with the lock's own patience.
 const TRIES_MAX: u32 = 30;

@@ -9,7 +9,7 @@ use super::Postgres;
 use super::tests::{Place, servers};
 use crate::batch::ColumnType;
 use crate::destination::conformance::{Bench, FULL, batch, load, merge, people, people_rows, publication, request, schema};
-use crate::destination::{Access, Destination, DestinationError, Disposition};
+use crate::destination::{Access, Destination, DestinationError, Disposition, Fold};
 use crate::plan::Publish;
 use crate::plan::postgresql::PostgresConnection;
 use crate::run::{Counts, CursorValue};
@@ -341,4 +341,41 @@ fn what_a_crash_may_empty_is_what_does_not_become_the_target() {
         assert_eq!(place.psql(&kinds), kind, "{target}");
         drop(load);
     }
+}
+
+#[test]
+fn a_key_to_which_different_texts_are_equal_is_refused() {
+    let place = Place::with(
+        "CREATE COLLATION blurred (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         CREATE TABLE t (code text COLLATE blurred, value text COLLATE blurred)",
+    );
+    let columns = schema(&[("code", ColumnType::Text), ("value", ColumnType::Text)]);
+    let texts = |texts: [&'static str; 2]| Arc::new(StringArray::from(texts.to_vec()));
+    let rows = |values| batch(&columns, vec![texts(["a", "A"]), texts(values)]);
+    load(&place, &request(1, "t", &columns, FULL), &[rows(["x", "y"])]).unwrap();
+    let by_code = || Disposition::Merge(Fold { key: vec!["Code".to_owned()], newest_by: None });
+    assert_eq!(load(&place, &request(2, "t", &columns, by_code()), &[rows(["x", "y"])]), Err("schema_clash".to_owned()));
+    // Values are compared by their bytes.
+    place.psql("ALTER TABLE t ALTER COLUMN code TYPE text COLLATE \"C\"");
+    let merged = load(&place, &request(3, "t", &columns, by_code()), &[rows(["X", "y"])]).unwrap();
+    assert_eq!((merged.counts.updated, merged.counts.unchanged), (1, 1));
+    assert_eq!(place.psql("SELECT string_agg(code || value, ',' ORDER BY code) FROM t"), "Ay,aX");
+}
+
+#[test]
+fn a_table_that_every_publication_covers_stays() {
+    let place = Place::with(&format!("{PLAIN} CREATE TABLE apart (id bigint, name text, seen timestamptz)"));
+    let oid = |table: &str| place.psql(&format!("SELECT '{table}'::regclass::oid"));
+    let before = (oid("people"), oid("apart"));
+    let name = super::types::quoted(&place.schema);
+    place.psql(&format!(
+        "CREATE PUBLICATION \"of {0}\" FOR TABLES IN SCHEMA {name}; ALTER TABLE people REPLICA IDENTITY FULL",
+        place.schema.replace('"', "")
+    ));
+    load_rows(&place, 1, FULL, THREE).unwrap();
+    assert_eq!(oid("people"), before.0);
+    // The server itself refuses deletions of which it couldn't tell others, and says what to do.
+    let error = load(&place, &request(2, "apart", &people(), FULL), &[people_rows(THREE)]);
+    assert_eq!(error, Err("database".to_owned()));
+    assert_eq!(oid("apart"), before.1);
 }
