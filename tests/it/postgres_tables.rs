@@ -2,7 +2,7 @@
 
 use crate::etl::Etl;
 use crate::postgres_destination::into_schema;
-use crate::servers::{Server, own_postgresql, pg_dump, psql, tablespace};
+use crate::servers::{PASSWORD, Server, own_postgresql, pg_dump, psql, tablespace};
 
 /// What every table of the zoo has, in the order of the file.
 const CSV: &str = "id,name,amount,at\n1,a,1.10,2024-01-01T00:00:00Z\n2,b,2.20,2024-01-02T00:00:00Z\n3,,3.30,2024-01-03T00:00:00Z\n";
@@ -76,7 +76,7 @@ const SWAPPED: &[(&str, &str, &str)] = &[
         "granted",
         "",
         "GRANT SELECT, INSERT ON granted TO reader; GRANT DELETE ON granted TO PUBLIC; GRANT UPDATE ON granted TO other WITH GRANT OPTION;
-         REVOKE TRUNCATE ON granted FROM etl;",
+         REVOKE TRUNCATE ON granted FROM \"{role}\";",
     ),
     (
         "optioned",
@@ -168,7 +168,7 @@ const STAYING: &[(&str, &str, &str)] = &[
     (
         "granted_on",
         "",
-        "GRANT SELECT ON granted_on TO other WITH GRANT OPTION; SET ROLE other; GRANT SELECT ON granted_on TO reader; RESET ROLE;",
+        "GRANT SELECT ON granted_on TO other WITH GRANT OPTION; SET ROLE other; GRANT SELECT ON granted_on TO reader; SET ROLE \"{role}\";",
     ),
     (
         "parted",
@@ -221,15 +221,36 @@ fn oids(server: &Server) -> std::collections::BTreeMap<String, String> {
 
 #[test]
 fn tables_of_people_are_what_they_were_after_a_full_load() {
+    check("etl");
+}
+
+#[test]
+fn tables_of_people_are_what_they_were_after_a_full_load_by_a_role_that_is_no_superuser() {
+    check("a loader");
+}
+
+/// Makes the zoo as a role, loads it twice as that role, and compares.
+#[track_caller]
+fn check(role: &str) {
     let server = own_postgresql(&["max_connections=200"]);
     tablespace(&server, "elsewhere");
     let all: Vec<&(&str, &str, &str)> = SWAPPED.iter().chain(STAYING).collect();
     let names: Vec<&str> = all.iter().map(|table| table.0).collect();
     let etl = into_schema(Etl::new(), &server, "zoo").file("jobs/zoo.yaml", job(&names)).file("jobs/data/rows.csv", CSV);
+    let settings = std::fs::read_to_string(etl.path("etlsched.yaml")).expect("it is text");
+    etl.write("etlsched.yaml", settings.replace("user: etl,", &format!("user: \"{role}\",")));
+    let make =
+        if role == "etl" { String::new() } else { format!("CREATE ROLE \"{role}\" LOGIN PASSWORD '{}';", PASSWORD.replace('\'', "''")) };
+    let rights = format!(
+        "GRANT ALL ON SCHEMA zoo TO \"{role}\"; GRANT CREATE ON DATABASE etl TO \"{role}\"; GRANT CREATE ON TABLESPACE elsewhere TO \"{role}\";
+         GRANT other TO \"{role}\"; SET ROLE \"{role}\";"
+    );
+    let rights = if role == "etl" { String::new() } else { rights };
     let setup: String = all.iter().map(|(name, columns, more)| format!("{}\n{more}\n", create(name, columns))).collect();
     let defaults = "ALTER DEFAULT PRIVILEGES IN SCHEMA zoo GRANT SELECT ON TABLES TO PUBLIC; ALTER DEFAULT PRIVILEGES IN SCHEMA zoo \
          GRANT USAGE ON SEQUENCES TO reader;";
-    psql(&server, "etl", &format!("SET search_path = zoo; {FIRST} {setup} {defaults}"));
+    let setup = format!("SET search_path = zoo; {make} {FIRST} {rights} {setup} {defaults}").replace("{role}", role);
+    psql(&server, "etl", &setup);
     let dump = || pg_dump(&server, "etl", &["--schema-only", "--schema=zoo", "--exclude-table=zoo._etlsched*"]);
     let (before, mut former) = (dump(), oids(&server));
     for round in 1..=2 {
