@@ -2,9 +2,9 @@
 
 use super::evolve::{self, Layout, There};
 use super::guards::{self, Guards};
-use super::likeness::Likeness;
+use super::likeness::{Keys, Likeness};
 use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
-use super::staging::{Shape, Staging, drop_table, old_rows, refuse_foreign};
+use super::staging::{Staging, drop_table, old_rows, refuse_foreign};
 use super::table::{Durability, LiveTable, create_sql};
 use super::types::{declaration, listed, quoted, sortable};
 use super::{bookkeeping, merge};
@@ -38,11 +38,12 @@ pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Ou
 
 /// Gives the staging table the indexes and keys of the table whose place it takes, while nobody waits for it.
 fn complete(staging: &mut Staging<'_>) -> Outcome<()> {
-    let Staging { session, request, shape: Shape { likeness: Some(likeness), .. }, .. } = staging else { return Ok(()) };
-    if likeness.complete.is_empty() {
+    let statements = staging.shape.complete_sql(&staging.session.table(&staging.table));
+    if statements.is_empty() {
         return Ok(());
     }
-    session.in_transaction(|session| likeness.complete.iter().try_for_each(|sql| execute(session, &request.target, sql).map(|_| ())))
+    let Staging { session, request, .. } = staging;
+    session.in_transaction(|session| statements.iter().try_for_each(|sql| execute(session, &request.target, sql).map(|_| ())))
 }
 
 /// Does everything but the commit.
@@ -196,7 +197,8 @@ fn swap(staging: &mut Staging<'_>, live: Option<&LiveTable>) -> Outcome<()> {
     let target = staging.request.target.clone();
     let likeness = match (live, &staging.shape.likeness) {
         (Some(live), Some(made)) => {
-            let now = Likeness::read(staging.session, live, &staging.table, &staging.layout.filled())?;
+            let keys = Keys::of(&staging.request.disposition);
+            let now = Likeness::read(staging.session, live, &staging.table, &staging.layout.filled(), keys)?;
             Some(now.filter(|now| made.still_holds(now)).ok_or_else(|| target_changed(&target))?)
         }
         _ => None,

@@ -379,3 +379,30 @@ fn a_table_that_every_publication_covers_stays() {
     assert_eq!(error, Err("database".to_owned()));
     assert_eq!(oid("apart"), before.1);
 }
+
+#[test]
+fn a_full_load_by_a_key_is_swapped_too_and_keeps_the_index_of_the_key() {
+    let folded = || Disposition::Full { publish: Publish::Swap, fold: Some(Fold { key: vec!["id".to_owned()], newest_by: None }) };
+    let twice = &[(1, Some("a"), 0), (1, Some("b"), 0), (2, None, 0)][..];
+    let place = Place::with(&format!("{PLAIN} CREATE INDEX of_name ON people (name)"));
+    let state = || {
+        place.psql("SELECT 'people'::regclass::oid, (SELECT string_agg(indexrelid::regclass::text, ',' ORDER BY indexrelid::regclass::text) FROM pg_index \
+             WHERE indrelid = 'people'::regclass), (SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'people'::regclass \
+             AND attnum > 0 AND NOT attisdropped)")
+    };
+    load_rows(&place, 1, merge(None), twice).unwrap();
+    let mut before = state();
+    for number in 2..=3 {
+        assert_eq!(load_rows(&place, number, folded(), twice).unwrap(), Counts { added: 2, folded: 1, deleted: 2, ..Counts::default() });
+        let after = state();
+        let without_oid = |state: &str| state.split_once('|').map(|(_, rest)| rest.to_owned());
+        assert_eq!(without_oid(&after), without_oid(&before));
+        assert_ne!(after, before, "it was swapped");
+        before = after;
+    }
+    assert!(before.contains("_etlsched_key_") && before.ends_with("id,name,seen"), "{before}");
+    assert_eq!(place.psql("SELECT string_agg(coalesce(name, '-'), ',' ORDER BY id) FROM people"), "b,-");
+    let fresh = Place::new();
+    load_rows(&fresh, 1, folded(), twice).unwrap();
+    assert_eq!(fresh.psql("SELECT id, name FROM people ORDER BY id"), "1|b\n2|");
+}

@@ -1,4 +1,5 @@
--- What gives table $2 (a name in the same schema), made LIKE table $1 (oid) with its columns, what that one has beside its rows.
+-- What gives table $2 (a name in the same schema), made LIKE table $1 (oid) with its columns, what that one has beside its rows; with
+-- the index of merges by a key where $3 is 'kept'.
 --
 -- step 1: onto the empty table; 2: once its rows are there; 3: when nobody else may touch the old table; 4: when that one is gone.
 -- Until then what is unique in a schema has names of its own: step 0 lists them, each with the final one as `name`. Step 5 runs nothing:
@@ -15,8 +16,8 @@ WITH this AS (
         con.contype, con.oid AS con, pg_get_constraintdef(con.oid) AS condef, con.condeferrable, con.condeferred
     FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid
     LEFT JOIN pg_constraint con ON con.conindid = k.oid AND con.conrelid = $1::oid AND con.contype IN ('p', 'u', 'x')
-    -- An index of ours belongs to merges by a key: a load that is none goes by no key.
-    WHERE i.indrelid = $1::oid AND k.relname !~ '^_etlsched_key_[0-9a-f]{8}$'
+    -- An index of ours belongs to merges by a key: a load by none ($3) leaves it behind.
+    WHERE i.indrelid = $1::oid AND ($3 = 'kept' OR k.relname !~ '^_etlsched_key_[0-9a-f]{8}$')
 ), kinds AS (
     SELECT s.*, $2 || '_x' || row_number() OVER (ORDER BY s.oid) AS own, pg_get_statisticsobjdef(s.oid) AS def FROM pg_statistic_ext s WHERE s.stxrelid = $1::oid
 ), identities AS (
