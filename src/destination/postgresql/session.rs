@@ -72,6 +72,15 @@ pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(Error) -> Dest
                 "not_permitted",
                 "the table has policies that would hide rows from the load: load it as its owner, or as a role with BYPASSRLS",
             ),
+            Some(state)
+                if *state == SqlState::INSUFFICIENT_PRIVILEGE
+                    && ["loads", "files"].iter().any(|table| known.message.contains(&format!("table _etlsched_{table}"))) =>
+            {
+                (
+                    "not_permitted",
+                    "another role made the bookkeeping: GRANT SELECT, INSERT, UPDATE, DELETE ON _etlsched_loads, _etlsched_files TO this one",
+                )
+            }
             Some(state) if *state == SqlState::INSUFFICIENT_PRIVILEGE => {
                 ("not_permitted", "the role needs CREATE and USAGE on the schema, and must own the tables that it loads")
             }

@@ -280,6 +280,9 @@ fn a_role_without_create_is_told_what_it_needs() {
     let place = Place::new();
     let mut loader = as_role(&place, "reader of people", "GRANT USAGE ON SCHEMA {schema} TO {role};");
     refused(load_as(&mut loader, 1), "not_permitted", &["permission denied for schema", "CREATE and USAGE on the schema"]);
+    load_rows(&place, 2, FULL, THREE).unwrap();
+    let mut second = as_role(&place, "second of people", "GRANT ALL ON SCHEMA {schema} TO {role};");
+    refused(load_as(&mut second, 3), "not_permitted", &["permission denied for table _etlsched_loads", "GRANT SELECT, INSERT, UPDATE"]);
 }
 
 #[test]
