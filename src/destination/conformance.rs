@@ -24,6 +24,10 @@ pub(super) trait Bench {
     fn every(&self) -> &'static str {
         "SELECT b, s, i, u, f, d, t, hex(x), day, clock, at, z, n, id FROM every"
     }
+    /// Returns the query of the names of all tables that loads have made for themselves, apart from the bookkeeping.
+    fn staging(&self) -> &'static str {
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB '_etlsched_[0-9a-f]*_*_*'"
+    }
 }
 
 pub(super) fn run(number: u32) -> RunRef {
@@ -112,7 +116,7 @@ pub(super) fn people_rows(rows: &[(i64, Option<&str>, i64)]) -> RecordBatch {
 }
 
 #[track_caller]
-fn check_rows(bench: &dyn Bench, sql: &str, expected: &[&[&str]]) {
+pub(super) fn check_rows(bench: &dyn Bench, sql: &str, expected: &[&[&str]]) {
     let expected: Vec<Vec<String>> = expected.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
     assert_eq!(bench.rows(sql), expected, "{sql}");
 }
@@ -128,6 +132,7 @@ pub(super) fn all<B: Bench>(make: impl Fn() -> B) {
     merges_are_exact(&make());
     windows_are_replaced(&make());
     owners_are_guarded(&make());
+    super::conformance_faults::all(make);
 }
 
 fn every_type_arrives_exactly(bench: &dyn Bench) {

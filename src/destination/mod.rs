@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod conformance_faults;
 mod postgresql;
 mod record;
 mod sqlite;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::etl::Etl;
-use crate::servers::{PASSWORD, Server, own_postgresql, postgresql, psql, restart_at_once};
+use crate::servers::{PASSWORD, Server, own_postgresql, pooler, postgresql, psql, restart_at_once};
 
 /// Makes a schema and returns a workspace that loads into it.
 pub fn into_schema(etl: Etl, server: &Server, schema: &str) -> Etl {
@@ -138,6 +138,33 @@ fn a_lock_that_a_reader_holds_is_waited_for() {
     etl.run(&["run", "held"]).exits(0);
     reader.join().expect("the reader");
     assert_eq!(ask("held", "SELECT id FROM held"), "2");
+}
+
+/// Four sources through two sessions that everybody shares: no step of a load keeps anything in one.
+#[test]
+fn a_pooler_in_transaction_mode_may_stand_in_front() {
+    let names = ["plain", "indexed", "viewed", "keyed"];
+    let source = |name: &&str| {
+        let keys = if *name == "keyed" { ", primary_key: [id], etl_config: {mode: incremental}" } else { "" };
+        format!("  - {{name: {name}, path: jobs/data/rows.csv, target: {name}{keys}}}\n")
+    };
+    let job = format!("data_sources:\n{}", names.iter().map(source).collect::<String>());
+    let csv = |name: &str| format!("id,name\n{}", (0..30_000).map(|id| format!("{id},{name}\n")).collect::<String>());
+    let etl = into_schema(Etl::new(), postgresql(), "pooled").file("jobs/all.yaml", job).file("jobs/data/rows.csv", csv("a"));
+    ask("pooled", "CREATE TABLE indexed (id bigserial PRIMARY KEY, name text); CREATE INDEX ON indexed (lower(name));");
+    ask("pooled", "CREATE TABLE viewed (id bigint, name text); CREATE VIEW of_it AS SELECT * FROM viewed");
+    let settings = std::fs::read_to_string(etl.path("etlsched.yaml")).expect("it is text");
+    let through = pooler(postgresql());
+    etl.write("etlsched.yaml", settings.replace(&format!("port: {}", postgresql().port), &format!("port: {}", through.port)));
+    for name in ["a", "b"] {
+        etl.write("jobs/data/rows.csv", csv(name));
+        etl.run(&["run", "all"]).exits(0);
+        for table in names {
+            let found = ask("pooled", &format!("SELECT count(*), min(name), max(name) FROM {table}"));
+            assert_eq!(found, format!("30000|{name}|{name}"), "{table}");
+        }
+    }
+    assert_eq!(ask("pooled", "SELECT count(*) FROM pg_indexes WHERE schemaname = 'pooled' AND tablename = 'indexed'"), "2");
 }
 
 #[test]

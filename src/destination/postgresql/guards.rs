@@ -11,10 +11,12 @@ use crate::destination::DestinationError;
 use crate::run::Counts;
 use crate::text::count;
 
-/// Triggers that are switched on and rules, of the partitions too.
+/// Triggers that are switched on and rules, of the partitions too; the columns whose texts are equal though they differ.
 const IS_GUARDED: &str = "WITH parts AS (SELECT $1::oid AS part UNION SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)) \
      SELECT EXISTS (SELECT FROM pg_trigger JOIN parts ON tgrelid = part WHERE NOT tgisinternal AND tgenabled <> 'D') \
-     OR EXISTS (SELECT FROM pg_rewrite JOIN parts ON ev_class = part)";
+     OR EXISTS (SELECT FROM pg_rewrite JOIN parts ON ev_class = part), \
+     (SELECT coalesce(array_agg(attname::text), '{}') FROM pg_attribute JOIN pg_collation l ON l.oid = attcollation \
+         WHERE attrelid = $1::oid AND attnum > 0 AND NOT collisdeterministic)";
 
 /// Foreign keys that refer to the table; those of itself come as such.
 const REFERENCES: &str = "SELECT con.conname::text, format('%I.%I', n.nspname, k.relname), con.conrelid = con.confrelid, con.confdeltype::text, \
@@ -42,6 +44,8 @@ pub(super) struct Guards {
     /// It has triggers or rules.
     is_guarded: bool,
     references: Vec<Reference>,
+    /// Columns with a collation to which different texts are equal.
+    blurred: Vec<String>,
 }
 
 impl Guards {
@@ -56,7 +60,13 @@ impl Guards {
             is_cascade: matches!(row.get(3), "c" | "n" | "d"),
             condition: row.get(4),
         });
-        Ok(Self { is_guarded: guarded.first().is_some_and(|row| row.get(0)), references: references.collect() })
+        let (is_guarded, blurred) = guarded.first().map_or_else(Default::default, |row| (row.get(0), row.get(1)));
+        Ok(Self { is_guarded, references: references.collect(), blurred })
+    }
+
+    /// Whether it does nothing of its own accord.
+    pub(super) fn is_none(&self) -> bool {
+        !self.is_guarded && self.references.is_empty()
     }
 
     /// Whether other tables refer to it.
@@ -77,6 +87,17 @@ impl Guards {
             }
         }
         Ok(())
+    }
+
+    /// Refuses to merge by a column to which different texts are one key.
+    pub(super) fn refuse_blurred_key(&self, live: &LiveTable, key: &[String]) -> Outcome<()> {
+        match key.iter().find(|column| self.blurred.iter().any(|blurred| blurred.eq_ignore_ascii_case(column))) {
+            None => Ok(()),
+            Some(column) => {
+                let message = format!("table {}: key column {column} has a collation to which different texts are equal", live.name);
+                Err(refusal("schema_clash", message, "give the column a deterministic collation, or name another primary_key"))
+            }
+        }
     }
 
     /// Refuses a deletion that a trigger or rule has kept from some rows.

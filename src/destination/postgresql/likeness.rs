@@ -4,6 +4,7 @@
 
 use super::session::{Outcome, Session, failed};
 use super::table::LiveTable;
+use crate::destination::Disposition;
 
 /// Why no other table can take the place of one.
 const OBSTACLES: &str = include_str!("catalogue/obstacles.sql");
@@ -13,6 +14,21 @@ const LIKENESS: &str = include_str!("catalogue/likeness.sql");
 
 /// Names are written in full, whatever the login's search path is: what is read here is run elsewhere.
 const NO_PATH: &str = "SELECT set_config('search_path', '', true)";
+
+/// What becomes of an index that merges by a key have made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// It is made for the successor too.
+    Kept,
+    /// The load goes by no key: its rows may have equal ones.
+    LeftBehind,
+}
+
+impl Keys {
+    pub(super) fn of(disposition: &Disposition) -> Self {
+        if matches!(disposition, Disposition::Full { fold: None, .. }) { Self::LeftBehind } else { Self::Kept }
+    }
+}
 
 /// What a table has beside its rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,16 +50,17 @@ pub(super) struct Likeness {
 impl Likeness {
     /// Reads the likeness of a table for a successor of that name; `filled` are the columns that the load fills as they are declared.
     /// `None` where the table has to stay. Inside a transaction.
-    pub(super) fn read(session: &mut Session, live: &LiveTable, successor: &str, filled: &[&str]) -> Outcome<Option<Self>> {
+    pub(super) fn read(session: &mut Session, live: &LiveTable, successor: &str, filled: &[&str], keys: Keys) -> Outcome<Option<Self>> {
         let what = format!("looking at what table {} has", live.name);
         let path = session.rows("SELECT current_setting('search_path')", &[]).map_err(failed(&what))?;
         let path: String = path.first().map_or_else(String::new, |row| row.get(0));
         session.rows(NO_PATH, &[]).map_err(failed(&what))?;
         let filled = serde_json::to_string(filled).expect("names are JSON");
         let oid = live.oid.to_string();
+        let keys = if keys == Keys::Kept { "kept" } else { "left" };
         let obstacles = session.rows(OBSTACLES, &[Some(&oid), Some(&filled)]).map_err(failed(&what))?;
         let likeness = if obstacles.is_empty() {
-            let rows = session.rows(LIKENESS, &[Some(&oid), Some(successor)]).map_err(failed(&what))?;
+            let rows = session.rows(LIKENESS, &[Some(&oid), Some(successor), Some(keys)]).map_err(failed(&what))?;
             Some(Self::of(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2)))))
         } else {
             None

@@ -3,9 +3,10 @@
 //! A load stages its rows by COPY BINARY in one transaction that makes the staging table, then publishes in another one. Reads nothing
 //! of sources. The bookkeeping tables `_etlsched_loads` and `_etlsched_files` stand in the target's schema and change in the same transaction as the rows.
 //!
-//! A full load takes the target's place by a rename where the target is nothing but columns, grants, comments and statistics targets,
-//! which it gets too. A table with more to it (indexes, constraints, defaults, views, triggers, policies, partitions, publications)
-//! stays itself: its rows are deleted and the new ones inserted, in one transaction.
+//! A full load takes the target's place by a rename, with everything that the target has of its own (`likeness`), which is made on the
+//! staging table. A table that more hangs on (views, triggers, foreign keys, policies, partitions, publications, and whatever the catalogue
+//! notes that these queries don't know) stays itself: its rows are deleted and the new ones inserted, in one transaction. Never TRUNCATE,
+//! which empties the table for readers with an older snapshot, fires no triggers of rows, and is refused where others refer to it.
 //!
 //! Durability: the staging table is committed with `synchronous_commit = off`, the publish with what the server has set. A commit that
 //! waits for the disk waits for all of the log before it, and so for the staged rows. A crash in between loses the staging table with its
@@ -69,7 +70,11 @@ impl Postgres {
 
 impl Destination for Postgres {
     fn record(&mut self, target: &str) -> Outcome<Option<LoadRecord>> {
-        bookkeeping::settled(&mut self.session, target)
+        match bookkeeping::settled(&mut self.session, target) {
+            // Who only looks is content with what stands there after minutes.
+            Err(error) if self.access == Access::Read && error.code == "locked" => bookkeeping::record(&mut self.session, target),
+            settled => settled,
+        }
     }
 
     fn records(&mut self, workspace_id: &str, job: &str) -> Outcome<Vec<LoadRecord>> {

@@ -2,9 +2,9 @@
 
 use super::evolve::{self, Layout, There};
 use super::guards::{self, Guards};
-use super::likeness::Likeness;
+use super::likeness::{Keys, Likeness};
 use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
-use super::staging::{Shape, Staging, drop_table, old_rows, refuse_foreign};
+use super::staging::{Staging, drop_table, old_rows, refuse_foreign};
 use super::table::{Durability, LiveTable, create_sql};
 use super::types::{declaration, listed, quoted, sortable};
 use super::{bookkeeping, merge};
@@ -38,11 +38,12 @@ pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Ou
 
 /// Gives the staging table the indexes and keys of the table whose place it takes, while nobody waits for it.
 fn complete(staging: &mut Staging<'_>) -> Outcome<()> {
-    let Staging { session, request, shape: Shape { likeness: Some(likeness), .. }, .. } = staging else { return Ok(()) };
-    if likeness.complete.is_empty() {
+    let statements = staging.shape.complete_sql(&staging.session.table(&staging.table));
+    if statements.is_empty() {
         return Ok(());
     }
-    session.in_transaction(|session| likeness.complete.iter().try_for_each(|sql| execute(session, &request.target, sql).map(|_| ())))
+    let Staging { session, request, .. } = staging;
+    session.in_transaction(|session| statements.iter().try_for_each(|sql| execute(session, &request.target, sql).map(|_| ())))
 }
 
 /// Does everything but the commit.
@@ -112,12 +113,12 @@ fn apply(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<(Counts
 /// Brings the staged rows into a table that stays.
 fn fill(staging: &mut Staging<'_>, live: &LiveTable, before: u64) -> Outcome<Counts> {
     let guards = Guards::read(staging.session, live)?;
-    let staged = staging.session.table(&staging.table);
-    demand(staging.session, &live.name, &staged, staging.rows)?;
     let mut counts = Counts::default();
     match staging.request.disposition.clone() {
         Disposition::Merge(fold) => {
             alter(staging, live)?;
+            demand(staging)?;
+            guards.refuse_blurred_key(live, &fold.key)?;
             let foretold = guards.foretell(staging, live, &fold.key)?;
             merge::merge(staging, live, &fold.key, &mut counts)?;
             guards.refuse_other_counts(live, &counts, foretold)?;
@@ -131,18 +132,13 @@ fn fill(staging: &mut Staging<'_>, live: &LiveTable, before: u64) -> Outcome<Cou
         }
         Disposition::Full { .. } => {
             alter(staging, live)?;
-            (counts.deleted, counts.added) = replace(staging, live, &guards, None, before)?;
+            (counts.deleted, counts.added) = replace(staging, live, &guards, None)?;
         }
         Disposition::Window { column, from, until } => {
             alter(staging, live)?;
-            let batch = &staging.layout.batch;
+            let (batch, staged) = (&staging.layout.batch, staging.session.table(&staging.table));
             let condition = window(staging.session, batch, &live.name, &staged, &column, from.as_ref(), until.as_ref())?;
-            let name = staging.session.table(&live.name);
-            let inside = match &condition {
-                Some(condition) => condition.count(staging.session, &name)?,
-                None => staging.session.count(&name)?,
-            };
-            (counts.deleted, counts.added) = replace(staging, live, &guards, condition.as_ref(), inside)?;
+            (counts.deleted, counts.added) = replace(staging, live, &guards, condition.as_ref())?;
         }
         Disposition::Append => {
             alter(staging, live)?;
@@ -153,13 +149,15 @@ fn fill(staging: &mut Staging<'_>, live: &LiveTable, before: u64) -> Outcome<Cou
 }
 
 /// Replaces the rows that meet a condition by the staged ones; returns how many went and came.
-fn replace(
-    staging: &mut Staging<'_>,
-    live: &LiveTable,
-    guards: &Guards,
-    condition: Option<&Condition>,
-    inside: u64,
-) -> Outcome<(u64, u64)> {
+fn replace(staging: &mut Staging<'_>, live: &LiveTable, guards: &Guards, condition: Option<&Condition>) -> Outcome<(u64, u64)> {
+    if guards.is_none() {
+        return Ok((delete(staging.session, live, condition)?, insert(staging, live)?));
+    }
+    let name = staging.session.table(&live.name);
+    let inside = match condition {
+        Some(condition) => condition.count(staging.session, &name)?,
+        None => staging.session.count(&name)?,
+    };
     if inside > 0 {
         guards.refuse_cascades(staging.session, live, condition.is_some())?;
     }
@@ -169,10 +167,11 @@ fn replace(
         return Ok((deleted, insert(staging, live)?));
     }
     // In one statement: a row that others refer to is looked for at its end only, when it is there again.
-    let sql = replace_sql(&staging.session.table(&live.name), &staging.session.table(&staging.table), &staging.layout, condition);
+    let sql = replace_sql(&name, &staging.session.table(&staging.table), &staging.layout, condition);
     let values = condition.map(Condition::parameters).unwrap_or_default();
     let added = staging.session.execute(&sql, &values).map_err(failed(format_args!("replacing the rows of {}", live.name)))?;
-    if added == staging.rows { Ok((inside, added)) } else { Err(guards::left_out(live, staging.rows, added)) }
+    whole(staging, live, added)?;
+    Ok((inside, added))
 }
 
 /// Keeps others off the target, and looks whether it is still what the load was made for.
@@ -198,7 +197,8 @@ fn swap(staging: &mut Staging<'_>, live: Option<&LiveTable>) -> Outcome<()> {
     let target = staging.request.target.clone();
     let likeness = match (live, &staging.shape.likeness) {
         (Some(live), Some(made)) => {
-            let now = Likeness::read(staging.session, live, &staging.table, &staging.layout.filled())?;
+            let keys = Keys::of(&staging.request.disposition);
+            let now = Likeness::read(staging.session, live, &staging.table, &staging.layout.filled(), keys)?;
             Some(now.filter(|now| made.still_holds(now)).ok_or_else(|| target_changed(&target))?)
         }
         _ => None,
@@ -244,20 +244,31 @@ fn target_changed(target: &str) -> DestinationError {
     DestinationError { is_transient: true, ..refusal("target_changed", message, "the next attempt sees it as it is now") }
 }
 
-/// Demands that the staging table, named as SQL, still has its rows: a crash of the server empties it.
-fn demand(session: &mut Session, target: &str, staged: &str, rows: u64) -> Outcome<()> {
-    let found = session.count(staged)?;
+/// Demands that the staging table still has its rows: a crash of the server empties it.
+fn demand(staging: &mut Staging<'_>) -> Outcome<()> {
+    let staged = staging.session.table(&staging.table);
+    let (found, rows) = (staging.session.count(&staged)?, staging.rows);
     if found == rows {
         return Ok(());
     }
-    let message = format!("table {target}: {rows} rows were staged and {found} are there");
+    let message = format!("table {}: {rows} rows were staged and {found} are there", staging.request.target);
     Err(DestinationError { is_transient: true, ..refusal("rows_lost", message, "run the job again") })
+}
+
+/// Demands that all staged rows came into the target.
+fn whole(staging: &mut Staging<'_>, live: &LiveTable, added: u64) -> Outcome<()> {
+    if added == staging.rows {
+        return Ok(());
+    }
+    demand(staging)?;
+    Err(guards::left_out(live, staging.rows, added))
 }
 
 fn insert(staging: &mut Staging<'_>, live: &LiveTable) -> Outcome<u64> {
     let sql = insert_sql(&staging.session.table(&live.name), &staging.session.table(&staging.table), &staging.layout);
     let added = execute(staging.session, &live.name, &sql)?;
-    if added == staging.rows { Ok(added) } else { Err(guards::left_out(live, staging.rows, added)) }
+    whole(staging, live, added)?;
+    Ok(added)
 }
 
 /// Returns what replaces rows of the target by the staged ones in one statement; both names are SQL.

@@ -23,7 +23,8 @@ pub(super) type Outcome<T> = Result<T, DestinationError>;
 /// A role may have other defaults: a policy would hide some rows, and a lock that others wait behind must not be ours for long.
 const SETTINGS: &str = "SET LOCAL row_security = off; SET LOCAL lock_timeout = '5s'; SET LOCAL client_min_messages = 'error'; \
      SELECT CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL AND version() ~* 'linux|darwin|apple|bsd' \
-     THEN set_config('client_connection_check_interval', '2s', true) END";
+     THEN set_config('client_connection_check_interval', '2s', true) END, \
+     CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL THEN set_config('transaction_timeout', '0', true) END";
 
 /// How often a publish that meets a lock tries again, and the pause between: about three minutes with the lock's own patience.
 const TRIES_MAX: u32 = 30;
@@ -70,11 +71,23 @@ pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(Error) -> Dest
                 "not_permitted",
                 "the table has policies that would hide rows from the load: load it as its owner, or as a role with BYPASSRLS",
             ),
+            Some(state)
+                if *state == SqlState::INSUFFICIENT_PRIVILEGE
+                    && ["loads", "files"].iter().any(|table| known.message.contains(&format!("table _etlsched_{table}"))) =>
+            {
+                (
+                    "not_permitted",
+                    "another role made the bookkeeping: GRANT SELECT, INSERT, UPDATE, DELETE ON _etlsched_loads, _etlsched_files TO this one",
+                )
+            }
             Some(state) if *state == SqlState::INSUFFICIENT_PRIVILEGE => {
                 ("not_permitted", "the role needs CREATE and USAGE on the schema, and must own the tables that it loads")
             }
             Some(state) if *state == SqlState::DEPENDENT_OBJECTS_STILL_EXIST => {
                 ("dependents", "set publish: replace, which keeps the table and all that depends on it")
+            }
+            Some(state) if state.code().starts_with("23") && known.message.contains("_etlsched_key_") => {
+                ("constraint", "a load by a key made this index: DROP INDEX it where the rows go by that key no longer")
             }
             Some(state) if state.code().starts_with("23") => ("constraint", "the table has a rule of its own that the rows break"),
             _ => return known,

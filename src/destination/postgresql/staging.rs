@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 use super::bookkeeping::{self, Fence};
 use super::evolve::{self, Layout, OldRows, There};
 use super::filling::Filling;
-use super::likeness::Likeness;
+use super::likeness::{Keys, Likeness};
 use super::session::{Outcome, Session, failed, refusal};
 use super::table::{Durability, LiveTable, create_sql, of_types};
-use super::types::{NAME_BYTES_MAX, length, listed};
+use super::types::{NAME_BYTES_MAX, length, listed, quoted};
 use super::{checks, copying, invalid, mend, publish};
 use crate::batch::{RecordBatch, Schema};
 use crate::destination::{
@@ -50,6 +50,15 @@ pub(super) struct Shape {
 }
 
 impl Shape {
+    /// Returns what completes the staging table of a swap when it has its rows, folded; `name` is SQL.
+    pub(super) fn complete_sql(&self, name: &str) -> Vec<String> {
+        if !self.is_swap {
+            return Vec::new();
+        }
+        let number = self.number.iter().map(|number| format!("ALTER TABLE {name} DROP COLUMN {}", quoted(number)));
+        number.chain(self.likeness.iter().flat_map(|likeness| likeness.complete.iter().cloned())).collect()
+    }
+
     /// Decides it for the staging table of that name. Inside a transaction.
     pub(super) fn of(
         session: &mut Session,
@@ -58,15 +67,16 @@ impl Shape {
         live: Option<&LiveTable>,
         table: &str,
     ) -> Outcome<Self> {
-        let is_wanted = matches!(request.disposition, Disposition::Full { publish: Publish::Swap, fold: None });
+        let is_wanted = matches!(request.disposition, Disposition::Full { publish: Publish::Swap, .. });
+        let number = Self::number(request, layout);
         let likeness = match live {
             Some(live) if is_wanted && layout.batch.columns.iter().all(|column| live.takes(column)) => {
-                Likeness::read(session, live, table, &layout.filled())?
+                Likeness::read(session, live, table, &layout.filled(), Keys::of(&request.disposition))?
             }
             _ => None,
         };
         let is_swap = is_wanted && (live.is_none() || likeness.is_some());
-        Ok(Self { is_swap, likeness, number: Self::number(request, layout) })
+        Ok(Self { is_swap, likeness, number })
     }
 
     /// Returns the name of the column that numbers the rows, where they are folded.
@@ -351,12 +361,13 @@ pub(super) fn drop_table(session: &mut Session, table: &str) -> Outcome<()> {
 
 /// Returns the statements that make the staging table; `name` is SQL.
 pub(super) fn make_sql(name: &str, shape: &Shape, layout: &Layout) -> Vec<String> {
+    let number = shape.number.as_deref().map(|number| (number, "bigint".to_owned()));
     match &shape.likeness {
-        Some(likeness) => likeness.make.iter().cloned().chain(evolve::alter_sql(name, layout)).collect(),
-        None if shape.is_swap => vec![create_sql(name, Durability::Logged, of_types(&layout.columns))],
-        None => {
-            let number = shape.number.as_deref().map(|name| (name, "bigint".to_owned()));
-            vec![create_sql(name, Durability::Unlogged, of_types(&layout.batch.columns).chain(number))]
+        Some(likeness) => {
+            let number = number.map(|(number, declared)| format!("ALTER TABLE {name} ADD COLUMN {} {declared}", quoted(number)));
+            likeness.make.iter().cloned().chain(evolve::alter_sql(name, layout)).chain(number).collect()
         }
+        None if shape.is_swap => vec![create_sql(name, Durability::Logged, of_types(&layout.columns).chain(number))],
+        None => vec![create_sql(name, Durability::Unlogged, of_types(&layout.batch.columns).chain(number))],
     }
 }

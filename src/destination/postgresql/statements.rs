@@ -26,7 +26,7 @@ pub(super) fn statements(
     if let (Some(number), Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. }) = (&shape.number, &request.disposition) {
         list.push(merge::fold_sql(&layout.batch, &request.target, &staged, number, fold)?);
     }
-    list.extend(shape.likeness.iter().flat_map(|likeness| likeness.complete.iter().cloned()));
+    list.extend(shape.complete_sql(&staged));
     list.extend(["BEGIN".to_owned(), bookkeeping::publish_sql(&loads)]);
     if matches!(request.disposition, Disposition::Full { .. }) {
         list.push(bookkeeping::forget_files_sql(&files));

@@ -9,7 +9,7 @@ use super::Postgres;
 use super::tests::{Place, servers};
 use crate::batch::ColumnType;
 use crate::destination::conformance::{Bench, FULL, batch, load, merge, people, people_rows, publication, request, schema};
-use crate::destination::{Access, Destination, DestinationError, Disposition, Load};
+use crate::destination::{Access, Destination, DestinationError, Disposition, Fold};
 use crate::plan::Publish;
 use crate::plan::postgresql::PostgresConnection;
 use crate::run::{Counts, CursorValue};
@@ -280,6 +280,9 @@ fn a_role_without_create_is_told_what_it_needs() {
     let place = Place::new();
     let mut loader = as_role(&place, "reader of people", "GRANT USAGE ON SCHEMA {schema} TO {role};");
     refused(load_as(&mut loader, 1), "not_permitted", &["permission denied for schema", "CREATE and USAGE on the schema"]);
+    load_rows(&place, 2, FULL, THREE).unwrap();
+    let mut second = as_role(&place, "second of people", "GRANT ALL ON SCHEMA {schema} TO {role};");
+    refused(load_as(&mut second, 3), "not_permitted", &["permission denied for table _etlsched_loads", "GRANT SELECT, INSERT, UPDATE"]);
 }
 
 #[test]
@@ -309,4 +312,100 @@ fn a_role_whose_transactions_are_serializable_loads_as_any_other() {
     for number in 1..=2 {
         assert_eq!(load_as(&mut loader, number).unwrap(), added(3, if number == 1 { 0 } else { 3 }));
     }
+}
+
+#[test]
+fn a_key_that_holds_no_longer_keeps_no_full_load_off() {
+    let place = Place::new();
+    let twice = || people_rows(&[(1, Some("a"), 0), (1, Some("b"), 0)]);
+    load(&place, &request(1, "people", &people(), merge(None)), &[twice()]).unwrap();
+    assert_eq!(place.psql("SELECT count(*) FROM pg_indexes WHERE tablename = 'people' AND schemaname = current_schema()"), "1");
+    assert_eq!(load(&place, &request(2, "people", &people(), FULL), &[twice()]).unwrap().rows_in_target, 2);
+    // Nothing is merged into rows of one key.
+    assert_eq!(
+        load(&place, &request(3, "people", &people(), merge(None)), &[people_rows(&[(2, Some("c"), 0)])]),
+        Err("duplicate_key".to_owned())
+    );
+}
+
+#[test]
+fn what_a_crash_may_empty_is_what_does_not_become_the_target() {
+    let place = Place::with("CREATE TABLE viewed (id bigint, name text, seen timestamptz); CREATE VIEW of_it AS SELECT id FROM viewed");
+    let kinds = format!(
+        "SELECT relpersistence FROM ({}) AS own JOIN pg_class USING (relname) WHERE relnamespace = \
+         quote_ident(current_schema())::regnamespace",
+        place.staging()
+    );
+    for (target, disposition, kind) in
+        [("people", FULL, "p"), ("people", merge(None), "u"), ("viewed", FULL, "u"), ("people", Disposition::Append, "u")]
+    {
+        let mut postgres = place.session();
+        let load = postgres.begin(&request(1, target, &people(), disposition)).unwrap();
+        assert_eq!(place.psql(&kinds), kind, "{target}");
+        drop(load);
+    }
+}
+
+#[test]
+fn a_key_to_which_different_texts_are_equal_is_refused() {
+    let place = Place::with(
+        "CREATE COLLATION blurred (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         CREATE TABLE t (code text COLLATE blurred, value text COLLATE blurred)",
+    );
+    let columns = schema(&[("code", ColumnType::Text), ("value", ColumnType::Text)]);
+    let texts = |texts: [&'static str; 2]| Arc::new(StringArray::from(texts.to_vec()));
+    let rows = |values| batch(&columns, vec![texts(["a", "A"]), texts(values)]);
+    load(&place, &request(1, "t", &columns, FULL), &[rows(["x", "y"])]).unwrap();
+    let by_code = || Disposition::Merge(Fold { key: vec!["Code".to_owned()], newest_by: None });
+    assert_eq!(load(&place, &request(2, "t", &columns, by_code()), &[rows(["x", "y"])]), Err("schema_clash".to_owned()));
+    // Values are compared by their bytes.
+    place.psql("ALTER TABLE t ALTER COLUMN code TYPE text COLLATE \"C\"");
+    let merged = load(&place, &request(3, "t", &columns, by_code()), &[rows(["X", "y"])]).unwrap();
+    assert_eq!((merged.counts.updated, merged.counts.unchanged), (1, 1));
+    assert_eq!(place.psql("SELECT string_agg(code || value, ',' ORDER BY code) FROM t"), "Ay,aX");
+}
+
+#[test]
+fn a_table_that_every_publication_covers_stays() {
+    let place = Place::with(&format!("{PLAIN} CREATE TABLE apart (id bigint, name text, seen timestamptz)"));
+    let oid = |table: &str| place.psql(&format!("SELECT '{table}'::regclass::oid"));
+    let before = (oid("people"), oid("apart"));
+    let name = super::types::quoted(&place.schema);
+    place.psql(&format!(
+        "CREATE PUBLICATION \"of {0}\" FOR TABLES IN SCHEMA {name}; ALTER TABLE people REPLICA IDENTITY FULL",
+        place.schema.replace('"', "")
+    ));
+    load_rows(&place, 1, FULL, THREE).unwrap();
+    assert_eq!(oid("people"), before.0);
+    // The server itself refuses deletions of which it couldn't tell others, and says what to do.
+    let error = load(&place, &request(2, "apart", &people(), FULL), &[people_rows(THREE)]);
+    assert_eq!(error, Err("database".to_owned()));
+    assert_eq!(oid("apart"), before.1);
+}
+
+#[test]
+fn a_full_load_by_a_key_is_swapped_too_and_keeps_the_index_of_the_key() {
+    let folded = || Disposition::Full { publish: Publish::Swap, fold: Some(Fold { key: vec!["id".to_owned()], newest_by: None }) };
+    let twice = &[(1, Some("a"), 0), (1, Some("b"), 0), (2, None, 0)][..];
+    let place = Place::with(&format!("{PLAIN} CREATE INDEX of_name ON people (name)"));
+    let state = || {
+        place.psql("SELECT 'people'::regclass::oid, (SELECT string_agg(indexrelid::regclass::text, ',' ORDER BY indexrelid::regclass::text) FROM pg_index \
+             WHERE indrelid = 'people'::regclass), (SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'people'::regclass \
+             AND attnum > 0 AND NOT attisdropped)")
+    };
+    load_rows(&place, 1, merge(None), twice).unwrap();
+    let mut before = state();
+    for number in 2..=3 {
+        assert_eq!(load_rows(&place, number, folded(), twice).unwrap(), Counts { added: 2, folded: 1, deleted: 2, ..Counts::default() });
+        let after = state();
+        let without_oid = |state: &str| state.split_once('|').map(|(_, rest)| rest.to_owned());
+        assert_eq!(without_oid(&after), without_oid(&before));
+        assert_ne!(after, before, "it was swapped");
+        before = after;
+    }
+    assert!(before.contains("_etlsched_key_") && before.ends_with("id,name,seen"), "{before}");
+    assert_eq!(place.psql("SELECT string_agg(coalesce(name, '-'), ',' ORDER BY id) FROM people"), "b,-");
+    let fresh = Place::new();
+    load_rows(&fresh, 1, folded(), twice).unwrap();
+    assert_eq!(fresh.psql("SELECT id, name FROM people ORDER BY id"), "1|b\n2|");
 }

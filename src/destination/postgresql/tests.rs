@@ -80,6 +80,11 @@ impl Bench for Place {
         text.split('\x1e').map(|row| row.split('\x1f').map(str::to_owned).collect()).collect()
     }
 
+    fn staging(&self) -> &'static str {
+        "SELECT relname FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind = 'r' \
+         AND relname ~ '^_etlsched_[0-9a-f]{8}_'"
+    }
+
     fn every(&self) -> &'static str {
         "SELECT b::int, s, i, u, replace(f::text, 'e+', 'e'), d, t, coalesce(upper(encode(x, 'hex')), ''), day, clock, \
          to_char(at, 'YYYY-MM-DD\"T\"HH24:MI:SS') || CASE to_char(at, 'US') WHEN '000000' THEN '' ELSE to_char(at, '.US') END, \

@@ -1,23 +1,28 @@
--- What gives table $2 (a name in the same schema), made LIKE table $1 (oid) with its columns, what that one has beside its rows.
+-- What gives table $2 (a name in the same schema), made LIKE table $1 (oid) with its columns, what that one has beside its rows; with
+-- the index of merges by a key where $3 is 'kept'.
 --
 -- step 1: onto the empty table; 2: once its rows are there; 3: when nobody else may touch the old table; 4: when that one is gone.
 -- Until then what is unique in a schema has names of its own: step 0 lists them, each with the final one as `name`. Step 5 runs nothing:
 -- it is what the columns were when the successor was made like them.
 WITH this AS (
     SELECT c.*, n.nspname, format('%I.%I', n.nspname, $2) AS staged, format('%I.%I', n.nspname, c.relname) AS live,
-        coalesce((SELECT spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace), '') AS spcname, to_regclass(format('%I.%I', n.nspname, $2)) AS successor
+        coalesce((SELECT spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace), '') AS spcname, to_regclass(format('%I.%I', n.nspname,
+            $2)) AS successor
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid
 ), columns AS (
     SELECT a.* FROM pg_attribute a WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped
 ), indexes AS (
-    SELECT k.oid, k.relname AS name, $2 || '_i' || row_number() OVER (ORDER BY k.oid) AS own, k.reltablespace, i.indisunique, i.indisclustered, i.indisreplident,
+    SELECT k.oid, k.relname AS name, $2 || '_i' || row_number() OVER (ORDER BY k.oid) AS own, k.reltablespace, i.indisunique,
+        i.indisclustered, i.indisreplident,
         coalesce((SELECT spcname FROM pg_tablespace t WHERE t.oid = k.reltablespace), '') AS spcname, pg_get_indexdef(k.oid) AS def,
         con.contype, con.oid AS con, pg_get_constraintdef(con.oid) AS condef, con.condeferrable, con.condeferred
     FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid
     LEFT JOIN pg_constraint con ON con.conindid = k.oid AND con.conrelid = $1::oid AND con.contype IN ('p', 'u', 'x')
-    WHERE i.indrelid = $1::oid
+    -- An index of ours belongs to merges by a key: a load by none ($3) leaves it behind.
+    WHERE i.indrelid = $1::oid AND ($3 = 'kept' OR k.relname !~ '^_etlsched_key_[0-9a-f]{8}$')
 ), kinds AS (
-    SELECT s.*, $2 || '_x' || row_number() OVER (ORDER BY s.oid) AS own, pg_get_statisticsobjdef(s.oid) AS def FROM pg_statistic_ext s WHERE s.stxrelid = $1::oid
+    SELECT s.*, $2 || '_x' || row_number() OVER (ORDER BY s.oid) AS own, pg_get_statisticsobjdef(s.oid) AS def FROM pg_statistic_ext s
+        WHERE s.stxrelid = $1::oid
 ), identities AS (
     SELECT k.oid, k.relname AS name, k.relacl, $2 || '_s' || a.attnum AS own, $2 || '_o' || a.attnum AS old, a.attname, a.attidentity, s.*,
         to_regclass(format('%I.%I', this.nspname, $2 || '_s' || a.attnum)) AS successor
@@ -43,13 +48,15 @@ WITH this AS (
             substr(option.text, strpos(option.text, '=') + 1)), ', ' ORDER BY option.prefix, option.place)), NULL
         FROM this, LATERAL (
             SELECT '' AS prefix, text, place FROM unnest(this.reloptions) WITH ORDINALITY AS of (text, place)
-            UNION ALL SELECT 'toast.', text, place FROM pg_class t, unnest(t.reloptions) WITH ORDINALITY AS of (text, place) WHERE t.oid = this.reltoastrelid
+            UNION ALL SELECT 'toast.', text, place FROM pg_class t, unnest(t.reloptions) WITH ORDINALITY AS of (text, place)
+                WHERE t.oid = this.reltoastrelid
         ) AS option GROUP BY staged
     UNION ALL SELECT 1, 4, con.oid::bigint, format('ALTER TABLE %s ADD CONSTRAINT %I %s', staged, conname, pg_get_constraintdef(con.oid)), NULL
         FROM pg_constraint con, this WHERE con.conrelid = $1::oid AND con.contype = 'c'
     -- 2. What is dearer row by row than at once.
     UNION ALL SELECT 2, 1, seqrelid::bigint, format('ALTER TABLE %s ALTER COLUMN %I ADD GENERATED %s AS IDENTITY (SEQUENCE NAME %I.%I START WITH %s '
-        'INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s %s)', staged, attname, CASE attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, nspname, own,
+        'INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s %s)', staged, attname,
+            CASE attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, nspname, own,
         seqstart, seqincrement, seqmin, seqmax, seqcache, CASE WHEN seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END), NULL FROM identities, this
     UNION ALL SELECT 2, 2, i.oid::bigint * 4, format('SET LOCAL default_tablespace = %L', i.spcname), NULL FROM indexes i
     UNION ALL SELECT 2, 2, i.oid::bigint * 4 + 1, format('CREATE %sINDEX %I ON %s USING %s', CASE WHEN indisunique THEN 'UNIQUE ' END, own, staged,
@@ -62,11 +69,13 @@ WITH this AS (
     UNION ALL SELECT 2, 3, i.oid::bigint, format('ALTER TABLE %s CLUSTER ON %I', staged, own), NULL FROM indexes i, this WHERE indisclustered
     UNION ALL SELECT 2, 4, 0, format('ALTER TABLE %s REPLICA IDENTITY %s', staged, CASE relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING'
             ELSE format('USING INDEX %I', (SELECT own FROM indexes WHERE indisreplident)) END), NULL FROM this WHERE relreplident <> 'd'
-    UNION ALL SELECT 2, 5, k.oid::bigint, format('CREATE STATISTICS %I.%I%s FROM %s', nspname, own, substr(def, 1 + length(format('CREATE STATISTICS %I.%I', nspname, stxname)),
+    UNION ALL SELECT 2, 5, k.oid::bigint, format('CREATE STATISTICS %I.%I%s FROM %s', nspname, own, substr(def,
+        1 + length(format('CREATE STATISTICS %I.%I', nspname, stxname)),
             length(def) - length(format('CREATE STATISTICS %I.%I', nspname, stxname)) - length(' FROM ' || live)), staged), NULL FROM kinds k, this
     UNION ALL SELECT 2, 6, 0, format('ALTER TABLE %s OWNER TO %I', staged, pg_get_userbyid(relowner)), NULL FROM this
         WHERE relowner <> (SELECT oid FROM pg_roles WHERE rolname = current_user)
-    UNION ALL SELECT 2, 7, k.oid::bigint, format('ALTER STATISTICS %I.%I OWNER TO %I', nspname, own, pg_get_userbyid(relowner)), NULL FROM kinds k, this
+    UNION ALL SELECT 2, 7, k.oid::bigint, format('ALTER STATISTICS %I.%I OWNER TO %I', nspname, own, pg_get_userbyid(relowner)), NULL
+        FROM kinds k, this
         WHERE relowner <> (SELECT oid FROM pg_roles WHERE rolname = current_user)
     -- 3. What may have changed while the rows came.
     UNION ALL SELECT 3, 1, 0, format('REVOKE ALL ON %s FROM %s', object, grantee), NULL FROM (
@@ -96,19 +105,23 @@ WITH this AS (
     UNION ALL SELECT 3, 5, attnum, format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', staged, attname, attstattarget), NULL FROM columns, this
         WHERE attstattarget >= 0
     UNION ALL SELECT 3, 5, attnum, format('ALTER TABLE %s ALTER COLUMN %I SET (%s)', staged, attname, (SELECT string_agg(format('%s = %L',
-            split_part(text, '=', 1), substr(text, strpos(text, '=') + 1)), ', ' ORDER BY place) FROM unnest(attoptions) WITH ORDINALITY AS of (text, place))), NULL
+            split_part(text, '=', 1), substr(text, strpos(text, '=') + 1)), ', ' ORDER BY place) FROM unnest(attoptions) WITH ORDINALITY
+                AS of (text, place))), NULL
         FROM columns, this WHERE attoptions IS NOT NULL
     UNION ALL SELECT 3, 6, a.attnum, format('ALTER INDEX %I.%I ALTER COLUMN %s SET STATISTICS %s', nspname, own, a.attnum, a.attstattarget), NULL
         FROM this, indexes i JOIN pg_attribute a ON a.attrelid = i.oid AND a.attnum > 0 AND a.attstattarget >= 0
-    UNION ALL SELECT 3, 6, k.oid::bigint, format('ALTER STATISTICS %I.%I SET STATISTICS %s', nspname, own, to_jsonb(k) ->> 'stxstattarget'), NULL FROM kinds k, this
+    UNION ALL SELECT 3, 6, k.oid::bigint, format('ALTER STATISTICS %I.%I SET STATISTICS %s', nspname, own, to_jsonb(k) ->> 'stxstattarget'),
+        NULL FROM kinds k, this
         WHERE (to_jsonb(k) ->> 'stxstattarget')::integer >= 0
     -- An old identity's sequence loses its name first: nobody takes a number of it from then on.
     UNION ALL SELECT 3, 7, seqrelid::bigint * 2, format('ALTER SEQUENCE %I.%I RENAME TO %I', nspname, name, old), NULL FROM identities, this
-    UNION ALL SELECT 3, 7, seqrelid::bigint * 2 + 1, format('SELECT setval(%L::regclass, last_value, is_called) FROM %I.%I', format('%I.%I', nspname, own), nspname, old), NULL
+    UNION ALL SELECT 3, 7, seqrelid::bigint * 2 + 1, format('SELECT setval(%L::regclass, last_value, is_called) FROM %I.%I', format('%I.%I',
+        nspname, own), nspname, old), NULL
         FROM identities, this
     UNION ALL SELECT 3, 8, d.objid::bigint, format('ALTER SEQUENCE %I.%I OWNED BY %s.%I', sn.nspname, s.relname, staged, attname), NULL
         FROM this, columns JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid
-            AND d.refobjsubid = columns.attnum AND d.deptype = 'a' JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
+            AND d.refobjsubid = columns.attnum AND d.deptype = 'a' JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+                JOIN pg_namespace sn ON sn.oid = s.relnamespace
     UNION ALL SELECT 5, 1, 0, (SELECT string_agg(concat_ws(' ', attnum, attname, atttypid, atttypmod, attcollation, attnotnull, attstorage,
             to_jsonb(columns) ->> 'attcompression', attidentity, attgenerated, pg_get_expr(d.adbin, $1::oid)), ', ' ORDER BY attnum)
         FROM columns LEFT JOIN pg_attrdef d ON d.adrelid = $1::oid AND d.adnum = attnum), NULL
