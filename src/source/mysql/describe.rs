@@ -112,7 +112,7 @@ fn of_table(
     let from = format!("{}{filter}", table.quoted());
     let statement = match probe(session, dialect, &format!("SELECT * FROM {from}")) {
         Err(Refused::Server(Error::MySqlError(error))) if NO_TABLE.contains(&error.code) => {
-            return Err(catalogue::missing(session, source, plan.table.as_deref().unwrap_or_default(), &plan.connection.database));
+            return Err(catalogue::missing(session, source, table, plan.table.as_deref().unwrap_or_default(), &plan.connection.database));
         }
         other => other.map_err(|refused| refused.told(session, source))?,
     };
