@@ -7,6 +7,7 @@ use crate::connect::servers::mariadb::{mariadb, mariadb_root};
 use crate::plan::{LoadOptions, OnInvalidValue, SourceKind};
 use crate::source::{self, Moments, Read};
 
+mod cuts;
 mod errors;
 mod late;
 mod windows;
