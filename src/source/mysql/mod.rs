@@ -77,7 +77,7 @@ impl MysqlSource {
     }
 
     fn connect(&self) -> Result<Session, SourceError> {
-        let mut session = Session::open(&self.plan.connection)?;
+        let mut session = Session::open_to_read(&self.plan.connection)?;
         self.say(&mut session, SETTINGS)?;
         Ok(session)
     }
