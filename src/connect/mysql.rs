@@ -370,6 +370,7 @@ fn server_failure(what: &str, number: u16, text: &str) -> ConnectError {
         1053 | 1077 | 1079 | 1158..=1161 | 1927 | 2006 | 2013 => ("disconnected", None, true),
         1205 => ("locked", Some("another session holds a lock on it"), true),
         1213 | 1020 => ("conflict", None, true),
+        1412 | 1615 => ("conflict", Some("the table was changed just now: run it again"), true),
         1317 => ("cancelled", None, false),
         1969 | 3024 => ("cancelled", Some("a limit of the server ended the statement"), false),
         1021 | 1030 | 1114 => ("database", Some("make room on the server's disk"), true),
