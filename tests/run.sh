@@ -9,7 +9,6 @@ need() { # program, Debian package
 }
 need cc gcc
 need sqlite3 sqlite3
-need pgbouncer pgbouncer
 # Only cron and crontab of a namespace are used, and no daemon is started.
 need cron cron
 need faketime faketime

@@ -72,17 +72,29 @@ impl Session {
         Self::open_with(plan, None)
     }
 
+    /// As [`Session::open`], for rows that may be larger than what the server takes in one packet: it sends those all the same.
+    ///
+    /// # Errors
+    /// As for [`Session::open`].
+    pub fn open_to_read(plan: &MysqlConnection) -> Result<Self, ConnectError> {
+        Self::open_for(plan, Purpose { infile: None, packet_bytes_max: Some(PACKET_BYTES_MAX) })
+    }
+
     /// As [`Session::open`], with what answers when the server asks for a local file. Without it no file is ever sent.
     ///
     /// # Errors
     /// As for [`Session::open`].
     pub fn open_with(plan: &MysqlConnection, infile: Option<LocalInfileHandler>) -> Result<Self, ConnectError> {
+        Self::open_for(plan, Purpose { infile, packet_bytes_max: None })
+    }
+
+    fn open_for(plan: &MysqlConnection, purpose: Purpose) -> Result<Self, ConnectError> {
         // On a thread of its own: the library limits the time of the TCP connection alone, and a server may take that and say nothing.
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let (own, seconds) = (plan.clone(), plan.connect_timeout_seconds.max(1));
         std::thread::spawn(move || {
             // Where nobody waits any more, nobody needs to know.
-            let _ = sender.send(open_in_time(&own, infile));
+            let _ = sender.send(open_in_time(&own, &purpose));
         });
         receiver.recv_timeout(Duration::from_secs(seconds)).unwrap_or_else(|_| {
             let message = format!("connect to {}: no answer within {seconds} s", place(plan));
@@ -112,6 +124,18 @@ pub fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
+/// The most that a server can be told to take in one packet, and the longest value (MySQL 8.0, "max_allowed_packet").
+const PACKET_BYTES_MAX: usize = 1 << 30;
+
+/// What a session is for.
+#[derive(Clone)]
+struct Purpose {
+    /// What answers when the server asks for a local file.
+    infile: Option<LocalInfileHandler>,
+    /// The longest packet that is taken; that of the server where it is not said.
+    packet_bytes_max: Option<usize>,
+}
+
 /// Whether TLS is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encryption {
@@ -119,14 +143,14 @@ enum Encryption {
     Tls,
 }
 
-fn open_in_time(plan: &MysqlConnection, infile: Option<LocalInfileHandler>) -> Result<Session, ConnectError> {
+fn open_in_time(plan: &MysqlConnection, purpose: &Purpose) -> Result<Session, ConnectError> {
     let place = place(plan);
     let is_socket = plan.host.starts_with('/');
     let first = if is_socket || plan.tls == MysqlTls::Disabled { Encryption::Plain } else { Encryption::Tls };
     let may_be_plain = plan.tls == MysqlTls::Preferred;
-    match connect(plan, infile.clone(), first, &place) {
+    match connect(plan, purpose, first, &place) {
         Err(failed) if may_be_plain && first == Encryption::Tls && failed.is_of_encryption => {
-            connect(plan, infile, Encryption::Plain, &place).map_err(|failed| failed.error)
+            connect(plan, purpose, Encryption::Plain, &place).map_err(|failed| failed.error)
         }
         other => other.map_err(|failed| failed.error),
     }
@@ -138,7 +162,7 @@ struct Failed {
     is_of_encryption: bool,
 }
 
-fn connect(plan: &MysqlConnection, infile: Option<LocalInfileHandler>, encryption: Encryption, place: &str) -> Result<Session, Failed> {
+fn connect(plan: &MysqlConnection, purpose: &Purpose, encryption: Encryption, place: &str) -> Result<Session, Failed> {
     let own_fault = |error| Failed { error, is_of_encryption: false };
     let mut options = OptsBuilder::new()
         .user(Some(&plan.user))
@@ -149,7 +173,8 @@ fn connect(plan: &MysqlConnection, infile: Option<LocalInfileHandler>, encryptio
         .tcp_connect_timeout(Some(Duration::from_secs(plan.connect_timeout_seconds.max(1))))
         .tcp_keepalive_time_ms(Some(KEEPALIVE_IDLE_MS))
         .additional_capabilities(CapabilityFlags::CLIENT_FOUND_ROWS)
-        .local_infile_handler(infile);
+        .max_allowed_packet(purpose.packet_bytes_max)
+        .local_infile_handler(purpose.infile.clone());
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     {
         options =
@@ -296,6 +321,10 @@ pub fn failure(what: &str, error: &Error) -> ConnectError {
         ) => made("login_failed", &error.to_string(), Some("give the account mysql_native_password or caching_sha2_password"), false),
         _ if is_of_tls(error) => tls_failure(what, error),
         Error::IoError(error) | Error::CodecError(PacketCodecError::Io(error)) => made("disconnected", &error.to_string(), None, true),
+        Error::CodecError(PacketCodecError::PacketTooLarge) => {
+            let hint = "raise max_allowed_packet at the server, or leave out columns: a row has at most 1 GiB";
+            made("invalid_data", &error.to_string(), Some(hint), false)
+        }
         Error::CodecError(_) | Error::DriverError(DriverError::PacketOutOfSync | DriverError::UnexpectedPacket) => {
             made("disconnected", &error.to_string(), None, true)
         }
@@ -341,6 +370,7 @@ fn server_failure(what: &str, number: u16, text: &str) -> ConnectError {
         1053 | 1077 | 1079 | 1158..=1161 | 1927 | 2006 | 2013 => ("disconnected", None, true),
         1205 => ("locked", Some("another session holds a lock on it"), true),
         1213 | 1020 => ("conflict", None, true),
+        1412 | 1615 => ("conflict", Some("the table was changed just now: run it again"), true),
         1317 => ("cancelled", None, false),
         1969 | 3024 => ("cancelled", Some("a limit of the server ended the statement"), false),
         1021 | 1030 | 1114 => ("database", Some("make room on the server's disk"), true),

@@ -26,6 +26,7 @@
 //! | `concurrent` | writers at work during many incremental runs, compared at the end; planted faults are convicted |
 //! | `cuts` | connections to PostgreSQL that are cut at random bytes, at both ends |
 //! | `windows` | backfills, the cursor beside them, cursor columns of every type that has an order |
+//! | `mysql_source` | MariaDB as a source: every type into SQLite and PostgreSQL, late commits, writers beside it, TLS, servers that die, errors |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
@@ -51,6 +52,8 @@ mod install;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+#[cfg(target_os = "linux")]
+mod mysql_source;
 mod plan;
 #[cfg(target_os = "linux")]
 mod poolers;

@@ -17,8 +17,8 @@ use crate::plan::postgresql::PostgresConnection;
 /// Result of everything in this folder.
 pub(super) type Outcome<T> = Result<T, DestinationError>;
 
-/// What each transaction is given beside what every one has: a lock that someone holds is given up soon, so that our waiting never queues all others; the
-/// server notices within seconds that a killed worker is gone (PostgreSQL 14 and later, on systems that can tell).
+/// What each transaction is given beside what every one has: a lock that someone holds is given up soon, so that our waiting never queues
+/// all others; the server notices within seconds that a killed worker is gone (PostgreSQL 14 and later, on systems that can tell).
 ///
 /// A role may have other defaults: a policy would hide some rows, and a lock that others wait behind must not be ours for long.
 const SETTINGS: &str = "SET LOCAL row_security = off; SET LOCAL lock_timeout = '5s'; SET LOCAL client_min_messages = 'error'; \

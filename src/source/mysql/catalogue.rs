@@ -6,7 +6,7 @@ use mysql::prelude::Queryable as _;
 
 use super::types::Special;
 use crate::connect::mysql::{Session, quoted};
-use crate::plan::tables::{self, Listed};
+use crate::plan::tables::{self, Listed, Unmatched};
 use crate::source::SourceError;
 
 /// A table or view by its names.
@@ -69,9 +69,17 @@ pub(super) fn listed(session: &mut Session, source: &str, database: &str) -> Res
 }
 
 /// Makes the error for a table that isn't there, with the one that was probably meant.
-pub(super) fn missing(session: &mut Session, source: &str, given: &str, database: &str) -> SourceError {
+pub(super) fn missing(session: &mut Session, source: &str, table: &Table, given: &str, database: &str) -> SourceError {
     match listed(session, source, database) {
-        Ok(listed) => SourceError::unmatched(source, &tables::no_table(&given.replace('`', "\""), &listed), &session.place),
+        Ok(listed) => {
+            // A name without a database means one of this database alone.
+            let own = Listed { schema: table.database.clone(), name: table.name.clone(), is_in_path: true, is_by_name_only: false };
+            let unmatched = match tables::no_table(&own.written(), &listed) {
+                Unmatched::NoTable { near, tables, .. } => Unmatched::NoTable { table: given.to_owned(), near, tables },
+                other => other,
+            };
+            SourceError::unmatched(source, &unmatched, &session.place)
+        }
         Err(error) => error,
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Described {
     /// The table, where one is named.
     pub table: Option<Table>,
     pub dialect: Dialect,
+    /// The tables that columns come from.
+    tables: Vec<Table>,
     /// What the catalogue says of columns, by their names.
     specials: HashMap<String, Special>,
 }
@@ -56,7 +58,7 @@ pub(super) fn describe(session: &mut Session, source: &str, plan: &MysqlSourcePl
     }
     let specials = specials(session, source, &own)?;
     let is_filtered = plan.filter.is_some() && table.is_some();
-    let mut described = Described { from, is_filtered, names, types: Vec::new(), table, dialect, specials };
+    let mut described = Described { from, is_filtered, names, types: Vec::new(), table, dialect, tables: tables_of(&own), specials };
     described.types = described.server_types(&statement);
     Ok(described)
 }
@@ -67,6 +69,31 @@ impl Described {
         let special = |column: &mysql::Column| self.specials.get(column.name_str().as_ref()).copied().unwrap_or_default();
         statement.columns().iter().map(|column| ServerType::of(column, special(column))).collect()
     }
+
+    /// Returns the name of an engine of the tables that are read whose rows are in no snapshot.
+    ///
+    /// # Errors
+    /// What the server reports.
+    pub fn engine_without_snapshot(&self, session: &mut Session, source: &str) -> Result<Option<String>, SourceError> {
+        for table in &self.tables {
+            if let Some(engine) = catalogue::engine_without_snapshot(session, source, table)? {
+                return Ok(Some(engine));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Returns the tables that a statement's columns come from, each once.
+fn tables_of(statement: &Statement) -> Vec<Table> {
+    let mut tables: Vec<Table> = Vec::new();
+    for column in statement.columns().iter().filter(|column| !column.org_table_ref().is_empty()) {
+        let table = Table { database: column.schema_str().into_owned(), name: column.org_table_str().into_owned() };
+        if !tables.contains(&table) {
+            tables.push(table);
+        }
+    }
+    tables
 }
 
 /// Returns what the catalogue says of the columns that are a table's own, by their names.
@@ -112,7 +139,7 @@ fn of_table(
     let from = format!("{}{filter}", table.quoted());
     let statement = match probe(session, dialect, &format!("SELECT * FROM {from}")) {
         Err(Refused::Server(Error::MySqlError(error))) if NO_TABLE.contains(&error.code) => {
-            return Err(catalogue::missing(session, source, plan.table.as_deref().unwrap_or_default(), &plan.connection.database));
+            return Err(catalogue::missing(session, source, table, plan.table.as_deref().unwrap_or_default(), &plan.connection.database));
         }
         other => other.map_err(|refused| refused.told(session, source))?,
     };

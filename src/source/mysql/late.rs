@@ -10,7 +10,8 @@
 //!
 //! **Anything else** (numbers, dates, DATETIME) says nothing of when it was written: the greatest value that is there *before* the lists
 //! are asked is the limit where nobody else writes; else the cursor stays. AUTO_INCREMENT gives numbers to rows inside of a statement:
-//! its transaction is in one of the lists, or its number is greater.
+//! its transaction is in one of the lists, or its number is greater. A DATETIME that is yet to come, by the server's wall clock and in UTC,
+//! is nobody's stamp and never the limit.
 //!
 //! A transaction that only reads (`trx_is_read_only`, our own readers too) writes nothing. Those that come from elsewhere (a replica's
 //! master, another node of a cluster) are in no list here: such a server does not tell.
@@ -27,7 +28,9 @@ use super::describe::Described;
 use super::query::{self, Bounds, Query};
 use crate::batch::ColumnType;
 use crate::connect::mysql::Session;
+use crate::plan::Level;
 use crate::run::CursorValue;
+use crate::run::cursor::Rounding;
 use crate::source::SourceError;
 
 /// How long before the first touch of its transaction a statement may have begun, in seconds.
@@ -61,7 +64,16 @@ enum Listing {
         is_written: bool,
         /// The earliest value that may still be stamped: seconds since 1970.
         oldest_seconds: i64,
+        clock: Clock,
     },
+}
+
+/// The server's clock: seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Clock {
+    seconds: i64,
+    /// What the wall shows in the zone that sessions have where they say nothing, counted likewise.
+    wall_seconds: i64,
 }
 
 /// How far the cursor may go.
@@ -70,7 +82,7 @@ pub(super) struct Limit {
     /// `None`: the engine doesn't tell.
     pub value: Option<CursorValue>,
     /// What people must know of it.
-    pub note: Option<String>,
+    pub note: Option<(Level, &'static str)>,
 }
 
 /// Finds the limit of a cursor column.
@@ -81,22 +93,26 @@ pub(super) fn limit(session: &mut Session, source: &str, described: &Described, 
 }
 
 fn limited(listing: Listing, is_instant: bool, column_type: ColumnType, greatest: Option<CursorValue>) -> Limit {
-    let (has_prepared, is_written, oldest_seconds) = match listing {
-        Listing::Partial(note) => return Limit { value: None, note: Some(note.to_owned()) },
-        Listing::Whole { has_prepared, is_written, oldest_seconds } => (has_prepared, is_written, oldest_seconds),
+    let (has_prepared, is_written, oldest_seconds, clock) = match listing {
+        Listing::Partial(note) => return Limit { value: None, note: Some((Level::Warn, note)) },
+        Listing::Whole { has_prepared, is_written, oldest_seconds, clock } => (has_prepared, is_written, oldest_seconds, clock),
     };
-    let stays = |note: &str| Limit { value: CursorValue::least(column_type), note: Some(note.to_owned()) };
+    let stays = |level, note| Limit { value: CursorValue::least(column_type), note: Some((level, note)) };
     if has_prepared {
-        return stays(PREPARED);
+        return stays(Level::Warn, PREPARED);
     }
     if is_instant {
         return Limit { value: CursorValue::at(column_type, i128::from(oldest_seconds) * 1_000_000), note: None };
     }
     if is_written {
-        return stays(OPEN);
+        return stays(Level::Info, OPEN);
     }
     // Of an empty table nothing may be taken that comes between here and the snapshot.
-    Limit { value: greatest.or_else(|| CursorValue::least(column_type)), note: None }
+    let Some(greatest) = greatest else { return Limit { value: CursorValue::least(column_type), note: None } };
+    let now = CursorValue::at(ColumnType::Timestamp, i128::from(clock.seconds.max(clock.wall_seconds)) * 1_000_000);
+    let now = now.and_then(|now| now.position_in(column_type, Rounding::Down)).and_then(|now| CursorValue::at(column_type, now));
+    let value = now.filter(|now| now.position() < greatest.position()).unwrap_or(greatest);
+    Limit { value: Some(value), note: None }
 }
 
 /// Returns the greatest value of the cursor column that can be seen now.
@@ -128,6 +144,10 @@ struct Open {
 
 const OWN: [&str; 2] = ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"];
 
+/// A zone that the server has by name alone, without its tables, is not known: that of its system stands for it.
+const CLOCK: &str = "SELECT UNIX_TIMESTAMP(), UNIX_TIMESTAMP(COALESCE(CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', @@GLOBAL.time_zone), \
+     CONVERT_TZ(UTC_TIMESTAMP(), '+00:00', 'SYSTEM')))";
+
 const RUNNING: &str = "SELECT ID, USER = 'system user' AND COMMAND <> 'Daemon', UNIX_TIMESTAMP() - TIME - 1 \
      FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND (USER = 'system user' AND COMMAND <> 'Daemon' \
      OR COMMAND <> 'Sleep' AND (INFO IS NOT NULL OR COMMAND NOT IN ('Daemon', 'Connect', 'Binlog Dump', 'Binlog Dump GTID')))";
@@ -150,8 +170,8 @@ fn listing(session: &mut Session) -> Result<Listing, Error> {
     for statement in OWN {
         session.conn.query_drop(statement)?;
     }
-    let clock: Option<i64> = session.conn.query_first("SELECT UNIX_TIMESTAMP()")?;
-    let clock = clock.unwrap_or_default();
+    let clock: Option<(i64, i64)> = session.conn.query_first(CLOCK)?;
+    let clock = clock.map(|(seconds, wall_seconds)| Clock { seconds, wall_seconds }).unwrap_or(Clock { seconds: 0, wall_seconds: 0 });
     let running: Vec<(u64, bool, i64)> = session.conn.query(RUNNING)?;
     let transactions = match transactions(session) {
         Err(Error::MySqlError(error)) if DENIED.contains(&error.code) => return Ok(Listing::Partial(HIDDEN)),
@@ -168,8 +188,8 @@ fn listing(session: &mut Session) -> Result<Listing, Error> {
 }
 
 /// Puts the lists together.
-fn weighed(clock: i64, own: Open, others: &[Open], running: &[(u64, bool, i64)], has_prepared: bool) -> Listing {
-    let is_now = |start: i64| (start - clock).abs() <= OWN_SECONDS_MAX;
+fn weighed(clock: Clock, own: Open, others: &[Open], running: &[(u64, bool, i64)], has_prepared: bool) -> Listing {
+    let is_now = |start: i64| (start - clock.seconds).abs() <= OWN_SECONDS_MAX;
     let start: fn(&Open) -> Option<i64> = match own {
         Open { start_in_system: Some(start), .. } if is_now(start) => |open| open.start_in_system,
         // The hour that comes twice: ours is the later one.
@@ -185,7 +205,8 @@ fn weighed(clock: i64, own: Open, others: &[Open], running: &[(u64, bool, i64)],
     Listing::Whole {
         has_prepared: has_prepared || writers.iter().any(|open| open.thread == 0),
         is_written: !writers.is_empty() || !writing.is_empty(),
-        oldest_seconds: begun.chain(writing).fold(clock, i64::min),
+        oldest_seconds: begun.chain(writing).fold(clock.seconds, i64::min),
+        clock,
     }
 }
 
@@ -228,36 +249,38 @@ mod unit_tests {
     use super::*;
 
     const CLOCK: i64 = 1_357_016_400;
+    /// 2013-01-01 in New York.
+    const NOW: Clock = Clock { seconds: CLOCK, wall_seconds: CLOCK - 5 * 3600 };
 
     fn open(thread: u64, start: i64) -> Open {
         Open { thread, is_read_only: false, start_in_utc: start + 7200, start_in_system: Some(start) }
     }
 
     fn whole(oldest_seconds: i64, is_written: bool) -> Listing {
-        Listing::Whole { has_prepared: false, is_written, oldest_seconds }
+        Listing::Whole { has_prepared: false, is_written, oldest_seconds, clock: NOW }
     }
 
     #[test]
     fn the_oldest_start_of_whoever_may_write_is_the_limit() {
         let own = Open { is_read_only: true, ..open(7, CLOCK) };
-        assert_eq!(weighed(CLOCK, own, &[], &[], false), whole(CLOCK, false));
-        assert_eq!(weighed(CLOCK, own, &[open(8, CLOCK - 50)], &[], false), whole(CLOCK - 50 - UNSEEN_SECONDS, true));
+        assert_eq!(weighed(NOW, own, &[], &[], false), whole(CLOCK, false));
+        assert_eq!(weighed(NOW, own, &[open(8, CLOCK - 50)], &[], false), whole(CLOCK - 50 - UNSEEN_SECONDS, true));
         let reader = Open { is_read_only: true, ..open(9, CLOCK - 5000) };
-        assert_eq!(weighed(CLOCK, own, &[reader], &[(9, false, CLOCK - 4000)], false), whole(CLOCK, false));
-        assert_eq!(weighed(CLOCK, own, &[], &[(9, false, CLOCK - 4000)], false), whole(CLOCK - 4000, true));
-        let prepared = weighed(CLOCK, own, &[open(0, CLOCK)], &[], false);
+        assert_eq!(weighed(NOW, own, &[reader], &[(9, false, CLOCK - 4000)], false), whole(CLOCK, false));
+        assert_eq!(weighed(NOW, own, &[], &[(9, false, CLOCK - 4000)], false), whole(CLOCK - 4000, true));
+        let prepared = weighed(NOW, own, &[open(0, CLOCK)], &[], false);
         assert!(matches!(prepared, Listing::Whole { has_prepared: true, .. }));
     }
 
     #[test]
     fn our_own_start_shows_the_zone_of_the_list() {
         let in_utc = |thread, start| Open { start_in_utc: start, start_in_system: Some(start - 7200), ..open(thread, start) };
-        assert_eq!(weighed(CLOCK, in_utc(7, CLOCK), &[in_utc(8, CLOCK - 9)], &[], false), whole(CLOCK - 9 - UNSEEN_SECONDS, true));
+        assert_eq!(weighed(NOW, in_utc(7, CLOCK), &[in_utc(8, CLOCK - 9)], &[], false), whole(CLOCK - 9 - UNSEEN_SECONDS, true));
         let nowhere = Open { start_in_utc: CLOCK - 999, start_in_system: None, ..open(7, CLOCK) };
-        assert_eq!(weighed(CLOCK, nowhere, &[], &[], false), Listing::Partial(UNTOLD));
+        assert_eq!(weighed(NOW, nowhere, &[], &[], false), Listing::Partial(UNTOLD));
         // 2026-10-25 in Berlin, in the second hour from 2 to 3.
         let second = open(7, CLOCK - 3600);
-        assert_eq!(weighed(CLOCK, second, &[open(8, CLOCK - 3700)], &[], false), whole(CLOCK - 3700 - UNSEEN_SECONDS, true));
+        assert_eq!(weighed(NOW, second, &[open(8, CLOCK - 3700)], &[], false), whole(CLOCK - 3700 - UNSEEN_SECONDS, true));
     }
 
     #[test]
@@ -266,10 +289,25 @@ mod unit_tests {
         let of = |listing| limited(listing, false, ColumnType::Int64, greatest()).value.map(|value| value.text);
         assert_eq!(of(whole(CLOCK, false)).as_deref(), Some("7"));
         assert_eq!(of(whole(CLOCK, true)), Some(i64::MIN.to_string()));
-        assert_eq!(of(Listing::Whole { has_prepared: true, is_written: false, oldest_seconds: CLOCK }), Some(i64::MIN.to_string()));
+        assert_eq!(
+            of(Listing::Whole { has_prepared: true, is_written: false, oldest_seconds: CLOCK, clock: NOW }),
+            Some(i64::MIN.to_string())
+        );
         assert_eq!(of(Listing::Partial(HIDDEN)), None);
         let empty = limited(whole(CLOCK, false), false, ColumnType::UInt64, None);
         assert_eq!(empty.value.map(|value| value.text).as_deref(), Some("0"));
+    }
+
+    #[test]
+    fn a_time_on_the_wall_that_is_yet_to_come_never_is_the_cursor() {
+        let of = |column_type, text: &str| {
+            let greatest = CursorValue { column_type, text: text.to_owned() };
+            limited(whole(CLOCK, false), false, column_type, Some(greatest)).value.map(|value| value.text)
+        };
+        assert_eq!(of(ColumnType::Timestamp, "2999-01-01T00:00:00").as_deref(), Some("2013-01-01T05:00:00"));
+        assert_eq!(of(ColumnType::Timestamp, "2013-01-01T04:59:59.999999").as_deref(), Some("2013-01-01T04:59:59.999999"));
+        assert_eq!(of(ColumnType::Date, "2013-01-02").as_deref(), Some("2013-01-01"));
+        assert_eq!(of(ColumnType::Int64, "9999999999999").as_deref(), Some("9999999999999"));
     }
 
     #[test]

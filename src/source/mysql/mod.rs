@@ -77,7 +77,7 @@ impl MysqlSource {
     }
 
     fn connect(&self) -> Result<Session, SourceError> {
-        let mut session = Session::open(&self.plan.connection)?;
+        let mut session = Session::open_to_read(&self.plan.connection)?;
         self.say(&mut session, SETTINGS)?;
         Ok(session)
     }
@@ -152,7 +152,7 @@ impl Source for MysqlSource {
         let cursor = query::cursor(&name, &described, &self.rules, column)?;
         let late::Limit { value, note } = late::limit(&mut session, &name, &described, &cursor)?;
         // Of the stream before, where that was not opened, nothing is told here.
-        self.notes = note.map(|note| (Level::Warn, note)).into_iter().collect();
+        self.notes = note.map(|(level, note)| (level, note.to_owned())).into_iter().collect();
         Ok(value)
     }
 

@@ -134,7 +134,12 @@ impl Bounds {
 
     /// Returns what stands for a value in the statement.
     fn parameter(&self) -> String {
-        if self.comparable == Comparable::Integer { "?".to_owned() } else { self.comparable.cast("?") }
+        // The type of a parameter alone is not known before its value is.
+        match self.comparable {
+            Comparable::Integer if self.column_type == ColumnType::UInt64 => "CAST(? AS UNSIGNED)".to_owned(),
+            Comparable::Integer => "CAST(? AS SIGNED)".to_owned(),
+            _ => self.comparable.cast("?"),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::text;
 
 use super::query::Prepared;
 use super::types::{Mapping, ServerType, Wire};
-use super::{catalogue, decode, describe, query};
+use super::{decode, describe, query};
 
 /// What the thread hands over: rows, and the bytes taken so far.
 type Item = Result<(Read, u64), SourceError>;
@@ -79,9 +79,7 @@ impl MysqlReader {
         let fields = columns.iter().zip(&mappings).map(|(column, mapping)| Column::new(&column.name, mapping.column_type));
         let schema = Schema::new(fields.collect());
         log.extend(as_text(&columns, &mappings));
-        if let Some(table) = &described.table
-            && let Some(engine) = catalogue::engine_without_snapshot(&mut session, source, table)?
-        {
+        if let Some(engine) = described.engine_without_snapshot(&mut session, source)? {
             let note = format!("{engine} tables are in no snapshot: rows that are written while they are read may be half there");
             log.push((Level::Warn, text::printable(&note).into_owned()));
         }
@@ -181,9 +179,10 @@ impl Work {
         let Prepared { statement, parameters, types } = &self.prepared;
         let parameters = if parameters.is_empty() { Params::Empty } else { Params::Positional(parameters.clone()) };
         let mut result = conn.exec_iter(statement, parameters).map_err(|error| self.failed(&error))?;
-        let seen: Vec<ServerType> =
-            result.columns().as_ref().iter().zip(types).map(|(column, known)| ServerType::of(column, known.special)).collect();
-        let pass = if seen == *types { self.rows(&mut result, sender) } else { Err(self.changed()) };
+        let columns = result.columns();
+        let is_same = |(column, known): (&mysql::Column, &ServerType)| ServerType::of(column, known.special).comes_as(known);
+        let is_as_told = columns.as_ref().len() == types.len() && columns.as_ref().iter().zip(types).all(is_same);
+        let pass = if is_as_told { self.rows(&mut result, sender) } else { Err(self.changed()) };
         if !matches!(pass, Ok(Pass::Done(_))) {
             // The end of the result would wait until the server has sent every row, and would hide what it says then.
             abandon(canceller);

@@ -7,6 +7,7 @@ use crate::connect::servers::mariadb::{mariadb, mariadb_root};
 use crate::plan::{LoadOptions, OnInvalidValue, SourceKind};
 use crate::source::{self, Moments, Read};
 
+mod cuts;
 mod errors;
 mod late;
 mod windows;
@@ -260,6 +261,15 @@ fn text_of_every_character_set_arrives() {
 }
 
 #[test]
+fn a_row_that_is_larger_than_the_servers_packets_is_read() {
+    let server = crate::connect::servers::mariadb::own_mariadb(&["--max-allowed-packet=2M"]);
+    let database =
+        database_on(&server, "CREATE TABLE t (a longtext, b longtext); INSERT INTO t VALUES (repeat('a', 1500000), repeat('b', 1500000))");
+    let outcome = Case::on(&server, &database, Some("t"), None).read().unwrap();
+    assert_eq!(outcome.lines[0].len(), 3_000_001);
+}
+
+#[test]
 fn the_servers_mode_neither_pads_nor_turns_texts() {
     let server = crate::connect::servers::mariadb::own_mariadb(&[]);
     let database = database_on(&server, "CREATE TABLE t (id int, c char(5)); INSERT INTO t VALUES (1, 'a'), (2, 'b\\\\')");
@@ -274,6 +284,8 @@ fn tables_of_no_snapshot_are_told() {
     let case = Case::new("CREATE TABLE t (id int) ENGINE=MyISAM; INSERT INTO t VALUES (1)");
     let outcome = check(&case, "id integer", &["1"]);
     assert!(outcome.log.iter().any(|line| line.contains("MyISAM tables are in no snapshot")), "{outcome:?}");
+    let query = Case::sql(&case.plan.connection.database, "SELECT * FROM t AS x");
+    assert!(check(&query, "id integer", &["1"]).log.iter().any(|line| line.contains("MyISAM")), "a query's tables too");
     let case = Case::new("CREATE TABLE t (id int, span time) ENGINE=InnoDB; INSERT INTO t VALUES (1, '-30:00:01')");
     assert_eq!(check(&case, "id integer, span text", &["1|-30:00:01"]).log, ["read as text: span"]);
 }

@@ -123,6 +123,15 @@ impl ServerType {
         Mapping { column_type, wire: self.mapping().wire }
     }
 
+    /// Whether values of this type, which a statement has that runs, can be decoded as those of the type that it was prepared with: a number
+    /// among its parameters may have made it narrower.
+    pub fn comes_as(self, prepared: &Self) -> bool {
+        match (self.mapping().wire, prepared.mapping().wire) {
+            (Wire::Time { decimals }, Wire::Time { decimals: known }) => decimals <= known,
+            (own, known) => own == known,
+        }
+    }
+
     /// Returns the decimal of a length in characters, of which a sign and a point are part (`my_decimal.h`,
     /// `my_decimal_length_to_precision`).
     fn decimal(self) -> ColumnType {

@@ -92,6 +92,18 @@ fn a_statement_that_is_ended_is_never_the_end_of_the_rows() {
 }
 
 #[test]
+fn a_table_that_is_changed_amid_the_snapshot_may_be_read_again() {
+    let case = Case::new("CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
+    for change in ["ALTER TABLE t FORCE", "TRUNCATE TABLE t", "DROP TABLE t; CREATE TABLE t (id int)"] {
+        let reader = case.open().unwrap();
+        mariadb_root(mariadb(), &format!("USE {}; {change}", case.plan.connection.database));
+        let error = end(reader);
+        assert!(error.is_transient && error.code == "conflict", "{change}: {error:?}");
+    }
+    check(&case, "id integer", &[]);
+}
+
+#[test]
 fn a_server_that_shuts_down_amid_the_rows_may_be_asked_again() {
     let server = own_mariadb(&[]);
     let (_, reader) = slow(&server);

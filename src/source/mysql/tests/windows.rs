@@ -87,6 +87,11 @@ fn placeholders_are_bound_in_a_query() {
         "id integer, slot timestamp, t text, :y? unsigned",
         &["3|2026-01-02T03:04:05|1:x|3"],
     );
+    check(
+        &case("SELECT id, :lower_bound AS b, :last_sync + 1 AS l FROM t WHERE id > :last_sync", "id", Some(("integer", "3"))),
+        "id integer, b integer, l integer",
+        &["3|3|3"],
+    );
     let refused = |sql: &str| Case::sql(&database, sql).refused();
     let (code, text) = refused("DELETE FROM t");
     assert!(code == "permission_denied" && text.contains("READ ONLY"), "{text}");
