@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::mysql::MysqlDestinationPlan;
 use super::postgresql::{PostgresConnection, PostgresSourcePlan};
 use crate::batch::ColumnType;
 use crate::secret::{Secret, exposed_list, exposed_option};
@@ -127,6 +128,8 @@ pub enum DestinationKind {
     Sqlite(SqlitePlan),
     /// A PostgreSQL database.
     Postgresql(PostgresConnection),
+    /// A MySQL or MariaDB database.
+    Mysql(MysqlDestinationPlan),
 }
 
 /// A SQLite file as a destination.

@@ -23,7 +23,7 @@ use crate::secret::{Masker, Secret};
 pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE];
 
 /// The kinds of destinations.
-pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION];
+pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION, &mysql::DESTINATION];
 
 /// A kind of sources.
 #[derive(Debug)]
@@ -188,6 +188,7 @@ impl DestinationKind {
         match self {
             Self::Sqlite(_) => sqlite::DESTINATION.name,
             Self::Postgresql(_) => postgresql::DESTINATION.name,
+            Self::Mysql(_) => mysql::DESTINATION.name,
         }
     }
 
@@ -196,6 +197,7 @@ impl DestinationKind {
         match self {
             Self::Sqlite(_) => sqlite::DESTINATION.promise,
             Self::Postgresql(_) => postgresql::DESTINATION.promise,
+            Self::Mysql(_) => mysql::DESTINATION.promise,
         }
     }
 
@@ -203,7 +205,7 @@ impl DestinationKind {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(plan) => Some(&plan.path),
-            Self::Postgresql(_) => None,
+            Self::Postgresql(_) | Self::Mysql(_) => None,
         }
     }
 }
