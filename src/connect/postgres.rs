@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn a_root_certificate_that_is_not_there_is_named() {
         let plan = PostgresConnection { sslrootcert: Some("/nowhere/ca.crt".into()), ..plan(SslMode::VerifyFull) };
-        let error = Session::open(&plan).unwrap_err();
+        let error = Session::<Client>::open(&plan).unwrap_err();
         assert_eq!(error.code, "tls");
         assert!(error.message.contains("/nowhere/ca.crt"), "{error}");
     }

@@ -6,6 +6,7 @@
 mod conformance;
 #[cfg(test)]
 mod conformance_faults;
+mod mysql;
 mod postgresql;
 mod record;
 mod sqlite;
@@ -161,6 +162,11 @@ pub trait Load {
     /// Returns what this load changes in the target's columns.
     fn schema_changes(&self) -> &[SchemaChange];
 
+    /// Returns what people should know of how this load goes, once each.
+    fn take_notices(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Stages rows, whose columns are those of [`Load::schema`].
     ///
     /// # Errors
@@ -308,6 +314,7 @@ pub fn open(plan: &DestinationPlan, access: Access) -> Result<Option<Box<dyn Des
             let open = postgresql::Postgres::open(&plan.name, connection, plan.schema.as_deref(), access)?;
             Ok(Some(Box::new(open)))
         }
+        DestinationKind::Mysql(mysql) => Ok(Some(Box::new(mysql::Mysql::open(&plan.name, mysql, plan.schema.as_deref(), access)?))),
     }
 }
 
@@ -319,7 +326,7 @@ pub fn statements_for_new(plan: &DestinationPlan, request: &LoadRequest) -> Resu
     match &plan.kind {
         DestinationKind::Sqlite(_) => sqlite::statements_for_new(request),
         // A database that can be opened is there.
-        DestinationKind::Postgresql(_) => match open(plan, Access::Read)? {
+        DestinationKind::Postgresql(_) | DestinationKind::Mysql(_) => match open(plan, Access::Read)? {
             Some(mut destination) => destination.statements(request),
             None => Ok(Vec::new()),
         },
@@ -334,6 +341,7 @@ pub fn rehearse(plan: &DestinationPlan, request: &LoadRequest) -> Result<Box<dyn
     match &plan.kind {
         DestinationKind::Sqlite(sqlite) => sqlite::rehearse(&plan.name, &sqlite.path, request),
         DestinationKind::Postgresql(connection) => postgresql::rehearse(&plan.name, connection, plan.schema.as_deref(), request),
+        DestinationKind::Mysql(mysql) => mysql::rehearse(&plan.name, mysql, plan.schema.as_deref(), request),
     }
 }
 
@@ -342,6 +350,7 @@ pub fn invalid_values(kind: &DestinationKind, batch: &RecordBatch) -> Vec<Invali
     match kind {
         DestinationKind::Sqlite(_) => sqlite::invalid_values(batch),
         DestinationKind::Postgresql(_) => postgresql::invalid_values(batch),
+        DestinationKind::Mysql(_) => mysql::invalid_values(batch),
     }
 }
 

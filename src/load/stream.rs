@@ -85,6 +85,9 @@ impl Session<'_> {
         voice.say(&Event::Phase { stream: stream.name.clone(), phase: Phase::Loading });
         let copied = copy(plan, stream, &before, voice, stop, rejects).run(reader, load.schema().clone(), load.as_mut())?;
         refuse_changed_files(&before.approach, &copied.changed_files)?;
+        for notice in load.take_notices() {
+            voice.log(Level::Info, &stream.name, notice);
+        }
         voice.say(&Event::Phase { stream: stream.name.clone(), phase: Phase::Checking });
         load.finish(copied.rows)?;
         rejects.finish(copied.rows_read, before.approach.mode == Mode::Full)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::mysql::MysqlSourcePlan;
+use super::mysql::{MysqlDestinationPlan, MysqlSourcePlan};
 use super::postgresql::{PostgresConnection, PostgresSourcePlan};
 use super::window::Window;
 use crate::batch::ColumnType;
@@ -132,6 +132,8 @@ pub enum DestinationKind {
     Sqlite(SqlitePlan),
     /// A PostgreSQL database.
     Postgresql(PostgresConnection),
+    /// A MySQL or MariaDB database.
+    Mysql(MysqlDestinationPlan),
 }
 
 /// A SQLite file as a destination.

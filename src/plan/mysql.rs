@@ -81,3 +81,23 @@ pub struct MysqlSourcePlan {
     /// A condition that the rows of `table` must meet.
     pub filter: Option<String>,
 }
+
+/// A MySQL or MariaDB database as a destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MysqlDestinationPlan {
+    /// Where it is.
+    pub connection: MysqlConnection,
+    /// How rows get there.
+    pub infile: Infile,
+}
+
+/// Whether rows may go by `LOAD DATA LOCAL INFILE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Infile {
+    /// Where the server allows it, else by INSERT.
+    #[default]
+    Auto,
+    /// By INSERT.
+    Off,
+}

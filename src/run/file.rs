@@ -1,7 +1,9 @@
 //! Files that went into a load.
 
+use serde::{Deserialize, Serialize};
+
 /// A file that went into a load, as `_etlsched_files` keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
     /// Absolute path or URL.
     pub path: String,

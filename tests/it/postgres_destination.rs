@@ -154,7 +154,7 @@ fn a_pooler_in_transaction_mode_may_stand_in_front() {
     ask("pooled", "CREATE TABLE indexed (id bigserial PRIMARY KEY, name text); CREATE INDEX ON indexed (lower(name));");
     ask("pooled", "CREATE TABLE viewed (id bigint, name text); CREATE VIEW of_it AS SELECT * FROM viewed");
     let settings = std::fs::read_to_string(etl.path("etlsched.yaml")).expect("it is text");
-    let through = pooler(postgresql());
+    let through = pooler(postgresql(), "pool_mode=transaction\ndefault_pool_size=2\n").server;
     etl.write("etlsched.yaml", settings.replace(&format!("port: {}", postgresql().port), &format!("port: {}", through.port)));
     for name in ["a", "b"] {
         etl.write("jobs/data/rows.csv", csv(name));

@@ -184,31 +184,6 @@ pub fn tablespace(server: &Server, name: &str) {
     psql(server, "etl", &format!("CREATE TABLESPACE {name} LOCATION '{}'", place.display()));
 }
 
-/// Starts PgBouncer in transaction mode in front of a server, for the role `etl`; with fewer connections to it than a job may want.
-pub fn pooler(server: &Server) -> Server {
-    let pooler = Server { port: free_port(), folder: folder("etlsched-pool-") };
-    let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
-    let program = program.unwrap_or_else(|| panic!("pgbouncer is not installed: apt-get install pgbouncer"));
-    let (users, settings) = (pooler.folder.join("users"), pooler.folder.join("pgbouncer.ini"));
-    std::fs::write(&users, format!("\"etl\" \"{}\"\n", PASSWORD.replace('"', "\"\""))).expect("its users");
-    let text = format!(
-        "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={}\nauth_type=scram-sha-256\nauth_file={}\n\
-         pool_mode=transaction\ndefault_pool_size=2\nunix_socket_dir=\nignore_startup_parameters=extra_float_digits\n",
-        server.port,
-        pooler.port,
-        users.display()
-    );
-    std::fs::write(&settings, text).expect("its settings");
-    for path in [&pooler.folder, &users, &settings] {
-        own(path);
-    }
-    let mut process = as_server(Command::new(program));
-    process.arg(&settings);
-    watched(process, "INT", &pooler.folder);
-    wait_until_it_answers(&pooler, || std::net::TcpStream::connect(("127.0.0.1", pooler.port)).is_ok());
-    pooler
-}
-
 /// Limits the size of the files of a server's sessions from now on, in bytes: to it, a disk that is full.
 pub fn limit_files(server: &Server, bytes: &str) {
     let text = std::fs::read_to_string(server.folder.join("data/postmaster.pid")).expect("the server's pid");

@@ -24,7 +24,7 @@ use crate::secret::{Masker, Secret};
 pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &mysql::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE];
 
 /// The kinds of destinations.
-pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION];
+pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION, &mysql::DESTINATION];
 
 /// A kind of sources.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ impl SourceKind {
     /// Asks for one reader where rows matter less than what they are made of.
     pub fn in_one_part(&mut self) {
         match self {
-            Self::Csv(_) | Self::Sqlite(_) => {}
+            Self::Csv(_) | Self::Mysql(_) | Self::Sqlite(_) => {}
             Self::Postgresql(plan) => plan.partitions = 1,
         }
     }
@@ -214,6 +214,7 @@ impl DestinationKind {
         match self {
             Self::Sqlite(_) => sqlite::DESTINATION.name,
             Self::Postgresql(_) => postgresql::DESTINATION.name,
+            Self::Mysql(_) => mysql::DESTINATION.name,
         }
     }
 
@@ -222,6 +223,7 @@ impl DestinationKind {
         match self {
             Self::Sqlite(_) => sqlite::DESTINATION.promise,
             Self::Postgresql(_) => postgresql::DESTINATION.promise,
+            Self::Mysql(_) => mysql::DESTINATION.promise,
         }
     }
 
@@ -229,7 +231,7 @@ impl DestinationKind {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(plan) => Some(&plan.path),
-            Self::Postgresql(_) => None,
+            Self::Postgresql(_) | Self::Mysql(_) => None,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::key::{Default, Key, Kind, Status::Works, key};
 use super::url::{ServerUrl, is_settled};
-use super::{Example, Given, Map, SourceType, Wrong};
-use crate::plan::load::SourceKind;
-use crate::plan::mysql::{MYSQL_SSL_MODES, MysqlConnection, MysqlSourcePlan, MysqlTls};
+use super::{DestinationType, Example, Given, Map, SourceType, Wrong};
+use crate::plan::load::{DestinationKind, SourceKind};
+use crate::plan::mysql::{Infile, MYSQL_SSL_MODES, MysqlConnection, MysqlDestinationPlan, MysqlSourcePlan, MysqlTls};
 use crate::secret::{Masker, Secret};
 
 /// How long connecting may take where nothing is said.
@@ -25,6 +25,15 @@ pub const CONNECTION_KEYS: &[Key] = &[
     key("sslcert", Kind::Text, Works, Default::None, "The file of the client's certificate"),
     key("sslkey", Kind::Text, Works, Default::None, "The file of the client's key"),
     key("connect_timeout_seconds", Kind::Int(1, 3600), Works, Default::Int(CONNECT_TIMEOUT_SECONDS), "How long connecting may take"),
+    key(
+        "infile",
+        Kind::Word(&["auto", "off"]),
+        Works,
+        Default::Text("auto"),
+        "Whether rows go by LOAD DATA LOCAL INFILE where the server allows it",
+    ),
+    key("schema", Kind::Text, Works, Default::Depends("the database"), "The database of the tables that are loaded"),
+    key("table_prefix", Kind::Text, Works, Default::None, "Put before the names of tables that have no target of their own"),
 ];
 
 pub(super) static SOURCE: SourceType = SourceType {
@@ -71,6 +80,23 @@ fn source(given: &dyn Given) -> Result<SourceKind, Wrong> {
 pub(super) fn place(plan: &MysqlSourcePlan, masker: &Masker) -> String {
     let MysqlConnection { host, database, .. } = &plan.connection;
     masker.mask(&format!("{host}/{database}: {}", super::what(plan.table.as_deref(), &plan.tables)))
+}
+
+pub(super) static DESTINATION: DestinationType = DestinationType {
+    name: "mysql",
+    title: "MySQL, MariaDB",
+    has_schemas: true,
+    connection_keys: CONNECTION_KEYS,
+    example: "dwh: {type: mysql, host: db1, database: dwh, user: etl}",
+    promise: "a load becomes visible whole, by one RENAME or in one transaction, for every statement that begins after it; a transaction at \
+              REPEATABLE READ that began before a table was swapped and first reads it then is refused by the server with error 1412: set \
+              publish: replace for such readers",
+    plan: destination,
+};
+
+fn destination(given: &dyn Given) -> Result<DestinationKind, Wrong> {
+    let infile = if given.text(Map::Connection, "infile") == Some("off") { Infile::Off } else { Infile::Auto };
+    Ok(DestinationKind::Mysql(MysqlDestinationPlan { connection: connection(given)?, infile }))
 }
 
 /// Keys that a URL says already.
