@@ -112,9 +112,11 @@ fn a_reader_never_sees_an_empty_or_a_mixed_table() {
             looks
         });
         for number in 0..20 {
-            // Half of them with an index on the table, which is then kept and filled anew.
-            if number == 10 {
-                ask("watched", "CREATE INDEX ON watched (value)");
+            // A third of them with an index on the table, and one with a view, so that it is filled in its place.
+            match number {
+                7 => drop(ask("watched", "CREATE INDEX ON watched (value)")),
+                14 => drop(ask("watched", "CREATE VIEW of_watched AS SELECT value FROM watched")),
+                _ => {}
             }
             etl.write("jobs/data/watched.csv", rows(2 - number % 2));
             etl.run(&["run", "watched"]).exits(0);

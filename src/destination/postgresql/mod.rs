@@ -38,6 +38,9 @@ mod lock_tests;
 mod lost_tests;
 #[cfg(test)]
 #[cfg(unix)]
+mod role_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod table_tests;
 #[cfg(test)]
 #[cfg(unix)]

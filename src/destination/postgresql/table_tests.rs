@@ -1,20 +1,18 @@
-//! Tables that people made and that go on living: altered while a load runs, with triggers, foreign keys and rules of their own, of other
-//! roles. What a swap keeps is in `tests/it/postgres_tables.rs`.
+//! Tables that people made and that go on living: altered while a load runs, with triggers, foreign keys and rules of
+//! their own. What a swap keeps is in `tests/it/postgres_tables.rs`.
 
 use std::sync::Arc;
 
 use arrow_array::{Int32Array, Int64Array, StringArray};
 
-use super::Postgres;
-use super::tests::{Place, servers};
+use super::tests::Place;
 use crate::batch::ColumnType;
 use crate::destination::conformance::{Bench, FULL, batch, load, merge, people, people_rows, publication, request, schema};
-use crate::destination::{Access, Destination, DestinationError, Disposition, Fold};
+use crate::destination::{Destination, DestinationError, Disposition, Fold};
 use crate::plan::Publish;
-use crate::plan::postgresql::PostgresConnection;
 use crate::run::{Counts, CursorValue};
 
-const PLAIN: &str = "CREATE TABLE people (id bigint, name text, seen timestamptz);";
+pub(super) const PLAIN: &str = "CREATE TABLE people (id bigint, name text, seen timestamptz);";
 
 /// Loads rows, with something done by others just before the publish.
 fn load_meanwhile(
@@ -32,18 +30,23 @@ fn load_meanwhile(
     load.publish(&publication()).map(|committed| committed.counts)
 }
 
-fn load_rows(place: &Place, number: u32, disposition: Disposition, rows: &[(i64, Option<&str>, i64)]) -> Result<Counts, DestinationError> {
+pub(super) fn load_rows(
+    place: &Place,
+    number: u32,
+    disposition: Disposition,
+    rows: &[(i64, Option<&str>, i64)],
+) -> Result<Counts, DestinationError> {
     load_meanwhile(place, number, disposition, rows, "")
 }
 
-const THREE: &[(i64, Option<&str>, i64)] = &[(1, Some("a"), 0), (2, Some("b"), 0), (3, None, 0)];
+pub(super) const THREE: &[(i64, Option<&str>, i64)] = &[(1, Some("a"), 0), (2, Some("b"), 0), (3, None, 0)];
 
-fn added(rows: u64, deleted: u64) -> Counts {
+pub(super) fn added(rows: u64, deleted: u64) -> Counts {
     Counts { added: rows, deleted, ..Counts::default() }
 }
 
 #[track_caller]
-fn refused<T: std::fmt::Debug>(result: Result<T, DestinationError>, code: &str, words: &[&str]) {
+pub(super) fn refused<T: std::fmt::Debug>(result: Result<T, DestinationError>, code: &str, words: &[&str]) {
     let error = result.expect_err("it is refused");
     assert_eq!(error.code, code, "{error:?}");
     let text = format!("{} {}", error.message, error.hint.clone().unwrap_or_default());
@@ -233,58 +236,6 @@ fn begin(place: &Place, column: &str, column_type: ColumnType) -> Result<(), Des
     postgres.begin(&request(1, "t", &schema(&[(column, column_type)]), FULL)).map(|_| ())
 }
 
-/// Opens the place as another role, which is made with these rights.
-fn as_role(place: &Place, role: &str, rights: &str) -> Postgres {
-    let (name, schema) = (super::types::quoted(role), super::types::quoted(&place.schema));
-    place.psql(&format!("DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN PASSWORD '{}'", servers::PASSWORD.replace('\'', "''")));
-    place.psql(&rights.replace("{role}", &name).replace("{schema}", &schema));
-    let connection = PostgresConnection { user: role.to_owned(), ..place.connection() };
-    Postgres::open("dwh", &connection, Some(&place.schema), Access::Write).unwrap()
-}
-
-fn load_as(postgres: &mut Postgres, number: u32) -> Result<Counts, DestinationError> {
-    let mut load = postgres.begin(&request(number, "people", &people(), FULL))?;
-    load.write(&people_rows(THREE))?;
-    load.finish(3)?;
-    load.publish(&publication()).map(|committed| committed.counts)
-}
-
-#[test]
-fn a_table_of_another_role_is_loaded_by_membership_or_by_grants_or_not_at_all() {
-    let owner = "CREATE ROLE people_owner; GRANT ALL ON SCHEMA {schema} TO people_owner; ALTER TABLE people OWNER TO people_owner;";
-    let place = Place::with(&format!("{PLAIN} CREATE INDEX ON people (id)"));
-    let oid = || place.psql("SELECT oid, pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'people'::regclass");
-    let rights = format!("DROP ROLE IF EXISTS people_owner; {owner} GRANT ALL ON SCHEMA {{schema}} TO {{role}};");
-    // No right at all.
-    let mut loader = as_role(&place, "loader of people", &rights);
-    refused(load_as(&mut loader, 1), "not_permitted", &["people", "the role needs"]);
-    // Rights on the rows: it stays.
-    place.psql("GRANT SELECT, INSERT, DELETE, UPDATE ON people TO \"loader of people\"");
-    let before = oid();
-    assert_eq!(load_as(&mut loader, 2).unwrap(), added(3, 0));
-    assert_eq!(load_as(&mut loader, 3).unwrap(), added(3, 3));
-    assert_eq!(oid(), before);
-    // A member of its owner swaps it, and it stays the owner's.
-    place.psql("GRANT people_owner TO \"loader of people\"");
-    assert_eq!(load_as(&mut loader, 4).unwrap(), added(3, 3));
-    assert_ne!(oid(), before);
-    assert!(oid().ends_with("|people_owner"), "{}", oid());
-    // Policies would hide rows from the load.
-    place.psql("REVOKE people_owner FROM \"loader of people\"; ALTER TABLE people ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON people USING (id > 1)");
-    refused(load_as(&mut loader, 5), "not_permitted", &["row-level security", "BYPASSRLS"]);
-    assert_eq!(place.psql("SELECT count(*) FROM people"), "3");
-}
-
-#[test]
-fn a_role_without_create_is_told_what_it_needs() {
-    let place = Place::new();
-    let mut loader = as_role(&place, "reader of people", "GRANT USAGE ON SCHEMA {schema} TO {role};");
-    refused(load_as(&mut loader, 1), "not_permitted", &["permission denied for schema", "CREATE and USAGE on the schema"]);
-    load_rows(&place, 2, FULL, THREE).unwrap();
-    let mut second = as_role(&place, "second of people", "GRANT ALL ON SCHEMA {schema} TO {role};");
-    refused(load_as(&mut second, 3), "not_permitted", &["permission denied for table _etlsched_loads", "GRANT SELECT, INSERT, UPDATE"]);
-}
-
 #[test]
 fn a_parent_of_other_tables_is_refused_and_a_partitioned_one_is_loaded() {
     let place = Place::with(&format!("{PLAIN} CREATE TABLE students () INHERITS (people); INSERT INTO students VALUES (7, 'own')"));
@@ -298,20 +249,6 @@ fn a_parent_of_other_tables_is_refused_and_a_partitioned_one_is_loaded() {
     assert_eq!(load_rows(&place, 3, FULL, THREE).unwrap(), added(3, 3));
     assert_eq!(load_rows(&place, 4, merge(None), THREE).unwrap(), Counts { unchanged: 3, ..Counts::default() });
     assert_eq!(place.psql("SELECT (SELECT count(*) FROM one), count(*) FROM rest"), "2|1");
-}
-
-#[test]
-fn a_role_whose_transactions_are_serializable_loads_as_any_other() {
-    let place = Place::with(PLAIN);
-    let mut loader = as_role(
-        &place,
-        "careful",
-        "GRANT ALL ON SCHEMA {schema} TO {role}; ALTER TABLE people OWNER TO {role}; \
-         ALTER ROLE {role} SET default_transaction_isolation = 'serializable'; ALTER ROLE {role} SET default_transaction_read_only = on;",
-    );
-    for number in 1..=2 {
-        assert_eq!(load_as(&mut loader, number).unwrap(), added(3, if number == 1 { 0 } else { 3 }));
-    }
 }
 
 #[test]
@@ -408,4 +345,21 @@ fn a_full_load_by_a_key_is_swapped_too_and_keeps_the_index_of_the_key() {
     let fresh = Place::new();
     load_rows(&fresh, 1, folded(), twice).unwrap();
     assert_eq!(fresh.psql("SELECT id, name FROM people ORDER BY id"), "1|b\n2|");
+}
+
+#[test]
+fn a_restart_makes_the_successor_anew() {
+    use ColumnType::{Int64, Text};
+    let place = Place::with("CREATE TABLE t (id bigint PRIMARY KEY, v bigint, number serial); CREATE INDEX t_v ON t (v)");
+    let (narrow, wide) = (schema(&[("id", Int64), ("v", Int64)]), schema(&[("id", Int64), ("v", Text)]));
+    let id = || Arc::new(Int64Array::from(vec![1]));
+    let mut postgres = place.session();
+    let mut load = postgres.begin(&request(1, "t", &narrow, FULL)).unwrap();
+    load.write(&batch(&narrow, vec![id(), Arc::new(Int64Array::from(vec![7]))])).unwrap();
+    load.restart(&wide).unwrap();
+    load.write(&batch(&wide, vec![id(), Arc::new(StringArray::from(vec!["x7"]))])).unwrap();
+    load.finish(1).unwrap();
+    load.publish(&publication()).unwrap();
+    assert_eq!(place.psql("SELECT id, v, number, pg_get_indexdef('t_v'::regclass) ~ 'btree .v.$' FROM t"), "1|x7|2|t");
+    assert_eq!(place.psql("SELECT pg_get_serial_sequence('t', 'number') ~ 't_number_seq'"), "t");
 }
