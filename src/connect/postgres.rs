@@ -244,7 +244,9 @@ pub fn failure(what: &str, error: &postgres::Error) -> ConnectError {
         "error connecting to server" if text.contains("lookup") => ("unreachable", Some("check host: the name is not known"), true),
         "error connecting to server" => ("unreachable", Some("check host and port of the connection, and whether the server runs"), true),
         "authentication error" | "invalid configuration" => ("login_failed", Some("check user and password of the connection"), false),
-        "error communicating with the server" | "connection closed" | "timeout waiting for server" => ("disconnected", None, true),
+        "error communicating with the server" | "connection closed" | "timeout waiting for server" => {
+            ("disconnected", Some("the server, or a pooler before it, ended the connection: its log says why"), true)
+        }
         _ => ("database", None, false),
     };
     ConnectError { code, message: format!("{what}: {text}"), hint: hint.map(str::to_owned), is_transient }
@@ -272,7 +274,6 @@ fn server_failure(what: &str, error: &DbError) -> ConnectError {
             ("disconnected", Some("an administrator ended the connection, or the server was stopped: nothing of it is visible"), true)
         }
         "57P05" | "25P03" => ("disconnected", Some("the server ends connections that wait: raise its timeout for this role"), true),
-        "08P01" if says("query_wait_timeout") => ("unreachable", Some("the pooler has no connection to give now"), true),
         "57P02" | "57P03" | "08000" | "08003" | "08006" | "08001" | "08004" => ("disconnected", None, true),
         // Not "cancelled", which is what a run is that was told to stop.
         "57014" => ("statement_cancelled", Some("an administrator or a timeout of the server ended the statement"), false),
