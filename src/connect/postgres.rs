@@ -258,7 +258,7 @@ fn is_tls(error: &postgres::Error) -> bool {
 }
 
 /// The library tells no more of a connection that ended than that it did.
-const ENDED: &str = "the server, or a pooler in front of it, ended the connection. PgBouncer does so where it has none left to give \
+const ENDED: &str = "the server, or a pooler in front of it, ended the connection: its log says why. PgBouncer does so where it has none left to give \
      (query_wait_timeout): a load needs one for its source and one for its destination at the same time, see pool_size";
 
 /// Makes an error of what the server or the connection reports. `what` was attempted, and on what.

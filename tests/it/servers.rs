@@ -256,7 +256,7 @@ pub fn pgbouncer(server: &Server, pool_size: u32) -> Server {
     let password = PASSWORD.replace('\'', "''");
     let text = format!(
         "[databases]\n* = host=127.0.0.1 port={} user=etl password='{password}'\n\n[pgbouncer]\npool_mode = transaction\nauth_type = any\n\
-         listen_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\ndefault_pool_size = {pool_size}\n",
+         listen_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\ndefault_pool_size = {pool_size}\nquery_wait_timeout = 5\n",
         server.port, pooler.port
     );
     std::fs::write(&file, text).expect("its settings");
