@@ -162,7 +162,7 @@ fn random(seed: u64) -> u64 {
 }
 
 fn cuts() -> u64 {
-    std::env::var("ETLSCHED_CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(16)
+    std::env::var("ETLSCHED_CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
 }
 
 /// The rows of version `n` of the source.
