@@ -2,7 +2,7 @@
 
 use chrono::{TimeZone as _, Utc};
 
-use super::{Moments, Read, ReadRequest, Reader, Source, SourceError, csv, sqlite};
+use super::{Moments, Read, ReadRequest, Reader, Source, SourceError, Stream, csv, sqlite};
 use crate::batch::ColumnType;
 use crate::batch::text::cell_text;
 use crate::plan::{ColumnRules, LoadOptions, SourceKind, SourcePlan, kinds};
@@ -13,6 +13,11 @@ pub(super) trait Bench {
     fn table(&self, columns: &[(&str, ColumnType)], rows: &[Vec<Option<&str>>]) -> SourceKind;
     /// Makes a source of one column `id` that yields some rows and then can't go on.
     fn broken(&self) -> SourceKind;
+    /// Makes tables of these names in a place of their own, each with a column `id` and the one row of its name, and asks for all of them
+    /// by a glob; `None` of a kind whose sources have one stream.
+    fn several(&self, _names: &[&str]) -> Option<SourceKind> {
+        None
+    }
     /// Names a source that isn't there.
     fn gone(&self) -> SourceKind;
 }
@@ -57,8 +62,12 @@ fn source(kind: SourceKind, types: &[(&str, ColumnType)]) -> Box<dyn Source> {
 fn open(source: &mut dyn Source) -> Result<Box<dyn Reader>, SourceError> {
     let streams = source.discover()?;
     assert_eq!(streams.len(), 1, "a table is one stream");
+    open_stream(source, &streams[0])
+}
+
+fn open_stream(source: &mut dyn Source, stream: &Stream) -> Result<Box<dyn Reader>, SourceError> {
     let options = options();
-    source.open(&ReadRequest::whole(&streams[0], &options, moments()))
+    source.open(&ReadRequest::whole(stream, &options, moments()))
 }
 
 /// Some run.
@@ -72,7 +81,11 @@ type Rows = Vec<Vec<Option<String>>>;
 
 /// Reads to the end: the schema, and the rows.
 fn read(source: &mut dyn Source) -> Result<(String, Rows), SourceError> {
-    let mut reader = open(source)?;
+    let reader = open(source)?;
+    read_out(reader)
+}
+
+fn read_out(mut reader: Box<dyn Reader>) -> Result<(String, Rows), SourceError> {
     let mut rows = Vec::new();
     loop {
         match reader.read()? {
@@ -195,4 +208,26 @@ fn a_source_is_reached_or_told_to_be_gone_in_every_kind() {
         assert_eq!(gone.test().unwrap_err().code, "not_found");
         assert_eq!(open(gone.as_mut()).unwrap_err().code, "not_found");
     });
+}
+
+#[test]
+fn several_tables_are_streams_of_their_own_in_every_kind_that_has_them() {
+    for kind in kinds::SOURCES {
+        let bench = bench(kind.name);
+        let made = bench.several(&["b", "c", "A"]);
+        assert_eq!(made.is_some(), kind.places.contains(&"tables"), "{}", kind.name);
+        let Some(made) = made else { continue };
+        assert!(made.has_several_streams(), "{}", kind.name);
+        let mut source = source(made, &[]);
+        let streams = source.discover().unwrap();
+        assert_eq!(streams.iter().map(|stream| stream.base.as_str()).collect::<Vec<_>>(), ["A", "b", "c"], "{}", kind.name);
+        // In any order, as a retry may leave some out.
+        for stream in streams.iter().rev() {
+            let (_, rows) = read_out(open_stream(source.as_mut(), stream).unwrap()).unwrap();
+            assert_eq!(rows, [[Some(stream.base.clone())]], "{}", kind.name);
+        }
+        let gone = Stream { name: streams[0].name.replace('A', "gone"), base: "gone".to_owned() };
+        assert_eq!(open_stream(source.as_mut(), &gone).unwrap_err().code, "not_found", "{}", kind.name);
+        assert!(source.test().unwrap().contains('3'), "{}", kind.name);
+    }
 }

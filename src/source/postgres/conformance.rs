@@ -76,6 +76,13 @@ impl Bench for Schemas {
         plan(None, Some("SELECT id / (id - 100) AS id FROM generate_series(1, 200) AS id"))
     }
 
+    fn several(&self, names: &[&str]) -> Option<SourceKind> {
+        let table = |name: &&str| format!("CREATE TABLE {{s}}.\"{name}\" AS SELECT '{name}'::text AS id;");
+        let schema = schema(&names.iter().map(table).collect::<String>());
+        let SourceKind::Postgresql(plan) = plan(None, None) else { return None };
+        Some(SourceKind::Postgresql(PostgresSourcePlan { tables: vec![format!("{schema}.*")], ..plan }))
+    }
+
     fn gone(&self) -> SourceKind {
         plan(Some("no_schema.t".to_owned()), None)
     }

@@ -71,6 +71,13 @@ impl Bench for Folder {
         self.plan(Some(setup), None, Some(query))
     }
 
+    fn several(&self, names: &[&str]) -> Option<SourceKind> {
+        let setup: String =
+            names.iter().map(|name| format!("CREATE TABLE \"{name}\" (id TEXT); INSERT INTO \"{name}\" VALUES ('{name}');")).collect();
+        let SourceKind::Sqlite(plan) = self.plan(Some(&setup), None, None) else { return None };
+        Some(SourceKind::Sqlite(SqliteSourcePlan { tables: vec!["*".to_owned()], ..plan }))
+    }
+
     fn gone(&self) -> SourceKind {
         self.plan(None, Some("t"), None)
     }

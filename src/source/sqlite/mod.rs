@@ -47,6 +47,17 @@ impl SqliteSource {
         Ok(Self { name: plan.name.clone(), plan: sqlite.clone(), rules: plan.columns.clone(), hash_key: plan.hash_key.clone() })
     }
 
+    /// Refuses a table that isn't there with the one that was probably meant.
+    fn demand(&self, name: &str, table: &str) -> Result<(), SourceError> {
+        let connection = connect(&self.plan.path)?;
+        let fail = |error: rusqlite::Error| sql_error("read", &self.plan.path, &error);
+        if query::table_columns(&connection, table).map_err(fail)?.is_empty() {
+            let unmatched = tables::no_table(table, &query::listed(&connection).map_err(fail)?);
+            return Err(SourceError::unmatched(name, &unmatched, &self.plan.path.display().to_string()));
+        }
+        Ok(())
+    }
+
     /// Returns what one stream reads, and what it is called in messages.
     fn of(&self, stream: &Stream) -> (String, SqliteSourcePlan) {
         if self.plan.tables.is_empty() {
@@ -94,6 +105,9 @@ impl Source for SqliteSource {
 
     fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {
         let (name, plan) = self.of(request.stream);
+        if let Some(table) = &plan.table {
+            self.demand(&name, table)?;
+        }
         Ok(Box::new(reader::SqliteReader::open(&name, &plan, &self.rules, self.hash_key.as_ref(), request)?))
     }
 

@@ -230,7 +230,7 @@ fn what_is_no_database_or_no_table_is_told() {
     let told = |case: &Case| case.read().unwrap_err().to_string().replace(&case.path.display().to_string(), "a.db");
     let mut missing = Case::new("");
     missing.table = Some("none".to_owned());
-    assert_eq!(told(&missing), "read a.db: no such table: none");
+    assert_eq!(told(&missing), "source s: there is no table none in a.db");
     std::fs::write(&case.path, "this is not a database, though it is long enough to be one".repeat(20)).unwrap();
     assert_eq!(told(&case), "open a.db: file is not a database");
     std::fs::remove_file(&case.path).unwrap();
