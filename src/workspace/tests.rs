@@ -102,10 +102,6 @@ jobs/x.yaml:11:26: error: types.a: \"integre\" is not a column type; the types a
   |     columns: {types: {a: integre}, hash: [a]}
   |                          ^
   hint: did you mean integer?
-jobs/x.yaml:12:5: error: tables is not in this version
-  |     tables: [x]
-  |     ^
-  hint: remove it
 jobs/x.yaml:12:5: error: path and tables together
   |     tables: [x]
   |     ^
@@ -114,7 +110,7 @@ jobs/x.yaml:13:17: error: unknown connection erp
   |   - connection: erp
   |                 ^
   hint: etlsched.yaml declares no connections: add it under connections
-11 errors, 1 warning";
+10 errors, 1 warning";
     assert_eq!(crate::output::errors::problems(&problems_of(&folder.workspace(), "x")), expected);
 }
 

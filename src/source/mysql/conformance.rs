@@ -97,6 +97,12 @@ impl Bench for Databases {
         plan("etl", None, Some("SELECT seq AS id, IF(seq = 100, (SELECT 1 UNION SELECT 2), 0) AS x FROM seq_1_to_200"))
     }
 
+    fn several(&self, names: &[&str]) -> Option<SourceKind> {
+        let table = |name: &&str| format!("CREATE TABLE `{name}` AS SELECT '{name}' AS id;");
+        let SourceKind::Mysql(plan) = plan(&database(&names.iter().map(table).collect::<String>()), None, None) else { return None };
+        Some(SourceKind::Mysql(MysqlSourcePlan { tables: vec!["*".to_owned()], ..plan }))
+    }
+
     fn gone(&self) -> SourceKind {
         plan("etl", Some("no_database.t"), None)
     }
