@@ -1,14 +1,15 @@
 //! `_etlsched_loads` and `_etlsched_files`: the truth about what is loaded, and the fence between runs. They stand in the target's database.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::pending::Pending;
-use super::session::{Outcome, Row, Session, failed, refusal};
+use super::records;
+use super::session::{Outcome, Session, failed, refusal};
 use super::table::cell;
-use crate::batch::{ColumnType, Schema};
-use crate::destination::{DestinationError, LoadRecord, PublishRequest};
+use crate::batch::Schema;
+use crate::destination::{DestinationError, PublishRequest};
 use crate::plan::{Mode, Owner, RunRef};
 use crate::run::{Counts, CursorValue, FileRecord};
 
@@ -48,9 +49,6 @@ const FILES: &str = "(
     run_id varchar(64) NOT NULL,
     PRIMARY KEY (target_key, path_key)
 )";
-
-const COLUMNS: &str = "target, workspace_id, job, source, stream, version, run_id, slot, mode, cursor_type, cursor_value, row_count, \
-     counts, rows_in_target, columns, committed_at, pending";
 
 /// What a load holds against other runs: it publishes only while its row still says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,10 +167,10 @@ pub(super) fn begin(session: &mut Session, target: &str, owner: &Owner, run: &Ru
         let what = format!("beginning the load of {target} in _etlsched_loads");
         session.execute(&begin_sql(&loads), &parameters).map_err(failed(&what))?;
         // Behind the lock of the row: nobody else can take it before the commit.
-        let sql = format!("SELECT {COLUMNS}, begun_version FROM {loads} WHERE target_key = ? FOR UPDATE");
+        let sql = format!("SELECT {}, begun_version FROM {loads} WHERE target_key = ? FOR UPDATE", records::COLUMNS);
         let rows = session.rows(&sql, &[Some(&key)]).map_err(failed(&what))?;
         let Some(row) = rows.first() else { return Err(fence_lost(target)) };
-        from_row(row).refuse_other_owner(owner)?;
+        records::from_row(row).refuse_other_owner(owner)?;
         let begun_version = cell(row, 17).parse().unwrap_or(0);
         Ok(Fence { begun_version, run_id: run.run_id.clone() })
     })
@@ -345,42 +343,6 @@ pub(super) fn make_acquainted(session: &mut Session, target: &str, owner: &Owner
     written.map(|_| ()).map_err(failed(format_args!("taking {target} over in _etlsched_loads")))
 }
 
-/// Returns the row of a target.
-pub(super) fn record(session: &mut Session, target: &str) -> Outcome<Option<LoadRecord>> {
-    Ok(select(session, "target_key = ?", &[Some(&key_of(target))])?.into_iter().next())
-}
-
-/// Returns the rows of a job.
-pub(super) fn records(session: &mut Session, workspace_id: &str, job: &str) -> Outcome<Vec<LoadRecord>> {
-    select(session, "workspace_id = ? AND job = ? ORDER BY target", &[Some(workspace_id), Some(job)])
-}
-
-/// Returns the files of a target.
-pub(super) fn files(session: &mut Session, target: &str) -> Outcome<Vec<FileRecord>> {
-    if !has_tables(session)? {
-        return Ok(Vec::new());
-    }
-    let what = format!("reading the files of {target} from _etlsched_files");
-    let [_, files] = tables(session);
-    let sql = format!("SELECT path, size, modified_at_micros, content_hash FROM {files} WHERE target_key = ?");
-    let rows = session.rows(&sql, &[Some(&key_of(target))]).map_err(failed(&what))?;
-    let file = |row: &Row| FileRecord {
-        path: cell(row, 0),
-        size: cell(row, 1).parse().unwrap_or(0),
-        modified_at_micros: cell(row, 2).parse().ok(),
-        content_hash: cell(row, 3),
-    };
-    let mut files: Vec<FileRecord> = rows.iter().map(file).collect();
-    if let Some(pending) = pending(session, target)?
-        && pending.is_done(session)?
-    {
-        files.retain(|file| !pending.replace_files && !pending.files.iter().any(|newer| newer.path == file.path));
-        files.extend(pending.files);
-    }
-    files.sort_by(|left, right| left.path.cmp(&right.path));
-    Ok(files)
-}
-
 /// Whether the tables are there.
 pub(super) fn has_tables(session: &mut Session) -> Outcome<bool> {
     let schema = session.schema.clone();
@@ -388,73 +350,4 @@ pub(super) fn has_tables(session: &mut Session) -> Outcome<bool> {
         "SELECT count(*) FROM information_schema.tables WHERE table_schema = ? AND table_name IN ('_etlsched_loads', '_etlsched_files')";
     let rows = session.rows(sql, &[Some(&schema)]).map_err(failed("looking for the _etlsched_ tables"))?;
     Ok(rows.first().is_some_and(|row| cell(row, 0) == "2"))
-}
-
-fn select(session: &mut Session, condition: &str, parameters: &[Option<&str>]) -> Outcome<Vec<LoadRecord>> {
-    if !has_tables(session)? {
-        return Ok(Vec::new());
-    }
-    let [loads, _] = tables(session);
-    let sql = format!("SELECT {COLUMNS} FROM {loads} WHERE {condition}");
-    let rows = session.rows(&sql, parameters).map_err(failed("reading _etlsched_loads"))?;
-    let mut records = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let mut record = from_row(row);
-        if row.get(16).is_some_and(Option::is_some) {
-            overlay(session, &mut record)?;
-        }
-        records.push(record);
-    }
-    Ok(records)
-}
-
-/// Shows what is pending and done as the published values that it is going to be.
-fn overlay(session: &mut Session, record: &mut LoadRecord) -> Outcome<()> {
-    let Some(pending) = pending(session, &record.target)? else { return Ok(()) };
-    if !pending.is_done(session)? {
-        return Ok(());
-    }
-    let Published { version, run_id, slot, mode, cursor, lower_bound: _, rows, columns, committed_at, counts, rows_in_target } =
-        pending.published;
-    record.version = version;
-    record.run_id = Some(run_id);
-    record.slot = slot;
-    record.mode = Some(mode);
-    record.cursor = cursor.or_else(|| record.cursor.take());
-    record.rows = rows;
-    record.schema = columns;
-    record.committed_at = instant(&committed_at);
-    record.counts = Some(counts);
-    record.rows_in_target = Some(rows_in_target);
-    Ok(())
-}
-
-fn instant(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
-}
-
-/// Reads a row of [`COLUMNS`].
-fn from_row(row: &Row) -> LoadRecord {
-    let text = |place: usize| row.get(place).cloned().flatten();
-    let cursor = match (text(9), text(10)) {
-        (Some(column_type), Some(value)) => {
-            ColumnType::parse(&column_type).ok().map(|column_type| CursorValue { column_type, text: value })
-        }
-        _ => None,
-    };
-    let mode = text(8).and_then(|mode| [Mode::Full, Mode::Incremental].into_iter().find(|known| known.as_str() == mode));
-    LoadRecord {
-        target: cell(row, 0),
-        owner: Owner { workspace_id: cell(row, 1), job: cell(row, 2), source: cell(row, 3), stream: cell(row, 4) },
-        version: cell(row, 5).parse().unwrap_or(0),
-        run_id: text(6),
-        slot: text(7),
-        mode,
-        cursor,
-        rows: cell(row, 11).parse().unwrap_or(0),
-        counts: text(12).and_then(|counts| serde_json::from_str(&counts).ok()),
-        rows_in_target: cell(row, 13).parse().ok(),
-        schema: text(14).and_then(|columns| serde_json::from_str(&columns).ok()).unwrap_or_default(),
-        committed_at: text(15).as_deref().and_then(instant),
-    }
 }

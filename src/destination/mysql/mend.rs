@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::bookkeeping;
-use super::pending;
 use super::session::{Outcome, Session, refusal};
 use super::staging::{drop_table, run_mark, target_hash};
 use super::table::{LiveTable, names_in};
+use super::{pending, records};
 use crate::destination::{LoadRecord, Mended};
 use crate::plan::{MendAction, MendPlan, Owner};
 
@@ -57,7 +57,7 @@ fn reset(session: &mut Session, plan: &MendPlan, targets: &[String]) -> Outcome<
     session.in_transaction(|session| {
         let mut changed = Vec::new();
         for target in targets {
-            let record = bookkeeping::record(session, target)?;
+            let record = records::record(session, target)?;
             let own = |owner: &Owner| owner.workspace_id == plan.workspace_id && owner.job == plan.job;
             if let Some(record) = record.filter(|record| own(&record.owner)) {
                 bookkeeping::forget(session, &record.target, &record.owner)?;
@@ -78,7 +78,7 @@ fn take_over(session: &mut Session, plan: &MendPlan, owners: &[(String, Owner)])
     session.in_transaction(|session| {
         let mut changed = Vec::new();
         for (target, owner) in owners {
-            let record = bookkeeping::record(session, target)?;
+            let record = records::record(session, target)?;
             let is_acquainted = record.as_ref().is_some_and(LoadRecord::is_acquainted);
             let foreign = if is_acquainted { None } else { LiveTable::read(session, target)? };
             if let Some(record) = record.as_ref().filter(|record| record.owner != *owner) {

@@ -18,6 +18,7 @@ mod mend;
 mod merge;
 mod pending;
 mod publish;
+mod records;
 mod rehearse;
 mod sending;
 mod session;
@@ -63,15 +64,15 @@ impl Mysql {
 
 impl Destination for Mysql {
     fn record(&mut self, target: &str) -> Outcome<Option<LoadRecord>> {
-        bookkeeping::record(&mut self.session, target)
+        records::record(&mut self.session, target)
     }
 
     fn records(&mut self, workspace_id: &str, job: &str) -> Outcome<Vec<LoadRecord>> {
-        bookkeeping::records(&mut self.session, workspace_id, job)
+        records::records(&mut self.session, workspace_id, job)
     }
 
     fn files(&mut self, target: &str) -> Outcome<Vec<FileRecord>> {
-        bookkeeping::files(&mut self.session, target)
+        records::files(&mut self.session, target)
     }
 
     fn has_table(&mut self, target: &str) -> Outcome<bool> {

@@ -33,10 +33,10 @@ const WISHES: [&str; 1] = ["SET SESSION innodb_strict_mode = ON"];
 
 /// How often a step that meets a lock tries again, and the pause between: about three minutes with the lock's own patience.
 const TRIES_MAX: u32 = 30;
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1_000 });
 
 /// How often a lost server is asked for the fate of a commit: a restart takes some seconds.
-const RECONNECTS_MAX: u32 = 30;
+const RECONNECTS_MAX: u32 = if cfg!(test) { 2 } else { 30 };
 
 /// A row as texts.
 pub(super) type Row = Vec<Option<String>>;

@@ -10,7 +10,7 @@ use super::sending::{self, Into, send};
 use super::session::{Outcome, Session, Way, failed, refusal};
 use super::table::{KEY_INDEX, LiveTable, create_sql};
 use super::types::{NAME_CHARACTERS_MAX, literal, quoted};
-use super::{alter, checks, invalid, mend, publish};
+use super::{alter, checks, invalid, mend, publish, records};
 use crate::batch::{RecordBatch, Schema};
 use crate::destination::{Committed, DestinationError, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written, foreign_table};
 use crate::plan::{Expect, Owner, Publish, RunRef, SchemaChange};
@@ -256,7 +256,7 @@ pub(super) fn refuse_name(target: &str) -> Outcome<()> {
 /// # Errors
 /// `owner_clash`; `foreign_table` where the table has rows that no load brought and nobody took over.
 pub(super) fn admit(session: &mut Session, target: &str, owner: &Owner, live: Option<&LiveTable>) -> Outcome<Option<LoadRecord>> {
-    let record = bookkeeping::record(session, target)?;
+    let record = records::record(session, target)?;
     if let Some(record) = &record {
         record.refuse_other_owner(owner)?;
     }
@@ -290,7 +290,7 @@ pub(super) fn run_mark(run_id: &str) -> String {
 
 /// Decides what becomes of the target's columns.
 pub(super) fn layout_of(session: &mut Session, request: &LoadRequest, schema: &Schema, live: Option<&LiveTable>) -> Outcome<Layout> {
-    let record = bookkeeping::record(session, &request.target)?;
+    let record = records::record(session, &request.target)?;
     let published = record.as_ref().map(|record| &record.schema);
     // Only a swap takes the old rows away before the columns change.
     let old_rows = if is_swap(session, request, live)? { OldRows::Go } else { OldRows::Stay };

@@ -74,7 +74,7 @@ impl Place {
         DestinationPlan { name: "dwh".to_owned(), kind: DestinationKind::Mysql(self.plan()), schema: Some(self.schema.clone()) }
     }
 
-    fn mend(&self, action: MendAction) -> Mended {
+    pub(super) fn mend(&self, action: MendAction) -> Mended {
         let plan = MendPlan { destination: self.destination(), workspace_id: "w1".to_owned(), job: "job".to_owned(), action };
         self.mysql().mend(&plan).unwrap()
     }
@@ -87,6 +87,11 @@ impl Place {
     pub(super) fn leftovers(&self) -> String {
         self.sql("SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name REGEXP '^_etlsched_[0-9a-f]{8}_'")
     }
+}
+
+/// The port of the server that all share.
+pub(super) fn port() -> u16 {
+    mariadb().port
 }
 
 impl Bench for Place {

@@ -49,7 +49,12 @@ pub fn launch_mariadb(server: &Server, settings: &[&str]) {
     let path = |name: &str| folder.join(name).display().to_string();
     // Nothing here has to outlive a power cut.
     process.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=2"]);
-    process.args(["--default-time-zone=-05:00", "--max-allowed-packet=64M", "--innodb-buffer-pool-size=64M"]);
+    process.args([
+        "--default-time-zone=-05:00",
+        "--max-allowed-packet=64M",
+        "--innodb-buffer-pool-size=64M",
+        "--innodb-flush-method=nosync",
+    ]);
     process.arg(format!("--tmpdir={}", path("tmp")));
     process.args([format!("--datadir={}", path("data")), format!("--socket={}", path("socket")), format!("--port={port}")]);
     process.arg(format!("--pid-file={}", path("pid")));
