@@ -21,7 +21,7 @@
 //! | `postgres_faults` | the same when workers are killed in their commit, the server crashes, its disk is full, it is a standby |
 //! | `postgres_tables` | tables that people made in PostgreSQL: a full load leaves all of them as they were, by pg_dump |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
-//! | `postgres_source` | PostgreSQL as a source: every type, late commits, TLS, servers that die, errors |
+//! | `postgres_source` | PostgreSQL as a source: every type and encoding, several tables, parts of one snapshot, late commits, standbys, poolers, TLS, servers that die, errors |
 //! | `poolers` | PgBouncer in front of sources and destinations: by transactions, by sessions, with hardly a connection |
 //! | `concurrent` | writers at work during many incremental runs, compared at the end; planted faults are convicted |
 //! | `cuts` | connections to PostgreSQL that are cut at random bytes, at both ends |

@@ -277,7 +277,8 @@ fn what_a_crash_may_empty_is_what_does_not_become_the_target() {
         [("people", FULL, "p"), ("people", merge(None), "u"), ("viewed", FULL, "u"), ("people", Disposition::Append, "u")]
     {
         let mut postgres = place.session();
-        let load = postgres.begin(&request(1, target, &people(), disposition)).unwrap();
+        let mut load = postgres.begin(&request(1, target, &people(), disposition)).unwrap();
+        load.finish(0).unwrap();
         assert_eq!(place.psql(&kinds), kind, "{target}");
         drop(load);
     }
@@ -360,6 +361,7 @@ fn a_restart_makes_the_successor_anew() {
     load.write(&batch(&wide, vec![id(), Arc::new(StringArray::from(vec!["x7"]))])).unwrap();
     load.finish(1).unwrap();
     load.publish(&publication()).unwrap();
-    assert_eq!(place.psql("SELECT id, v, number, pg_get_indexdef('t_v'::regclass) ~ 'btree .v.$' FROM t"), "1|x7|2|t");
+    // What was given up may have drawn a number, or may not.
+    assert_eq!(place.psql("SELECT id, v, number IN (1, 2), pg_get_indexdef('t_v'::regclass) ~ 'btree .v.$' FROM t"), "1|x7|t|t");
     assert_eq!(place.psql("SELECT pg_get_serial_sequence('t', 'number') ~ 't_number_seq'"), "t");
 }
