@@ -359,7 +359,8 @@ fn memory_is_bounded_by_batches() {
 }
 
 #[test]
-fn what_is_to_come_is_refused_by_name() {
+fn parts_of_one_snapshot_are_refused() {
+    // Sessions of MySQL can't share one without a lock on every table.
     let etl = workspace(mariadb(), "etl", "", "    table: a\n    partitions: 4\n");
-    etl.run(&["validate"]).exits(4).mentions("partitions is not in this version");
+    etl.run(&["validate"]).exits(4).mentions("partitions is ");
 }

@@ -113,6 +113,17 @@ pub(super) fn engine_without_snapshot(session: &mut Session, source: &str, table
     session.conn.exec_first(sql, table.parameters()).map_err(|error| failed(session, source, &error))
 }
 
+/// Returns the name of a table's engine where its writers may be in no list of this server: those of InnoDB are in one, those of the others
+/// named here write with each statement.
+///
+/// # Errors
+/// What the server reports.
+pub(super) fn engine_unlisted(session: &mut Session, source: &str, table: &Table) -> Result<Option<String>, SourceError> {
+    let sql = "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND ENGINE IS NOT NULL \
+         AND ENGINE NOT IN ('InnoDB', 'MyISAM', 'MRG_MyISAM', 'Aria', 'MEMORY', 'CSV', 'ARCHIVE', 'SEQUENCE')";
+    session.conn.exec_first(sql, table.parameters()).map_err(|error| failed(session, source, &error))
+}
+
 /// Returns what must be known of a table's columns beside what a statement says of them.
 ///
 /// # Errors

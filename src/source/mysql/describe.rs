@@ -70,6 +70,19 @@ impl Described {
         statement.columns().iter().map(|column| ServerType::of(column, special(column))).collect()
     }
 
+    /// Whether a table that is read has an engine whose writers are in no list of the server.
+    ///
+    /// # Errors
+    /// What the server reports.
+    pub fn has_unlisted_writers(&self, session: &mut Session, source: &str) -> Result<bool, SourceError> {
+        for table in &self.tables {
+            if catalogue::engine_unlisted(session, source, table)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns the name of an engine of the tables that are read whose rows are in no snapshot.
     ///
     /// # Errors

@@ -14,7 +14,7 @@
 //! is nobody's stamp and never the limit.
 //!
 //! A transaction that only reads (`trx_is_read_only`, our own readers too) writes nothing. Those that come from elsewhere (a replica's
-//! master, another node of a cluster) are in no list here: such a server does not tell.
+//! master, another node of a cluster, a table of another engine or server) are in no list here: such a server does not tell.
 //!
 //! `innodb_trx` is a copy that the server makes anew only where nobody has read it for 0.1 s, and `trx_started` is in the zone of the
 //! server's system. So a transaction of our own is begun first: the copy that holds it is fresh, and its start shows the zone.
@@ -49,6 +49,8 @@ const HIDDEN: &str = "the server does not show this account every transaction: r
      lookback (GRANT PROCESS ON *.* TO the account, or set lookback_minutes)";
 const UNTOLD: &str = "the server's list of transactions could not be relied on: rows that are committed late may be missed beyond the \
      lookback (set lookback_minutes)";
+const ELSEWHERE: &str = "the table's engine keeps its transactions in no list of the server, or elsewhere: rows that are committed late may be \
+     missed beyond the lookback (lookback_minutes or lookback_value)";
 const PREPARED: &str = "a prepared transaction is open, whose start nobody knows: the cursor stays where it is (see XA RECOVER)";
 const OPEN: &str = "other transactions are open that may still commit earlier values: the cursor stays where it is";
 
@@ -87,6 +89,9 @@ pub(super) struct Limit {
 
 /// Finds the limit of a cursor column.
 pub(super) fn limit(session: &mut Session, source: &str, described: &Described, cursor: &Bounds) -> Result<Limit, SourceError> {
+    if described.has_unlisted_writers(session, source)? {
+        return Ok(Limit { value: None, note: Some((Level::Warn, ELSEWHERE)) });
+    }
     let greatest = if cursor.is_instant { None } else { greatest(session, source, described, cursor)? };
     let listing = listing(session).map_err(|error| super::describe::failed(session, source, &error))?;
     Ok(limited(listing, cursor.is_instant, cursor.column_type, greatest))

@@ -128,6 +128,9 @@ fn a_server_of_a_cluster_or_a_replica_does_not_tell() {
     let database = database_on(&server, TABLE);
     let case = Case::on(&server, &database, Some("t"), None);
     assert_eq!(number(&case, "id"), "1");
+    mariadb_root(&server, &format!("INSTALL SONAME 'ha_blackhole'; CREATE TABLE {database}.b (id int) ENGINE=BLACKHOLE"));
+    let of_other_engine = Case::on(&server, &database, Some("b"), None);
+    assert_eq!(of_other_engine.source().safe_cursor(&stream(), "id").unwrap(), None, "its transactions are in no list");
     mariadb_root(&server, "CHANGE MASTER TO master_host = '127.0.0.1', master_port = 1, master_user = 'x', master_password = 'y'");
     let mut source = case.source();
     assert_eq!(source.safe_cursor(&stream(), "at").unwrap(), None);
