@@ -85,7 +85,7 @@ impl Place {
 
     /// Returns the tables of the database that aren't a load's result.
     pub(super) fn leftovers(&self) -> String {
-        self.sql("SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name REGEXP '^_etlsched_[0-9a-f]{8}_'")
+        self.sql(self.staging())
     }
 }
 
@@ -118,6 +118,10 @@ impl Bench for Place {
             text
         };
         self.sql(sql).lines().map(|line| line.split('\t').map(unescape).collect()).collect()
+    }
+
+    fn staging(&self) -> &'static str {
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name REGEXP '^_etlsched_[0-9a-f]{8}_'"
     }
 
     fn every(&self) -> &'static str {
