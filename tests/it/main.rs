@@ -18,6 +18,7 @@
 //! | `proofs` | entries as they are emitted start every slot once, by simulation; planted bad ones are convicted |
 //! | `install` | entries in crontabs, systemd and the Task Scheduler: strangers' bytes stay, whatever fails; Debian's own cron over both changes of the clocks |
 //! | `postgres_destination` | PostgreSQL as destination: the sample, merges, readers, locks, a restarted server; read back by psql |
+//! | `mysql_destination` | MariaDB as destination: the sample, merges, readers, locks, a lax server over TLS, a killed one; read back by its client |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
 //! | `postgres_source` | PostgreSQL as a source: every type, late commits, TLS, servers that die, errors |
 //! | `slots` | due instants against answers worked out without this program |
@@ -41,6 +42,8 @@ mod install;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+#[cfg(unix)]
+mod mysql_destination;
 mod plan;
 #[cfg(unix)]
 mod postgres_destination;

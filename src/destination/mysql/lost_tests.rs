@@ -238,10 +238,13 @@ enum Part {
 const CUTS: [(Cut, Network); 4] =
     [(Cut::After, Network::Recovers), (Cut::Before, Network::Gone), (Cut::After, Network::Gone), (Cut::Before, Network::Recovers)];
 
-/// Cuts each statement of each case in one way; with `ETLSCHED_CUTS=4` in all of them.
+/// The cases that are cut in each run of the tests: a swap, a replace, a merge that changes columns, a first load.
+const ALWAYS: [usize; 4] = [0, 2, 5, 6];
+
+/// Cuts each statement of some cases in one way; with `ETLSCHED_CUTS=4` of all cases in all of them.
 fn cut_everywhere(part: Part, cases: impl Iterator<Item = Case>) {
     let rounds = std::env::var("ETLSCHED_CUTS").map_or(1, |rounds| rounds.parse().unwrap());
-    for (number, case) in cases.enumerate() {
+    for (number, case) in cases.enumerate().filter(|(number, _)| rounds > 1 || ALWAYS.contains(number)) {
         for round in 0..rounds {
             // Until a load comes through without meeting the cut.
             for statement in 1.. {
@@ -294,7 +297,7 @@ fn a_run_that_is_overtaken_anywhere_in_its_publish_never_undoes_the_later_one() 
                     let place = case.prepare();
                     let relay = Relay::before(super::tests::port());
                     let mut mysql = through(&relay, &place);
-                    let load = staged(&mut mysql, &case).unwrap();
+                    let staged = staged(&mut mysql, &case).unwrap();
                     let (met, is_met) = channel();
                     let (go_on, may_go_on) = channel();
                     *relay.met.lock().unwrap() = Some((met, may_go_on));
@@ -308,7 +311,7 @@ fn a_run_that_is_overtaken_anywhere_in_its_publish_never_undoes_the_later_one() 
                             let _ = go_on.send(());
                             Some(later)
                         });
-                        let told = load.publish(&publication());
+                        let told = staged.publish(&publication());
                         // Where the statement never came, nobody waits for it.
                         relay.met.lock().unwrap().take();
                         (told, other.join().unwrap())
@@ -319,8 +322,16 @@ fn a_run_that_is_overtaken_anywhere_in_its_publish_never_undoes_the_later_one() 
                         break;
                     };
                     if case.schema == people() {
-                        let later = later.unwrap_or_else(|code| panic!("{at}: {code}; {told:?}"));
                         let is_both = told.is_ok();
+                        // A column or an index that the first run made under the eyes of the later one is seen by its next attempt.
+                        let later = match later {
+                            Err(code) if code == "target_changed" => {
+                                let rows = people_rows(&[(7, Some("later"), 0)]);
+                                load(&place, &request(3, "people", &people(), FULL), &[rows])
+                            }
+                            later => later,
+                        };
+                        let later = later.unwrap_or_else(|code| panic!("{at}: {code}; {told:?}"));
                         assert_eq!(later.version, 1 + i64::from(!case.is_first) + i64::from(is_both), "{at}: {told:?}");
                         assert_eq!(place.sql(SEEN), "7\tlater", "{at}: {told:?}");
                         assert_eq!(place.mysql().record("people").unwrap().unwrap().run_id, Some(run(3).run_id), "{at}");
