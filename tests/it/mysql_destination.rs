@@ -129,6 +129,8 @@ fn a_reader_never_sees_an_empty_or_a_mixed_table() {
     etl.run(&["run", "watched"]).exits(0);
     let is_over = AtomicBool::new(false);
     let looks = std::thread::scope(|scope| {
+        // A load that fails must not leave the reader reading.
+        let over = Over(&is_over);
         let reader = scope.spawn(|| {
             let mut looks = 0;
             while !is_over.load(Ordering::Relaxed) {
@@ -146,10 +148,18 @@ fn a_reader_never_sees_an_empty_or_a_mixed_table() {
             etl.write("jobs/data/watched.csv", rows(2 - number % 2));
             etl.run(&["run", "watched"]).exits(0);
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         reader.join().expect("the reader saw old or new loads only")
     });
     assert!(looks > 20, "{looks} looks");
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A reader that holds its lock delays the publish, and nobody queues behind the loader for long.

@@ -19,8 +19,12 @@ pub fn own_mariadb(settings: &[&str]) -> Server {
     let folder = folder("etlsched-maria-");
     own(&folder);
     let data = folder.join("data");
+    // A server that starts removes what it takes for leftovers in its folder for temporary tables: no two may share one.
+    std::fs::create_dir(folder.join("tmp")).expect("the server's temporary folder");
+    own(&folder.join("tmp"));
     let mut install = as_server(Command::new(program("mariadb-install-db")));
     install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]);
+    install.arg(format!("--tmpdir={}", folder.join("tmp").display()));
     run(install.arg(format!("--datadir={}", data.display())));
     if settings.contains(&"--ssl") {
         make_certificates(&folder);
@@ -52,7 +56,7 @@ pub fn launch_mariadb(server: &Server, settings: &[&str]) {
         "--innodb-flush-method=nosync",
     ]);
     process.args([format!("--datadir={}", path("data")), format!("--socket={}", path("socket")), format!("--port={port}")]);
-    process.arg(format!("--pid-file={}", path("pid")));
+    process.args([format!("--pid-file={}", path("pid")), format!("--tmpdir={}", path("tmp"))]);
     for setting in settings {
         if *setting == "--ssl" {
             process.arg(format!("--ssl-cert={}", path("data/server.crt"))).arg(format!("--ssl-key={}", path("data/server.key")));
