@@ -20,6 +20,7 @@
 //! | `postgres_destination` | PostgreSQL as destination: the sample, merges, readers, locks, a restarted server; read back by psql |
 //! | `postgres_faults` | the same when workers are killed in their commit, the server crashes, its disk is full, it is a standby |
 //! | `postgres_tables` | tables that people made in PostgreSQL: a full load leaves all of them as they were, by pg_dump |
+//! | `mysql_destination` | MariaDB as destination: the sample, merges, readers, locks, a lax server over TLS, a killed one; read back by its client |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
 //! | `postgres_source` | PostgreSQL as a source: every type and encoding, several tables, parts of one snapshot, late commits, standbys, poolers, TLS, servers that die, errors |
 //! | `poolers` | PgBouncer in front of sources and destinations: by transactions, by sessions, with hardly a connection |
@@ -52,6 +53,8 @@ mod install;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+#[cfg(unix)]
+mod mysql_destination;
 #[cfg(target_os = "linux")]
 mod mysql_source;
 mod plan;

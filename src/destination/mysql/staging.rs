@@ -11,7 +11,7 @@ use super::session::{Outcome, Session, Way, failed, refusal};
 use super::table::{KEY_INDEX, LiveTable, create_sql};
 use super::types::{NAME_CHARACTERS_MAX, literal, quoted};
 use super::{alter, checks, invalid, mend, publish, records};
-use crate::batch::{RecordBatch, Schema};
+use crate::batch::{Column, ColumnType, RecordBatch, Schema};
 use crate::destination::{Committed, DestinationError, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written, foreign_table};
 use crate::plan::{Expect, Owner, Publish, RunRef, SchemaChange};
 
@@ -83,7 +83,8 @@ impl<'a> Staging<'a> {
             restarts += 1;
             table = name(&request.target, &request.run, restarts);
         }
-        let notices = notices(session);
+        let mut notices = notices(session);
+        notices.extend(texts(session, &layout));
         let request = request.clone();
         let mut staging =
             Self { session, request, fence, previous, live, layout, shape, table, rows: 0, restarts, is_over: false, notices };
@@ -136,6 +137,17 @@ fn notices(session: &Session) -> Vec<String> {
          or infile: off on the connection to say that it is meant so)"
             .to_owned(),
     ]
+}
+
+/// Says which columns are kept as text though they are numbers.
+fn texts(session: &Session, layout: &Layout) -> Vec<String> {
+    let is_kept =
+        |column: &&Column| matches!(column.column_type, ColumnType::Decimal { .. }) && session.dialect.is_text(column.column_type);
+    let told = |column: &Column| {
+        let Column { name, column_type } = column;
+        format!("column {name} is {column_type}, which MySQL has no type for (65 digits, 30 behind the point): it is kept as text")
+    };
+    layout.batch.columns.iter().filter(is_kept).map(told).collect()
 }
 
 /// Reads the target and its bookkeeping, and decides what becomes of its columns.
@@ -193,6 +205,7 @@ impl Load for Staging<'_> {
         let (live, _, layout) = look(self.session, &self.request)?;
         self.shape = Shape::of(self.session, &self.request, &layout, live.as_ref())?;
         self.live = live;
+        self.notices.extend(texts(self.session, &layout));
         self.layout = layout;
         self.rows = 0;
         self.make()

@@ -31,7 +31,7 @@ impl Place {
         Self::on(mariadb(), Infile::Auto)
     }
 
-    fn on(server: &'static Server, infile: Infile) -> Self {
+    pub(super) fn on(server: &'static Server, infile: Infile) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let schema = format!("Place `{}` é", NUMBER.fetch_add(1, Ordering::Relaxed));
         mariadb_sql(server, "etl", &format!("CREATE DATABASE {}", super::types::quoted(&schema)));
@@ -504,6 +504,9 @@ fn numbers_arrive_to_the_last_bit() {
             ],
         );
         load(&place, &request(1, "numbers", &columns, FULL), &[rows]).unwrap();
+        let mut mysql = place.mysql();
+        let told = mysql.begin(&request(2, "numbers", &columns, FULL)).unwrap().take_notices();
+        assert_eq!(told, ["column l is decimal(76,40), which MySQL has no type for (65 digits, 30 behind the point): it is kept as text"]);
         let found = place.rows("SELECT f, CAST(r AS DOUBLE), d, l FROM numbers ORDER BY id");
         for (row, (double, float)) in found.iter().zip(doubles.into_iter().zip(floats)) {
             assert_eq!(row[0].parse::<f64>().unwrap().to_bits(), double.to_bits(), "{double}");

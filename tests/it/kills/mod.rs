@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the spread of the kills is shown with --nocapture")]
 
 mod judge;
+mod mysql;
 mod postgresql;
 mod program;
 mod stand_ins;

@@ -55,9 +55,8 @@ pub fn launch_mariadb(server: &Server, settings: &[&str]) {
         "--innodb-buffer-pool-size=64M",
         "--innodb-flush-method=nosync",
     ]);
-    process.arg(format!("--tmpdir={}", path("tmp")));
     process.args([format!("--datadir={}", path("data")), format!("--socket={}", path("socket")), format!("--port={port}")]);
-    process.arg(format!("--pid-file={}", path("pid")));
+    process.args([format!("--pid-file={}", path("pid")), format!("--tmpdir={}", path("tmp"))]);
     for setting in settings {
         if *setting == "--ssl" {
             process.arg(format!("--ssl-cert={}", path("data/server.crt"))).arg(format!("--ssl-key={}", path("data/server.key")));
