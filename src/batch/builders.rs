@@ -348,6 +348,12 @@ impl BatchBuilder {
         Self { rows_max: (self.rows_max / count).max(1), bytes_max: self.bytes_max / count, ..self }
     }
 
+    /// Makes it full at so many times fewer bytes.
+    #[must_use]
+    pub fn smaller(self, by: usize) -> Self {
+        Self { bytes_max: self.bytes_max / by.max(1), ..self }
+    }
+
     /// Ends a row whose values take so many bytes.
     #[inline]
     pub fn end_row(&mut self, bytes: usize) {

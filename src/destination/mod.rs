@@ -137,7 +137,7 @@ pub struct PublishRequest {
 pub struct Committed {
     /// Every row that was taken from the source, by what became of it.
     pub counts: Counts,
-    /// Rows in the target now.
+    /// Rows in the target now, as far as loads know: engines for which counting is dear add and take away.
     pub rows_in_target: u64,
     /// The version of the target's row.
     pub version: i64,

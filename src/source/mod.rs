@@ -19,6 +19,9 @@ use crate::plan::tables::Unmatched;
 use crate::plan::{Level, LoadOptions, SourceKind, SourcePlan};
 use crate::run::{CursorValue, FileRecord};
 
+/// A batch that a thread of the source's own reads waits once more than others do: such batches are so many times smaller.
+const BATCH_SHARES: usize = 2;
+
 /// Why a source could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

@@ -25,10 +25,12 @@ pub(super) fn fold(staging: &mut Staging<'_>, fold: &Fold) -> Outcome<u64> {
     let number = staging.shape.number.as_deref().unwrap_or_default();
     let sql = fold_sql(&staging.layout.batch, &target, &staged, number, fold)?;
     let what = format!("folding rows of {target} with equal keys");
+    // The join goes by the key alone, and the other columns are wide.
+    let analyze = format!("ANALYZE {staged} ({})", listed("", key.iter().map(String::as_str)));
     let session = &mut *staging.session;
     session.in_transaction(|session| {
         let folded = session.run(&sql).map_err(failed(&what))?;
-        session.run(&format!("ANALYZE {staged}")).map_err(failed(&what))?;
+        session.run(&analyze).map_err(failed(&what))?;
         Ok(folded)
     })
 }

@@ -20,11 +20,14 @@ pub(super) type Outcome<T> = Result<T, DestinationError>;
 /// What each transaction is given beside what every one has: a lock that someone holds is given up soon, so that our waiting never queues
 /// all others; the server notices within seconds that a killed worker is gone (PostgreSQL 14 and later, on systems that can tell).
 ///
+/// Comparing many columns takes longer to compile than to do.
+///
 /// A role may have other defaults: a policy would hide some rows, and a lock that others wait behind must not be ours for long.
 const SETTINGS: &str = "SET LOCAL row_security = off; SET LOCAL lock_timeout = '5s'; SET LOCAL client_min_messages = 'error'; \
      SELECT CASE WHEN current_setting('client_connection_check_interval', true) IS NOT NULL AND version() ~* 'linux|darwin|apple|bsd' \
      THEN set_config('client_connection_check_interval', '2s', true) END, \
-     CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL THEN set_config('transaction_timeout', '0', true) END";
+     CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL THEN set_config('transaction_timeout', '0', true) END, \
+     CASE WHEN current_setting('jit', true) IS NOT NULL THEN set_config('jit', 'off', true) END";
 
 /// How often a publish that meets a lock tries again, and the pause between: about three minutes with the lock's own patience.
 const TRIES_MAX: u32 = 30;

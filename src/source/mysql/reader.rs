@@ -12,7 +12,7 @@ use crate::plan::{ColumnRules, Level, OnInvalidValue};
 use crate::run::FileRecord;
 use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
-use crate::source::{Read, ReadRequest, Reader, RejectedRow, SourceError};
+use crate::source::{BATCH_SHARES, Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
 use super::query::Prepared;
@@ -192,7 +192,7 @@ impl Work {
 
     /// Takes rows to the true end of the result: the server's end mark, and only that, ends the iteration without an error.
     fn rows(&self, result: &mut dyn Iterator<Item = mysql::Result<Row>>, sender: &SyncSender<Item>) -> Result<Pass, SourceError> {
-        let mut batch = BatchBuilder::new(&self.schema, self.batch_rows_max);
+        let mut batch = BatchBuilder::new(&self.schema, self.batch_rows_max).smaller(BATCH_SHARES);
         let (mut number, mut bytes) = (0, 0);
         for row in result {
             let row = row.map_err(|error| self.failed(&error))?;

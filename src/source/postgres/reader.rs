@@ -11,7 +11,7 @@ use crate::plan::{ColumnRules, Level, OnInvalidValue};
 use crate::run::FileRecord;
 use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
-use crate::source::{Read, ReadRequest, Reader, RejectedRow, SourceError};
+use crate::source::{BATCH_SHARES, Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
 use super::decode::{self, HEADER_BYTES, Next};
@@ -315,7 +315,7 @@ impl Work {
     fn pass(&self, part: &mut Part, outlet: &Outlet) -> Result<Pass, SourceError> {
         let Part { session: Session { client, place, .. }, query, label } = part;
         let sql = format!("COPY ({}\n) TO STDOUT (FORMAT binary)", query.sql);
-        let batch = BatchBuilder::new(&self.schema, self.batch_rows_max).one_of(self.parts);
+        let batch = BatchBuilder::new(&self.schema, self.batch_rows_max).one_of(self.parts).smaller(BATCH_SHARES);
         let mut rows = Rows { work: self, place, label, outlet, batch, number: 0, bytes: 0, is_begun: false, is_ended: false };
         // Part of a row, until the rest of it comes: the server sends a message a row, but doesn't promise it.
         let mut part: Vec<u8> = Vec::new();
