@@ -14,6 +14,9 @@ use crate::batch::Schema;
 use crate::destination::Fold;
 use crate::run::Counts;
 
+/// One row in so many is few.
+const FEW: u64 = 20;
+
 /// Leaves one staged row of each key: the one with the greatest `newest_by`, then the later one. Returns how many went.
 ///
 /// Before and outside of the publish: it holds no lock on the target.
@@ -58,6 +61,7 @@ pub(super) fn merge(staging: &mut Staging<'_>, live: &LiveTable, key: &[String],
     let target = staging.request.target.clone();
     let key = known_key(&staging.layout.batch, &target, key)?;
     make_key_index(staging.session, &target, live, &key)?;
+    prefer_index(staging)?;
     let (name, staged) = (staging.session.table(&live.name), staging.session.table(&staging.table));
     let [update, insert] = merge_sql(&name, &staged, &staging.layout, Some(live), &key);
     counts.updated = match update {
@@ -74,6 +78,18 @@ pub(super) fn merge(staging: &mut Staging<'_>, live: &LiveTable, key: &[String],
     };
     counts.unchanged = unchanged;
     Ok(())
+}
+
+/// A few rows are found by the index on the key sooner than by reading a large table, which by its default PostgreSQL takes to lie on a disk
+/// with a slow arm.
+fn prefer_index(staging: &mut Staging<'_>) -> Outcome<()> {
+    let known = staging.previous.as_ref().and_then(|previous| previous.rows_in_target).unwrap_or(0);
+    if staging.rows.saturating_mul(FEW) > known {
+        return Ok(());
+    }
+    let sql = "SELECT set_config('random_page_cost', '1.1', true) WHERE current_setting('random_page_cost')::float8 > 1.1";
+    let set = staging.session.rows(sql, &[]);
+    set.map(|_| ()).map_err(failed(format_args!("merging into {}", staging.request.target)))
 }
 
 /// Returns the statements of a merge, for people.

@@ -79,8 +79,12 @@ fn apply(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<(Counts
     let live = locked(staging)?;
     let is_acquainted = staging.previous.as_ref().is_some_and(LoadRecord::is_acquainted);
     let is_full = matches!(staging.request.disposition, Disposition::Full { .. });
-    let before = match &live {
-        Some(live) if is_full || !is_acquainted => {
+    // Nobody waits behind the lock of a swap until a large table is counted, nor for a count that takes longer than merging a few rows:
+    // what others brought or took is seen where the rows that go are deleted one by one.
+    let known = staging.previous.as_ref().and_then(|previous| previous.rows_in_target);
+    let before = match (&live, known) {
+        (Some(_), Some(known)) if staging.shape.is_swap && staging.rows > 0 => known,
+        (Some(live), _) if is_full || !is_acquainted => {
             let name = staging.session.table(&live.name);
             staging.session.count(&name)?
         }
@@ -106,9 +110,7 @@ fn apply(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<(Counts
         }
     };
     let counts = fill(staging, &live, before)?;
-    let known = staging.previous.as_ref().and_then(|previous| previous.rows_in_target);
     if let (Some(known), false) = (known, is_full) {
-        // Counting a large table takes longer than merging a few rows into it: what others brought or took is seen by the next full load.
         return Ok((counts, (known + counts.added).saturating_sub(counts.deleted)));
     }
     let name = staging.session.table(&live.name);
