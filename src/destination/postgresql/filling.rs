@@ -1,7 +1,7 @@
 //! The one transaction that fills a staging table: it makes the table, copies into it and commits, on a connection and a thread of its
 //! own, so that rows are encoded while those before them are sent. Until it commits nobody sees the table.
 //!
-//! Rows come frozen (COPY, "FREEZE"): whoever sees the table sees them, also a reader whose snapshot is older, and nobody who reads
+//! Rows come frozen (COPY, "FREEZE") unless some of them may be folded: whoever sees the table sees them, also a reader whose snapshot is older, and nobody who reads
 //! them first has to write hint bits or visibility maps.
 
 use std::io::Write as _;

@@ -72,3 +72,14 @@ fn a_publish_that_loses_a_deadlock_begins_again() {
     let log = std::fs::read_to_string(servers::postgresql().folder.join("log")).unwrap();
     assert!(log.contains("deadlock detected"), "{log}");
 }
+
+#[test]
+fn a_reader_with_an_older_snapshot_finds_the_new_load_of_a_swapped_table() {
+    let place = Place::with("CREATE TABLE seen (rows text); CREATE TABLE other (id bigint)");
+    load(&place, &request(1, "people", &people(), FULL), &[people_rows(&[(1, Some("old"), 0)])]).unwrap();
+    let mut user = user(&place);
+    user.say("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM other;");
+    load(&place, &request(2, "people", &people(), FULL), &[people_rows(&[(2, Some("new"), 0), (3, Some("new"), 0)])]).unwrap();
+    user.say("INSERT INTO seen SELECT string_agg(id || name, ',' ORDER BY id) FROM people; COMMIT;");
+    assert_eq!(place.psql("SELECT rows FROM seen"), "2new,3new");
+}

@@ -117,7 +117,7 @@ impl<'a> Staging<'a> {
         if self.filling.is_none() {
             let table = self.session.table(&self.table);
             let create = make_sql(&table, &self.shape, &self.layout);
-            let copy = copy_sql(&table, &self.layout.batch, self.shape.number.as_deref(), Rows::Frozen);
+            let copy = copy_sql(&table, &self.layout.batch, self.shape.number.as_deref(), Rows::of(&self.shape));
             let what = format!("staging rows for {}", self.request.target);
             self.filling = Some(Filling::begin(self.session, create, copy, &what)?);
         }
@@ -208,6 +208,13 @@ pub(super) enum Rows {
     Plain,
     /// For a table that the same transaction has made.
     Frozen,
+}
+
+impl Rows {
+    /// Rows that may be folded aren't frozen: one that goes after it came would be seen by whoever has an older snapshot.
+    pub(super) fn of(shape: &Shape) -> Self {
+        if shape.number.is_some() { Self::Plain } else { Self::Frozen }
+    }
 }
 
 /// Returns the statement that takes the rows.

@@ -22,7 +22,7 @@ pub(super) fn statements(
     let staged = session.table(staging);
     let mut list = vec![bookkeeping::begin_sql(&loads)];
     list.extend(make_sql(&staged, &shape, layout));
-    list.push(copy_sql(&staged, &layout.batch, shape.number.as_deref(), Rows::Frozen));
+    list.push(copy_sql(&staged, &layout.batch, shape.number.as_deref(), Rows::of(&shape)));
     if let (Some(number), Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. }) = (&shape.number, &request.disposition) {
         list.push(merge::fold_sql(&layout.batch, &request.target, &staged, number, fold)?);
     }

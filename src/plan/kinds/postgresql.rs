@@ -61,7 +61,8 @@ pub(super) static DESTINATION: DestinationType = DestinationType {
     connection_keys: CONNECTION_KEYS,
     example: "dwh: {type: postgresql, host: db1, database: dwh, user: etl, schema: raw}",
     promise: "a load becomes visible whole, in one transaction, for every reader at READ COMMITTED; a transaction that began before a \
-              table was swapped and first reads it then may find it empty: set publish: replace for readers at REPEATABLE READ",
+              table was swapped and first reads it then finds the new load, or nothing where rows were folded by a primary_key: set \
+              publish: replace for readers at REPEATABLE READ",
     plan: destination,
 };
 

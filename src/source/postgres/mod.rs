@@ -6,6 +6,7 @@ pub(super) mod conformance;
 mod decode;
 mod late;
 mod parts;
+mod pass;
 mod query;
 mod reader;
 mod types;
