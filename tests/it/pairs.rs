@@ -1,0 +1,237 @@
+//! Every source with every destination: what a source's own client wrote is what the destination's own client reads, value by value. The
+//! expectations are literals; psql, mariadb and sqlite3 read, none of our own code.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::etl::{Ended, Etl};
+use crate::servers::mariadb::{mariadb, mariadb_root, mariadb_sql};
+use crate::servers::{PASSWORD, postgresql, psql};
+
+mod matrix;
+
+/// How NULL is shown; no value of the tests is this text.
+pub const NULL: &str = "<null>";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    Csv,
+    Sqlite,
+    Postgresql,
+    Mysql,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Into {
+    Sqlite,
+    Postgresql,
+    Mysql,
+}
+
+pub const SOURCES: [From; 4] = [From::Csv, From::Sqlite, From::Postgresql, From::Mysql];
+pub const DESTINATIONS: [Into; 3] = [Into::Sqlite, Into::Postgresql, Into::Mysql];
+
+/// A workspace whose job `load` loads the table `t` of a source into the table `t` of a destination, both of its own.
+pub struct Pair {
+    pub etl: Etl,
+    pub from: From,
+    pub into: Into,
+    /// The name of its database or schema at either end.
+    name: String,
+}
+
+static PAIRS: AtomicUsize = AtomicUsize::new(0);
+
+impl Pair {
+    /// Makes both ends, and the job with more keys for its source.
+    pub fn new(from: From, into: Into, keys: &str) -> Self {
+        let name = format!("pair_{}", PAIRS.fetch_add(1, Ordering::SeqCst));
+        let pair = Self { etl: Etl::new().env("SECRET", PASSWORD), from, into, name };
+        let name = &pair.name;
+        let on_postgresql = |schema: &str| {
+            psql(postgresql(), "etl", &format!("CREATE SCHEMA {schema}"));
+            let port = postgresql().port;
+            format!("type: postgresql, host: 127.0.0.1, port: {port}, database: etl, user: etl, password: \"${{SECRET}}\"")
+        };
+        let on_mysql = |database: &str| {
+            mariadb_root(mariadb(), &format!("CREATE DATABASE {database} CHARACTER SET utf8mb4"));
+            let port = mariadb().port;
+            format!("type: mysql, host: 127.0.0.1, port: {port}, database: {database}, user: etl, password: \"${{SECRET}}\"")
+        };
+        let source = match from {
+            From::Csv => "type: sqlite, path: unused.db".to_owned(),
+            From::Sqlite => "type: sqlite, path: source.db".to_owned(),
+            From::Postgresql => on_postgresql(&format!("{name}_from")),
+            From::Mysql => on_mysql(&format!("{name}_from")),
+        };
+        let destination = match into {
+            Into::Sqlite => "type: sqlite, path: into.db".to_owned(),
+            Into::Postgresql => format!("{}, schema: {name}_into", on_postgresql(&format!("{name}_into"))),
+            Into::Mysql => on_mysql(&format!("{name}_into")),
+        };
+        let settings = format!("destination: dwh\nconnections:\n  src: {{{source}}}\n  dwh: {{{destination}}}\n");
+        pair.etl.write("etlsched.yaml", settings);
+        pair.job(keys);
+        pair
+    }
+
+    /// Writes the job anew.
+    pub fn job(&self, keys: &str) {
+        self.job_of("t", "t", keys);
+    }
+
+    /// As [`Pair::job`], of another table into another one.
+    pub fn job_of(&self, table: &str, target: &str, keys: &str) {
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        let place = match self.from {
+            From::Csv => "path: data/t.csv".to_owned(),
+            From::Sqlite | From::Mysql => format!("connection: src\n    table: {}", quoted(table)),
+            From::Postgresql => format!("connection: src\n    table: {}", quoted(&format!("{}_from.{table}", self.name))),
+        };
+        let target = quoted(target);
+        self.etl.write(
+            "jobs/load.yaml",
+            format!("schedule_type: manual\ndata_sources:\n  - name: s\n    target: {target}\n    {place}\n{keys}"),
+        );
+    }
+
+    /// Runs SQL at the source by its own client; for CSV it is the file.
+    #[track_caller]
+    pub fn source(&self, sql: &str) {
+        match self.from {
+            From::Csv => self.etl.write("data/t.csv", sql),
+            From::Sqlite => drop(self.sqlite3("source.db", sql)),
+            From::Postgresql => {
+                drop(psql(postgresql(), "etl", &format!("SET search_path = {}_from; SET timezone = 'UTC'; {sql}", self.name)))
+            }
+            From::Mysql => drop(mariadb_sql(mariadb(), &format!("{}_from", self.name), sql)),
+        }
+    }
+
+    /// Runs SQL at the destination by its own client.
+    #[track_caller]
+    pub fn ask(&self, sql: &str) -> String {
+        match self.into {
+            Into::Sqlite => self.sqlite3("into.db", sql),
+            Into::Postgresql => psql(postgresql(), "etl", &format!("SET search_path = {}_into; SET timezone = 'UTC'; {sql}", self.name)),
+            Into::Mysql => mariadb_sql(mariadb(), &format!("{}_into", self.name), sql),
+        }
+    }
+
+    #[track_caller]
+    fn sqlite3(&self, file: &str, sql: &str) -> String {
+        use std::io::Write as _;
+        let mut command = Command::new("sqlite3");
+        command.args(["-batch", "-bail"]).arg(self.etl.path(file)).stdin(std::process::Stdio::piped());
+        let spawned = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn();
+        let mut child = spawned.expect("sqlite3 is not installed: apt-get install sqlite3");
+        child.stdin.take().expect("it is piped").write_all(sql.as_bytes()).expect("sqlite3 listens");
+        let output = child.wait_with_output().expect("sqlite3 ends");
+        assert!(output.status.success(), "sqlite3: {}\n{sql}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("sqlite3's output is UTF-8").trim_end_matches('\n').to_owned()
+    }
+
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        self.etl.run(&[&["run", "load"], arguments].concat())
+    }
+
+    /// Runs the job; returns its counts: added, updated, unchanged, deleted, rejected.
+    #[track_caller]
+    pub fn load(&self) -> [u64; 5] {
+        let result = self.run(&["-o", "json"]).exits(0).json();
+        let source = &result["runs"][0]["sources"][0];
+        let count = |name: &str| source[format!("records_{name}")].as_u64().unwrap_or(0);
+        ["added", "updated", "unchanged", "deleted", "rejected"].map(count)
+    }
+
+    /// Returns the columns of a table as the destination's catalogue has them: name and type.
+    #[track_caller]
+    pub fn columns(&self, table: &str) -> Vec<(String, String)> {
+        let table = table.replace('\'', "''");
+        let (text, from) = match self.into {
+            Into::Sqlite => ("hex(name) || ' ' || type", format!("pragma_table_info('{table}') ORDER BY cid")),
+            Into::Postgresql => (
+                "encode(convert_to(column_name, 'UTF8'), 'hex') || ' ' || data_type",
+                format!(
+                    "information_schema.columns WHERE table_schema = '{}_into' AND table_name = '{table}' ORDER BY ordinal_position",
+                    self.name
+                ),
+            ),
+            Into::Mysql => (
+                "concat(hex(column_name), ' ', data_type)",
+                format!(
+                    "information_schema.columns WHERE table_schema = '{}_into' AND table_name = '{table}' ORDER BY ordinal_position",
+                    self.name
+                ),
+            ),
+        };
+        let told = self.ask(&format!("SELECT {text} FROM {from}"));
+        let parted = told.lines().map(|line| line.split_once(' ').expect("a name and a type"));
+        parted.map(|(name, data_type)| (unhex(name), data_type.to_lowercase())).collect()
+    }
+
+    /// Returns a name as the destination's SQL has it.
+    pub fn quoted(&self, name: &str) -> String {
+        match self.into {
+            Into::Mysql => format!("`{}`", name.replace('`', "``")),
+            _ => format!("\"{}\"", name.replace('"', "\"\"")),
+        }
+    }
+
+    /// Returns the rows of a table in an order: texts as they are, bytes as `\x` and digits, floats as the shortest text of the double that
+    /// they are, everything else as the destination's client writes it.
+    #[track_caller]
+    pub fn rows(&self, table: &str, order: &str) -> Vec<Vec<String>> {
+        let cell = |(name, data_type): &(String, String)| {
+            let name = self.quoted(name);
+            let is_float = matches!(data_type.as_str(), "real" | "float" | "double" | "double precision");
+            let tag = if is_float { 'f' } else { 't' };
+            match self.into {
+                Into::Sqlite => format!(
+                    "CASE typeof({name}) WHEN 'null' THEN 'n' WHEN 'real' THEN 'd' || hex(ieee754_to_blob({name})) WHEN 'blob' THEN 'b' || hex({name}) \
+                     ELSE 't' || hex(CAST({name} AS TEXT)) END"
+                ),
+                Into::Postgresql => {
+                    let text = if is_float { format!("{name}::float8::text") } else { format!("{name}::text") };
+                    format!("coalesce('{tag}' || encode(convert_to({text}, 'UTF8'), 'hex'), 'n')")
+                }
+                Into::Mysql if data_type.ends_with("blob") || data_type == "varbinary" => {
+                    format!("coalesce(concat('b', hex({name})), 'n')")
+                }
+                Into::Mysql => {
+                    let text = if is_float { format!("CAST({name} AS DOUBLE)") } else { name };
+                    format!("coalesce(concat('{tag}', hex(CAST({text} AS CHAR))), 'n')")
+                }
+            }
+        };
+        let columns = self.columns(table);
+        let cells: Vec<String> = columns.iter().map(cell).collect();
+        // SQLite concatenates no more than a hundred arguments well, and fields are hexadecimal: any sign parts them.
+        let sql = format!("SELECT {} FROM {} ORDER BY {order}", cells.join(", "), self.quoted(table));
+        let told = self.ask(&sql);
+        told.lines().map(|line| line.split(['|', '\t']).map(shown).collect()).collect()
+    }
+
+    /// Says where a comparison failed.
+    pub fn place(&self) -> String {
+        format!("{:?} into {:?}", self.from, self.into)
+    }
+}
+
+/// Returns what a tagged cell says.
+fn shown(cell: &str) -> String {
+    let (tag, digits) = cell.split_at(1);
+    match tag {
+        "n" => NULL.to_owned(),
+        "b" => format!("\\x{}", digits.to_lowercase()),
+        "d" => format!("{:?}", f64::from_bits(u64::from_str_radix(digits, 16).expect("eight bytes"))),
+        "f" => format!("{:?}", unhex(digits).parse::<f64>().expect("a number")),
+        _ => unhex(digits),
+    }
+}
+
+fn unhex(digits: &str) -> String {
+    let byte = |place: usize| u8::from_str_radix(&digits[place..place + 2], 16).expect("hexadecimal digits");
+    String::from_utf8((0..digits.len()).step_by(2).map(byte).collect()).expect("UTF-8")
+}
