@@ -2,12 +2,14 @@
 //! expectations are literals; psql, mariadb and sqlite3 read, none of our own code.
 
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::etl::{Ended, Etl};
-use crate::servers::mariadb::{mariadb, mariadb_root, mariadb_sql};
-use crate::servers::{PASSWORD, postgresql, psql};
+use crate::servers::mariadb::{mariadb, mariadb_root, mariadb_sql, own_mariadb};
+use crate::servers::{PASSWORD, Server, own_postgresql, postgresql, psql};
 
+mod changes;
 mod matrix;
 
 /// How NULL is shown; no value of the tests is this text.
@@ -38,6 +40,8 @@ pub struct Pair {
     pub into: Into,
     /// The name of its database or schema at either end.
     name: String,
+    postgresql: &'static Server,
+    mariadb: &'static Server,
 }
 
 static PAIRS: AtomicUsize = AtomicUsize::new(0);
@@ -45,17 +49,28 @@ static PAIRS: AtomicUsize = AtomicUsize::new(0);
 impl Pair {
     /// Makes both ends, and the job with more keys for its source.
     pub fn new(from: From, into: Into, keys: &str) -> Self {
+        Self::on(postgresql(), mariadb(), from, into, keys)
+    }
+
+    /// As [`Pair::new`], on servers where no other test has a transaction: where the next window begins depends on those.
+    pub fn alone(from: From, into: Into, keys: &str) -> Self {
+        static SERVERS: OnceLock<(Server, Server)> = OnceLock::new();
+        let (postgresql, mariadb) = SERVERS.get_or_init(|| (own_postgresql(&[]), own_mariadb(&[])));
+        Self::on(postgresql, mariadb, from, into, keys)
+    }
+
+    fn on(postgresql: &'static Server, mariadb: &'static Server, from: From, into: Into, keys: &str) -> Self {
         let name = format!("pair_{}", PAIRS.fetch_add(1, Ordering::SeqCst));
-        let pair = Self { etl: Etl::new().env("SECRET", PASSWORD), from, into, name };
+        let pair = Self { etl: Etl::new().env("SECRET", PASSWORD), from, into, name, postgresql, mariadb };
         let name = &pair.name;
         let on_postgresql = |schema: &str| {
-            psql(postgresql(), "etl", &format!("CREATE SCHEMA {schema}"));
-            let port = postgresql().port;
+            psql(postgresql, "etl", &format!("CREATE SCHEMA {schema}"));
+            let port = postgresql.port;
             format!("type: postgresql, host: 127.0.0.1, port: {port}, database: etl, user: etl, password: \"${{SECRET}}\"")
         };
         let on_mysql = |database: &str| {
-            mariadb_root(mariadb(), &format!("CREATE DATABASE {database} CHARACTER SET utf8mb4"));
-            let port = mariadb().port;
+            mariadb_root(mariadb, &format!("CREATE DATABASE {database} CHARACTER SET utf8mb4"));
+            let port = mariadb.port;
             format!("type: mysql, host: 127.0.0.1, port: {port}, database: {database}, user: etl, password: \"${{SECRET}}\"")
         };
         let source = match from {
@@ -102,9 +117,9 @@ impl Pair {
             From::Csv => self.etl.write("data/t.csv", sql),
             From::Sqlite => drop(self.sqlite3("source.db", sql)),
             From::Postgresql => {
-                drop(psql(postgresql(), "etl", &format!("SET search_path = {}_from; SET timezone = 'UTC'; {sql}", self.name)))
+                drop(psql(self.postgresql, "etl", &format!("SET search_path = {}_from; SET timezone = 'UTC'; {sql}", self.name)))
             }
-            From::Mysql => drop(mariadb_sql(mariadb(), &format!("{}_from", self.name), sql)),
+            From::Mysql => drop(mariadb_sql(self.mariadb, &format!("{}_from", self.name), sql)),
         }
     }
 
@@ -113,8 +128,8 @@ impl Pair {
     pub fn ask(&self, sql: &str) -> String {
         match self.into {
             Into::Sqlite => self.sqlite3("into.db", sql),
-            Into::Postgresql => psql(postgresql(), "etl", &format!("SET search_path = {}_into; SET timezone = 'UTC'; {sql}", self.name)),
-            Into::Mysql => mariadb_sql(mariadb(), &format!("{}_into", self.name), sql),
+            Into::Postgresql => psql(self.postgresql, "etl", &format!("SET search_path = {}_into; SET timezone = 'UTC'; {sql}", self.name)),
+            Into::Mysql => mariadb_sql(self.mariadb, &format!("{}_into", self.name), sql),
         }
     }
 
@@ -234,4 +249,119 @@ fn shown(cell: &str) -> String {
 fn unhex(digits: &str) -> String {
     let byte = |place: usize| u8::from_str_radix(&digits[place..place + 2], 16).expect("hexadecimal digits");
     String::from_utf8((0..digits.len()).step_by(2).map(byte).collect()).expect("UTF-8")
+}
+
+/// A type of a column that every source has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Int,
+    Bigint,
+    Text,
+    Float,
+    Decimal,
+    Date,
+    /// In microseconds, of no zone.
+    Moment,
+}
+
+impl Kind {
+    /// Returns its name in a source's SQL.
+    fn at(self, from: From) -> &'static str {
+        match (self, from) {
+            (Self::Int, _) => "int",
+            (Self::Bigint, _) => "bigint",
+            (Self::Float, From::Sqlite) => "REAL",
+            (Self::Float, _) => "double precision",
+            (_, From::Sqlite) => "TEXT",
+            (Self::Text, _) => "text",
+            (Self::Decimal, _) => "decimal(20,5)",
+            (Self::Date, _) => "date",
+            (Self::Moment, From::Mysql) => "datetime(6)",
+            (Self::Moment, _) => "timestamp",
+        }
+    }
+
+    /// Returns its name in a job.
+    fn declared(self) -> &'static str {
+        match self {
+            Self::Int => "integer",
+            Self::Bigint => "bigint",
+            Self::Text => "text",
+            Self::Float => "double",
+            Self::Decimal => "decimal(20,5)",
+            Self::Date => "date",
+            Self::Moment => "timestamp",
+        }
+    }
+}
+
+/// The columns of a table: name and type.
+pub type Columns<'a> = &'a [(&'a str, Kind)];
+
+impl Pair {
+    /// Makes a pair whose columns are declared in the job where the source's file doesn't tell them, with more keys.
+    pub fn of(from: From, into: Into, columns: Columns<'_>, keys: &str) -> Self {
+        let pair = Self::new(from, into, "");
+        pair.job(&format!("{}{keys}", pair.declarations(columns)));
+        pair
+    }
+
+    /// Returns the job's key that declares columns.
+    pub fn declarations(&self, columns: Columns<'_>) -> String {
+        if matches!(self.from, From::Postgresql | From::Mysql) {
+            return String::new();
+        }
+        let types: Vec<String> =
+            columns.iter().map(|(name, kind)| format!("{}: \"{}\"", serde_json::Value::from(*name), kind.declared())).collect();
+        format!("    columns: {{types: {{{}}}}}\n", types.join(", "))
+    }
+
+    /// Makes the source's table anew.
+    #[track_caller]
+    pub fn fill(&self, columns: Columns<'_>, rows: &[&[&str]]) {
+        self.fill_table("t", columns, rows);
+    }
+
+    /// As [`Pair::fill`], of another name.
+    #[track_caller]
+    pub fn fill_table(&self, table: &str, columns: Columns<'_>, rows: &[&[&str]]) {
+        let quoted = |name: &str| match self.from {
+            From::Mysql => format!("`{}`", name.replace('`', "``")),
+            _ => format!("\"{}\"", name.replace('"', "\"\"")),
+        };
+        let names: Vec<String> = columns.iter().map(|(name, _)| quoted(name)).collect();
+        if self.from == From::Csv {
+            let field = |value: &&str| if *value == NULL { String::new() } else { format!("\"{}\"", value.replace('"', "\"\"")) };
+            let line = |row: &&[&str]| row.iter().map(field).collect::<Vec<_>>().join(",") + "\n";
+            return self.source(&format!("{}\n{}", names.join(","), rows.iter().map(line).collect::<String>()));
+        }
+        let declared: Vec<String> = columns.iter().zip(&names).map(|((_, kind), name)| format!("{name} {}", kind.at(self.from))).collect();
+        let table = quoted(table);
+        let mut sql = format!("DROP TABLE IF EXISTS {table}; CREATE TABLE {table} ({});", declared.join(", "));
+        for row in rows {
+            let values: Vec<String> = row.iter().map(|value| self.literal(value)).collect();
+            sql.push_str(&format!(" INSERT INTO {table} VALUES ({});", values.join(", ")));
+        }
+        self.source(&sql);
+    }
+
+    fn literal(&self, value: &str) -> String {
+        match (value, self.from) {
+            (NULL, _) => "NULL".to_owned(),
+            (value, From::Mysql) => format!("'{}'", value.replace('\\', "\\\\").replace('\'', "''")),
+            (value, _) => format!("'{}'", value.replace('\'', "''")),
+        }
+    }
+}
+
+/// Calls `check` for every pair.
+pub fn each(check: impl Fn(From, Into)) {
+    for from in SOURCES {
+        DESTINATIONS.into_iter().for_each(|into| check(from, into));
+    }
+}
+
+/// Returns rows as lines, cells parted by `|`.
+pub fn lines(rows: &[Vec<String>]) -> Vec<String> {
+    rows.iter().map(|row| row.join("|")).collect()
 }
