@@ -10,6 +10,7 @@ use crate::servers::mariadb::{mariadb, mariadb_root, mariadb_sql, own_mariadb};
 use crate::servers::{PASSWORD, Server, own_postgresql, postgresql, psql};
 
 mod changes;
+mod limits;
 mod matrix;
 
 /// How NULL is shown; no value of the tests is this text.
