@@ -12,6 +12,7 @@ use crate::servers::{PASSWORD, Server, own_postgresql, postgresql, psql};
 mod changes;
 mod limits;
 mod matrix;
+mod shapes;
 
 /// How NULL is shown; no value of the tests is this text.
 pub const NULL: &str = "<null>";
