@@ -92,6 +92,13 @@ impl Pair {
         pair
     }
 
+    /// Has rows go to MariaDB by INSERT.
+    pub fn by_insert(&self) {
+        let settings = std::fs::read_to_string(self.etl.path("etlsched.yaml")).expect("the settings");
+        let (source, destination) = settings.split_once("  dwh: {").expect("a destination");
+        self.etl.write("etlsched.yaml", format!("{source}  dwh: {{infile: off, {destination}"));
+    }
+
     /// Writes the job anew.
     pub fn job(&self, keys: &str) {
         self.job_of("t", "t", keys);

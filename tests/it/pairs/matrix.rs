@@ -64,7 +64,7 @@ const ZERO: [&str; 3] = ["0.0", "-0.0", "0.0"];
 /// Loads the cases twice (the second load takes the first one's place) and compares both.
 #[track_caller]
 fn check(from: From, cases: &[Case]) {
-    for into in DESTINATIONS {
+    for (into, is_by_insert) in DESTINATIONS.map(|into| (into, false)).into_iter().chain([(Into::Mysql, true)]) {
         let declared: Vec<String> = cases
             .iter()
             .enumerate()
@@ -76,6 +76,10 @@ fn check(from: From, cases: &[Case]) {
         let keys = if declared.is_empty() { String::new() } else { format!("    columns: {{types: {{{}}}}}\n", declared.join(", ")) };
         let pair = Pair::new(from, into, &keys);
         fill(&pair, cases);
+        if is_by_insert {
+            pair.by_insert();
+        }
+        let way = if is_by_insert { ", by INSERT" } else { "" };
         for round in ["loaded", "loaded again"] {
             pair.load();
             let rows = pair.rows("t", "r");
@@ -90,7 +94,7 @@ fn check(from: From, cases: &[Case]) {
                     wrong.push(format!("{}: {:?}, not NULL", case.kind, rows[1][place + 1]));
                 }
             }
-            assert!(wrong.is_empty(), "{}, {round}:\n{}", pair.place(), wrong.join("\n"));
+            assert!(wrong.is_empty(), "{}{way}, {round}:\n{}", pair.place(), wrong.join("\n"));
         }
     }
 }
