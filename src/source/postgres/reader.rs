@@ -328,7 +328,7 @@ impl Work {
                 rows.take(&part)
             };
             match rest {
-                Ok(rest) if rest == 0 => part.clear(),
+                Ok(0) => part.clear(),
                 Ok(rest) => {
                     let all = if part.is_empty() { piece } else { &part };
                     part = all[all.len() - rest..].to_vec();

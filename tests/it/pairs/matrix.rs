@@ -45,7 +45,7 @@ fn moment(kind: &'static str, literal: impl ToString, text: &str) -> Case {
 }
 
 impl Case {
-    fn as_declared(mut self, declared: &'static str) -> Self {
+    fn declared_as(mut self, declared: &'static str) -> Self {
         self.declared = declared;
         self
     }
@@ -321,23 +321,23 @@ fn every_value_of_sqlite_arrives() {
         same("INTEGER", i64::MIN),
         same("INTEGER", i64::MAX),
         same("INTEGER", "9007199254740993"),
-        same("INTEGER", i16::MIN).as_declared("smallint"),
-        same("INTEGER", i32::MAX).as_declared("integer"),
-        same("TEXT", quoted(&u64::MAX.to_string())).as_declared("unsigned"),
+        same("INTEGER", i16::MIN).declared_as("smallint"),
+        same("INTEGER", i32::MAX).declared_as("integer"),
+        same("TEXT", quoted(&u64::MAX.to_string())).declared_as("unsigned"),
         all("REAL", "0.1", "0.1"),
         all("REAL", "-1.7976931348623157e308", "-1.7976931348623157e308"),
         all("REAL", "5e-324", "5e-324"),
-        all("REAL", "0.1", "0.10000000149011612").as_declared("real"),
+        all("REAL", "0.1", "0.10000000149011612").declared_as("real"),
         all("REAL", "123456789.12345679", "123456789.12345679"),
         all("REAL", "-0.0", "0.0"),
-        same("TEXT", quoted(&nines(28, 10))).as_declared("decimal(38,10)"),
-        same("TEXT", quoted(&format!("-{}", nines(35, 30)))).as_declared("decimal(65,30)"),
-        same("TEXT", quoted(&nines(38, 38))).as_declared("decimal(76,38)"),
-        all("INTEGER", "12", "12.00").as_declared("decimal(12,2)"),
+        same("TEXT", quoted(&nines(28, 10))).declared_as("decimal(38,10)"),
+        same("TEXT", quoted(&format!("-{}", nines(35, 30)))).declared_as("decimal(65,30)"),
+        same("TEXT", quoted(&nines(38, 38))).declared_as("decimal(76,38)"),
+        all("INTEGER", "12", "12.00").declared_as("decimal(12,2)"),
         all("BLOB", "X''", "\\x"),
         all("BLOB", format!("X'{}'", every_byte()), format!("\\x{}", every_byte())),
-        same_time("TEXT", "'23:59:59.999999'", "23:59:59.999999").as_declared("time"),
-        all("TEXT", quoted(&UUID.to_uppercase()), UUID).as_declared("uuid"),
+        same_time("TEXT", "'23:59:59.999999'", "23:59:59.999999").declared_as("time"),
+        all("TEXT", quoted(&UUID.to_uppercase()), UUID).declared_as("uuid"),
         each(
             "TEXT",
             r#"'{"b": "\u00fc",  "a": 1234567890123456789012345678901234567890}'"#,
@@ -347,7 +347,7 @@ fn every_value_of_sqlite_arrives() {
                 r#"{"b": "\u00fc",  "a": 1234567890123456789012345678901234567890}"#,
             ],
         )
-        .as_declared("json"),
+        .declared_as("json"),
     ];
     for case in &mut cases {
         // A quoted number is its own text without the quotes.
@@ -356,10 +356,10 @@ fn every_value_of_sqlite_arrives() {
         }
     }
     cases.extend(TEXTS.iter().map(|text| all("TEXT", quoted(text), text)));
-    cases.extend(DATES.iter().map(|date| all("TEXT", quoted(date), date).as_declared("date")));
-    cases.extend(MOMENTS.iter().map(|text| moment("TEXT", quoted(text), text).as_declared("timestamp")));
-    cases.extend(MOMENTS.iter().map(|text| moment("TEXT", quoted(&format!("{text}Z")), &format!("{text}Z")).as_declared("timestamptz")));
-    cases.push(moment("TEXT", "'2026-10-25 02:30:00+01:00'", "2026-10-25T01:30:00Z").as_declared("timestamptz"));
+    cases.extend(DATES.iter().map(|date| all("TEXT", quoted(date), date).declared_as("date")));
+    cases.extend(MOMENTS.iter().map(|text| moment("TEXT", quoted(text), text).declared_as("timestamp")));
+    cases.extend(MOMENTS.iter().map(|text| moment("TEXT", quoted(&format!("{text}Z")), &format!("{text}Z")).declared_as("timestamptz")));
+    cases.push(moment("TEXT", "'2026-10-25 02:30:00+01:00'", "2026-10-25T01:30:00Z").declared_as("timestamptz"));
     check(From::Sqlite, &cases);
 }
 

@@ -34,7 +34,7 @@ fn names_arrive_as_they_are() {
             let found: Vec<String> = pair.columns("t").into_iter().map(|(name, _)| name).collect();
             let expected: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
             assert_eq!(found, expected, "{}", pair.place());
-            assert_eq!(pair.rows("t", "id"), [row.clone()], "{}", pair.place());
+            assert_eq!(pair.rows("t", "id"), std::slice::from_ref(&row), "{}", pair.place());
         }
     });
 }
