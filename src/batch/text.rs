@@ -90,6 +90,11 @@ pub fn write_timestamp_micros(out: &mut Vec<u8>, micros: i64, utc: bool) {
     write_timestamp(out, micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000), 6, utc);
 }
 
+/// Appends a timestamp whose microseconds since the epoch may be too many for 64 bits: its seconds, and microseconds within one.
+pub fn write_timestamp_seconds(out: &mut Vec<u8>, seconds: i64, micros: i64, utc: bool) {
+    write_timestamp(out, seconds, micros, 6, utc);
+}
+
 /// Appends a timestamp in nanoseconds since the epoch, with `Z` where it is an instant.
 pub fn write_timestamp_nanos(out: &mut Vec<u8>, nanos: i64, utc: bool) {
     write_timestamp(out, nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000), 9, utc);

@@ -28,6 +28,7 @@
 //! | `cuts` | connections to PostgreSQL that are cut at random bytes, at both ends |
 //! | `windows` | backfills, the cursor beside them, cursor columns of every type that has an order |
 //! | `mysql_source` | MariaDB as a source: every type into SQLite and PostgreSQL, late commits, writers beside it, TLS, servers that die, errors |
+//! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
@@ -57,6 +58,8 @@ mod layers;
 mod mysql_destination;
 #[cfg(target_os = "linux")]
 mod mysql_source;
+#[cfg(unix)]
+mod pairs;
 mod plan;
 #[cfg(target_os = "linux")]
 mod poolers;

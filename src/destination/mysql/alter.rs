@@ -2,8 +2,8 @@
 //! it was, and can be done again after a kill.
 
 use super::evolve::Layout;
-use super::session::{Outcome, Session, failed, refusal};
-use super::table::{LiveTable, cell};
+use super::session::{Outcome, Session, refusal};
+use super::table::LiveTable;
 use super::types::{Dialect, quoted};
 use crate::batch::ColumnType;
 use crate::destination::DestinationError;
@@ -83,10 +83,7 @@ pub(super) fn alter(session: &mut Session, live: &LiveTable, layout: &Layout) ->
 
 /// Refuses to rewrite a column that the table uses elsewhere, or rows whose change the table answers.
 fn refuse_entangled(session: &mut Session, live: &LiveTable, column: &str, to: ColumnType) -> Outcome<()> {
-    let schema = session.schema.clone();
-    let sql = "SELECT count(*) FROM information_schema.triggers WHERE event_object_schema = ? AND event_object_table = ?";
-    let found = session.rows(sql, &[Some(&schema), Some(&live.name)]).map_err(failed(format_args!("looking at table {}", live.name)))?;
-    let has_triggers = found.first().is_some_and(|row| cell(row, 0) != "0");
+    let has_triggers = live.may_have_triggers(session)?;
     let has_others = live.definition.to_uppercase().contains(" ON UPDATE ") || live.columns.iter().any(|column| column.is_generated);
     if !(has_triggers || has_others || live.is_indexed(column)) {
         return Ok(());

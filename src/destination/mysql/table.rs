@@ -39,6 +39,12 @@ const TIED: &str = "SELECT (SELECT count(*) FROM information_schema.triggers WHE
      (SELECT count(*) FROM information_schema.referential_constraints WHERE (constraint_schema = ? AND table_name = ?) \
      OR (unique_constraint_schema = ? AND referenced_table_name = ?))";
 
+/// Whether the account is shown the triggers of a table: without the privilege the catalogue has none, and a RENAconcat('''', replace(current_user(), '@', '''@'''), '''') would lose them.
+const SEES_TRIGGERS: &str = "SELECT (SELECT count(*) FROM information_schema.user_privileges WHERE privilege_type = 'TRIGGER' \
+     AND grantee = concat('''', replace(current_user(), '@', '''@'''), '''')) + (SELECT count(*) FROM information_schema.schema_privileges WHERE privilege_type = 'TRIGGER' \
+     AND grantee = concat('''', replace(current_user(), '@', '''@'''), '''') AND ? LIKE table_schema) + (SELECT count(*) FROM information_schema.table_privileges \
+     WHERE privilege_type = 'TRIGGER' AND grantee = concat('''', replace(current_user(), '@', '''@'''), '''') AND table_schema = ? AND table_name = ?)";
+
 /// The index that a key gets where it has none.
 pub(super) const KEY_INDEX: &str = "_etlsched_key";
 
@@ -118,7 +124,23 @@ impl LiveTable {
         let schema = session.schema.clone();
         let parameters: Vec<Option<&str>> = [schema.as_str(), self.name.as_str()].into_iter().cycle().take(6).map(Some).collect();
         let found = session.rows(TIED, &parameters).map_err(failed(format_args!("looking at table {}", self.name)))?;
-        Ok(found.first().is_some_and(|row| cell(row, 0) == "0"))
+        Ok(found.first().is_some_and(|row| cell(row, 0) == "0") && self.sees_triggers(session)?)
+    }
+
+    /// Whether the table may have triggers: it has one, or the account isn't shown them.
+    pub(super) fn may_have_triggers(&self, session: &mut Session) -> Outcome<bool> {
+        let schema = session.schema.clone();
+        let sql = "SELECT count(*) FROM information_schema.triggers WHERE event_object_schema = ? AND event_object_table = ?";
+        let found =
+            session.rows(sql, &[Some(&schema), Some(&self.name)]).map_err(failed(format_args!("looking at table {}", self.name)))?;
+        Ok(found.first().is_none_or(|row| cell(row, 0) != "0") || !self.sees_triggers(session)?)
+    }
+
+    fn sees_triggers(&self, session: &mut Session) -> Outcome<bool> {
+        let schema = session.schema.clone();
+        let found = session.rows(SEES_TRIGGERS, &[Some(&schema), Some(&schema), Some(&self.name)]);
+        let found = found.map_err(failed(format_args!("reading the privileges on table {}", self.name)))?;
+        Ok(found.first().is_some_and(|row| cell(row, 0) != "0"))
     }
 
     /// Whether the table has the index that we put on a key.

@@ -306,6 +306,31 @@ fn a_table_that_a_rename_would_harm_stays_itself() {
     }
 }
 
+/// Without the privilege the catalogue shows no triggers.
+#[test]
+fn a_trigger_that_the_account_cannot_see_is_kept() {
+    let place = Place::with(
+        "CREATE TABLE people (id bigint, name longtext, seen datetime(6)); CREATE TABLE log (name text); \
+         CREATE TRIGGER noted AFTER INSERT ON people FOR EACH ROW INSERT INTO log VALUES (NEW.name)",
+    );
+    let schema = super::types::quoted(&place.schema);
+    place.sql(&format!(
+        "CREATE USER blind@'%' IDENTIFIED BY 'blind'; GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX ON {schema}.* TO blind@'%'"
+    ));
+    let mut plan = place.plan();
+    plan.connection.user = "blind".to_owned();
+    plan.connection.password = Some(Secret::new("blind"));
+    plan.connection.database = place.schema.clone();
+    for number in 1..=2 {
+        let mut mysql = Mysql::open("dwh", &plan, None, Access::Write).unwrap();
+        let mut load = mysql.begin(&request(number, "people", &people(), FULL)).unwrap();
+        load.write(&one(number.into(), "a")).unwrap();
+        load.publish(&publication()).unwrap();
+    }
+    assert_eq!((place.sql(PEOPLE), place.sql("SELECT count(*) FROM log")), ("2\ta".to_owned(), "2".to_owned()));
+    assert_eq!(place.sql("SELECT count(*) FROM information_schema.triggers WHERE event_object_schema = database()"), "1");
+}
+
 #[test]
 fn rows_of_other_tables_never_go_with_those_that_are_replaced() {
     let place = Place::with(

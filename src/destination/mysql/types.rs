@@ -135,10 +135,7 @@ impl Dialect {
         let stamp = format!("DATE_FORMAT({column}, '%Y-%m-%dT%H:%i:%s')");
         Some(match (from, to) {
             (Boolean, _) => format!("CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE CAST({column} AS CHAR) END"),
-            (Float32 | Float64, _) => {
-                let text = format!("CAST(CAST({column} AS DOUBLE) AS CHAR)");
-                format!("IF({text} REGEXP '^-?[0-9]+$', CONCAT({text}, '.0'), {text})")
-            }
+            (Float32 | Float64, _) => float_text(column),
             (Date, TimestampNanos) => format!("CONCAT(DATE_FORMAT({column}, '%Y-%m-%d'), 'T00:00:00')"),
             (Date, _) => format!("DATE_FORMAT({column}, '%Y-%m-%d')"),
             (Time, _) => format!("CONCAT(TIME_FORMAT({column}, '%H:%i:%s'), {fraction})"),
@@ -147,6 +144,26 @@ impl Dialect {
             _ => return None,
         })
     }
+}
+
+/// Returns the SQL of a number's text: decimals from 1e-4 to 1e16, else with an exponent; the server has other bounds. A single is
+/// written as the double that it is: the server has no shortest text for it.
+fn float_text(column: &str) -> String {
+    let size = format!("ABS(CAST({column} AS DOUBLE))");
+    let text = format!("CAST({size} AS CHAR)");
+    let decimal = format!("TRIM(TRAILING '0' FROM CAST({text} AS DECIMAL(65,30)))");
+    let scientific = |digits: &str, exponent: &str| {
+        format!("LEFT({digits}, 1), IF(LENGTH({digits}) > 1, '.', ''), SUBSTR({digits}, 2), 'e', {exponent}")
+    };
+    let large = scientific(&format!("TRIM(TRAILING '0' FROM {text})"), &format!("LENGTH({text}) - 1"));
+    let behind = format!("SUBSTR({text}, 3)");
+    let digits = format!("TRIM(LEADING '0' FROM {behind})");
+    let small = scientific(&digits, &format!("LENGTH({digits}) - LENGTH({behind}) - 1"));
+    format!(
+        "CONCAT(IF({column} < 0, '-', ''), CASE WHEN {size} = 0 THEN '0.0' \
+         WHEN {size} >= 1e-4 AND {size} < 1e16 THEN CONCAT({decimal}, IF({decimal} LIKE '%.', '0', '')) \
+         WHEN LOCATE('e', {text}) > 0 THEN {text} WHEN {size} >= 1 THEN CONCAT({large}) ELSE CONCAT({small}) END)"
+    )
 }
 
 /// Returns a text as SQL. Our sessions have no NO_BACKSLASH_ESCAPES.

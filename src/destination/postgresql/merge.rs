@@ -104,7 +104,13 @@ pub(super) fn differs(table: &str, layout: &Layout, live: Option<&LiveTable>, ke
         let (name, declared) = (quoted(&column.name), LiveTable::declared(live, column));
         let here = comparable(&format!("{table}.{name}"), &declared);
         let staged = comparable(&format!("staged.{name}"), &super::types::declaration(column.column_type));
-        format!("{here} IS DISTINCT FROM {staged}")
+        let differs = format!("{here} IS DISTINCT FROM {staged}");
+        if matches!(declared.as_str(), "real" | "double precision") {
+            // 0 = -0 to the server, which keeps both apart.
+            format!("{differs} OR ({here} = 0 AND {here}::text <> {staged}::text)")
+        } else {
+            differs
+        }
     });
     let parts: Vec<String> = parts.collect();
     (!parts.is_empty()).then(|| parts.join(" OR "))

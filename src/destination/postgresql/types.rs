@@ -113,7 +113,13 @@ pub(super) fn conversion(column: &str, from: ColumnType, to: ColumnType) -> Stri
     let stamp = "YYYY-MM-DD\"T\"HH24:MI:SS";
     match (from, to) {
         (Float32 | Float64, Text) => {
-            format!("CASE WHEN {column}::text ~ '^-?[0-9]+$' THEN {column}::text || '.0' ELSE replace({column}::text, 'e+', 'e') END")
+            // The server has exponents from 1e6 or 1e15 on, with two digits at least; here they begin at 1e16.
+            let (text, whole) = (format!("{column}::text"), format!("{column}::text::numeric::text"));
+            format!(
+                "CASE WHEN {text} ~ '^-?[0-9]+$' THEN {text} || '.0' \
+                 WHEN strpos({text}, 'e+') > 0 AND abs({column}) < 1e16 THEN {whole} || CASE strpos({whole}, '.') WHEN 0 THEN '.0' ELSE '' END \
+                 ELSE replace(regexp_replace(replace({text}, 'e+', 'e'), 'e-0+', 'e-'), 'Infinity', 'inf') END"
+            )
         }
         (Date, Text) => format!("to_char({column}, 'YYYY-MM-DD')"),
         (Date, TimestampNanos) => format!("to_char({column}, 'YYYY-MM-DD') || 'T00:00:00'"),

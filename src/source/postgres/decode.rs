@@ -1,7 +1,7 @@
 //! Values as COPY BINARY writes them (PostgreSQL 15, COPY, "Binary Format"; the `send` functions of each type), into columns. Pure.
 
 use super::types::Wire;
-use crate::batch::text::{write_date, write_hex, write_time_micros, write_timestamp_micros, write_uuid};
+use crate::batch::text::{write_date, write_hex, write_time_micros, write_timestamp_micros, write_timestamp_seconds, write_uuid};
 use crate::batch::{ColumnBuilder, ColumnType, Misfit};
 
 /// 2000-01-01 in days and microseconds since 1970-01-01.
@@ -280,6 +280,12 @@ pub(super) fn shown(wire: Wire, value: &[u8]) -> String {
         Wire::Timestamp | Wire::TimestampTz if matches!(fixed(value).map(i64::from_be_bytes), Ok(i64::MIN | i64::MAX)) => {
             infinity(value, &mut out)
         }
+        // The last thirty years of the server's type are beyond 64 bits of microseconds since 1970.
+        Wire::Timestamp | Wire::TimestampTz if units(wire, value).is_err() => fixed(value).map(i64::from_be_bytes).is_ok_and(|micros| {
+            let seconds = micros.div_euclid(1_000_000) + EPOCH_MICROS / 1_000_000;
+            write_timestamp_seconds(&mut out, seconds, micros.rem_euclid(1_000_000), wire == Wire::TimestampTz);
+            true
+        }),
         Wire::Time if fixed(value).map(i64::from_be_bytes) == Ok(DAY_MICROS) => {
             out.extend_from_slice(b"24:00:00");
             true

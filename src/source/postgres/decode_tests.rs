@@ -86,11 +86,15 @@ fn what_no_value_is_does_not_fit() {
         shown(Wire::Date, &i32::MIN.to_be_bytes()),
         shown(Wire::TimestampTz, &i64::MAX.to_be_bytes()),
         shown(Wire::Time, &86_400_000_000_i64.to_be_bytes()),
+        shown(Wire::TimestampTz, &9_223_371_331_199_999_999_i64.to_be_bytes()),
+        shown(Wire::Timestamp, &9_223_371_331_200_000_000_i64.to_be_bytes()),
         shown(Wire::Numeric, &numeric(0, 0xd000, 0, &[])),
         shown(Wire::Bytea, &[1, 2]),
         shown(Wire::Int4, &7_i32.to_be_bytes()),
     ];
-    assert_eq!(told, ["-infinity", "infinity", "24:00:00", "Infinity", "\\x0102", "7"]);
+    let expected =
+        ["-infinity", "infinity", "24:00:00", "+294276-12-31T23:59:59.999999Z", "+294277-01-01T00:00:00", "Infinity", "\\x0102", "7"];
+    assert_eq!(told, expected);
 }
 
 #[test]
