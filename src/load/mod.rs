@@ -9,6 +9,7 @@ mod dry;
 mod orders;
 mod rejects;
 mod stream;
+mod tell;
 mod voice;
 mod window;
 

@@ -6,13 +6,14 @@ use super::Fault;
 use super::copy::{Copied, Copy};
 use super::dry::Nowhere;
 use super::rejects::Rejects;
+use super::tell::tell;
 use super::voice::{Stop, Voice, await_publish};
 use super::window::{Approach, Facts, Inside, Tracker, approach, cursor_column, no_cursor};
 use crate::batch::Schema;
 use crate::clock;
 use crate::destination::{Destination, Disposition, Load, LoadRecord, LoadRequest, PublishRequest};
 use crate::plan::tables::target_fault;
-use crate::plan::{Answer, Event, Level, LoadPlan, Mode, NullCursor, Owner, Phase, RunRef, SchemaChange, StreamResult};
+use crate::plan::{Answer, Event, Level, LoadPlan, Mode, Owner, Phase, RunRef, StreamResult};
 use crate::run::{Counts, CursorValue};
 use crate::source::{Moments, ReadRequest, Reader, Source, Stream};
 use crate::text::count;
@@ -44,10 +45,10 @@ pub(super) fn target(options: &crate::plan::LoadOptions, stream: &Stream) -> Str
 type Ends = (Option<CursorValue>, Option<CursorValue>);
 
 /// What is known before the source is opened.
-struct Before {
+pub(super) struct Before {
     target: String,
     record: Option<LoadRecord>,
-    approach: Approach,
+    pub(super) approach: Approach,
     safe: Option<CursorValue>,
 }
 
@@ -135,7 +136,7 @@ impl Session<'_> {
         let cursor_column = cursor_column(options, &self.plan.source.columns)?;
         let window = self.window(stream)?;
         let safe = match &options.timestamp_column {
-            Some(column) if cursor_column.is_some() => self.source.safe_cursor(stream, column)?,
+            Some(column) if options.mode == Mode::Incremental && cursor_column.is_some() => self.source.safe_cursor(stream, column)?,
             _ => None,
         };
         let is_told = safe.is_some() || !self.source.has_late_commits();
@@ -396,39 +397,4 @@ fn cursor(before: &Before, copied: &Copied) -> Option<CursorValue> {
 fn is_held(before: &Before, copied: &Copied) -> bool {
     let tracker = copied.tracker.as_ref().filter(|_| !before.approach.is_backfill);
     tracker.is_some_and(|tracker| tracker.is_held(before.approach.cursor_before.as_ref()))
-}
-
-/// Says what went differently from what people may expect.
-fn tell(voice: &Voice, stream: &Stream, copied: &Copied, before: &Before, changes: &[SchemaChange]) {
-    let warn = |message: String| voice.log(Level::Warn, &stream.name, message);
-    for change in changes {
-        match change {
-            SchemaChange::Added { column, to } => {
-                voice.log(Level::Info, &stream.name, format!("column {column} ({to}) is new in the table"))
-            }
-            SchemaChange::Widened { column, from, to } => {
-                voice.log(Level::Info, &stream.name, format!("column {column} is widened from {from} to {to}"));
-            }
-            SchemaChange::Settled { column, to, .. } => {
-                voice.log(Level::Info, &stream.name, format!("column {column} is {to} from now on: no value was seen in it before"));
-            }
-            SchemaChange::Gone { column } => warn(format!("column {column} is gone from the source; it stays, NULL in new rows")),
-        }
-    }
-    if copied.values_nulled > 0 {
-        warn(format!("{} can't be held by the destination and became NULL (invalid_values: null)", count(copied.values_nulled, "value")));
-    }
-    let Some(tracker) = &copied.tracker else { return };
-    if tracker.rows_future > 0 {
-        warn(format!("{} later than the clock: loaded, but they don't become the cursor", count(tracker.rows_future, "row")));
-    }
-    if tracker.rows_beyond > tracker.rows_future {
-        let rows = count(tracker.rows_beyond - tracker.rows_future, "row");
-        let message = format!("{rows} newer than some that may still be committed: loaded, and read again by the next run");
-        voice.log(Level::Info, &stream.name, message);
-    }
-    if tracker.rows_null > 0 {
-        let what = if before.approach.null_cursor == NullCursor::Skip { "skipped" } else { "loaded all the same" };
-        warn(format!("{} without a value in the cursor column: {what}", count(tracker.rows_null, "row")));
-    }
 }

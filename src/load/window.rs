@@ -82,12 +82,13 @@ pub(super) struct Facts<'a> {
 /// The lookback in minutes where the source can't list open transactions (loading.md, "The cursor").
 const LOOKBACK_MINUTES: u32 = 60;
 
-/// Returns the cursor column's name in the target: the job may use either.
+/// Returns the cursor column's name in the target: the job may use either. A full load has one where rows of a key are folded by it.
 ///
 /// # Errors
 /// A column that is not loaded as it is.
 pub(super) fn cursor_column(options: &LoadOptions, rules: &ColumnRules) -> Result<Option<String>, Fault> {
-    let Some(given) = options.timestamp_column.as_ref().filter(|_| options.mode == Mode::Incremental) else { return Ok(None) };
+    let is_wanted = options.mode == Mode::Incremental || !options.primary_key.is_empty();
+    let Some(given) = options.timestamp_column.as_ref().filter(|_| is_wanted) else { return Ok(None) };
     let renamed = rules.rename.iter().find(|(from, to)| from == given || to == given);
     let source = renamed.map_or(given, |(from, _)| from);
     let problem = if rules.hash.contains(source) {
@@ -119,7 +120,7 @@ pub(super) fn approach(options: &LoadOptions, facts: Facts<'_>) -> Result<Approa
             disposition: Disposition::Full { publish: options.publish, fold },
             lower_bound: None,
             upper_bound: None,
-            cursor_column,
+            cursor_column: cursor_column.filter(|_| is_incremental),
             cursor_before: None,
             null_cursor: options.null_cursor.unwrap_or(NullCursor::Include),
             is_backfill: false,

@@ -125,7 +125,7 @@ fn a_pooler_that_has_nothing_to_give_says_so() {
     let mut other = servers::session(&pooler, "etl");
     other.say("BEGIN; SELECT 1 \\g /dev/null");
     let etl = workspace(&pooler, "", &format!("    table: {schema}.t\n"));
-    run(&etl).exits(1).mentions("connect to 127.0.0.1:").mentions("a pooler in front of it, ended the connection: its log says why");
+    run(&etl).exits(1).mentions("the pooler had no server connection to give").mentions("see pool_size");
     other.say("COMMIT;");
     run(&etl).exits(0);
     assert_eq!(etl.warehouse().value("SELECT id FROM t"), "1");
