@@ -23,6 +23,9 @@ const SESSION: &str = "SET SESSION time_zone = '+00:00', sql_select_limit = 1844
 const UNLIMITED: &str = "SET SESSION max_statement_time = 0";
 const UNLIMITED_MYSQL: &str = "SET SESSION max_execution_time = 0";
 
+/// The library tells no more of a connection that ended than that it did.
+const ENDED: &str = "the server, or what stands between, ended the connection: the server's log says why";
+
 /// Silence after which the server is asked whether it lives, and how often: a dead one is noticed after about two minutes.
 const KEEPALIVE_IDLE_MS: u32 = 60_000;
 const KEEPALIVE_INTERVAL_SECONDS: u32 = 10;
@@ -320,13 +323,15 @@ pub fn failure(what: &str, error: &Error) -> ConnectError {
             DriverError::UnknownAuthPlugin(_) | DriverError::OldMysqlPasswordDisabled | DriverError::CleartextPluginDisabled,
         ) => made("login_failed", &error.to_string(), Some("give the account mysql_native_password or caching_sha2_password"), false),
         _ if is_of_tls(error) => tls_failure(what, error),
-        Error::IoError(error) | Error::CodecError(PacketCodecError::Io(error)) => made("disconnected", &error.to_string(), None, true),
+        Error::IoError(error) | Error::CodecError(PacketCodecError::Io(error)) => {
+            made("disconnected", &error.to_string(), Some(ENDED), true)
+        }
         Error::CodecError(PacketCodecError::PacketTooLarge) => {
             let hint = "raise max_allowed_packet at the server, or leave out columns: a row has at most 1 GiB";
             made("invalid_data", &error.to_string(), Some(hint), false)
         }
         Error::CodecError(_) | Error::DriverError(DriverError::PacketOutOfSync | DriverError::UnexpectedPacket) => {
-            made("disconnected", &error.to_string(), None, true)
+            made("disconnected", &error.to_string(), Some(ENDED), true)
         }
         _ => made("database", &error.to_string(), None, false),
     }
@@ -362,7 +367,7 @@ fn server_failure(what: &str, number: u16, text: &str) -> ConnectError {
         3159 | 1251 => ("tls", Some("the server asks for TLS: set sslmode: require"), false),
         1049 => ("not_found", Some("check database of the connection"), false),
         1146 | 1109 => ("not_found", None, false),
-        1054 => ("unknown_column", None, false),
+        1054 => ("unknown_column", Some("check the names of columns in custom_sql, or in where"), false),
         1142 | 1143 | 1227 | 1370 | 1356 => ("permission_denied", Some("grant the account what it needs: SELECT on what it reads"), false),
         1290 | 1792 | 1836 => ("permission_denied", Some("the server or the transaction is read-only"), false),
         1040 | 1203 | 1226 => ("unreachable", Some("the server takes no more connections now"), true),
@@ -374,7 +379,7 @@ fn server_failure(what: &str, number: u16, text: &str) -> ConnectError {
         1317 => ("cancelled", None, false),
         1969 | 3024 => ("cancelled", Some("a limit of the server ended the statement"), false),
         1021 | 1030 | 1114 => ("database", Some("make room on the server's disk"), true),
-        1064 | 1149 => ("invalid_sql", None, false),
+        1064 | 1149 => ("invalid_sql", Some("check custom_sql, or where"), false),
         1048 | 1062 | 1136 | 1216 | 1217 | 1264 | 1265 | 1292 | 1366 | 1406 | 1451 | 1452 | 3819 | 4025 => ("invalid_data", None, false),
         _ => ("database", None, false),
     };

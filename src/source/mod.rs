@@ -7,6 +7,7 @@ mod columns;
 mod conformance;
 mod csv;
 mod mysql;
+mod nulled;
 mod placeholders;
 mod postgres;
 mod sqlite;

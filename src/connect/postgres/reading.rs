@@ -77,12 +77,12 @@ impl Client {
     }
 
     /// Runs a COPY to its end and hands over each piece as it comes, until `take` breaks off; returns what it broke off with, `None` at
-    /// the true end. A connection whose copy was broken off is good for nothing any more.
+    /// the true end. A connection whose copy was broken off is good for nothing any more; cancel its statement before it is dropped.
     ///
     /// # Errors
     /// As for [`Client::batch_execute`].
     pub fn copy_out<T>(&mut self, sql: &str, mut take: impl FnMut(&[u8]) -> ControlFlow<T>) -> Result<Option<T>, Error> {
-        let broken_off = self.runtime.block_on(async {
+        self.runtime.block_on(async {
             let mut pieces = pin!(self.client().copy_out(sql).await?);
             while let Some(piece) = pieces.next().await {
                 if let ControlFlow::Break(value) = take(&piece?) {
@@ -90,12 +90,7 @@ impl Client {
                 }
             }
             Ok(None)
-        });
-        if !matches!(broken_off, Ok(None)) {
-            // Its end would wait until the server has sent every row.
-            self.connection = None;
-        }
-        broken_off
+        })
     }
 }
 
@@ -103,7 +98,8 @@ impl Drop for Client {
     fn drop(&mut self) {
         self.client = None;
         if let Some(connection) = self.connection.take() {
-            // The server is told, so that it has nothing to complain of in its log; whether it hears it is its own affair.
+            // The server is told, so that it has nothing to complain of in its log, and PgBouncer 1.18 doesn't fall over a client that is gone
+            // while its statement is cancelled; whether they hear it is their own affair.
             let _ = self.runtime.block_on(async { tokio::time::timeout(FAREWELL, connection).await });
         }
     }

@@ -12,6 +12,7 @@ use crate::plan::{ColumnRules, Level, OnInvalidValue};
 use crate::run::FileRecord;
 use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
+use crate::source::nulled::Nulled;
 use crate::source::{BATCH_SHARES, Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
@@ -30,6 +31,7 @@ pub(super) struct MysqlReader {
     items: Receiver<Item>,
     bytes: u64,
     is_done: bool,
+    nulled: Nulled,
     log: Vec<(Level, String)>,
 }
 
@@ -51,6 +53,7 @@ struct Work {
     schema: Schema,
     hasher: Option<Hasher>,
     invalid_values: OnInvalidValue,
+    nulled: Nulled,
     batch_rows_max: usize,
 }
 
@@ -84,6 +87,7 @@ impl MysqlReader {
             log.push((Level::Warn, text::printable(&note).into_owned()));
         }
         let hasher = columns.iter().any(|column| column.is_hashed).then(|| hash_key.map(Hasher::new)).flatten();
+        let nulled = Nulled::default();
         let work = Work {
             source: source.to_owned(),
             label: plan.table.clone().unwrap_or_else(|| source.to_owned()),
@@ -94,10 +98,11 @@ impl MysqlReader {
             schema: schema.clone(),
             hasher,
             invalid_values: request.options.invalid_values,
+            nulled: nulled.clone(),
             batch_rows_max: request.options.batch_size,
         };
         let (sender, items) = sync_channel(1);
-        Ok(Self { schema, pending: Some((work, session, sender)), items, bytes: 0, is_done: false, log })
+        Ok(Self { schema, pending: Some((work, session, sender)), items, bytes: 0, is_done: false, nulled, log })
     }
 }
 
@@ -131,6 +136,7 @@ impl Reader for MysqlReader {
         let (read, bytes) = received?;
         self.bytes = bytes;
         self.is_done = matches!(read, Read::End);
+        self.log.extend(self.nulled.line().filter(|_| self.is_done));
         Ok(read)
     }
 
@@ -222,7 +228,10 @@ impl Work {
             };
             match appended {
                 Ok(length) => bytes += length,
-                Err(Misfit) if self.invalid_values == OnInvalidValue::Null => bytes += batch.columns[index].append_null(),
+                Err(Misfit) if self.invalid_values == OnInvalidValue::Null => {
+                    bytes += batch.columns[index].append_null();
+                    self.nulled.count();
+                }
                 Err(Misfit) => {
                     batch.undo_row();
                     return self.misfit(row, number, index, value).map(Taken::Rejected);

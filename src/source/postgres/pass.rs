@@ -2,11 +2,13 @@
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
 
 use crate::batch::{BatchBuilder, Column, ColumnBuilder, Misfit, RecordBatch, Schema};
 use crate::connect::postgres::{ReadingSession as Session, failure};
 use crate::plan::OnInvalidValue;
 use crate::source::columns::{Hasher, OutputColumn};
+use crate::source::nulled::Nulled;
 use crate::source::{BATCH_SHARES, Read, RejectedRow, SourceError};
 use crate::text;
 
@@ -29,6 +31,8 @@ pub(super) struct Part {
 pub(super) struct Outlet {
     pub part: usize,
     pub sender: SyncSender<Item>,
+    /// Held while statements are cancelled.
+    pub gate: Arc<Mutex<()>>,
 }
 
 impl Outlet {
@@ -48,6 +52,7 @@ pub(super) struct Work {
     pub schema: Schema,
     pub hasher: Option<Hasher>,
     pub invalid_values: OnInvalidValue,
+    pub nulled: Nulled,
     pub batch_rows_max: usize,
 }
 
@@ -124,10 +129,8 @@ impl Work {
                 Ok(()) => Ok((Read::End, bytes)),
                 Err(error) => Err(self.failed(&part.session.place, &error)),
             },
-            Ok(Pass::Unheard) => {
-                // The connection's own end would wait until the server has sent every row.
-                return part.session.canceller.cancel();
-            }
+            // Whoever listens no more has the statement cancelled, which PgBouncer 1.18 doesn't survive where the client is gone before.
+            Ok(Pass::Unheard) => return drop(outlet.gate.lock()),
             Err(error) => {
                 part.session.canceller.cancel();
                 Err(error)
@@ -202,7 +205,10 @@ impl Work {
             };
             match appended {
                 Ok(length) => bytes += length,
-                Err(Misfit) if self.invalid_values == OnInvalidValue::Null => bytes += batch.columns[index].append_null(),
+                Err(Misfit) if self.invalid_values == OnInvalidValue::Null => {
+                    bytes += batch.columns[index].append_null();
+                    self.nulled.count();
+                }
                 Err(Misfit) => {
                     batch.undo_row();
                     return self.misfit(label, row, number, index, value).map(Taken::Rejected);

@@ -1,7 +1,7 @@
 //! Takes what threads read, each of which owns its connection: what waits is bounded by batches.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 
 use crate::batch::{Column, ColumnType, Schema};
 use crate::connect::postgres::{Canceller, ReadingSession as Session};
@@ -10,6 +10,7 @@ use crate::plan::{ColumnRules, Level};
 use crate::run::FileRecord;
 use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
+use crate::source::nulled::Nulled;
 use crate::source::{Read, ReadRequest, Reader, SourceError};
 use crate::text;
 
@@ -28,6 +29,9 @@ pub(super) struct PostgresReader {
     bytes: Vec<u64>,
     /// What ends the parts that are still read.
     cancellers: Vec<Option<Canceller>>,
+    nulled: Nulled,
+    /// Held while statements are cancelled: until then their threads keep the connections.
+    gate: Arc<Mutex<()>>,
     log: Vec<(Level, String)>,
 }
 
@@ -81,6 +85,7 @@ impl PostgresReader {
             ));
         }
         let hasher = columns.iter().any(|column| column.is_hashed).then(|| hash_key.map(Hasher::new)).flatten();
+        let nulled = Nulled::default();
         let work = Work {
             source: source.to_owned(),
             parts: parts.len(),
@@ -89,10 +94,11 @@ impl PostgresReader {
             schema: schema.clone(),
             hasher,
             invalid_values: request.options.invalid_values,
+            nulled: nulled.clone(),
             batch_rows_max: request.options.batch_size,
         };
         let bytes = vec![0; parts.len()];
-        Ok(Self { schema, pending: Some((work, parts)), items: None, bytes, cancellers: Vec::new(), log })
+        Ok(Self { schema, pending: Some((work, parts)), items: None, bytes, cancellers: Vec::new(), nulled, gate: Arc::default(), log })
     }
 
     /// Begins to read every part.
@@ -102,7 +108,7 @@ impl PostgresReader {
         let (sender, items) = sync_channel(1);
         let work = Arc::new(work);
         for (number, part) in parts.into_iter().enumerate() {
-            let (work, outlet) = (Arc::clone(&work), Outlet { part: number, sender: sender.clone() });
+            let (work, outlet) = (Arc::clone(&work), Outlet { part: number, sender: sender.clone(), gate: Arc::clone(&self.gate) });
             self.cancellers.push(Some(part.session.canceller.clone()));
             std::thread::Builder::new()
                 .name("postgresql source".to_owned())
@@ -133,10 +139,14 @@ impl Reader for PostgresReader {
             let Some(items) = self.items.as_ref().filter(|_| self.cancellers.iter().any(Option::is_some)) else { return Ok(Read::End) };
             let silent = |_| SourceError::new("internal", "a thread that reads the source ended without saying why");
             let (part, received) = items.recv().map_err(silent)?;
-            let (read, bytes) = received?;
+            let (read, bytes) = received.inspect_err(|_| self.cancellers[part] = None)?;
             self.bytes[part] = bytes;
             match read {
-                Read::End => self.cancellers[part] = None,
+                Read::End => {
+                    self.cancellers[part] = None;
+                    let is_last = self.cancellers.iter().all(Option::is_none);
+                    self.log.extend(self.nulled.line().filter(|_| is_last));
+                }
                 read => return Ok(read),
             }
         }
@@ -158,6 +168,7 @@ impl Reader for PostgresReader {
 impl Drop for PostgresReader {
     /// Ends what the server still does for any part: nobody waits for it any more.
     fn drop(&mut self) {
+        let _gate = self.gate.lock();
         self.items = None;
         self.cancellers.iter().flatten().for_each(Canceller::cancel);
     }

@@ -10,6 +10,7 @@ use crate::plan::{ColumnRules, Level, LoadOptions, OnInvalidValue, SqliteSourceP
 use crate::run::{CursorValue, FileRecord};
 use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
+use crate::source::nulled::Nulled;
 use crate::source::{Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
@@ -27,6 +28,7 @@ pub(super) struct SqliteReader {
     interrupt: InterruptHandle,
     bytes: u64,
     is_done: bool,
+    nulled: Nulled,
     log: Vec<(Level, String)>,
 }
 
@@ -49,6 +51,7 @@ struct Work {
     stored: Vec<Stored>,
     hasher: Option<Hasher>,
     invalid_values: OnInvalidValue,
+    nulled: Nulled,
     batch_rows_max: usize,
 }
 
@@ -79,6 +82,7 @@ impl SqliteReader {
         observe(&connection, &query, options.sample_rows as u64, &mut stored).map_err(|error| fail(&error))?;
         let label = plan.table.clone().unwrap_or_else(|| source.to_owned());
         let hasher = columns.iter().any(|column| column.is_hashed).then(|| hash_key.map(Hasher::new)).flatten();
+        let nulled = Nulled::default();
         let work = Work {
             plan: plan.clone(),
             label,
@@ -90,6 +94,7 @@ impl SqliteReader {
             stored,
             hasher,
             invalid_values: options.invalid_values,
+            nulled: nulled.clone(),
             batch_rows_max: options.batch_size,
         };
         let schema = work.schema();
@@ -99,7 +104,7 @@ impl SqliteReader {
             .name("sqlite source".to_owned())
             .spawn(move || work.run(&connection, &sender))
             .map_err(|error| SourceError::new("io", format!("start a thread: {error}")))?;
-        Ok(Self { schema, items: Some(items), interrupt, bytes: 0, is_done: false, log: Vec::new() })
+        Ok(Self { schema, items: Some(items), interrupt, bytes: 0, is_done: false, nulled, log: Vec::new() })
     }
 }
 
@@ -126,7 +131,10 @@ impl Reader for SqliteReader {
         }
         match &read {
             Read::Batch(batch) => self.bytes += batch.get_array_memory_size() as u64,
-            Read::End => self.is_done = true,
+            Read::End => {
+                self.is_done = true;
+                self.log.extend(self.nulled.line());
+            }
             _ => {}
         }
         Ok(read)
@@ -180,6 +188,7 @@ impl Work {
                 Pass::Done => return Ok(true),
                 Pass::Unheard => return Ok(false),
                 Pass::Misfit(reason) => {
+                    self.nulled.forget();
                     let path = self.plan.path.clone();
                     observe(connection, &self.query, u64::MAX, &mut self.stored).map_err(|error| sql_error("read", &path, &error))?;
                     if sender.send(Ok((Read::Restart { reason }, Some(self.schema())))).is_err() {
@@ -250,7 +259,10 @@ impl Work {
                 return Ok(Taken::Misfit(format!("{position}, column {}: {shown} is not a {column_type}", column.source)));
             }
             match self.invalid_values {
-                OnInvalidValue::Null => bytes += builder.append_null(),
+                OnInvalidValue::Null => {
+                    bytes += builder.append_null();
+                    self.nulled.count();
+                }
                 OnInvalidValue::Reject => {
                     batch.undo_row();
                     return Ok(Taken::Rejected(RejectedRow { position, column: Some(column.source.clone()), reason, raw: raw(row) }));

@@ -59,6 +59,8 @@ fn check(from: From, odds: &[Odd]) {
                     pair.job(&format!("{types}{NULLING}"));
                     assert_eq!(pair.load(), [3, 0, 0, 2, 0], "{what}");
                     assert_eq!(pair.rows("t", "id")[1], ["2", NULL], "{what}");
+                    let told = if from == From::Csv { "loaded as NULL" } else { "became NULL (invalid_values: null)" };
+                    pair.etl.run(&["logs", "--run", "last"]).exits(0).mentions(told);
                 }
             }
         }
