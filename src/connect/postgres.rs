@@ -1,5 +1,6 @@
 //! PostgreSQL: connecting by libpq's rules, cancelling from another thread, what its errors mean, quoting.
 
+mod cancel;
 pub mod reading;
 
 use std::error::Error as _;
@@ -7,9 +8,8 @@ use std::time::Duration;
 
 use postgres::error::{DbError, SqlState};
 use postgres::{CancelToken, Client, NoTls};
+use tokio_postgres::Config;
 use tokio_postgres::config::SslMode as Encryption;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::ConnectError;
@@ -88,23 +88,13 @@ impl std::fmt::Debug for Token {
     }
 }
 
-impl Token {
-    fn cancel<T: MakeTlsConnect<Socket>>(&self, tls: T) -> Result<(), postgres::Error> {
-        match self {
-            Self::Library(token) => token.cancel_query(tls),
-            Self::Reading(token) => {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.expect("a runtime of this thread alone can always be had").block_on(token.cancel_query(tls))
-            }
-        }
-    }
-}
-
 /// Ends the statement of a connection from another thread.
 #[derive(Clone)]
 pub struct Canceller {
     token: Token,
     tls: Option<MakeRustlsConnect>,
+    host: String,
+    port: u16,
 }
 
 impl std::fmt::Debug for Canceller {
@@ -117,9 +107,11 @@ impl Canceller {
     /// Asks the server to end the statement; whether it does is seen by whoever waits for it.
     pub fn cancel(&self) {
         // A server that can't be reached has nothing left to cancel.
-        let _ = match &self.tls {
-            Some(tls) => self.token.cancel(tls.clone()),
-            None => self.token.cancel(NoTls),
+        let Self { token, tls, host, port } = self;
+        let _ = match (token, tls) {
+            (Token::Reading(token), tls) => return cancel::send(token, tls.clone(), host, *port),
+            (Token::Library(token), Some(tls)) => token.cancel_query(tls.clone()),
+            (Token::Library(token), None) => token.cancel_query(NoTls),
         };
     }
 }
@@ -248,7 +240,7 @@ fn connect<C: Connection>(plan: &PostgresConnection, encryption: Encryption, che
         is_of_encryption: is_tls(&error) || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION),
         error: failure(&format!("connect to {place}"), &error),
     })?;
-    let canceller = Canceller { token, tls };
+    let canceller = Canceller { token, tls, host: plan.host.clone(), port: plan.port };
     Ok(Session { client, canceller, place: place.to_owned() })
 }
 
