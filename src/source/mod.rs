@@ -12,6 +12,8 @@ mod placeholders;
 mod postgres;
 mod sqlite;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use crate::batch::{ColumnType, RecordBatch, Schema};
@@ -35,12 +37,14 @@ pub struct SourceError {
     pub hint: Option<String>,
     /// Whether trying again may help.
     pub is_transient: bool,
+    /// How long to wait before trying again, where the other side said so.
+    pub retry_after: Option<Duration>,
 }
 
 impl SourceError {
     /// Makes an error that trying again does not help.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, is_transient: false }
+        Self { code, message: message.into(), hint: None, is_transient: false, retry_after: None }
     }
 
     /// Adds what to do next.
@@ -61,8 +65,8 @@ impl SourceError {
 
 impl From<ConnectError> for SourceError {
     fn from(error: ConnectError) -> Self {
-        let ConnectError { code, message, hint, is_transient } = error;
-        Self { code, message, hint, is_transient }
+        let ConnectError { code, message, hint, is_transient, retry_after } = error;
+        Self { code, message, hint, is_transient, retry_after }
     }
 }
 

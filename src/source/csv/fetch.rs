@@ -65,7 +65,7 @@ pub(super) fn fetch(plan: &CsvPlan) -> Result<Fetched, SourceError> {
     let (file, size) = spool(&url, response)?;
     if declared.is_some_and(|bytes| bytes != size) {
         let message = format!("fetch {}: {size} bytes arrived of {}", identity(&url), declared.unwrap_or(0));
-        return Err(SourceError { code: "cut_short", message, hint: None, is_transient: true });
+        return Err(SourceError { code: "cut_short", message, hint: None, is_transient: true, retry_after: None });
     }
     let name = url.path_segments().and_then(|mut parts| parts.next_back()).filter(|name| !name.is_empty());
     Ok(Fetched { file, size, name: name.unwrap_or("data").to_owned(), identity: identity(&url) })
@@ -194,7 +194,13 @@ fn require_success(url: &Url, response: Response) -> Result<Response, SourceErro
     let shown = if body.is_empty() { String::new() } else { format!(": {}", text::printable(&body)) };
     let is_transient = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
     let code = if matches!(status.as_u16(), 404 | 410) { "not_found" } else { "http_status" };
-    Err(SourceError { code, message: format!("fetch {}: the server answered {status}{shown}", identity(url)), hint: None, is_transient })
+    Err(SourceError {
+        code,
+        message: format!("fetch {}: the server answered {status}{shown}", identity(url)),
+        hint: None,
+        is_transient,
+        retry_after: None,
+    })
 }
 
 fn spool(url: &Url, mut response: Response) -> Result<(File, u64), SourceError> {
@@ -203,6 +209,7 @@ fn spool(url: &Url, mut response: Response) -> Result<(File, u64), SourceError> 
         message: format!("keep what {} sends: {error}", identity(url)),
         hint: Some("it is kept in the system's folder for temporary files".to_owned()),
         is_transient: true,
+        retry_after: None,
     };
     let mut file = tempfile::tempfile().map_err(local)?;
     let mut size = 0;
@@ -213,6 +220,7 @@ fn spool(url: &Url, mut response: Response) -> Result<(File, u64), SourceError> 
             message: format!("fetch {}: cut after {size} bytes: {error}", identity(url)),
             hint: None,
             is_transient: true,
+            retry_after: None,
         })?;
         if length == 0 {
             break;
@@ -249,7 +257,13 @@ fn failed(url: &Url, error: &reqwest::Error) -> SourceError {
         return refused(url, &reason);
     }
     let is_transient = !error.is_redirect() && !error.is_builder();
-    SourceError { code: "http", message: format!("fetch {}: {}", identity(url), text::printable(&reason)), hint: None, is_transient }
+    SourceError {
+        code: "http",
+        message: format!("fetch {}: {}", identity(url), text::printable(&reason)),
+        hint: None,
+        is_transient,
+        retry_after: None,
+    }
 }
 
 #[cfg(test)]
