@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub mod http;
 pub mod mysql;
 pub mod postgres;
 mod tls;

@@ -2,6 +2,7 @@
 //!
 //! A source reads; it never writes, never prints, never reads the clock or the environment, and knows nothing of destinations.
 
+mod api;
 mod columns;
 #[cfg(test)]
 mod conformance;
