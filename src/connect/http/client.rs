@@ -165,7 +165,9 @@ impl HttpClient {
         loop {
             let what = format!("{} {}", method_name(request.method), self.credentials.shown(&url));
             self.look_at(&url).map_err(|reason| refused_url(&what, &reason))?;
+            self.keep_pace();
             if self.credentials.is_home(&url) {
+                // Behind the wait, which may outlast a token.
                 self.authorize()?;
             }
             let response = self.exchange(request, &url, &what)?;
@@ -223,7 +225,6 @@ impl HttpClient {
             return Err(Failure::new("foreign_origin", message, Some("use a connection whose base_url is there")));
         }
         let built = self.build(request, url, what)?;
-        self.keep_pace();
         let answered = self.client.execute(built);
         if let Some(pace) = &mut self.pace {
             pace.note((self.timing.elapsed)());

@@ -77,8 +77,7 @@ pub fn why(error: &reqwest::Error) -> Reason {
     let mut cause = error.source();
     while let Some(inner) = cause {
         causes.push(inner.to_string());
-        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        is_tls |= inner.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| wrapped.is::<rustls::Error>());
+        is_tls |= is_of_tls(inner);
         cause = inner.source();
     }
     let last = causes.last().cloned().unwrap_or_else(|| "failed".to_owned());
@@ -101,4 +100,10 @@ pub fn why(error: &reqwest::Error) -> Reason {
     } else {
         reason("disconnected", None, true)
     }
+}
+
+/// Whether an error is one of TLS; errors of input and output hide the ones that they wrap from the chain of causes.
+fn is_of_tls(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_of_tls(wrapped))
 }

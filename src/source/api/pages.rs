@@ -342,3 +342,7 @@ fn contradiction(seen: &PageSeen, reason: &str) -> SourceError {
 fn shown(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
+
+#[cfg(test)]
+#[path = "pages_tests.rs"]
+mod tests;
