@@ -25,8 +25,11 @@ fn is_gap(sign: char) -> bool {
     sign == ',' || sign.is_ascii_whitespace()
 }
 
+/// Names in lower case, and values.
+type Parameters = Vec<(String, String)>;
+
 /// Reads the parameters of a link up to the comma that ends it; returns them and what follows.
-fn parameters(text: &str) -> Result<(Vec<(String, String)>, &str), String> {
+fn parameters(text: &str) -> Result<(Parameters, &str), String> {
     let mut found = Vec::new();
     let mut rest = text.trim_start();
     loop {
