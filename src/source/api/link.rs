@@ -107,4 +107,18 @@ mod tests {
             assert_eq!(targets(header, "next"), Err(reason.to_owned()), "{header}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_header_makes_it_panic(header in "[<>;,=\"\\\\ a-é]{0,40}") {
+            let _ = targets(&header, "next");
+        }
+
+        #[test]
+        fn what_was_written_is_read(target in "[^<>\\s]{1,20}", title in "[^\\pC]{0,20}") {
+            let quoted = title.replace('\\', "\\\\").replace('"', "\\\"");
+            let header = format!("<https://x/>; rel=prev, <{target}> ; title=\"{quoted}\"; rel=\"a next\", <b>; rel=last");
+            proptest::prop_assert_eq!(targets(&header, "next"), Ok(vec![target]));
+        }
+    }
 }
