@@ -1,5 +1,7 @@
 //! A REST API as plans name it: how it is reached, and what of it is read.
 
+pub mod template;
+
 use serde::{Deserialize, Serialize};
 
 use crate::secret::{Secret, exposed_list, exposed_option};
@@ -239,4 +241,54 @@ pub struct ForEach {
     pub parent: ApiSourcePlan,
     /// Keys of the parent's records that `{parent.KEY}` names; each also becomes a column `parent__KEY`.
     pub keys: Vec<String>,
+}
+
+/// Returns the keys of a path in an answer: of a JSON pointer (RFC 6901) where it begins with `/`, else of keys with dots between them, of
+/// which one that holds dots stands in double quotes. An empty path is the answer itself.
+///
+/// # Errors
+/// What is wrong with it: a lower-case fragment.
+pub fn path_keys(path: &str) -> Result<Vec<String>, String> {
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Some(pointer) = path.strip_prefix('/') {
+        return Ok(pointer.split('/').map(|key| key.replace("~1", "/").replace("~0", "~")).collect());
+    }
+    let path = path.strip_prefix("$.").unwrap_or(path);
+    let mut keys = Vec::new();
+    let mut rest = path;
+    loop {
+        let (key, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').ok_or("a quote that opens and never closes")?,
+            None => rest.split_at(rest.find('.').unwrap_or(rest.len())),
+        };
+        if key.is_empty() || key.contains(['[', ']', '*']) {
+            return Err("expected keys with dots between them, such as data.items, or a JSON pointer, such as /data/items".to_owned());
+        }
+        keys.push(key.to_owned());
+        rest = match after.strip_prefix('.') {
+            Some(rest) => rest,
+            None if after.is_empty() => return Ok(keys),
+            None => return Err("a key in quotes ends at a dot or the end".to_owned()),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_pointers_or_keys_with_dots() {
+        let keys = |path: &str| path_keys(path).map(|keys| keys.join("|"));
+        assert_eq!(keys(""), Ok(String::new()));
+        assert_eq!(keys("data.items"), Ok("data|items".to_owned()));
+        assert_eq!(keys("/data/a~1b~0c/0"), Ok("data|a/b~c|0".to_owned()));
+        assert_eq!(keys("\"@odata.nextLink\""), Ok("@odata.nextLink".to_owned()));
+        assert_eq!(keys("a.\"b.c\".d"), Ok("a|b.c|d".to_owned()));
+        for wrong in ["a..b", ".a", "a.", "a[0]", "items[*]", "\"a", "\"a\"b"] {
+            assert!(keys(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -111,6 +111,8 @@ pub struct ReadRequest<'a> {
     pub is_incremental: bool,
     /// The columns as published before, under the target's names: their types hold for columns in which no value is seen.
     pub expected: Option<&'a Schema>,
+    /// How many rows are looked at in the end: a source that has to fetch everything before the first row need not go on behind them.
+    pub rows_max: Option<u64>,
 }
 
 /// The instants of a run that a query may name.
@@ -136,6 +138,7 @@ impl<'a> ReadRequest<'a> {
             known_files: &[],
             is_incremental: false,
             expected: None,
+            rows_max: None,
         }
     }
 }
@@ -279,6 +282,7 @@ impl std::fmt::Debug for dyn Reader {
 /// Whatever its kind refuses before reading: a malformed path, a bad URL.
 pub fn open(plan: &SourcePlan) -> Result<Box<dyn Source>, SourceError> {
     match &plan.kind {
+        SourceKind::Api(api) => Ok(Box::new(api::ApiSource::new(plan, api))),
         SourceKind::Csv(csv) => Ok(Box::new(csv::CsvSource::new(plan, csv)?)),
         SourceKind::Mysql(mysql) => Ok(Box::new(mysql::MysqlSource::new(plan, mysql)?)),
         SourceKind::Postgresql(postgres) => Ok(Box::new(postgres::PostgresSource::new(plan, postgres)?)),
