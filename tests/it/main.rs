@@ -31,7 +31,7 @@
 //! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
-//! | `web` | files of web servers: proxies, redirects to where nothing may be fetched from |
+//! | `web` | files and APIs of web servers: proxies, redirects to where nothing may be fetched from, pages without end, cuts, bombs, who learns a token |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
 #[cfg(target_os = "linux")]
