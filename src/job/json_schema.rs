@@ -132,7 +132,9 @@ fn kind(kind: Kind) -> Value {
         Kind::Texts | Kind::Urls | Kind::Emails => one_or_many(text),
         Kind::Scalars => one_or_many(json!({"type": ["string", "number", "boolean", "null"]})),
         Kind::Character => json!({"type": "string", "minLength": 1, "maxLength": 1}),
-        Kind::Params => json!({"type": "object", "additionalProperties": one_or_many(json!({"type": ["string", "number", "boolean", "null"]}))}),
+        Kind::Params => {
+            json!({"type": "object", "additionalProperties": one_or_many(json!({"type": ["string", "number", "boolean", "null"]}))})
+        }
         Kind::TextMap | Kind::TypeMap => json!({"type": "object", "additionalProperties": text}),
         Kind::Secret => json!({"$ref": "#/$defs/secret"}),
         Kind::Weekdays => one_or_many(json!({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 6}, text]})),

@@ -154,7 +154,13 @@ pub static ETL_CONFIG: Level = Level {
         ),
         key("null_values", K::Scalars, Works, Nil, "Unquoted values of a file that are NULL"),
         key("sample_rows", K::Int(1, 10_000_000), Works, I(d::SAMPLE_ROWS), "How many rows of a file are looked at to infer types"),
-        key("flatten_depth", K::Int(0, 10), Works, I(d::FLATTEN_DEPTH), "How deep objects of an API's records become columns a__b; what lies deeper is JSON"),
+        key(
+            "flatten_depth",
+            K::Int(0, 10),
+            Works,
+            I(d::FLATTEN_DEPTH),
+            "How deep objects of an API's records become columns a__b; what lies deeper is JSON",
+        ),
     ])],
 };
 

@@ -161,6 +161,19 @@ fn spellings(secret: &str) -> Vec<String> {
     let mut path = Url::parse("http://path/").expect("a URL");
     path.set_path(secret);
     let json = serde_json::Value::from(secret).to_string();
-    let lower = form.replace('+', "%20");
-    vec![secret.to_owned(), lower, form, path.path().trim_start_matches('/').to_owned(), json.trim_matches('"').to_owned()]
+    let percent = form.replace('+', "%20");
+    let path = path.path().trim_start_matches('/').to_owned();
+    let lower = [&form, &percent, &path].map(|text| with_small_digits(text));
+    [secret.to_owned(), percent, form, path, json.trim_matches('"').to_owned()].into_iter().chain(lower).collect()
+}
+
+/// Returns a text with the digits of its percent signs in small letters, as some servers spell them.
+fn with_small_digits(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut small = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.get(..2).unwrap_or(part);
+        small += &format!("%{}{}", digits.to_ascii_lowercase(), &part[digits.len()..]);
+    }
+    small
 }

@@ -59,7 +59,7 @@ impl HttpClient {
             .map_err(|error| refused("invalid_url", format!("base_url is not a URL: {error}"), "write it as https://host/path"))?;
         if !base.username().is_empty() || base.password().is_some() {
             let message = "base_url holds a user or a password".to_owned();
-            return Err(refused("invalid_url", message, "give them as auth: {type: basic, user: ..., password: ...}"));
+            return Err(refused("invalid_url", message, "write them under auth: {basic: {user: .., password: ..}}"));
         }
         let wiring = Wiring {
             guard,

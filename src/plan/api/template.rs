@@ -116,7 +116,10 @@ fn hole(word: &str, unknown: Unknown) -> Result<Option<Hole>, String> {
             return Ok(None);
         }
         let near = text::nearest(name, NAMES.iter().map(|(name, _)| *name));
-        let hint = near.map_or_else(|| "it may name last_sync, lower_bound, slot, run_started or parent.KEY".to_owned(), |near| format!("did you mean {{{near}}}?"));
+        let hint = near.map_or_else(
+            || "it may name last_sync, lower_bound, slot, run_started or parent.KEY".to_owned(),
+            |near| format!("did you mean {{{near}}}?"),
+        );
         return Err(format!("{{{}}} is nothing that is known: {hint}", text::shortened(name, 60)));
     };
     let form = match form {

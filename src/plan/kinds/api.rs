@@ -44,23 +44,53 @@ pub(super) static SOURCE: SourceType = SourceType {
 const OF_PARENTS: usize = 9;
 
 static KEYS: [Key; 10] = [
-    key("endpoint", Kind::Text, Works, Default::None, "A path below the connection's base_url; may name {last_sync}, {lower_bound}, {slot}, {run_started}"),
+    key(
+        "endpoint",
+        Kind::Text,
+        Works,
+        Default::None,
+        "A path below the connection's base_url; may name {last_sync}, {lower_bound}, {slot}, {run_started}",
+    ),
     key("method", Kind::Word(&["GET", "POST"]), Works, Default::Text("GET"), "The method of an API's request"),
     key("params", Kind::Params, Works, Default::None, "Parameters of the query; values may name what endpoint may"),
     key("headers", Kind::TextMap, Works, Default::None, "Headers of an API's request; values may name what endpoint may"),
     key("body", Kind::Any, Works, Default::None, "The body of a POST: text, or a map or list that is sent as JSON"),
-    key("records", Kind::Prose, Works, Default::Depends("the answer, or its only list"), "Where the records stand in an answer: data.items, or /data/items"),
+    key(
+        "records",
+        Kind::Prose,
+        Works,
+        Default::Depends("the answer, or its only list"),
+        "Where the records stand in an answer: data.items, or /data/items",
+    ),
     key("format", Kind::Word(&["json", "ndjson", "csv"]), Works, Default::Text("json"), "What an API answers with"),
-    key("pagination", Kind::Map(&pagination::LEVEL), Works, Default::Depends("that of the connection, else one page"), "How an API's pages follow each other"),
+    key(
+        "pagination",
+        Kind::Map(&pagination::LEVEL),
+        Works,
+        Default::Depends("that of the connection, else one page"),
+        "How an API's pages follow each other",
+    ),
     key("max_pages", Kind::Int(1, PAGES_MAX), Works, Default::Int(PAGES_MAX), "The most pages; a load with more of them fails"),
-    key("for_each", Kind::Map(&FOR_EACH), Works, Default::None, "Another endpoint: each of its records makes a request, which may name {parent.KEY}"),
+    key(
+        "for_each",
+        Kind::Map(&FOR_EACH),
+        Works,
+        Default::None,
+        "Another endpoint: each of its records makes a request, which may name {parent.KEY}",
+    ),
 ];
 
 static FOR_EACH: Level = Level {
     name: "for_each",
     parts: &[
         Part::Keys(KEYS.split_at(OF_PARENTS).0),
-        Part::Keys(&[key("keys", Kind::Texts, Works, Default::Depends("those that {parent.KEY} names"), "Keys of the parent that become columns parent__KEY")]),
+        Part::Keys(&[key(
+            "keys",
+            Kind::Texts,
+            Works,
+            Default::Depends("those that {parent.KEY} names"),
+            "Keys of the parent that become columns parent__KEY",
+        )]),
     ],
 };
 
@@ -120,7 +150,11 @@ fn connection(given: &dyn Given) -> Result<ApiConnection, Wrong> {
         return Err(wrong("connection", "base_url of its connection is no http(s) URL", Some("write it as https://host/path")));
     }
     if is_http(&base_url) && super::without_login(&base_url).len() < base_url.split(['?', '#']).next().unwrap_or_default().len() {
-        return Err(wrong("connection", "base_url of its connection has a login in it", Some("write it under auth: {basic: {user: .., password: ..}}")));
+        return Err(wrong(
+            "connection",
+            "base_url of its connection has a login in it",
+            Some("write it under auth: {basic: {user: .., password: ..}}"),
+        ));
     }
     let seconds = |key, default| u64::try_from(given.int(Map::Connection, key).unwrap_or(default)).unwrap_or(1);
     let of_connection = ["base_url", "headers", "auth"].into_iter().flat_map(|key| given.variables(Map::Connection, key));
@@ -193,7 +227,11 @@ fn resource(get: &dyn Fn(&str) -> Option<Tree>, shared: &Shared, rank: Rank) -> 
         for_each: None,
     };
     if rank == Rank::Parent && !named_parents(&plan)?.is_empty() {
-        return Err(wrong("for_each", "a parent has no parent of its own", Some("name {parent.KEY} in the source's own endpoint, params, headers or body")));
+        return Err(wrong(
+            "for_each",
+            "a parent has no parent of its own",
+            Some("name {parent.KEY} in the source's own endpoint, params, headers or body"),
+        ));
     }
     named_parents(&plan)?;
     Ok(plan)
@@ -202,7 +240,11 @@ fn resource(get: &dyn Fn(&str) -> Option<Tree>, shared: &Shared, rank: Rank) -> 
 fn for_each(tree: &Tree, shared: &Shared, mut keys: Vec<String>) -> Result<ForEach, Wrong> {
     let parent = resource(&|key| tree.get(key).cloned(), shared, Rank::Parent)?;
     if keys.is_empty() {
-        return Err(wrong("for_each", "no {parent.KEY} is named, so every request would be the same", Some("name it in endpoint, params or body: /users/{parent.id}/orders")));
+        return Err(wrong(
+            "for_each",
+            "no {parent.KEY} is named, so every request would be the same",
+            Some("name it in endpoint, params or body: /users/{parent.id}/orders"),
+        ));
     }
     let more = match tree.get("keys") {
         Some(Tree::List(items)) => items.iter().filter_map(Tree::text).map(str::to_owned).collect(),
@@ -244,7 +286,11 @@ fn same_host(endpoint: &str, connection: &ApiConnection) -> Result<(), (String, 
     if !is_http(endpoint) {
         // A URL may stand in a query.
         let is_path = endpoint.split("://").next().is_some_and(|head| head.contains(['/', '?']));
-        return if is_path { Ok(()) } else { Err(("endpoint is neither a path nor an http(s) URL".to_owned(), "write a path below base_url, such as /v2/leads")) };
+        return if is_path {
+            Ok(())
+        } else {
+            Err(("endpoint is neither a path nor an http(s) URL".to_owned(), "write a path below base_url, such as /v2/leads"))
+        };
     }
     let origin = |url: &str| {
         let (scheme, rest) = url.split_once("://").unwrap_or_default();

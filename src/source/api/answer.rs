@@ -113,7 +113,12 @@ pub(super) fn read(
     Ok(PageSeen { url, headers, records: watch.records, values, last_record_value, digest: watch.hash.finalize().into() })
 }
 
-fn lines(input: impl Read, watch: &mut Watch<'_>, records: &mut dyn Records, failure: &Failure<'_>) -> Result<Vec<Option<String>>, SourceError> {
+fn lines(
+    input: impl Read,
+    watch: &mut Watch<'_>,
+    records: &mut dyn Records,
+    failure: &Failure<'_>,
+) -> Result<Vec<Option<String>>, SourceError> {
     failure.refuse_markup("NDJSON")?;
     let mut scanner = Scanner::new(input);
     while let Some((line, is_ended)) = scanner.line().map_err(|error| failure.scan(error))? {
@@ -201,7 +206,9 @@ impl Failure<'_> {
         if !self.head.trim_ascii_start().starts_with(b"<") {
             return Ok(());
         }
-        Err(self.error("not_json", &format!("the answer is not {format}; {}", self.beginning())).hint("look at endpoint, base_url and auth"))
+        Err(self
+            .error("not_json", &format!("the answer is not {format}; {}", self.beginning()))
+            .hint("look at endpoint, base_url and auth"))
     }
 
     fn csv(&self, reason: Result<String, io::Error>) -> SourceError {
@@ -225,9 +232,7 @@ impl Failure<'_> {
             ScanError::Cut if self.head.trim_ascii().is_empty() => {
                 self.error("not_json", "the answer is empty").hint("look at endpoint and format")
             }
-            ScanError::Cut => {
-                SourceError { is_transient: true, ..self.error("cut_short", "the answer ends in the midst of its JSON") }
-            }
+            ScanError::Cut => SourceError { is_transient: true, ..self.error("cut_short", "the answer ends in the midst of its JSON") },
             ScanError::Syntax(at, expected) => {
                 let what = format!("the answer is not JSON: byte {}: expected {expected}; {}", at + 1, self.beginning());
                 self.error("not_json", &what).hint("look at endpoint, base_url, auth and format")

@@ -136,8 +136,7 @@ impl Flat {
         if self.columns.len() == COLUMNS_MAX {
             return None;
         }
-        let is_wanted =
-            self.selected.as_ref().is_none_or(|selected| selected.contains(&lower)) && !self.excluded.contains(&lower);
+        let is_wanted = self.selected.as_ref().is_none_or(|selected| selected.contains(&lower)) && !self.excluded.contains(&lower);
         self.columns.push(Seen {
             name: name.to_owned(),
             inference: Inference::default(),

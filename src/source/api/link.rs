@@ -25,8 +25,11 @@ fn is_gap(sign: char) -> bool {
     sign == ',' || sign.is_ascii_whitespace()
 }
 
+/// Names in lower case, and values.
+type Parameters = Vec<(String, String)>;
+
 /// Reads the parameters of a link up to the comma that ends it; returns them and what follows.
-fn parameters(text: &str) -> Result<(Vec<(String, String)>, &str), String> {
+fn parameters(text: &str) -> Result<(Parameters, &str), String> {
     let mut found = Vec::new();
     let mut rest = text.trim_start();
     loop {
@@ -102,6 +105,20 @@ mod tests {
             ("<a> rel=next", "a link's parameters don't begin with ;"),
         ] {
             assert_eq!(targets(header, "next"), Err(reason.to_owned()), "{header}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_header_makes_it_panic(header in "[<>;,=\"\\\\ a-é]{0,40}") {
+            let _ = targets(&header, "next");
+        }
+
+        #[test]
+        fn what_was_written_is_read(target in "[^<>\\s]{1,20}", title in "[^\\pC]{0,20}") {
+            let quoted = title.replace('\\', "\\\\").replace('"', "\\\"");
+            let header = format!("<https://x/>; rel=prev, <{target}> ; title=\"{quoted}\"; rel=\"a next\", <b>; rel=last");
+            proptest::prop_assert_eq!(targets(&header, "next"), Ok(vec![target]));
         }
     }
 }

@@ -139,8 +139,9 @@ impl ApiReader {
                 }
                 OnInvalidValue::Fail => {
                     let message = format!("{}, column {}: {reason}", self.rows.position(), column.source);
-                    return Err(SourceError::new("invalid_data", message)
-                        .hint(format!("declare {}: text under columns.types", column.source)));
+                    return Err(
+                        SourceError::new("invalid_data", message).hint(format!("declare {}: text under columns.types", column.source))
+                    );
                 }
             }
         }
@@ -277,7 +278,8 @@ fn names(
     let settled = flat.settle(&before);
     let mut names: Vec<String> = settled.iter().map(|place| flat.columns()[*place].name.clone()).collect();
     let mut known: std::collections::HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
-    let said = select.iter().chain(exclude).chain(types.iter().map(|(name, _)| name)).chain(rename.iter().map(|(name, _)| name)).chain(hash);
+    let said =
+        select.iter().chain(exclude).chain(types.iter().map(|(name, _)| name)).chain(rename.iter().map(|(name, _)| name)).chain(hash);
     let mut unseen: Vec<String> = Vec::new();
     for name in said {
         if known.insert(name.to_lowercase()) {

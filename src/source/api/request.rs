@@ -61,11 +61,16 @@ pub(super) fn request(plan: &ApiSourcePlan, values: &Values<'_>) -> Result<HttpR
 pub(super) fn url(connection: &ApiConnection, endpoint: &str) -> Result<Url, SourceError> {
     let base = &connection.base_url;
     let parse = |text: &str| Url::parse(text).map_err(|error| invalid(format!("endpoint and base_url make no URL: {error}")));
-    let is_whole = ["http://", "https://"].iter().any(|scheme| endpoint.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)));
+    let is_whole =
+        ["http://", "https://"].iter().any(|scheme| endpoint.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)));
     if is_whole {
         let (url, base) = (parse(endpoint)?, parse(base)?);
         if url.origin() != base.origin() {
-            let error = invalid(format!("endpoint leads to {}, and base_url to {}", url.origin().ascii_serialization(), base.origin().ascii_serialization()));
+            let error = invalid(format!(
+                "endpoint leads to {}, and base_url to {}",
+                url.origin().ascii_serialization(),
+                base.origin().ascii_serialization()
+            ));
             return Err(error.hint("make a connection for each host"));
         }
         return Ok(url);

@@ -215,7 +215,8 @@ mod tests {
     fn rows_come_out_as_they_were_put_in() {
         let mut spool = Spool::new().unwrap();
         let long = vec![b'x'; 300_000];
-        let rejected = RejectedRow { position: "page 1, record 2".to_owned(), column: None, reason: "r\"".to_owned(), raw: "[1".to_owned() };
+        let rejected =
+            RejectedRow { position: "page 1, record 2".to_owned(), column: None, reason: "r\"".to_owned(), raw: "[1".to_owned() };
         spool.page("page 1").unwrap();
         spool.row([(0, Form::Bare, &b"1"[..]), (200, Form::Text, &b""[..])].into_iter(), b"{}").unwrap();
         spool.rejected(&rejected).unwrap();

@@ -49,7 +49,11 @@ impl<R: Read> Table<R> {
         let mut given = Vec::new();
         for index in 0..self.splitter.len() {
             let name = String::from_utf8(self.splitter.field(index, &mut self.scratch).0.to_vec());
-            given.push(name.ok().filter(|name| !name.contains('\0')).ok_or_else(|| Ok(format!("the name of column {} is not UTF-8", index + 1)))?);
+            given.push(
+                name.ok()
+                    .filter(|name| !name.contains('\0'))
+                    .ok_or_else(|| Ok(format!("the name of column {} is not UTF-8", index + 1)))?,
+            );
         }
         Ok(Some(whole_names(&given).0))
     }

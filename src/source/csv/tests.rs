@@ -106,7 +106,8 @@ impl Case {
             hash_key: self.hash_key.clone(),
         };
         let stream = Stream::only("s");
-        source::open(&plan)?.open(&ReadRequest { rows_max: None,
+        source::open(&plan)?.open(&ReadRequest {
+            rows_max: None,
             stream: &stream,
             options: &self.options,
             lower_bound: None,

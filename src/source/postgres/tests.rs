@@ -67,7 +67,8 @@ impl Case {
     }
 
     fn read(&self) -> Result<Outcome, SourceError> {
-        let mut reader = self.source().open(&ReadRequest { rows_max: None,
+        let mut reader = self.source().open(&ReadRequest {
+            rows_max: None,
             stream: &stream(),
             options: &self.options,
             lower_bound: self.lower.as_ref(),

@@ -134,6 +134,12 @@ impl Response {
         self.header("Content-Encoding", "gzip")
     }
 
+    /// Sends the body so many times in one answer.
+    #[must_use]
+    pub fn times(self, times: usize) -> Self {
+        Self { body: self.body.repeat(times), ..self }
+    }
+
     /// Sends the body in chunks of so many bytes.
     #[must_use]
     pub fn chunked(self, bytes: usize) -> Self {

@@ -42,7 +42,13 @@ static OAUTH2: Level = Level {
         key("client_secret", Kind::Secret, Works, Default::None, "Its secret"),
         key("scope", Kind::Text, Works, Default::None, "What the token may be used for"),
         key("audience", Kind::Text, Works, Default::None, "Whom the token is for"),
-        key("style", Kind::Word(&["basic", "body"]), Works, Default::Text("basic"), "Whether the client shows itself by HTTP Basic or in the body"),
+        key(
+            "style",
+            Kind::Word(&["basic", "body"]),
+            Works,
+            Default::Text("basic"),
+            "Whether the client shows itself by HTTP Basic or in the body",
+        ),
     ])],
 };
 
@@ -50,12 +56,20 @@ static OAUTH2: Level = Level {
 pub(super) fn read(given: &dyn Given) -> Result<ApiAuth, Wrong> {
     let Some(tree) = given.tree(Map::Connection, "auth") else { return Ok(ApiAuth::None) };
     let Tree::Map(forms) = &tree else {
-        return Err(wrong("connection", "auth of its connection is no map", Some("write auth: {bearer: \"${TOKEN}\"}, {basic: ..}, {api_key: ..} or {oauth2: ..}")));
+        return Err(wrong(
+            "connection",
+            "auth of its connection is no map",
+            Some("write auth: {bearer: \"${TOKEN}\"}, {basic: ..}, {api_key: ..} or {oauth2: ..}"),
+        ));
     };
     let secret = |path: &[&str]| given.secret_at(Map::Connection, "auth", path);
     let needed = |what: &str, hint| wrong("connection", format!("auth of its connection has no {what}"), Some(hint));
     let [(form, of_form)] = forms.as_slice() else {
-        return Err(wrong("connection", "auth of its connection must have one form", Some("keep one of bearer, basic, api_key and oauth2")));
+        return Err(wrong(
+            "connection",
+            "auth of its connection must have one form",
+            Some("keep one of bearer, basic, api_key and oauth2"),
+        ));
     };
     let text = |key: &str| of_form.get(key).and_then(Tree::text).map(str::to_owned);
     Ok(match form.as_str() {
@@ -117,7 +131,11 @@ pub(super) fn rate_limit(tree: &Tree) -> Result<RateLimit, Wrong> {
         _ => None,
     };
     let (requests, seconds) = limit.ok_or_else(|| {
-        wrong("connection", "rate_limit of its connection is no number of requests in a time", Some("write 10/s, 600/min or {requests: 10, seconds: 1}"))
+        wrong(
+            "connection",
+            "rate_limit of its connection is no number of requests in a time",
+            Some("write 10/s, 600/min or {requests: 10, seconds: 1}"),
+        )
     })?;
     Ok(RateLimit { requests, seconds })
 }

@@ -24,10 +24,8 @@ pub(super) static LEVEL: Level = Level {
 
 static NONE: Level = Level { name: "pagination none", parts: &[] };
 
-static LINK_HEADER: Level = Level {
-    name: "pagination link_header",
-    parts: &[Part::Keys(&[key("rel", Kind::Text, Works, Default::Text("next"), "The relation")])],
-};
+static LINK_HEADER: Level =
+    Level { name: "pagination link_header", parts: &[Part::Keys(&[key("rel", Kind::Text, Works, Default::Text("next"), "The relation")])] };
 
 static NEXT_URL: Level = Level {
     name: "pagination next_url",
@@ -39,7 +37,13 @@ static CURSOR: Level = Level {
     parts: &[Part::Keys(&[
         key("path", Kind::Text, Works, Default::None, "Where the cursor stands in the answer"),
         key("record_key", Kind::Text, Works, Default::None, "Its key in the last record, where it doesn't stand in the answer"),
-        key("param", Kind::Text, Works, Default::None, "The parameter that gives it back; of a POST's JSON body by a pointer such as /after"),
+        key(
+            "param",
+            Kind::Text,
+            Works,
+            Default::None,
+            "The parameter that gives it back; of a POST's JSON body by a pointer such as /after",
+        ),
         key("has_more", Kind::Text, Works, Default::None, "Where the answer says whether there is more"),
     ])],
 };
@@ -73,13 +77,16 @@ pub(super) fn read(tree: &Tree, at: &'static str) -> Result<Pagination, Wrong> {
     let Tree::Map(forms) = tree else { return Ok(Pagination::None) };
     let [(form, of_form)] = forms.as_slice() else {
         let names: Vec<&str> = forms.iter().map(|(name, _)| name.as_str()).collect();
-        let message = if names.is_empty() { "pagination has no form".to_owned() } else { format!("pagination has {} together", names.join(" and ")) };
+        let message =
+            if names.is_empty() { "pagination has no form".to_owned() } else { format!("pagination has {} together", names.join(" and ")) };
         return Err(wrong(at, message, Some("keep one of link_header, next_url, cursor, page, offset and none")));
     };
     let text = |key: &str| of_form.get(key).and_then(Tree::text).map(str::to_owned);
     let number = |key: &str| text(key).and_then(|text| text.parse::<u64>().ok());
     let path = |key: &str| match text(key) {
-        Some(path) => path_keys(&path).map(|_| Some(path.clone())).map_err(|message| wrong(at, format!("pagination.{form}.{key}: {message}"), None)),
+        Some(path) => {
+            path_keys(&path).map(|_| Some(path.clone())).map_err(|message| wrong(at, format!("pagination.{form}.{key}: {message}"), None))
+        }
         None => Ok(None),
     };
     let needed = |key: &str, hint| wrong(at, format!("pagination.{form} has no {key}"), Some(hint));
@@ -138,7 +145,10 @@ pub(super) fn fits(
         return Err(("pagination by cursor needs JSON".to_owned(), "use link_header, page or offset"));
     }
     if param.is_some_and(|param| param.starts_with('/')) && !(method == ApiMethod::Post && matches!(body, Some(ApiBody::Json(_)))) {
-        return Err(("pagination puts its parameter into a JSON body, and there is none".to_owned(), "add method: POST and body, or name a parameter of the query"));
+        return Err((
+            "pagination puts its parameter into a JSON body, and there is none".to_owned(),
+            "add method: POST and body, or name a parameter of the query",
+        ));
     }
     Ok(())
 }
