@@ -1,6 +1,7 @@
 //! Reaching database servers, for sources and destinations alike: connections, TLS, errors, identifiers. Moves no rows, knows no tables.
 
 pub mod mysql;
+pub mod odbc;
 pub mod postgres;
 mod tls;
 

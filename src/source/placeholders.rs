@@ -68,6 +68,16 @@ pub(super) const POSTGRESQL: Dialect = Dialect {
     is_dash_spaced: false,
 };
 
+/// ISO 9075-2, "5 Lexical elements": what databases have in common.
+pub(super) const STANDARD: Dialect = Dialect {
+    backslash: Backslash::Never,
+    has_dollar_quotes: false,
+    has_backquotes: true,
+    has_hash_comments: false,
+    has_nested_comments: false,
+    is_dash_spaced: false,
+};
+
 /// MySQL 8.0, "9.1 Literal Values" and "9.7 Comments"; MariaDB is the same. For sessions without the modes of [`mysql`].
 const MYSQL: Dialect = Dialect {
     backslash: Backslash::Always,

@@ -7,8 +7,11 @@
 mod csv;
 mod key;
 pub mod mysql;
+mod odbc;
+mod oracle;
 pub mod postgresql;
 mod sqlite;
+mod sqlserver;
 mod url;
 
 use std::path::{Path, PathBuf};
@@ -17,11 +20,13 @@ pub use csv::without_login;
 pub use key::{Default, Key, Kind, Level, Part, Status, key};
 
 use super::load::{DestinationKind, SourceKind};
+use super::odbc::Engine;
 use super::tables::Pattern;
 use crate::secret::{Masker, Secret};
 
 /// The kinds of sources.
-pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &mysql::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE];
+pub static SOURCES: &[&SourceType] =
+    &[&csv::SOURCE, &mysql::SOURCE, &odbc::SOURCE, &oracle::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE, &sqlserver::SOURCE];
 
 /// The kinds of destinations.
 pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION, &mysql::DESTINATION];
@@ -102,6 +107,8 @@ pub trait Given {
     fn int(&self, map: Map, key: &str) -> Option<i64>;
     /// Returns a key's list of texts.
     fn texts(&self, map: Map, key: &str) -> Option<Vec<String>>;
+    /// Returns a key's texts by their names, in the order in which they stand.
+    fn text_map(&self, map: Map, key: &str) -> Option<Vec<(String, String)>>;
     /// Returns a path of the workspace as an absolute one.
     fn file(&self, path: &str) -> PathBuf;
     /// As [`Given::file`], for a path that may be a pattern of files.
@@ -174,6 +181,11 @@ impl SourceKind {
         match self {
             Self::Csv(_) => csv::SOURCE.name,
             Self::Mysql(_) => mysql::SOURCE.name,
+            Self::Odbc(plan) => match plan.connection.engine {
+                Engine::SqlServer => sqlserver::SOURCE.name,
+                Engine::Oracle => oracle::SOURCE.name,
+                Engine::Other => odbc::SOURCE.name,
+            },
             Self::Postgresql(_) => postgresql::SOURCE.name,
             Self::Sqlite(_) => sqlite::SOURCE.name,
         }
@@ -184,6 +196,7 @@ impl SourceKind {
         match self {
             Self::Csv(_) => false,
             Self::Mysql(plan) => !plan.tables.is_empty(),
+            Self::Odbc(plan) => !plan.tables.is_empty(),
             Self::Postgresql(plan) => !plan.tables.is_empty(),
             Self::Sqlite(plan) => !plan.tables.is_empty(),
         }
@@ -192,7 +205,7 @@ impl SourceKind {
     /// Asks for one reader where rows matter less than what they are made of.
     pub fn in_one_part(&mut self) {
         match self {
-            Self::Csv(_) | Self::Mysql(_) | Self::Sqlite(_) => {}
+            Self::Csv(_) | Self::Mysql(_) | Self::Odbc(_) | Self::Sqlite(_) => {}
             Self::Postgresql(plan) => plan.partitions = 1,
         }
     }
@@ -202,6 +215,7 @@ impl SourceKind {
         match self {
             Self::Csv(plan) => csv::place(plan, root, masker),
             Self::Mysql(plan) => mysql::place(plan, masker),
+            Self::Odbc(plan) => odbc::place(plan, masker),
             Self::Postgresql(plan) => postgresql::place(plan, masker),
             Self::Sqlite(plan) => sqlite::place(plan, root, masker),
         }
