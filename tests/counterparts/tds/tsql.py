@@ -86,7 +86,7 @@ class Rewritten:
 
     def _level(self, part):
         """Rewrites one level of brackets; deeper ones by recursion."""
-        out, at, limit, expects_table = [], 0, None, False
+        out, at, limit, expects_table = [], 0, None, ""
         while at < len(part):
             token = part[at]
             if token.means("TOP"):
@@ -117,15 +117,15 @@ class Rewritten:
             if token.means("("):
                 end = closing(part, at)
                 out.append("(" + self._level(part[at + 1:end]) + ")")
-                at, expects_table = end + 1, False
+                at, expects_table = end + 1, ""
                 continue
             if expects_table and token.is_name:
-                at, text = self._table(part, at)
+                at, text = self._table(part, at, expects_table in ("FROM", "JOIN", "APPLY"))
                 out.append(text)
-                expects_table = False
+                expects_table = ""
                 continue
             if token.kind != "blank":
-                expects_table = token.means(*BEFORE_TABLE)
+                expects_table = token.text.upper() if token.means(*BEFORE_TABLE) else ""
             out.append(written(token))
             at += 1
         text = "".join(out)
@@ -158,7 +158,7 @@ class Rewritten:
         declared = declared.strip().replace("'", "''")
         return end + 1, f"tds_cast('{declared}', {style}, {value}, {int(is_try)})"
 
-    def _table(self, part, at):
+    def _table(self, part, at, is_read):
         names, last = [part[at].name], at
         while True:
             dot = skip(part, last + 1)
@@ -166,7 +166,7 @@ class Rewritten:
                 break
             last = skip(part, dot + 1)
             names.append(part[last].name)
-        if len(names) == 1 and next_sign(part, last + 1) == "(":
+        if len(names) == 1 and is_read and next_sign(part, last + 1) == "(":
             return last + 1, names[0]
         schema, table = (names[-2] or "dbo", names[-1]) if len(names) > 1 else ("dbo", names[0])
         if schema.lower() in ("sys", "information_schema"):
@@ -183,7 +183,6 @@ class Rewritten:
         after = [token for token in part[last + 1:] if token.kind != "blank"][:1]
         keeps = not after or not (after[0].means("AS") or after[0].is_name and not after[0].means(
             "WHERE", "JOIN", "INNER", "LEFT", "CROSS", "ON", "ORDER", "GROUP", "UNION", "SET", "VALUES", "SELECT", "WITH", "HAVING", "EXCEPT"))
-        is_read = part[at - 1].kind == "blank" and any(token.means("FROM", "JOIN") for token in part[max(0, at - 2):at])
         return last + 1, quoted(full) + (f" AS {quoted(table)}" if keeps and is_read else "")
 
 

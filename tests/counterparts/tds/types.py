@@ -35,6 +35,11 @@ class Type:
         """The digits of a second."""
         return 7 if self.size is None else int(self.size)
 
+    @property
+    def user_type(self):
+        """What sets a rowversion apart from eight bytes."""
+        return 80 if self.name in ("ROWVERSION", "TIMESTAMP") else 0
+
     def info(self):
         """TYPE_INFO."""
         name, size = self.name, self.size

@@ -115,7 +115,7 @@ def done(status=0, rows=None, token=0xFD):
 def columns(names, types):
     out = b"\x81" + struct.pack("<H", len(names))
     for name, kind in zip(names, types):
-        out += struct.pack("<IH", 0, 9) + kind.info() + bv(name)
+        out += struct.pack("<IH", kind.user_type, 9) + kind.info() + bv(name)
     return out
 
 
