@@ -4,12 +4,15 @@ use super::conformance::{connection, through};
 use super::*;
 use crate::batch::text::cell_text;
 use crate::connect::servers::mariadb::mariadb;
-use crate::connect::servers::{PASSWORD, Server};
+use crate::connect::servers::PASSWORD;
 use crate::plan::odbc::OdbcConnection;
-use crate::plan::{LoadOptions, OnInvalidValue, SourceKind};
-use crate::source::{self, Moments, Read};
+use crate::plan::{LoadOptions, SourceKind};
+use crate::source::{self, Read};
 
+mod cuts;
+mod mariadb;
 mod postgresql;
+mod sqlite;
 
 /// Loads with every default; a batch has three rows.
 fn options() -> LoadOptions {
