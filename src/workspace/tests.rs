@@ -162,7 +162,7 @@ fn the_resolved_job_names_the_origin_of_each_value_and_shows_no_secret() {
         SourceKind::Sqlite(plan) => {
             assert_eq!((plan.path.clone(), plan.filter.as_deref()), (workspace.root.join("shop.db"), Some("token = 't0ps3cret'")))
         }
-        SourceKind::Csv(_) | SourceKind::Mysql(_) | SourceKind::Postgresql(_) => panic!("a sqlite source"),
+        SourceKind::Csv(_) | SourceKind::Mysql(_) | SourceKind::Odbc(_) | SourceKind::Postgresql(_) => panic!("a sqlite source"),
     }
 }
 

@@ -84,6 +84,15 @@ fn program(name: &str, package: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not installed: apt-get install {package}"))
 }
 
+/// Returns the file of an ODBC driver, in whichever folder the distribution keeps it.
+#[track_caller]
+pub fn driver_file(name: &str, package: &str) -> PathBuf {
+    let triplet = format!("/usr/lib/{}-linux-gnu/odbc", std::env::consts::ARCH);
+    let folders = [triplet.as_str(), "/usr/lib64", "/usr/lib", "/usr/local/lib"];
+    let found = folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("these tests need the ODBC driver {name}: apt-get install {package}"))
+}
+
 /// Ends a server without any care, as a crash does, and starts it again.
 pub fn restart_at_once(server: &Server) {
     let pid_file = server.folder.join("data/postmaster.pid");

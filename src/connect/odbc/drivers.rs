@@ -45,10 +45,13 @@ impl Family {
         match self {
             // FreeTDS User Guide, "ODBC Connection Attributes": without a charset it takes ISO 8859-1.
             Self::FreeTds => &[("TDS_Version", "7.4"), ("ClientCharset", "UTF-8")],
-            // psqlODBC, "Configuration Options": without a cursor the whole result is kept in memory; booleans would be text.
-            Self::PostgreSql => &[("UseDeclareFetch", "1"), ("Fetch", "10000"), ("BoolsAsChar", "0")],
-            // Connector/ODBC, "Connection parameters": FORWARDONLY and NO_CACHE (bits 21 and 20) keep the result at the server.
-            Self::MariaDb => &[("FORWARDONLY", "1"), ("NO_CACHE", "1")],
+            // psqlODBC, "Configuration Options": without a cursor the whole result is kept in memory; booleans would be text; a numeric
+            // without digits would be said to have 28, and line ends may be changed.
+            Self::PostgreSql => {
+                &[("UseDeclareFetch", "1"), ("Fetch", "10000"), ("BoolsAsChar", "0"), ("NumericAs", "12"), ("LFConversion", "0")]
+            }
+            // Connector/ODBC, "Connection parameters": FORWARD_CURSOR (bit 21) and NO_CACHE (bit 20) keep the result at the server.
+            Self::MariaDb => &[("OPTION", "3145728")],
             Self::Microsoft | Self::Oracle | Self::Other => &[],
         }
     }

@@ -42,7 +42,7 @@ pub struct OdbcError {
 
 impl OdbcError {
     /// Makes an error of our own.
-    pub(super) fn own(function: &'static str, message: impl Into<String>) -> Self {
+    pub fn own(function: &'static str, message: impl Into<String>) -> Self {
         Self { function, records: vec![Diagnostic { state: "HY000".to_owned(), native: 0, message: message.into() }] }
     }
 }
@@ -242,20 +242,6 @@ impl Connection {
         checked(code, "SQLGetInfo", HandleType::Dbc, self.handle.as_handle())?;
         let end = text.iter().position(|unit| *unit == 0).unwrap_or(text.len());
         Ok(String::from_utf16_lossy(&text[..end]))
-    }
-
-    /// Returns what the driver says of itself or the server, as a number.
-    ///
-    /// # Errors
-    /// What the driver reports.
-    pub fn number(&self, what: InfoType) -> Result<u32, OdbcError> {
-        let (mut value, mut length) = (0_u64, 0_i16);
-        // SAFETY: numbers have at most 32 bits; what is not written stays zero.
-        let code = unsafe { SQLGetInfoW(self.handle, what, (&raw mut value).cast(), 4, &raw mut length) };
-        checked(code, "SQLGetInfo", HandleType::Dbc, self.handle.as_handle())?;
-        #[cfg(target_endian = "big")]
-        let value = value >> 32;
-        Ok(u32::try_from(value & 0xffff_ffff).unwrap_or_default())
     }
 
     /// Makes a statement.

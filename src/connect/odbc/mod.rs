@@ -48,8 +48,8 @@ pub struct Facts {
     pub version: String,
     /// What stands around identifiers; empty where nothing does.
     pub quote: String,
-    /// SQL_GETDATA_EXTENSIONS.
-    pub get_data: u32,
+    /// Whether the driver hands text over as UTF-8.
+    pub is_utf8: bool,
 }
 
 /// SQL_AUTOCOMMIT_OFF, SQL_MODE_READ_ONLY.
@@ -60,7 +60,7 @@ const READ_ONLY: usize = 1;
 const GRACE: Duration = Duration::from_secs(3);
 
 impl Session {
-    /// Connects; every statement is part of a transaction.
+    /// Connects. Statements are transactions of their own until [`Session::begin`].
     ///
     /// # Errors
     /// No driver, no server, no login.
@@ -105,9 +105,6 @@ impl Session {
         })?;
         // Not every driver has it, and none enforces it: what counts is that nothing is ever committed.
         let _ = connection.set(ConnectionAttribute::ACCESS_MODE, READ_ONLY);
-        if let Err(error) = connection.set(ConnectionAttribute::AUTOCOMMIT, OFF) {
-            return Err(failure::failure(plan.engine, &format!("begin a transaction on {place}"), &error, &masker));
-        }
         let text = |what| connection.text(what).unwrap_or_default();
         let (name, version) = (text(InfoType::DriverName), text(InfoType::DriverVer));
         let known = Family::of(&name);
@@ -117,15 +114,29 @@ impl Session {
             product: text(InfoType::DbmsName),
             version: text(InfoType::DbmsVer),
             quote: text(InfoType::IdentifierQuoteChar).trim().to_owned(),
-            get_data: connection.number(InfoType::GetDataExtensions).unwrap_or_default(),
+            // What the connection string says itself; of a data source nobody knows.
+            is_utf8: driver.family == Family::FreeTds && driver.word.is_some() && !is_said(plan, "ClientCharset"),
         };
         Ok(Self { connection, place, engine: plan.engine, facts, masker })
+    }
+
+    /// Makes every statement from now on part of a transaction, which is never committed.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn begin(&mut self) -> Result<(), OdbcError> {
+        self.connection.set(ConnectionAttribute::AUTOCOMMIT, OFF)
     }
 
     /// Makes an error of what a call reports.
     pub fn failure(&self, verb: &str, error: &OdbcError) -> ConnectError {
         failure::failure(self.engine, &format!("{verb} on {}", self.place), error, &self.masker)
     }
+}
+
+/// Whether the job says a keyword of the driver's own.
+fn is_said(plan: &OdbcConnection, keyword: &str) -> bool {
+    plan.options.iter().any(|(said, _)| said.eq_ignore_ascii_case(keyword))
 }
 
 /// Returns what hides the secrets of a connection.

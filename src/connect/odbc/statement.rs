@@ -46,8 +46,8 @@ pub enum Piece {
     Null,
     /// The value, or its last part: so many bytes.
     Last(usize),
-    /// The buffer is full, and more is to come.
-    Full,
+    /// So many bytes, and more is to come.
+    Part(usize),
     /// There is nothing more.
     Over,
 }
@@ -328,6 +328,8 @@ impl<'connection> Statement<'connection> {
             CDataType::Char => 1,
             _ => 0,
         };
+        let tail = buffer.len().saturating_sub(TAIL_BYTES);
+        buffer[tail..].fill(UNTOUCHED);
         let mut indicator: Len = 0;
         let room = Len::try_from(buffer.len()).unwrap_or(Len::MAX);
         // SAFETY: the buffer has the length that is told.
@@ -337,10 +339,10 @@ impl<'connection> Statement<'connection> {
         Ok(match (outcome, indicator) {
             (Outcome::NoData, _) => Piece::Over,
             (_, NULL_DATA) => Piece::Null,
-            (_, NO_TOTAL) => Piece::Full,
+            (_, NO_TOTAL) => Piece::Part(part_length(buffer, end_mark)),
             (_, length) => match usize::try_from(length) {
                 Ok(length) if length <= usable => Piece::Last(length),
-                Ok(_) => Piece::Full,
+                Ok(_) => Piece::Part(part_length(buffer, end_mark)),
                 Err(_) => return Err(OdbcError::own("SQLGetData", format!("the driver tells a length of {length}"))),
             },
         })
@@ -372,7 +374,7 @@ impl<'connection> Statement<'connection> {
                     bytes.extend_from_slice(&buffer[..length]);
                     break;
                 }
-                Piece::Full => bytes.extend_from_slice(&buffer[..buffer.len() - 2]),
+                Piece::Part(length) => bytes.extend_from_slice(&buffer[..length]),
             }
             if bytes.len() > SMALL_BYTES_MAX {
                 return Err(OdbcError::own("SQLGetData", "a value is longer than 16 MiB"));
@@ -390,10 +392,46 @@ impl Drop for Statement<'_> {
     }
 }
 
+/// How many bytes at the end of a buffer show whether the driver has written them.
+const TAIL_BYTES: usize = 4;
+
+/// No byte of UTF-8, and as a unit of UTF-16 no character.
+const UNTOUCHED: u8 = 0xff;
+
+/// Returns how many bytes of a value are in a buffer that it has filled: a driver that parts no character leaves up to three free behind the end
+/// mark.
+fn part_length(buffer: &[u8], end_mark: usize) -> usize {
+    if end_mark == 0 {
+        return buffer.len();
+    }
+    let is_mark = |at: usize| buffer[at..at + end_mark].iter().all(|byte| *byte == 0);
+    let is_free = |at: usize| buffer[at..].iter().all(|byte| *byte == UNTOUCHED);
+    let start = buffer.len().saturating_sub(TAIL_BYTES);
+    let mut marks = (start..=buffer.len() - end_mark).step_by(end_mark);
+    marks.find(|at| is_mark(*at) && is_free(*at + end_mark)).unwrap_or(buffer.len() - end_mark)
+}
+
 fn length(text: &[u16]) -> Result<i32, OdbcError> {
     i32::try_from(text.len()).map_err(|_| OdbcError::own("SQLPrepare", "the statement is too long"))
 }
 
 fn small(text: &[u16]) -> i16 {
     i16::try_from(text.len()).unwrap_or(i16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_ends_at_its_end_mark() {
+        assert_eq!(part_length(&[1, 2, 3, 4, 5, 6, 7, 8], 0), 8);
+        assert_eq!(part_length(&[1, 2, 3, 4, 5, 6, 7, 0], 1), 7);
+        assert_eq!(part_length(&[1, 2, 3, 4, 5, 0, 0xff, 0xff], 1), 5);
+        // A NUL that is part of the text, and then the end mark.
+        assert_eq!(part_length(&[1, 2, 3, 4, 0, 0, 0, 0], 1), 7);
+        assert_eq!(part_length(&[1, 2, 3, 4, 5, 6, 0, 0], 2), 6);
+        assert_eq!(part_length(&[1, 2, 3, 4, 0, 0, 0xff, 0xff], 2), 4);
+        assert_eq!(part_length(&[1, 2, 3, 4, 0, 0, 0, 0], 2), 6);
+    }
 }

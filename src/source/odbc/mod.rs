@@ -1,10 +1,18 @@
 //! A table, view or query that an ODBC driver reaches, read in row sets out of one transaction that is always rolled back.
 
 mod catalogue;
+#[cfg(test)]
+#[cfg(unix)]
+pub(super) mod conformance;
+mod decode;
 mod describe;
 mod dialect;
+mod lane;
+mod pass;
 mod query;
 mod reader;
+mod rowset;
+mod streamed;
 mod types;
 mod values;
 
@@ -75,12 +83,14 @@ impl OdbcSource {
     }
 
     fn connect(&self) -> Result<Reached, SourceError> {
-        let session = Session::open(&self.plan.connection)?;
+        let mut session = Session::open(&self.plan.connection)?;
         let dialect = dialect::of(&session);
         for sql in dialect.opening() {
             let said = session.connection.statement().and_then(|mut statement| statement.run(sql));
             said.map_err(|error| describe::failed(&session, &self.name, &error))?;
         }
+        let begun = session.begin();
+        begun.map_err(|error| describe::failed(&session, &self.name, &error))?;
         Ok(Reached { session, dialect })
     }
 
@@ -95,6 +105,11 @@ impl OdbcSource {
     fn is_loaded(&self, column: &String) -> bool {
         (self.rules.select.is_empty() || self.rules.select.contains(column)) && !self.rules.exclude.contains(column)
     }
+}
+
+/// Returns how text comes in a session.
+fn text_form(session: &Session) -> rowset::TextForm {
+    if session.facts.is_utf8 { rowset::TextForm::Utf8 } else { rowset::TextForm::Wide }
 }
 
 impl Source for OdbcSource {
@@ -142,13 +157,13 @@ impl Source for OdbcSource {
     }
 
     fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {
-        let (reached, more) = self.begin()?;
-        let mut notes = std::mem::take(&mut self.notes);
-        notes.extend(more);
+        let (Reached { session, dialect }, more) = self.begin()?;
+        let mut log = std::mem::take(&mut self.notes);
+        log.extend(more);
         let (name, plan) = self.of(request.stream);
-        let Reached { session, dialect } = reached;
-        let reader = reader::OdbcReader::open(session, dialect, &name, &plan, &self.rules, self.hash_key.as_ref(), request, notes)?;
-        Ok(Box::new(reader))
+        let (rules, hash_key) = (&self.rules, self.hash_key.as_ref());
+        let opening = reader::Opening { session, dialect, source: &name, plan: &plan, rules, hash_key, log };
+        Ok(Box::new(reader::OdbcReader::open(opening, request)?))
     }
 
     fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
@@ -169,3 +184,7 @@ impl Source for OdbcSource {
         Ok(Some(query::cursor(&name, &*dialect, &described, &self.rules, column)?.column_type))
     }
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;
