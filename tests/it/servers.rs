@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 
 #[path = "servers/mariadb.rs"]
 pub mod mariadb;
+#[path = "servers/oracle.rs"]
+pub mod oracle;
+#[path = "servers/sqlserver.rs"]
+pub mod sqlserver;
 
 /// A running server.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ It is not SQL Server: only statements that readers of tables run are known, and 
 """
 import argparse
 import json
+import os
 import pathlib
 import socket
 import socketserver
@@ -36,6 +37,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.databases = given.databases.lower().split(",")
         self.log_file = open(given.log, "a", buffering=1, encoding="utf-8") if given.log else sys.stderr
         self.sessions, self.lock = [], threading.Lock()
+        pathlib.Path(given.db + ".pid").write_text(str(os.getpid()), encoding="utf-8")
         super().__init__(("127.0.0.1", given.port), Connection)
 
     def faults(self):

@@ -68,7 +68,7 @@ def views(db, session, faults):
     is_view = {row[0] for row in db.execute("SELECT name FROM main.sqlite_master WHERE type = 'view'")}
     for number, full in enumerate(names, 1000):
         schema, name = full.split(".", 1)
-        kind = ("V ", "VIEW") if full in is_view else ("U ", "USER_TABLE")
+        kind = ("V", "VIEW") if full in is_view else ("U", "USER_TABLE")
         objects.append((number, name, schemas[schema], *kind, 0))
         plain.append((session.database, schema, name, "VIEW" if full in is_view else "BASE TABLE"))
         key = []
@@ -84,8 +84,8 @@ def views(db, session, faults):
     return {
         "sys.schemas": ("name, schema_id", [(name, number) for name, number in schemas.items()]),
         "sys.objects": ("object_id, name, schema_id, type, type_desc, is_ms_shipped", objects),
-        "sys.tables": ("object_id, name, schema_id, type, type_desc, is_ms_shipped", [row for row in objects if row[3] == "U "]),
-        "sys.views": ("object_id, name, schema_id, type, type_desc, is_ms_shipped", [row for row in objects if row[3] == "V "]),
+        "sys.tables": ("object_id, name, schema_id, type, type_desc, is_ms_shipped", [row for row in objects if row[3] == "U"]),
+        "sys.views": ("object_id, name, schema_id, type, type_desc, is_ms_shipped", [row for row in objects if row[3] == "V"]),
         "sys.columns": ("object_id, name, column_id, system_type_id, user_type_id, max_length, precision, scale, is_nullable", columns),
         "sys.types": ("name, system_type_id, user_type_id", [(name, number, number) for name, number in TYPES.items()]),
         "sys.indexes": ("object_id, name, index_id, is_primary_key, is_unique", indexes),

@@ -70,7 +70,7 @@ class Engine:
 
     def begin(self):
         if not self.session.transaction:
-            self.session.begin_transaction()
+            self.session.begin_transaction(self.isolation)
 
     def end(self, word):
         if self.db.in_transaction:
@@ -85,6 +85,9 @@ class Engine:
             name = self.session.database
             raise Refused(3952, 16, f"Snapshot isolation transaction failed accessing database '{name}' because snapshot isolation is not "
                                     "allowed in this database. Use ALTER DATABASE to allow snapshot isolation.")
+        if statement.found_tables and self.isolation == "SNAPSHOT" and self.session.transaction and self.session.begun_as != "SNAPSHOT":
+            raise Refused(3951, 16, f"Transaction failed in database '{self.session.database}' because the statement was run under snapshot "
+                                    "isolation but the transaction did not start in snapshot isolation.")
         if statement.is_catalogue:
             catalogue.make(self.db, self.session, statement.sql)
         elif self.session.transaction and self.isolation == "SNAPSHOT" and not self.db.in_transaction:

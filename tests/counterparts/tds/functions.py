@@ -115,6 +115,16 @@ def date_diff(part, first, second):
     return round((instant(second) - instant(first)) / NANO / SECONDS[part])
 
 
+def switch_offset(value, offset):
+    """The same instant on another clock."""
+    if value is None:
+        return None
+    seconds, nanos = divmod(instant(value) + moment(f"2000-01-01 00:00:00 {offset}")[2] * 60 * NANO, NANO)
+    day = dt.date.fromordinal(seconds // 86400)
+    seconds %= 86400
+    return f"{day} {seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{nanos:09d}"[:27] + " " + offset
+
+
 class CountBig:
     """COUNT_BIG."""
 
@@ -159,6 +169,7 @@ def install(db, session):
     functions = {
         "tds_cast": (4, cast),
         "tds_variable": (1, session.variable),
+        "SWITCHOFFSET": (2, switch_offset),
         "tds_dateadd": (3, date_add),
         "tds_datediff": (3, date_diff),
         "tds_datediff_big": (3, date_diff),

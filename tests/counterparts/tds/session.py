@@ -21,8 +21,8 @@ class Session:
     def __init__(self, server, socket):
         self.server, self.wire = server, Wire(socket)
         self.spid, self.database, self.prepared = next(NUMBERS), "master", {}
-        self.transaction, self.begun_at, self.is_implicit, self.is_cancelled = 0, "", False, False
-        self.engine = None
+        self.transaction, self.begun_at, self.begun_as, self.is_implicit = 0, "", "", False
+        self.engine, self.refused = None, None
 
     def live(self):
         while True:
@@ -108,8 +108,8 @@ class Session:
     def least_rowversion(self):
         return self.server.faults().get("min_active_rowversion", 2**40).to_bytes(8, "big")
 
-    def begin_transaction(self):
-        self.transaction = next(TRANSACTIONS)
+    def begin_transaction(self, isolation):
+        self.transaction, self.begun_as = next(TRANSACTIONS), isolation
         zone = dt.timedelta(minutes=self.server.faults().get("zone_minutes", 60))
         self.begun_at = (dt.datetime.now(dt.timezone.utc) + zone).replace(tzinfo=None).isoformat(" ", "milliseconds")
 
@@ -259,6 +259,10 @@ class Session:
         else:
             self.engine.end("COMMIT" if kind == 7 else "ROLLBACK")
             out = wire.change(9 if kind == 7 else 10, b"\0", b"\x08" + before)
+            # A name, then whether the next one begins at once.
+            if body[3 + body[2]] & 1:
+                self.engine.begin()
+                out += wire.change(8, b"\x08" + struct.pack("<Q", self.transaction), b"\0")
         self.wire.send(out + wire.done())
 
 
