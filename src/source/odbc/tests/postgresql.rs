@@ -27,7 +27,7 @@ fn what_a_query_yields_is_what_psql_prints() {
 
 /// Makes a table in a schema of its own and returns its name.
 fn table(setup: &str) -> String {
-    format!("{}.t", crate::source::postgres::conformance::schema(setup))
+    format!("{}.t", source::postgres::conformance::schema(setup))
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn placeholders_are_bound_in_a_query() {
 
 #[test]
 fn tables_keys_and_a_line_for_people_come_from_the_catalogue() {
-    let schema = crate::source::postgres::conformance::schema(
+    let schema = source::postgres::conformance::schema(
         "CREATE TABLE {s}.orders (b int, a int, t text, PRIMARY KEY (a, b)); CREATE VIEW {s}.recent AS SELECT 1 AS one; CREATE TABLE {s}.\"Odd.name\" (id int)",
     );
     let mut case = Case::new(connection(), None, None);
