@@ -40,6 +40,16 @@ impl Family {
         }
     }
 
+    /// Returns the keyword of [`Family::settings`] by which the driver hands text over as UTF-8, where that keeps text better than UTF-16 does.
+    pub(super) fn utf8_keyword(self) -> Option<&'static str> {
+        match self {
+            Self::FreeTds => Some("ClientCharset"),
+            // Of UTF-16 it can't hand over a part ("Ansi to Unicode conversion error").
+            Self::MariaDb => Some("CHARSET"),
+            Self::Microsoft | Self::Oracle | Self::PostgreSql | Self::Other => None,
+        }
+    }
+
     /// Returns the keywords without which the driver bends text or keeps whole results in memory.
     pub(super) fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -51,7 +61,7 @@ impl Family {
                 &[("UseDeclareFetch", "1"), ("Fetch", "10000"), ("BoolsAsChar", "0"), ("NumericAs", "12"), ("LFConversion", "0")]
             }
             // Connector/ODBC, "Connection parameters": FORWARD_CURSOR (bit 21) and NO_CACHE (bit 20) keep the result at the server.
-            Self::MariaDb => &[("OPTION", "3145728")],
+            Self::MariaDb => &[("OPTION", "3145728"), ("CHARSET", "utf8mb4")],
             Self::Microsoft | Self::Oracle | Self::Other => &[],
         }
     }

@@ -22,6 +22,8 @@ impl Kind {
     }
 }
 
+const LOGIN_FAILED: Kind = Kind::new("login_failed", Some("check user and password of the connection"), false);
+
 const ENDED: &str = "the connection ended before the answer was complete: run it again";
 
 /// Makes an error of what a call reports. `what` was attempted, and on what.
@@ -72,7 +74,9 @@ fn by_state(error: &OdbcError, record: &Diagnostic) -> Option<Kind> {
         "01000" if record.message.contains("Can't open lib") => {
             Kind::new("no_driver", Some("the driver's file, or a library that it needs, is missing: ldd shows which"), false)
         }
-        "28000" => Kind::new("login_failed", Some("check user and password of the connection"), false),
+        "28000" => LOGIN_FAILED,
+        // PostgreSQL's driver has one SQLSTATE for all that keeps it from connecting.
+        "08001" if record.message.contains("authentication failed") => LOGIN_FAILED,
         "HYT00" | "HYT01" | "08001" | "08004" if is_connecting => {
             Kind::new("unreachable", Some("check host and port of the connection, and whether the server runs"), true)
         }

@@ -115,7 +115,7 @@ impl Session {
             version: text(InfoType::DbmsVer),
             quote: text(InfoType::IdentifierQuoteChar).trim().to_owned(),
             // What the connection string says itself; of a data source nobody knows.
-            is_utf8: driver.family == Family::FreeTds && driver.word.is_some() && !is_said(plan, "ClientCharset"),
+            is_utf8: driver.family.utf8_keyword().is_some_and(|keyword| driver.word.is_some() && !is_said(plan, keyword)),
         };
         Ok(Self { connection, place, engine: plan.engine, facts, masker })
     }

@@ -42,12 +42,15 @@ pub(super) fn tables(session: &Session, source: &str) -> Result<Vec<Listed>, Sou
     let user = session.connection.text(odbc_sys::InfoType::UserName).unwrap_or_default();
     let listed = rows.into_iter().filter_map(|row| {
         let mut cells = row.into_iter().map(Option::unwrap_or_default);
-        let (catalogue, schema, name) = (cells.next()?, cells.next()?, cells.next()?);
+        let (catalogue, schema, name, kind) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?.to_uppercase());
+        if !(kind.contains("TABLE") || kind.contains("VIEW") || kind.contains("SYNONYM") || kind.contains("ALIAS")) {
+            return None;
+        }
         // A database takes the place of a schema where there are none.
         let is_catalogue = schema.is_empty();
         let schema = if is_catalogue { catalogue } else { schema };
         let is_in_path = is_catalogue || IN_PATH.contains(&schema.to_lowercase().as_str()) || schema.eq_ignore_ascii_case(&user);
-        let is_by_name_only = OF_SYSTEM.contains(&schema.to_lowercase().as_str());
+        let is_by_name_only = kind.contains("SYSTEM") || OF_SYSTEM.contains(&schema.to_lowercase().as_str());
         Some(Listed { schema, name, is_in_path, is_by_name_only })
     });
     Ok(listed.collect())
@@ -65,7 +68,8 @@ pub(super) fn primary_key(session: &Session, source: &str, table: &Table) -> Res
     };
     let schema = table.schema.as_deref();
     let mut found = ask(None, schema);
-    if schema.is_some() && found.as_ref().is_ok_and(Vec::is_empty) {
+    // Where a database takes the place of a schema, a driver finds nothing, or says that it has no schemas.
+    if schema.is_some() && found.as_ref().map_or(true, Vec::is_empty) {
         found = ask(schema, None);
     }
     // A driver without that function has no keys to tell.

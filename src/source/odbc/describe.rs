@@ -39,9 +39,8 @@ pub(super) fn describe(session: &Session, dialect: &dyn Dialect, source: &str, p
     let mut facts = facts(session, dialect, &from, is_filtered).map_err(|error| {
         let error: SourceError = failed(session, source, &error);
         match &plan.table {
-            Some(given) if error.code == "not_found" || error.code == "invalid_sql" => {
-                missing(session, dialect, source, given).unwrap_or(error)
-            }
+            // Drivers have many words for it.
+            Some(given) if !error.is_transient => missing(session, dialect, source, given).unwrap_or(error),
             _ => error,
         }
     })?;

@@ -55,7 +55,11 @@ enum Ended {
     Unheard,
     By(SourceError),
     /// A column needs another form than it had.
-    Again { reason: String, lane: usize, change: Change },
+    Again {
+        reason: String,
+        lane: usize,
+        change: Change,
+    },
 }
 
 /// What a column needs.
@@ -109,7 +113,15 @@ impl Work {
             let (is_begun, bytes) = (flow.is_begun, flow.bytes);
             match ended {
                 // A connection that was lost unseen is seen now.
-                Ok(()) => return Some(session.connection.roll_back().map_err(|error| self.failed(session, &error)).map(|()| (Handed::Read(Read::End), bytes))),
+                Ok(()) => {
+                    return Some(
+                        session
+                            .connection
+                            .roll_back()
+                            .map_err(|error| self.failed(session, &error))
+                            .map(|()| (Handed::Read(Read::End), bytes)),
+                    );
+                }
                 Err(Ended::Unheard) => return None,
                 Err(Ended::By(error)) => return Some(Err(error)),
                 Err(Ended::Again { reason, lane, change }) => {
@@ -130,15 +142,8 @@ impl Work {
 
     fn pass(&self, session: &Session, flow: &mut Flow<'_>) -> Result<(), Ended> {
         let order = lane::order(&self.lanes);
-        let statement = lane::statement(
-            &self.source,
-            &*self.dialect,
-            &self.described,
-            &self.lanes,
-            &order,
-            self.bounds.as_ref(),
-            self.moments,
-        );
+        let statement =
+            lane::statement(&self.source, &*self.dialect, &self.described, &self.lanes, &order, self.bounds.as_ref(), self.moments);
         let Query { sql, parameters } = statement.map_err(Ended::By)?;
         let failed = |error: OdbcError| Ended::By(self.failed(session, &error));
         let placed = |index: &usize| match self.lanes[*index].taken {
@@ -232,7 +237,10 @@ impl Row<'_> {
                 Err(Misfit) => {
                     let shown = decode::shown(wire, form, value);
                     if lane.becomes_text(&shown) {
-                        let reason = format!("column {}, row {}: {shown} is more than {} holds; the column is read as text", lane.column.source, flow.number, lane.mapping.column_type);
+                        let reason = format!(
+                            "column {}, row {}: {shown} is more than {} holds; the column is read as text",
+                            lane.column.source, flow.number, lane.mapping.column_type
+                        );
                         return Err(Ended::Again { reason: text::printable(&reason).into_owned(), lane: index, change: Change::Text });
                     }
                     if self.work.invalid_values == OnInvalidValue::Null {
@@ -314,8 +322,7 @@ impl Row<'_> {
         for (place, index) in self.order.iter().enumerate() {
             let Lane { column, mapping, .. } = &self.work.lanes[*index];
             if let Some(value) = value_of(place) {
-                cells[*index] =
-                    if column.is_hashed { "(hashed)".to_owned() } else { decode::shown(mapping.wire, self.work.form, value) };
+                cells[*index] = if column.is_hashed { "(hashed)".to_owned() } else { decode::shown(mapping.wire, self.work.form, value) };
             }
         }
         Ok(RejectedRow { position, column: Some(column.source.clone()), reason, raw: cells.join(",") })

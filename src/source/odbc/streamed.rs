@@ -34,7 +34,8 @@ pub(super) fn take(statement: &mut Statement<'_>, number: u16, c_type: CDataType
             return Ok(true);
         }
         if length == 0 || value.len() > VALUE_BYTES_MAX {
-            let message = if length == 0 { "the driver hands over no more of a value that isn't whole" } else { "a value is longer than 1 GiB" };
+            let message =
+                if length == 0 { "the driver hands over no more of a value that isn't whole" } else { "a value is longer than 1 GiB" };
             return Err(OdbcError::own("SQLGetData", message));
         }
     }

@@ -3,8 +3,8 @@
 use super::conformance::{connection, through};
 use super::*;
 use crate::batch::text::cell_text;
-use crate::connect::servers::mariadb::mariadb;
 use crate::connect::servers::PASSWORD;
+use crate::connect::servers::mariadb::mariadb;
 use crate::plan::odbc::OdbcConnection;
 use crate::plan::{LoadOptions, SourceKind};
 use crate::source::{self, Read};

@@ -3,7 +3,7 @@
 use super::*;
 use crate::source::mysql::conformance::database;
 
-fn connection_to(database: &str) -> OdbcConnection {
+pub(super) fn connection_to(database: &str) -> OdbcConnection {
     OdbcConnection {
         host: Some("127.0.0.1".to_owned()),
         port: Some(mariadb().port),
@@ -28,7 +28,7 @@ fn what_a_table_holds_is_what_the_client_prints() {
     assert_eq!(
         outcome.schema,
         "ti smallint, tu smallint, s smallint, su integer, i integer, iu bigint, l bigint, lu unsigned, f real, d double, n decimal(38,10), \
-         v text, c text, tx text, lt text, vb binary, bl binary, day date, clock text, dt timestamp, ts timestamp_utc, y smallint, b boolean, e text"
+         v text, c text, tx text, lt text, vb binary, bl binary, day date, clock text, dt timestamp, ts timestamp_utc, y integer, b boolean, e text"
     );
     assert_eq!(
         outcome.lines,
@@ -56,8 +56,10 @@ fn text_of_every_width_is_whole_at_every_edge() {
 
 #[test]
 fn keys_tables_and_windows_are_found() {
-    let name = database("CREATE TABLE orders (id int, at timestamp(6) NULL, PRIMARY KEY (id)); INSERT INTO orders VALUES \
-        (1, '2026-01-01 00:00:00.000001'), (2, '2026-01-01 00:00:00.000002'), (3, NULL); CREATE TABLE other (id int)");
+    let name = database(
+        "CREATE TABLE orders (id int, at timestamp(6) NULL, PRIMARY KEY (id)); INSERT INTO orders VALUES \
+        (1, '2026-01-01 00:00:00.000001'), (2, '2026-01-01 00:00:00.000002'), (3, NULL); CREATE TABLE other (id int)",
+    );
     let mut case = Case::new(connection_to(&name), None, None);
     case.plan.tables = vec!["or*".to_owned()];
     let mut source = case.source();

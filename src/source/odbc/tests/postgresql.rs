@@ -17,15 +17,17 @@ fn what_a_query_yields_is_what_psql_prints() {
     );
     assert_eq!(
         outcome.lines,
-        ["1|2|3|true|1.5|0.1|12.50|1.12345678901234567890|naïve ☃ 😀|abc|ab  |\\x00ff0a|2024-02-29|23:59:59.999999|2024-02-29T23:59:59.999999|\
-          2024-02-29T21:59:59.999999Z|00112233-4455-6677-8899-aabbccddeeff|{\"a\": 1}|P1DT2H|10.0.0.1|{1,2}|NULL"]
+        [
+            "1|2|3|true|1.5|0.1|12.50|1.12345678901234567890|naïve ☃ 😀|abc|ab  |\\x00ff0a|2024-02-29|23:59:59.999999|2024-02-29T23:59:59.999999|\
+          2024-02-29T21:59:59.999999Z|00112233-4455-6677-8899-aabbccddeeff|{\"a\": 1}|P1DT2H|10.0.0.1|{1,2}|NULL"
+        ]
     );
-    assert_eq!(outcome.log, ["read as text: u, span"]);
+    assert_eq!(outcome.log, ["read as text: u"]);
 }
 
 /// Makes a table in a schema of its own and returns its name.
 fn table(setup: &str) -> String {
-    format!("{}.t", crate::source::postgres::conformance::schema(setup))
+    format!("{}.t", source::postgres::conformance::schema(setup))
 }
 
 #[test]
@@ -39,7 +41,9 @@ fn text_of_every_width_is_whole_at_every_edge_of_a_place_and_of_a_piece() {
             assert!(outcome.lines == expected, "{from} to {to} times {sign}: {} lines", outcome.lines.len());
         }
     }
-    let case = Case::postgresql("SELECT n, repeat('😀', n)::varchar(20) AS t, decode(repeat('00ff', n), 'hex') AS b FROM generate_series(1, 300) AS n");
+    let case = Case::postgresql(
+        "SELECT n, repeat('😀', n)::varchar(20) AS t, decode(repeat('00ff', n), 'hex') AS b FROM generate_series(1, 300) AS n",
+    );
     let expected: Vec<String> = (1..=300).map(|n: usize| format!("{n}|{}|\\x{}", "😀".repeat(n.min(20)), "00ff".repeat(n))).collect();
     assert!(case.read().unwrap().lines == expected);
 }
@@ -76,6 +80,7 @@ fn a_window_is_closed_below_open_above_and_exact_to_the_microsecond() {
         let value = |text: &str| Some(CursorValue { column_type: ColumnType::parse(column_type).unwrap(), text: text.to_owned() });
         let mut case = Case::new(connection(), Some(&table), None);
         case.rules.select = vec!["id".to_owned(), column.to_owned()];
+        case.rules.select.dedup();
         case.options.timestamp_column = Some(column.to_owned());
         (case.lower, case.upper) = (value(lower), value(upper));
         let lines = case.read().unwrap().lines;
@@ -91,7 +96,9 @@ fn a_window_is_closed_below_open_above_and_exact_to_the_microsecond() {
 
 #[test]
 fn placeholders_are_bound_in_a_query() {
-    let table = table("CREATE TABLE {s}.t AS SELECT n AS id, '2026-01-01'::timestamp + n * interval '1 hour' AS at FROM generate_series(1, 3) AS n");
+    let table = table(
+        "CREATE TABLE {s}.t AS SELECT n AS id, '2026-01-01'::timestamp + n * interval '1 hour' AS at FROM generate_series(1, 3) AS n",
+    );
     let case = |sql: &str, column: &str, lower: Option<(&str, &str)>| {
         let mut case = Case::postgresql(&sql.replace("{t}", &table));
         case.options.timestamp_column = Some(column.to_owned());
@@ -99,15 +106,18 @@ fn placeholders_are_bound_in_a_query() {
         case.read().unwrap().lines
     };
     let at = Some(("timestamp", "2026-01-01T02:00:00"));
-    assert_eq!(case("SELECT id, at FROM {t} WHERE at > :last_sync ORDER BY 1;", "at", at), ["2|2026-01-01T02:00:00", "3|2026-01-01T03:00:00"]);
+    assert_eq!(
+        case("SELECT id, at FROM {t} WHERE at > :last_sync ORDER BY 1;", "at", at),
+        ["2|2026-01-01T02:00:00", "3|2026-01-01T03:00:00"]
+    );
     assert_eq!(case("SELECT id FROM {t} WHERE id >= :lower_bound -- ':last_sync'", "id", Some(("integer", "3"))), ["3"]);
-    assert_eq!(case("SELECT id FROM {t} WHERE at > :last_sync AND at < :slot AND at < :run_started ORDER BY 1", "id", None).len(), 3);
+    assert_eq!(case("SELECT id FROM {t} WHERE id > :last_sync AND at < :slot AND at < :run_started ORDER BY 1", "id", None).len(), 3);
     assert_eq!(case("SELECT id FROM {t} ORDER BY 1", "id", Some(("integer", "2"))), ["2", "3"]);
 }
 
 #[test]
 fn tables_keys_and_a_line_for_people_come_from_the_catalogue() {
-    let schema = crate::source::postgres::conformance::schema(
+    let schema = source::postgres::conformance::schema(
         "CREATE TABLE {s}.orders (b int, a int, t text, PRIMARY KEY (a, b)); CREATE VIEW {s}.recent AS SELECT 1 AS one; CREATE TABLE {s}.\"Odd.name\" (id int)",
     );
     let mut case = Case::new(connection(), None, None);
@@ -136,7 +146,12 @@ fn what_keeps_it_from_being_read_is_told_with_what_to_do() {
     assert_eq!(error.code, "invalid_sql", "{error:?}");
     let error = refused(&Case::postgresql(&format!("SELECT nothing FROM {table}")));
     assert_eq!(error.code, "unknown_column", "{error:?}");
-    for sql in [format!("DELETE FROM {table} RETURNING 1"), format!("SELECT 1; DROP TABLE {table}"), String::new(), "SELECT 1 AS a, 2 AS \"A\"".to_owned()] {
+    for sql in [
+        format!("DELETE FROM {table} RETURNING 1"),
+        format!("SELECT 1; DROP TABLE {table}"),
+        String::new(),
+        "SELECT 1 AS a, 2 AS \"A\"".to_owned(),
+    ] {
         assert_eq!(refused(&Case::postgresql(&sql)).code, "invalid_sql", "{sql}");
     }
     let mut case = Case::new(connection(), Some(&table), None);
@@ -148,7 +163,9 @@ fn what_keeps_it_from_being_read_is_told_with_what_to_do() {
 
 #[test]
 fn writing_is_refused_or_undone() {
-    let table = table("CREATE TABLE {s}.t (id int); CREATE FUNCTION {s}.write() RETURNS int LANGUAGE sql AS 'INSERT INTO {s}.t VALUES (1) RETURNING id'");
+    let table = table(
+        "CREATE TABLE {s}.t (id int); CREATE FUNCTION {s}.write() RETURNS int LANGUAGE sql AS 'INSERT INTO {s}.t VALUES (1) RETURNING id'",
+    );
     let schema = table.trim_end_matches(".t");
     let error = Case::postgresql(&format!("SELECT {schema}.write() AS id")).read().unwrap_err();
     assert!(error.message.contains("read-only"), "{error:?}");
@@ -170,8 +187,11 @@ fn no_server_no_answer_and_no_driver_are_told_apart() {
     case.plan.connection.driver = Some("No Such Driver".to_owned());
     let error = refused(&case);
     assert_eq!(error.code, "no_driver");
-    assert!(error.message.contains("no ODBC driver is called No Such Driver; there are ") && error.message.contains("PostgreSQL Unicode"), "{error:?}");
-    assert!(error.hint.unwrap().contains("apt-get") || error.message.is_empty());
+    assert!(
+        error.message.contains("no ODBC driver is called No Such Driver; there are ") && error.message.contains("PostgreSQL Unicode"),
+        "{error:?}"
+    );
+    assert!(error.hint.unwrap().contains("apt-cache search odbc"));
     case.plan.connection.driver = Some("/nowhere/libx.so".to_owned());
     assert_eq!(refused(&case).code, "no_driver");
 }

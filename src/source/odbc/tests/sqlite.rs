@@ -26,7 +26,13 @@ fn a_text_that_is_longer_than_it_was_declared_is_whole() {
     assert_eq!(outcome.schema, "id integer, v text, b binary, d double, n bigint");
     assert_eq!(
         outcome.lines,
-        ["1|abc|\\x00ff|0.5|9007199254740993", "2|abcdefghij|NULL|NULL|-1", "3|NULL|\\x|1e300|NULL", "4|😀😀😀😀😀|\\x0a|-0.5|4", "5|x|NULL|NULL|5"]
+        [
+            "1|abc|\\x00ff|0.5|9007199254740993",
+            "2|abcdefghij|NULL|NULL|-1",
+            "3|NULL|\\x|1e300|NULL",
+            "4|😀😀😀😀😀|\\x0a|-0.5|4",
+            "5|x|NULL|NULL|5"
+        ]
     );
 }
 
