@@ -19,6 +19,11 @@ need pgbouncer pgbouncer
 [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
 need mariadbd mariadb-server
 need mariadb mariadb-client
+# Counterparts of SQL Server's protocol and of Oracle's driver, and what reads the first.
+need python3 python3
+need gcc gcc
+[ -e /usr/include/sql.h ] || missing="$missing unixodbc-dev"
+[ -n "$(ls /usr/lib/*/odbc/libtdsodbc.so 2>/dev/null)" ] || missing="$missing tdsodbc"
 
 if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null 2>&1; then

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 pub mod http;
 pub mod mysql;
+pub mod odbc;
 pub mod postgres;
 mod tls;
 

@@ -17,7 +17,7 @@ const NOT_LIMITED: Status = Warns("this version doesn't limit it");
 /// The words of `schedule_type`
 pub const SCHEDULE_TYPES: &[&str] = &["15min", "30min", "hourly", "daily", "weekly", "monthly", "cron", "manual"];
 /// The types of connections that this version doesn't have
-const CONNECTION_TYPES_TO_COME: &[&str] = &["sqlserver", "oracle", "odbc", "adbc", "parquet"];
+const CONNECTION_TYPES_TO_COME: &[&str] = &["adbc", "parquet"];
 
 /// Returns the words of `type` of connections.
 pub fn connection_types() -> Vec<&'static str> {
@@ -218,11 +218,7 @@ pub static CONNECTION: Level = Level {
         Part::OfConnections,
         Part::Keys(&[
             key("schema", K::Text, NotYet, Nil, "The schema of tables"),
-            key("service", K::Text, NotYet, Nil, "The service of an oracle connection"),
-            key("driver", K::Text, NotYet, Nil, "The driver of an ODBC or ADBC connection"),
-            key("dsn", K::Text, NotYet, Nil, "The data source name of an odbc connection"),
             key("entrypoint", K::Text, NotYet, Nil, "The function by which an ADBC driver begins"),
-            key("options", K::Any, NotYet, Nil, "Options of an ADBC driver"),
             key("infile", K::Any, NotYet, Nil, "Whether a mysql connection loads by LOAD DATA LOCAL"),
             key("users", K::Texts, NotYet, Nil, "OS users who may use it"),
         ]),

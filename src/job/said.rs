@@ -7,7 +7,7 @@ use crate::secret::Secret;
 
 use super::load::Secrets;
 use super::naming::is_glob;
-use super::positions::{Node, Scalar, ScalarKind, Value};
+use super::positions::{Entry, Node, Scalar, ScalarKind, Value};
 use super::settings::{self, Settings};
 use super::variables::{self, values_in};
 
@@ -96,6 +96,12 @@ impl Given for Said<'_> {
             });
         }
         values
+    }
+
+    fn text_map(&self, map: Map, key: &str) -> Option<Vec<(String, String)>> {
+        let entries = self.map(map)?.get(key)?.entries();
+        let text = |entry: &Entry| Some((entry.key.clone(), entry.node.as_scalar()?.text.clone()));
+        Some(entries.iter().filter_map(text).collect())
     }
 
     fn file(&self, path: &str) -> PathBuf {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api::ApiSourcePlan;
 use super::mysql::{MysqlDestinationPlan, MysqlSourcePlan};
+use super::odbc::OdbcSourcePlan;
 use super::postgresql::{PostgresConnection, PostgresSourcePlan};
 use super::window::Window;
 use crate::batch::ColumnType;
@@ -35,6 +36,8 @@ pub enum SourceKind {
     Csv(CsvPlan),
     /// A table or query of a MySQL or MariaDB database.
     Mysql(MysqlSourcePlan),
+    /// A table or query that an ODBC driver reaches: of SQL Server, Oracle, or any other database.
+    Odbc(OdbcSourcePlan),
     /// A table or query of a PostgreSQL database.
     Postgresql(PostgresSourcePlan),
     /// A table or query of a SQLite file.

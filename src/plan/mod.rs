@@ -8,6 +8,7 @@ mod event;
 pub mod kinds;
 mod load;
 pub mod mysql;
+pub mod odbc;
 mod order;
 pub mod postgresql;
 pub mod tables;

@@ -53,7 +53,25 @@ pub fn spawn(program: &Program) -> io::Result<Child> {
     for name in variables_removed {
         command.env_remove(name);
     }
+    #[cfg(target_os = "linux")]
+    if let Some(folders) = library_folders(std::env::var_os("LD_LIBRARY_PATH")) {
+        command.env("LD_LIBRARY_PATH", folders);
+    }
     start(&mut command)
+}
+
+/// Returns where a child looks for libraries, when that is more than what its parent does: Debian keeps ODBC drivers in a folder of their own,
+/// which the loader doesn't know, and names them in `odbcinst.ini` without it.
+#[cfg(target_os = "linux")]
+fn library_folders(known: Option<std::ffi::OsString>) -> Option<std::ffi::OsString> {
+    let own = std::path::PathBuf::from(format!("/usr/lib/{}-linux-gnu/odbc", std::env::consts::ARCH));
+    // An empty one would be the present folder.
+    let mut folders: Vec<_> = std::env::split_paths(&known.unwrap_or_default()).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    if folders.contains(&own) || !own.is_dir() {
+        return None;
+    }
+    folders.push(own);
+    std::env::join_paths(folders).ok()
 }
 
 /// Starts what a command says, with pipes.

@@ -31,6 +31,8 @@ fn bench(kind: &str) -> Box<dyn Bench> {
         #[cfg(unix)]
         "mysql" => Box::new(super::mysql::conformance::Databases),
         #[cfg(unix)]
+        "odbc" => Box::new(super::odbc::conformance::Schemas),
+        #[cfg(unix)]
         "postgresql" => Box::new(super::postgres::conformance::Schemas),
         "sqlite" => Box::new(sqlite::conformance::Folder::new()),
         other => panic!("a source of kind {other} has no bench: add it here"),

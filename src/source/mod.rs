@@ -9,6 +9,7 @@ mod conformance;
 mod csv;
 mod mysql;
 mod nulled;
+mod odbc;
 mod placeholders;
 mod postgres;
 mod sqlite;
@@ -285,6 +286,7 @@ pub fn open(plan: &SourcePlan) -> Result<Box<dyn Source>, SourceError> {
         SourceKind::Api(api) => Ok(Box::new(api::ApiSource::new(plan, api))),
         SourceKind::Csv(csv) => Ok(Box::new(csv::CsvSource::new(plan, csv)?)),
         SourceKind::Mysql(mysql) => Ok(Box::new(mysql::MysqlSource::new(plan, mysql)?)),
+        SourceKind::Odbc(odbc) => Ok(Box::new(odbc::OdbcSource::new(plan, odbc)?)),
         SourceKind::Postgresql(postgres) => Ok(Box::new(postgres::PostgresSource::new(plan, postgres)?)),
         SourceKind::Sqlite(sqlite) => Ok(Box::new(sqlite::SqliteSource::new(plan, sqlite)?)),
     }

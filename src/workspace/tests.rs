@@ -164,7 +164,9 @@ fn the_resolved_job_names_the_origin_of_each_value_and_shows_no_secret() {
         SourceKind::Sqlite(plan) => {
             assert_eq!((plan.path.clone(), plan.filter.as_deref()), (workspace.root.join("shop.db"), Some("token = 't0ps3cret'")))
         }
-        SourceKind::Api(_) | SourceKind::Csv(_) | SourceKind::Mysql(_) | SourceKind::Postgresql(_) => panic!("a sqlite source"),
+        SourceKind::Api(_) | SourceKind::Csv(_) | SourceKind::Mysql(_) | SourceKind::Odbc(_) | SourceKind::Postgresql(_) => {
+            panic!("a sqlite source")
+        }
     }
 }
 

@@ -28,6 +28,8 @@
 //! | `cuts` | connections to PostgreSQL that are cut at random bytes, at both ends |
 //! | `windows` | backfills, the cursor beside them, cursor columns of every type that has an order |
 //! | `mysql_source` | MariaDB as a source: every type into SQLite and PostgreSQL, late commits, writers beside it, TLS, servers that die, errors |
+//! | `sqlserver` | SQL Server as a source, through FreeTDS's driver and a counterpart of the protocol: types, text at every edge of a buffer, cursors, faults, secrets |
+//! | `oracle` | Oracle as a source, through a counterpart of its driver: types, statements as they are said, errors |
 //! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
 //! | `api_source` | REST APIs as GitHub, Shopify, Stripe, Salesforce, OData and GraphQL have them, served locally, into SQLite; cursors, windows, cut answers |
 //! | `slots` | due instants against answers worked out without this program |
@@ -62,6 +64,8 @@ mod layers;
 mod mysql_destination;
 #[cfg(target_os = "linux")]
 mod mysql_source;
+#[cfg(target_os = "linux")]
+mod oracle;
 #[cfg(unix)]
 mod pairs;
 mod plan;
@@ -80,6 +84,8 @@ mod proofs;
 #[cfg(unix)]
 mod servers;
 mod slots;
+#[cfg(target_os = "linux")]
+mod sqlserver;
 mod tables;
 #[cfg(unix)]
 mod web;

@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 pub mod http;
 #[path = "servers/mariadb.rs"]
 pub mod mariadb;
+#[path = "servers/oracle.rs"]
+pub mod oracle;
+#[path = "servers/sqlserver.rs"]
+pub mod sqlserver;
 
 /// A running server.
 #[derive(Debug)]
@@ -86,6 +90,15 @@ fn program(name: &str, package: &str) -> PathBuf {
     let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
     let found = folders.map(|folder| folder.join(name)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{name} is not installed: apt-get install {package}"))
+}
+
+/// Returns the file of an ODBC driver, in whichever folder the distribution keeps it.
+#[track_caller]
+pub fn driver_file(name: &str, package: &str) -> PathBuf {
+    let triplet = format!("/usr/lib/{}-linux-gnu/odbc", std::env::consts::ARCH);
+    let folders = [triplet.as_str(), "/usr/lib64", "/usr/lib", "/usr/local/lib"];
+    let found = folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("these tests need the ODBC driver {name}: apt-get install {package}"))
 }
 
 /// Ends a server without any care, as a crash does, and starts it again.

@@ -8,8 +8,11 @@ mod api;
 mod csv;
 mod key;
 pub mod mysql;
+mod odbc;
+mod oracle;
 pub mod postgresql;
 mod sqlite;
+mod sqlserver;
 mod url;
 
 use std::path::{Path, PathBuf};
@@ -18,11 +21,13 @@ pub use csv::without_login;
 pub use key::{Default, Key, Kind, Level, Part, Status, key};
 
 use super::load::{DestinationKind, SourceKind};
+use super::odbc::Engine;
 use super::tables::Pattern;
 use crate::secret::{Masker, Secret};
 
 /// The kinds of sources.
-pub static SOURCES: &[&SourceType] = &[&api::SOURCE, &csv::SOURCE, &mysql::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE];
+pub static SOURCES: &[&SourceType] =
+    &[&api::SOURCE, &csv::SOURCE, &mysql::SOURCE, &odbc::SOURCE, &oracle::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE, &sqlserver::SOURCE];
 
 /// The kinds of destinations.
 pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION, &mysql::DESTINATION];
@@ -114,6 +119,8 @@ pub trait Given {
     fn secret_at(&self, map: Map, key: &'static str, path: &[&str]) -> Result<Option<Secret>, Wrong>;
     /// As [`Given::values`], for every text in a key's value.
     fn variables(&self, map: Map, key: &str) -> Vec<Secret>;
+    /// Returns a key's texts by their names, in the order in which they stand.
+    fn text_map(&self, map: Map, key: &str) -> Option<Vec<(String, String)>>;
     /// Returns a path of the workspace as an absolute one.
     fn file(&self, path: &str) -> PathBuf;
     /// As [`Given::file`], for a path that may be a pattern of files.
@@ -234,6 +241,11 @@ impl SourceKind {
             Self::Api(_) => api::SOURCE.name,
             Self::Csv(_) => csv::SOURCE.name,
             Self::Mysql(_) => mysql::SOURCE.name,
+            Self::Odbc(plan) => match plan.connection.engine {
+                Engine::SqlServer => sqlserver::SOURCE.name,
+                Engine::Oracle => oracle::SOURCE.name,
+                Engine::Other => odbc::SOURCE.name,
+            },
             Self::Postgresql(_) => postgresql::SOURCE.name,
             Self::Sqlite(_) => sqlite::SOURCE.name,
         }
@@ -244,6 +256,7 @@ impl SourceKind {
         match self {
             Self::Api(_) | Self::Csv(_) => false,
             Self::Mysql(plan) => !plan.tables.is_empty(),
+            Self::Odbc(plan) => !plan.tables.is_empty(),
             Self::Postgresql(plan) => !plan.tables.is_empty(),
             Self::Sqlite(plan) => !plan.tables.is_empty(),
         }
@@ -252,7 +265,7 @@ impl SourceKind {
     /// Asks for one reader where rows matter less than what they are made of.
     pub fn in_one_part(&mut self) {
         match self {
-            Self::Api(_) | Self::Csv(_) | Self::Mysql(_) | Self::Sqlite(_) => {}
+            Self::Api(_) | Self::Csv(_) | Self::Mysql(_) | Self::Odbc(_) | Self::Sqlite(_) => {}
             Self::Postgresql(plan) => plan.partitions = 1,
         }
     }
@@ -263,6 +276,7 @@ impl SourceKind {
             Self::Api(plan) => api::place(plan, masker),
             Self::Csv(plan) => csv::place(plan, root, masker),
             Self::Mysql(plan) => mysql::place(plan, masker),
+            Self::Odbc(plan) => odbc::place(plan, masker),
             Self::Postgresql(plan) => postgresql::place(plan, masker),
             Self::Sqlite(plan) => sqlite::place(plan, root, masker),
         }
