@@ -30,7 +30,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     connection_keys: CONNECTION_KEYS,
     example: Example {
         connection: Some(
-            "{type: api, base_url: \"https://api.example.com/v2\", auth: {bearer: \"${LEADS_TOKEN}\"}, pagination: {link_header: {}}}",
+            "leads: {type: api, base_url: \"https://api.example.com/v2\", auth: {bearer: \"${LEADS_TOKEN}\"}, pagination: {link_header: {}}}",
         ),
         source: "{connection: leads, endpoint: /leads, primary_key: [id]}",
     },

@@ -6,6 +6,7 @@
 
 mod answer;
 #[cfg(test)]
+#[cfg(unix)]
 pub(super) mod conformance;
 mod flat;
 mod gather;
@@ -19,6 +20,7 @@ mod spool;
 mod syntax;
 mod take;
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;
 mod walk;
 
@@ -68,6 +70,9 @@ impl Source for ApiSource {
     }
 
     fn cursor_type(&mut self, _stream: &Stream, column: &str) -> Result<Option<ColumnType>, SourceError> {
-        Ok(reader::declared(&self.rules, column))
+        if let Some(declared) = reader::declared(&self.rules, column) {
+            return Ok(Some(declared));
+        }
+        reader::seen(&self.plan, &self.rules, column).map(Some)
     }
 }

@@ -1,5 +1,7 @@
 //! Reads a resource: fetches all of it first, so that the types of its columns are known, then makes batches.
 
+use chrono::DateTime;
+
 use super::flat::{Flat, Form};
 use super::gather::Gather;
 use super::request::Values;
@@ -12,7 +14,7 @@ use crate::run::FileRecord;
 use crate::run::cursor::Rounding;
 use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
-use crate::source::{Read, ReadRequest, Reader, RejectedRow, SourceError};
+use crate::source::{Moments, Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
 /// Reads the rows of a resource that was fetched.
@@ -221,6 +223,23 @@ pub(super) fn fetched(
     let mut gather = Gather::open(plan, pages_max)?;
     gather.run(plan, &values(rules, request), &mut taker)?;
     Ok((taker, gather))
+}
+
+/// Returns the type of a column, by its name in the source or in the target, as the first page shows it.
+///
+/// # Errors
+/// A page that can't be read, or that doesn't show the column.
+pub(super) fn seen(plan: &ApiSourcePlan, rules: &ColumnRules, column: &str) -> Result<ColumnType, SourceError> {
+    let epoch = DateTime::UNIX_EPOCH;
+    let moments = Moments { slot: epoch, run_started: epoch };
+    let mut taker = Taker::new(Flat::new(plan.flatten_depth, &[], &[]), OnInvalidValue::Null, false, None)?;
+    Gather::open(plan, Some(1))?.run(plan, &Values { lower_bound: None, cursor_type: None, moments, parent: &[] }, &mut taker)?;
+    let renamed = rules.rename.iter().find(|(_, to)| to.eq_ignore_ascii_case(column)).map_or(column, |(from, _)| from);
+    let found = taker.flat.place(renamed).and_then(|place| taker.flat.columns()[place].inference.seen());
+    found.ok_or_else(|| {
+        SourceError::new("no_such_column", format!("timestamp_column {column} has no value on the first page"))
+            .hint("declare its type under columns.types")
+    })
 }
 
 /// Returns what texts of requests may name.

@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_kept_has_a_greatest_length_and_one_that_is_passed_has_none() {
-        let text = || std::io::Read::chain(&b"\""[..], std::io::repeat(b'x').take(VALUE_BYTES_MAX as u64 + 1)).chain(&b"\""[..]);
+        let text = || Read::chain(&b"\""[..], std::io::repeat(b'x').take(VALUE_BYTES_MAX as u64 + 1)).chain(&b"\""[..]);
         assert!(matches!(Scanner::new(text()).value(), Err(ScanError::Long)));
         assert!(Scanner::new(text()).pass().is_ok());
     }
