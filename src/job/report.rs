@@ -104,7 +104,8 @@ impl<'a> Report<'a> {
 }
 
 /// Words in keys whose values are not shown, right or wrongly spelt.
-const SECRET_WORDS: &[&str] = &["pass", "pwd", "secret", "token", "hash_key", "api_key", "apikey", "api-key", "bearer", "authorization", "cookie"];
+const SECRET_WORDS: &[&str] =
+    &["pass", "pwd", "secret", "token", "hash_key", "api_key", "apikey", "api-key", "bearer", "authorization", "cookie"];
 
 /// Returns a line with the literal values of secret keys and the passwords of URLs hidden; `${NAME}` stays.
 pub fn masked_line(line: &str) -> String {

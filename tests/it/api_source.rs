@@ -1,7 +1,7 @@
 //! REST APIs as public ones are, served locally, through the whole program into SQLite: every page, every value.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::etl::{Ended, Etl};
 use crate::servers::http::{HttpServer, Request, Response, serve};
@@ -145,7 +145,9 @@ fn an_incremental_load_asks_from_the_cursor_on_and_merges() {
     let present = Arc::clone(&run);
     let server = serve(move |request| {
         let rows = match (present.load(Ordering::Relaxed), request.parameter("since")) {
-            (0, Some("1970-01-01T00%3A00%3A00Z")) => r#"[{"id":1,"at":"2026-01-01T00:00:00Z","v":"a"},{"id":2,"at":"2026-01-02T00:00:00Z","v":"b"}]"#,
+            (0, Some("1970-01-01T00%3A00%3A00Z")) => {
+                r#"[{"id":1,"at":"2026-01-01T00:00:00Z","v":"a"},{"id":2,"at":"2026-01-02T00:00:00Z","v":"b"}]"#
+            }
             (1, Some("2026-01-01T22%3A59%3A59.999999Z")) => {
                 r#"[{"id":2,"at":"2026-01-02T00:00:00Z","v":"b"},{"id":1,"at":"2026-01-03T00:00:00Z","v":"c"},{"id":3,"at":"2999-01-01T00:00:00Z","v":"d"}]"#
             }

@@ -70,7 +70,7 @@ impl Api {
     }
 
     fn source(&self) -> Box<dyn Source> {
-        let kind = SourceKind::Api(self.plan.clone());
+        let kind = SourceKind::Api(Box::new(self.plan.clone()));
         open(&SourcePlan { name: "s".to_owned(), kind, columns: self.rules.clone(), hash_key: Some(Secret::new("Jefe")) }).unwrap()
     }
 
@@ -78,12 +78,8 @@ impl Api {
         let at = |hour| Utc.with_ymd_and_hms(2026, 1, 2, hour, 0, 0).unwrap();
         let stream = Stream::only("s");
         let whole = ReadRequest::whole(&stream, &self.options, Moments { slot: at(3), run_started: at(4) });
-        let request = ReadRequest {
-            lower_bound: self.lower_bound.as_ref(),
-            expected: self.expected.as_ref(),
-            rows_max: self.rows_max,
-            ..whole
-        };
+        let request =
+            ReadRequest { lower_bound: self.lower_bound.as_ref(), expected: self.expected.as_ref(), rows_max: self.rows_max, ..whole };
         let mut reader = self.source().open(&request)?;
         let mut told = Told::default();
         loop {
@@ -122,11 +118,8 @@ impl Api {
     fn rejects(&self, rows: &[&str], expected: &[(&str, Option<&str>, &str, &str)]) {
         let told = self.read().unwrap();
         assert_eq!(told.rows, rows);
-        let rejected: Vec<(&str, Option<&str>, &str, &str)> = told
-            .rejected
-            .iter()
-            .map(|row| (row.position.as_str(), row.column.as_deref(), row.reason.as_str(), row.raw.as_str()))
-            .collect();
+        let rejected: Vec<(&str, Option<&str>, &str, &str)> =
+            told.rejected.iter().map(|row| (row.position.as_str(), row.column.as_deref(), row.reason.as_str(), row.raw.as_str())).collect();
         assert_eq!(rejected, expected);
     }
 }
@@ -139,10 +132,7 @@ fn numbers_keep_every_digit() {
     );
     api.check(
         "i bigint, big text, d double, m double, e double, w text",
-        &[
-            "9007199254740993|18446744073709551616|0.1|1.1|1000.0|123456789012345678.123456789",
-            "-9223372036854775808|1|2.5|1.0|-0.002|0",
-        ],
+        &["9007199254740993|18446744073709551616|0.1|1.1|1000.0|123456789012345678.123456789", "-9223372036854775808|1|2.5|1.0|-0.002|0"],
     );
     let mut declared = Api::json(r#"[{"m":12345678901234567890.0001},{"m":"7.5"},{"m":3}]"#);
     declared.rules.types = vec![("m".to_owned(), ColumnType::Decimal { precision: 38, scale: 4 })];
@@ -180,10 +170,8 @@ fn types_that_change_between_pages_widen_and_nothing_is_lost() {
 #[test]
 fn objects_become_columns_to_a_depth_and_lists_stay_json() {
     let body = r#"[{"id":1,"user":{"name":"a","geo":{"x":1.50}},"tags":["a",{"b":1}],"none":[]},{"id":2,"user":null,"tags":null}]"#;
-    Api::json(body).check(
-        "id bigint, user__name text, user__geo json, tags json, none json",
-        &[r#"1|a|{"x":1.50}|["a",{"b":1}]|[]"#, "2|-|-|-|-"],
-    );
+    Api::json(body)
+        .check("id bigint, user__name text, user__geo json, tags json, none json", &[r#"1|a|{"x":1.50}|["a",{"b":1}]|[]"#, "2|-|-|-|-"]);
     let mut flat = Api::json(body);
     flat.plan.flatten_depth = 0;
     flat.check("id bigint, user json, tags json, none json", &[r#"1|{"name":"a","geo":{"x":1.50}}|["a",{"b":1}]|[]"#, "2|-|-|-"]);
@@ -265,10 +253,7 @@ fn ndjson_is_read_by_lines_and_a_wrong_line_is_rejected() {
 fn csv_is_read_by_the_rules_of_files() {
     let mut api = Api::new(|_| Response::new(200, "id;name;\"at\"\n1;\"a;b\";2026-01-31\n2;;2026-02-01\n3;x\n007;\"\";\n"));
     api.plan.format = ApiFormat::Csv;
-    api.rejects(
-        &["1|a;b|2026-01-31", "2|-|2026-02-01", "007||-"],
-        &[("page 1, record 3", None, "2 fields where 3 are expected", "3;x")],
-    );
+    api.rejects(&["1|a;b|2026-01-31", "2|-|2026-02-01", "007||-"], &[("page 1, record 3", None, "2 fields where 3 are expected", "3;x")]);
     assert_eq!(api.read().unwrap().schema, "id text, name text, at date");
 }
 

@@ -54,7 +54,10 @@ fn a_source_says_what_is_asked_and_how_it_is_read() {
     };
     assert_eq!(plan.pagination, cursor);
     let for_each = plan.for_each.unwrap();
-    assert_eq!((for_each.keys, for_each.parent.endpoint.as_str(), for_each.parent.records.as_deref()), (vec!["id".to_owned(), "name".to_owned()], "/users", Some("")));
+    assert_eq!(
+        (for_each.keys, for_each.parent.endpoint.as_str(), for_each.parent.records.as_deref()),
+        (vec!["id".to_owned(), "name".to_owned()], "/users", Some(""))
+    );
     assert!(matches!(for_each.parent.pagination, Pagination::Page { start: 1, size: Some(50), .. }), "{:?}", for_each.parent.pagination);
     let connection = plan.connection;
     assert_eq!((connection.rate_limit, connection.read_timeout_seconds), (Some(RateLimit { requests: 600, seconds: 60 }), 7));
@@ -66,15 +69,20 @@ fn a_source_says_what_is_asked_and_how_it_is_read() {
 #[test]
 fn each_form_of_auth_and_pace_is_understood() {
     let auth = |auth: &str| {
-        let settings = format!("connections:\n  crm: {{type: api, base_url: \"https://a.example\", auth: {auth}, rate_limit: {{requests: 3}}}}\n");
+        let settings =
+            format!("connections:\n  crm: {{type: api, base_url: \"https://a.example\", auth: {auth}, rate_limit: {{requests: 3}}}}\n");
         let plan = plan(&settings, "data_sources: [{connection: crm, endpoint: /x}]\n", &[("TOKEN", "t0ps3cret")]);
         assert_eq!(plan.connection.rate_limit, Some(RateLimit { requests: 3, seconds: 1 }));
         plan.connection.auth
     };
     assert!(matches!(auth("{bearer: \"${TOKEN}\"}"), ApiAuth::Bearer(token) if token.0.expose() == "t0ps3cret"));
     assert!(matches!(auth("{basic: {user: u, password: \"${TOKEN}\"}}"), ApiAuth::Basic { user, password: Some(_) } if user == "u"));
-    assert!(matches!(auth("{api_key: {header: X-Key, value: k}}"), ApiAuth::ApiKey { name, place: KeyPlace::Header, .. } if name == "X-Key"));
-    assert!(matches!(auth("{api_key: {query: key, value: {command: [echo, k]}}}"), ApiAuth::ApiKey { place: KeyPlace::Query, value, .. } if value.0.expose() == "k"));
+    assert!(
+        matches!(auth("{api_key: {header: X-Key, value: k}}"), ApiAuth::ApiKey { name, place: KeyPlace::Header, .. } if name == "X-Key")
+    );
+    assert!(
+        matches!(auth("{api_key: {query: key, value: {command: [echo, k]}}}"), ApiAuth::ApiKey { place: KeyPlace::Query, value, .. } if value.0.expose() == "k")
+    );
 }
 
 #[test]
@@ -84,7 +92,10 @@ fn what_makes_no_request_is_refused_where_it_stands() {
         ("pagination: {cusor: {}}", "unknown key cusor in pagination"),
         ("pagination: {page: {}, offset: {}}", "pagination has page and offset together"),
         ("pagination: {cursor: {param: c}}", "pagination.cursor has no path or record_key"),
-        ("pagination: {next_url: {path: \"a[0]\"}}", "pagination.next_url.path: expected keys with dots between them, such as data.items, or a JSON pointer, such as /data/items"),
+        (
+            "pagination: {next_url: {path: \"a[0]\"}}",
+            "pagination.next_url.path: expected keys with dots between them, such as data.items, or a JSON pointer, such as /data/items",
+        ),
         ("format: csv, pagination: {next_url: {path: a}}", "pagination looks into the answer, which is no JSON document"),
         ("params: {since: \"{lastsync}\"}", "params: {lastsync} is nothing that is known: did you mean {last_sync}?"),
         ("params: {user: \"{parent.id}\"}", "{parent.id} without for_each"),
@@ -103,7 +114,11 @@ fn what_makes_no_request_is_refused_where_it_stands() {
         assert!(problems.iter().all(|problem| problem.line == 1 && problem.column > 40), "{problems:?}");
         assert_eq!(told, [expected], "{job}");
     }
-    refuses(API, "data_sources: [{connection: crm, endpoint: \"https://other.example/x\"}]\n", &["1:44: endpoint is a URL of another host than base_url"]);
+    refuses(
+        API,
+        "data_sources: [{connection: crm, endpoint: \"https://other.example/x\"}]\n",
+        &["1:44: endpoint is a URL of another host than base_url"],
+    );
     refuses(API, "data_sources: [{endpoint: /x}]\n", &["1:17: endpoint without a connection"]);
 }
 

@@ -26,10 +26,7 @@ fn bounds_are_put_into_every_place_and_encoded_for_it() {
     let expected = "/v1/since/2025-12-31T23%3A59%3A59.999999Z?day=2026-01-01&from=2026-01-01T00%3A00%3A00Z&unix=1767225599";
     assert_eq!(request.target, expected);
     assert_eq!(request.header("x-run"), Some("1767326400000 2026-01-02T03:00:00Z"));
-    assert_eq!(
-        request.body,
-        r#"{"q": "{viewer{id}} since 2026-01-01T00:00:00Z", "n": 1.10, "2026-01-02T03:00:00Z": "\u00e9"}"#
-    );
+    assert_eq!(request.body, r#"{"q": "{viewer{id}} since 2026-01-01T00:00:00Z", "n": 1.10, "2026-01-02T03:00:00Z": "\u00e9"}"#);
 }
 
 #[test]
@@ -52,9 +49,8 @@ fn records_from_before_the_bound_are_left_out_where_the_api_cannot_filter() {
     api.lower_bound = at("2026-01-01T00:00:00Z");
     // A column of two kinds of times is text, which has no order.
     api.fails("bad_cursor", "timestamp_column at is text, and the cursor \"2026-01-01T00:00:00Z\" is timestamp_utc");
-    let mut api = Api::json(
-        r#"[{"id":1,"at":"2025-12-31T23:59:59.999999Z"},{"id":2,"at":"2026-01-01T01:00:00+01:00"},{"id":3,"at":null}]"#,
-    );
+    let mut api =
+        Api::json(r#"[{"id":1,"at":"2025-12-31T23:59:59.999999Z"},{"id":2,"at":"2026-01-01T01:00:00+01:00"},{"id":3,"at":null}]"#);
     api.options.timestamp_column = Some("at".to_owned());
     api.lower_bound = at("2026-01-01T00:00:00Z");
     let told = api.read().unwrap();
@@ -76,8 +72,7 @@ fn each_parent_makes_a_request_with_pages_of_its_own() {
     api.plan.pagination = Pagination::LinkHeader { rel: "next".to_owned() };
     let mut parent = ApiSourcePlan { endpoint: "/users".to_owned(), records: Some("data".to_owned()), ..api.plan.clone() };
     let param = "page".to_owned();
-    parent.pagination =
-        Pagination::Page { param, start: 1, size_param: None, size: Some(2), total_pages: None, has_more: None };
+    parent.pagination = Pagination::Page { param, start: 1, size_param: None, size: Some(2), total_pages: None, has_more: None };
     api.plan.for_each = Some(Box::new(ForEach { parent, keys: vec!["id".to_owned(), "o.n".to_owned()] }));
     let told = api.read().unwrap();
     assert_eq!(told.schema, "parent__id text, parent__o__n bigint, id bigint");
@@ -97,7 +92,10 @@ fn a_child_that_fails_fails_the_load_and_a_parent_without_its_key_too() {
     let parent = ApiSourcePlan { endpoint: "/users".to_owned(), ..api.plan.clone() };
     api.plan.for_each = Some(Box::new(ForEach { parent: parent.clone(), keys: vec!["id".to_owned()] }));
     let error = api.read().unwrap_err();
-    assert!(error.message.starts_with("parent id 2: ") && error.message.contains("403") && error.message.contains("not yours"), "{error:?}");
+    assert!(
+        error.message.starts_with("parent id 2: ") && error.message.contains("403") && error.message.contains("not yours"),
+        "{error:?}"
+    );
     api.plan.for_each = Some(Box::new(ForEach { parent, keys: vec!["id".to_owned(), "name".to_owned()] }));
     api.fails("invalid_data", "parent, page 1, record 1: no text or number at key name");
 }
