@@ -161,6 +161,9 @@ fn value(node: &Node, name: &str, kind: Kind, usage: Use, report: &mut Report<'_
         }
         Kind::Params => map(node, name, report, |entry, report| {
             let name = format!("{name}.{}", shortened(&entry.key, 60));
+            if matches!(entry.node.value, Value::Map(_)) {
+                return wrong(&entry.node, &name, "a plain value", None, report);
+            }
             list(&entry.node, &name, report, |item, report| {
                 if item.as_scalar().is_none() {
                     wrong(item, &name, "a plain value", None, report);

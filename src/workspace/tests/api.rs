@@ -9,7 +9,7 @@ fn plan(settings: &str, job: &str, variables: &[(&str, &str)]) -> ApiSourcePlan 
     let folder = Folder::new(&[(FILE, settings), ("jobs/x.yaml", job)]);
     let loaded = folder.find(variables).unwrap().load(&id("x"), Secrets::Fetched).unwrap();
     match loaded.job.sources[0].kind.clone() {
-        SourceKind::Api(plan) => plan,
+        SourceKind::Api(plan) => *plan,
         other => panic!("{}", other.name()),
     }
 }
@@ -104,7 +104,7 @@ fn what_makes_no_request_is_refused_where_it_stands() {
         ("records: \"a..b\"", "records: expected keys with dots between them, such as data.items, or a JSON pointer, such as /data/items"),
         ("params: {a: {b: 1}}", "params.a: expected a plain value, not a map"),
         ("method: PUT", "method: expected one of GET, POST, not \"PUT\""),
-        ("table: t", "table and endpoint together"),
+        ("table: t", "endpoint and table together"),
     ];
     for (keys, expected) in cases {
         let job = source(keys);
