@@ -31,7 +31,7 @@ pub struct SourcePlan {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SourceKind {
     /// A resource of a REST API.
-    Api(ApiSourcePlan),
+    Api(Box<ApiSourcePlan>),
     /// Delimited text: a file, a glob of files, or a URL.
     Csv(CsvPlan),
     /// A table or query of a MySQL or MariaDB database.

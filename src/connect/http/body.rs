@@ -43,6 +43,18 @@ pub(super) fn open(response: Response, policy: Policy, what: &str) -> Result<Box
     Ok(Box::new(Limited { decoded, received, produced: 0, policy, what: what.to_owned() }))
 }
 
+/// Reads the beginning of a body, so that errors in it come now, while the answer can be asked for again.
+///
+/// # Errors
+/// As of reading the body.
+pub(super) fn begun(mut body: Box<dyn Read + Send>, bytes: usize) -> Result<Box<dyn Read + Send>, ConnectError> {
+    let mut start = Vec::new();
+    body.by_ref().take(bytes as u64).read_to_end(&mut start).map_err(read_failure)?;
+    let is_whole = start.len() < bytes;
+    let start = io::Cursor::new(start);
+    Ok(if is_whole { Box::new(start) } else { Box::new(start.chain(body)) })
+}
+
 /// Returns what an error of a body means.
 pub fn read_failure(error: io::Error) -> ConnectError {
     let is_known = error.get_ref().is_some_and(|inner| inner.is::<ConnectError>());

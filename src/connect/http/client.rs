@@ -292,7 +292,7 @@ impl HttpClient {
             return Err(failure);
         }
         let headers = Headers::from(response.headers());
-        let body = body::open(response, self.policy, what)?;
+        let body = body::begun(body::open(response, self.policy, what)?, self.policy.whole_bytes_max)?;
         Ok(HttpResponse { url, status: status.as_u16(), headers, body })
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Policy {
     pub retry_after_max: Duration,
     /// The longest wait of all tries together.
     pub waits_max: Duration,
+    /// So much of an answer is there before it is handed over: a smaller one that is cut is asked for again.
+    pub whole_bytes_max: usize,
     /// The most bytes of an answer, decompressed.
     pub body_bytes_max: u64,
     /// From this size on the ratio is looked at.
@@ -41,6 +43,7 @@ impl Default for Policy {
             backoff_max: Duration::from_secs(30),
             retry_after_max: Duration::from_secs(300),
             waits_max: Duration::from_secs(600),
+            whole_bytes_max: 4 << 20,
             body_bytes_max: 1 << 30,
             ratio_bytes_min: 64 << 20,
             ratio_max: 500,

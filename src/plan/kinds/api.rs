@@ -130,7 +130,7 @@ fn plan(given: &dyn Given) -> Result<SourceKind, Wrong> {
             return Err(wrong("endpoint", message, Some("add for_each: {endpoint: ...}, whose records make one request each")));
         }
     }
-    Ok(SourceKind::Api(plan))
+    Ok(SourceKind::Api(Box::new(plan)))
 }
 
 /// What all resources of a source share.

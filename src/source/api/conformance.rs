@@ -47,7 +47,7 @@ impl Servers {
         let server = serve(move |_| response.clone());
         let url = server.url("");
         self.0.borrow_mut().push(server);
-        SourceKind::Api(plan(url))
+        SourceKind::Api(Box::new(plan(url)))
     }
 }
 

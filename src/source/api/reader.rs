@@ -17,6 +17,9 @@ use crate::source::columns::{Hasher, OutputColumn, layout};
 use crate::source::{Moments, Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
+/// How many records are looked at for the type of one column.
+const SEEN_MAX: u64 = 100;
+
 /// Reads the rows of a resource that was fetched.
 #[derive(Debug)]
 pub(super) struct ApiReader {
@@ -232,7 +235,7 @@ pub(super) fn fetched(
 pub(super) fn seen(plan: &ApiSourcePlan, rules: &ColumnRules, column: &str) -> Result<ColumnType, SourceError> {
     let epoch = DateTime::UNIX_EPOCH;
     let moments = Moments { slot: epoch, run_started: epoch };
-    let mut taker = Taker::new(Flat::new(plan.flatten_depth, &[], &[]), OnInvalidValue::Null, false, None)?;
+    let mut taker = Taker::new(Flat::new(plan.flatten_depth, &[], &[]), OnInvalidValue::Null, false, Some(SEEN_MAX))?;
     Gather::open(plan, Some(1))?.run(plan, &Values { lower_bound: None, cursor_type: None, moments, parent: &[] }, &mut taker)?;
     let renamed = rules.rename.iter().find(|(_, to)| to.eq_ignore_ascii_case(column)).map_or(column, |(from, _)| from);
     let found = taker.flat.place(renamed).and_then(|place| taker.flat.columns()[place].inference.seen());

@@ -70,7 +70,7 @@ impl Api {
     }
 
     fn source(&self) -> Box<dyn Source> {
-        let kind = SourceKind::Api(self.plan.clone());
+        let kind = SourceKind::Api(Box::new(self.plan.clone()));
         open(&SourcePlan { name: "s".to_owned(), kind, columns: self.rules.clone(), hash_key: Some(Secret::new("Jefe")) }).unwrap()
     }
 

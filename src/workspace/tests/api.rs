@@ -9,7 +9,7 @@ fn plan(settings: &str, job: &str, variables: &[(&str, &str)]) -> ApiSourcePlan 
     let folder = Folder::new(&[(FILE, settings), ("jobs/x.yaml", job)]);
     let loaded = folder.find(variables).unwrap().load(&id("x"), Secrets::Fetched).unwrap();
     match loaded.job.sources[0].kind.clone() {
-        SourceKind::Api(plan) => plan,
+        SourceKind::Api(plan) => *plan,
         other => panic!("{}", other.name()),
     }
 }

@@ -13,6 +13,7 @@ fn reads(answer: Response, expected: &str) {
 #[track_caller]
 fn fails(answer: Response, policy: Policy, code: &str, is_transient: bool, part: &str) {
     let server = script(vec![answer]);
+    let policy = Policy { tries: 1, ..policy };
     let error = bench(&connection(&server.url("/")), policy).text(&server.url("/")).unwrap_err();
     assert_eq!((error.code, error.is_transient), (code, is_transient), "{error}");
     assert!(error.message.contains(part), "{error}");
@@ -57,6 +58,21 @@ fn a_body_that_is_cut_is_never_taken_for_whole() {
     fails(Response::json(noise.clone()).gzip().http10().cut_after(3000), policy, "cut_short", true, "ends too early");
     fails(Response::json(noise).header("Content-Encoding", "gzip"), policy, "invalid_answer", false, "can't be decompressed");
     fails(Response::json("x").header("Content-Encoding", "br"), policy, "invalid_answer", false, "compressed as br");
+}
+
+#[test]
+fn an_answer_that_is_cut_is_asked_for_again_unless_it_was_handed_over() {
+    let whole = LONG.repeat(10_000);
+    let cut = || Response::json(whole.clone()).cut_after(50_000);
+    let server =
+        script(vec![cut(), Response::json("zzz").header("Content-Encoding", "gzip").content_length(9), Response::json(whole.clone())]);
+    let mut bench = Bench::new(&connection(&server.url("/")));
+    assert_eq!(bench.text(&server.url("/")).unwrap(), whole);
+    assert_eq!((bench.seconds_waited(), server.seen().len()), (vec![1, 2], 3));
+    let server = script(vec![cut(), cut()]);
+    let policy = Policy { whole_bytes_max: 10_000, ..Policy::default() };
+    let error = super::bench(&connection(&server.url("/")), policy).text(&server.url("/")).unwrap_err();
+    assert_eq!((error.code, error.is_transient, server.seen().len()), ("cut_short", true, 1), "{error}");
 }
 
 #[test]
