@@ -127,13 +127,22 @@ fn environment() -> Result<HEnv, OdbcError> {
     made.as_ref().map(|environment| environment.0).map_err(Clone::clone)
 }
 
-/// Returns the names of the drivers that the driver manager knows.
+/// A driver that the driver manager knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Driver {
+    /// Its name in `odbcinst.ini`.
+    pub name: String,
+    /// Its file there, with its folder or without; `None` where the driver manager doesn't tell.
+    pub file: Option<String>,
+}
+
+/// Returns the drivers that the driver manager knows.
 ///
 /// # Errors
 /// What the driver manager reports.
-pub fn driver_names() -> Result<Vec<String>, OdbcError> {
+pub(super) fn known_drivers() -> Result<Vec<Driver>, OdbcError> {
     let environment = environment()?;
-    let mut names = Vec::new();
+    let mut drivers = Vec::new();
     let mut direction = FetchOrientation::First;
     loop {
         let (mut name, mut attributes) = (vec![0_u16; 1024], vec![0_u16; 4096]);
@@ -152,10 +161,16 @@ pub fn driver_names() -> Result<Vec<String>, OdbcError> {
             )
         };
         match checked(code, "SQLDrivers", HandleType::Env, environment.as_handle())? {
-            Outcome::NoData => return Ok(names),
+            Outcome::NoData => return Ok(drivers),
             Outcome::Done | Outcome::Noted => {
                 let end = name.iter().position(|unit| *unit == 0).unwrap_or(name.len());
-                names.push(String::from_utf16_lossy(&name[..end]));
+                // Each attribute ends with a NUL, as the list does.
+                let file = attributes.split(|unit| *unit == 0).find_map(|attribute| {
+                    let attribute = String::from_utf16_lossy(attribute);
+                    let (key, value) = attribute.split_once('=')?;
+                    key.trim().eq_ignore_ascii_case("driver").then(|| value.trim().to_owned())
+                });
+                drivers.push(Driver { name: String::from_utf16_lossy(&name[..end]), file });
             }
         }
         direction = FetchOrientation::Next;
