@@ -118,7 +118,7 @@ fn every_type_arrives_exactly_and_only_once_cast() {
 
 #[test]
 fn long_texts_arrive_whole() {
-    let cases = [("x☃𝄞é", 200_000), ("☃", 2047), ("☃", 2048), ("𝄞", 1023), ("𝄞", 1024), ("x", 4095), ("é", 1_100_000)];
+    let cases = [("x☃𝄞é", 200_000), ("☃", 2047), ("☃", 2048), ("𝄞", 1023), ("𝄞", 1024), ("x", 4095), ("é", 600_000)];
     let rows: Vec<String> = cases.iter().map(|(sign, count)| format!("#|*{count} {sign}|*{count} 00ff")).collect();
     let columns = ["ID|NUMBER|10|0", "DOC|CLOB||", "B|BLOB||"].map(str::to_owned);
     let head = "ID NUMBER(10)|DOC CLOB|B BLOB";
