@@ -107,11 +107,6 @@ impl RowSet {
         Self { rows_max, columns: columns.iter().map(places).collect(), header }
     }
 
-    /// Returns how many rows it has places for.
-    pub fn rows_max(&self) -> usize {
-        self.rows_max
-    }
-
     /// Takes the next rows; returns how many there are, 0 at the true end.
     ///
     /// # Errors
@@ -208,7 +203,7 @@ mod tests {
     #[test]
     fn rows_are_as_many_as_their_bytes_allow() {
         let text = Mapping::sized(ColumnType::Text, Wire::Text, Some(8000));
-        let rows = |columns: &[(Mapping, usize)], most| RowSet::new(columns, TextForm::Wide, most).rows_max();
+        let rows = |columns: &[(Mapping, usize)], most| RowSet::new(columns, TextForm::Wide, most).rows_max;
         assert_eq!(rows(&[(text, 8000)], 65_536), 32);
         assert_eq!(rows(&[(Mapping::fixed(ColumnType::Int64, Wire::Integer), 0)], 65_536), ROWS_MAX);
         assert_eq!(rows(&[(Mapping::fixed(ColumnType::Int64, Wire::Integer), 0)], 3), 3);
