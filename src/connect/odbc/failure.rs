@@ -92,6 +92,11 @@ fn by_state(error: &OdbcError, record: &Diagnostic) -> Option<Kind> {
         "55P03" => Kind::new("locked", Some("another session holds a lock on it"), true),
         "HY008" | "57014" => Kind::new("cancelled", None, false),
         "42S02" | "42P01" | "3F000" | "3D000" => Kind::new("not_found", None, false),
+        "07001" | "07002" => Kind::new(
+            "invalid_sql",
+            Some("write values into custom_sql or where: a ? is none of :last_sync, :lower_bound, :slot and :run_started"),
+            false,
+        ),
         "42S22" | "42703" => Kind::new("unknown_column", Some("check the names of columns in custom_sql, or in where"), false),
         "42501" => Kind::new("permission_denied", Some("grant the login what it needs: SELECT on what it reads"), false),
         "42601" | "42000" | "37000" => Kind::new("invalid_sql", Some("check custom_sql, or where, and that the login may read it"), false),

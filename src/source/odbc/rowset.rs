@@ -48,8 +48,7 @@ pub(super) fn place(mapping: &Mapping, length: usize, form: TextForm) -> (CDataT
         Wire::Single => (CDataType::Float, 4, 0),
         Wire::Double => (CDataType::Double, 8, 0),
         Wire::Date => (CDataType::TypeDate, size_of::<odbc_sys::Date>(), 0),
-        Wire::Time => (CDataType::TypeTime, size_of::<odbc_sys::Time>(), 0),
-        Wire::Timestamp => (CDataType::TypeTimestamp, size_of::<odbc_sys::Timestamp>(), 0),
+        Wire::Timestamp | Wire::Instant => (CDataType::TypeTimestamp, size_of::<odbc_sys::Timestamp>(), 0),
         Wire::Guid => (CDataType::Guid, 16, 0),
         Wire::Ascii => (CDataType::Char, length + 1, 1),
         Wire::Binary => (CDataType::Binary, length.max(1), 0),
@@ -105,11 +104,6 @@ impl RowSet {
         };
         let header = Box::new(Header { fetched: 0, statuses: vec![0; rows_max] });
         Self { rows_max, columns: columns.iter().map(places).collect(), header }
-    }
-
-    /// Returns how many rows it has places for.
-    pub fn rows_max(&self) -> usize {
-        self.rows_max
     }
 
     /// Takes the next rows; returns how many there are, 0 at the true end.
@@ -217,7 +211,7 @@ mod tests {
     #[test]
     fn rows_are_as_many_as_their_bytes_allow() {
         let text = Mapping::sized(ColumnType::Text, Wire::Text, Some(8000));
-        let rows = |columns: &[(Mapping, usize)], most| RowSet::new(columns, TextForm::Wide, most).rows_max();
+        let rows = |columns: &[(Mapping, usize)], most| RowSet::new(columns, TextForm::Wide, most).rows_max;
         assert_eq!(rows(&[(text, 8000)], 65_536), 32);
         assert_eq!(rows(&[(Mapping::fixed(ColumnType::Int64, Wire::Integer), 0)], 65_536), ROWS_MAX);
         assert_eq!(rows(&[(Mapping::fixed(ColumnType::Int64, Wire::Integer), 0)], 3), 3);
