@@ -83,12 +83,21 @@ fn every_type_arrives_exactly_and_only_once_cast() {
     let declared = |column: &Column| {
         let Column(name, precision, scale, ..) = column;
         let is_sized = matches!(*name, "VARCHAR2" | "NVARCHAR2" | "CHAR" | "RAW") || (*name == "NUMBER" && !precision.is_empty());
-        if !is_sized { (*name).to_owned() } else if *name == "NUMBER" { format!("NUMBER({precision},{scale})") } else { column.4.to_owned() }
+        if !is_sized {
+            (*name).to_owned()
+        } else if *name == "NUMBER" {
+            format!("NUMBER({precision},{scale})")
+        } else {
+            column.4.to_owned()
+        }
     };
     let types = all(declared);
     let of_driver: Vec<String> = names.iter().zip(&types).map(|(name, declared)| format!("{name} {declared}")).collect();
-    let of_catalogue: Vec<String> =
-        names.iter().zip(MATRIX).map(|(name, Column(declared, precision, scale, ..))| format!("{name}|{declared}|{precision}|{scale}")).collect();
+    let of_catalogue: Vec<String> = names
+        .iter()
+        .zip(MATRIX)
+        .map(|(name, Column(declared, precision, scale, ..))| format!("{name}|{declared}|{precision}|{scale}"))
+        .collect();
     let of_rows: Vec<String> = names.iter().zip(MATRIX).map(|(name, column)| format!("{name} {}", column.4)).collect();
     let values = all(|column| column.5.to_owned());
     let nulls = vec![""; MATRIX.len() - 1].join("|");
@@ -171,6 +180,32 @@ fn values_of_cursors_are_texts_with_their_format() {
         "",
         ["\"AT\" >= TO_TIMESTAMP_TZ(?,", "parameter 1 2024-02-29T13:14:15.123456000+00:00\n"],
     );
+}
+
+#[test]
+fn a_query_s_moments_are_turned_to_utc_and_its_placeholders_bound() {
+    let head = "ID NUMBER(10)|AT TIMESTAMP(6) WITH TIME ZONE";
+    let driver = oracle(&format!(
+        "? WHERE 1 = 0\n{head}\n\n? MAX(\nM VARCHAR2(40)\n2024-02-29 07:44:15.123456000\n\n? SELECT \"ID\"\n{head}\n1|2024-02-29 07:44:15.123456\n"
+    ));
+    let sql = "custom_sql: \"SELECT ID, AT FROM T WHERE AT >= :lower_bound AND NOTE <> q'[it's :lower_bound]'\"";
+    let etl = workspace(
+        &driver,
+        &format!("    name: s\n    primary_key: [ID]\n    {sql}\n    etl_config: {{mode: incremental, timestamp_column: AT}}\n"),
+    );
+    for _ in 0..2 {
+        run(&etl).exits(0);
+    }
+    assert_eq!(etl.warehouse().rows("SELECT ID, AT FROM t"), ["1|2024-02-29T07:44:15.123456"]);
+    let log = driver.said();
+    for text in [
+        "CAST(SYS_EXTRACT_UTC(CAST(\"AT\" AS TIMESTAMP(9) WITH TIME ZONE)) AS TIMESTAMP(9)) AS \"AT\"",
+        "AT >= TO_TIMESTAMP(?, 'YYYY-MM-DD\"T\"HH24:MI:SS.FF9') AND NOTE <> q'[it's :lower_bound]'",
+        "parameter 1 1970-01-01T00:00:00.000000000\n",
+        "parameter 1 2024-02-29T07:44:15.123456000\n",
+    ] {
+        assert!(log.contains(text), "{text:?} should be in:\n{log}");
+    }
 }
 
 #[test]

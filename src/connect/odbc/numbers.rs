@@ -34,7 +34,14 @@ const NO_SERVICE: Kind = Kind::new("unreachable", Some("check host and service o
 /// SQL Server ("Database Engine events and errors", Microsoft Learn).
 const SQLSERVER: &[(i32, Kind)] = &[
     (102, SYNTAX),
-    (156, SYNTAX),
+    (
+        156,
+        Kind::new(
+            "invalid_sql",
+            Some("check custom_sql, or where; a query that begins with WITH can't be read as a subquery: make it a view"),
+            false,
+        ),
+    ),
     (207, NO_COLUMN),
     (208, NO_TABLE),
     (195, SYNTAX),
@@ -91,7 +98,10 @@ const SQLSERVER: &[(i32, Kind)] = &[
     (17197, DOWN),
     (300, DENIED),
     (297, DENIED),
-    (1033, Kind::new("invalid_sql", Some("a custom_sql with ORDER BY needs TOP or OFFSET; the order is of no use here: leave it out"), false)),
+    (
+        1033,
+        Kind::new("invalid_sql", Some("a custom_sql with ORDER BY needs TOP or OFFSET; the order is of no use here: leave it out"), false),
+    ),
     (8155, Kind::new("invalid_sql", Some("give every column of custom_sql a name with AS"), false)),
     // FreeTDS's own ("dblib.h"): no answer, a read or a write that failed, no server, an end.
     (20003, CUT),

@@ -28,11 +28,19 @@ fn errors_amid_the_rows_are_told_apart() {
         let error = failed(&server, faults);
         assert_eq!((error["code"].as_str(), error["is_transient"].as_bool()), (Some(code), Some(is_transient)), "{faults}: {error}");
     };
-    check(r#"{"error_after_rows": [15000, 1205, 13, "Transaction was deadlocked on lock resources with another process"]}"#, "conflict", true);
+    check(
+        r#"{"error_after_rows": [15000, 1205, 13, "Transaction was deadlocked on lock resources with another process"]}"#,
+        "conflict",
+        true,
+    );
     check(r#"{"error_after_rows": [0, 1222, 16, "Lock request time out period exceeded."]}"#, "locked", true);
     check(r#"{"error_after_rows": [15000, 8115, 16, "Arithmetic overflow error"]}"#, "invalid_data", false);
     check(r#"{"error_after_rows": [15000, 40501, 20, "The service is currently busy."]}"#, "unreachable", true);
-    check(r#"{"errors": [["FROM [dbo].[t]", 229, 14, "The SELECT permission was denied on the object 't'."]]}"#, "permission_denied", false);
+    check(
+        r#"{"errors": [["FROM [dbo].[t]", 229, 14, "The SELECT permission was denied on the object 't'."]]}"#,
+        "permission_denied",
+        false,
+    );
     check(r#"{"cut_after_rows": 15000}"#, "disconnected", true);
     check(r#"{"reset_after_rows": 15000}"#, "disconnected", true);
 }

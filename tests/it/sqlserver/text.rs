@@ -34,11 +34,22 @@ fn every_width_holds_its_characters() {
 #[test]
 fn texts_without_a_limit_arrive_whole() {
     let setup = |sign: &str, count: usize| format!("'{}'", sign.repeat(count));
-    let cases = [("é", 1_100_000), ("☃", 600_000), ("𝄞", 300_000), ("x☃𝄞é", 131_072), ("☃", 2047), ("☃", 2048), ("𝄞", 1023), ("𝄞", 1024), ("x", 4095)];
+    let cases = [
+        ("é", 1_100_000),
+        ("☃", 600_000),
+        ("𝄞", 300_000),
+        ("x☃𝄞é", 131_072),
+        ("☃", 2047),
+        ("☃", 2048),
+        ("𝄞", 1023),
+        ("𝄞", 1024),
+        ("x", 4095),
+    ];
     let mut statements = "CREATE TABLE dbo.t (id INT, v NVARCHAR(MAX), b VARBINARY(MAX), x XML);".to_owned();
     for (id, (sign, count)) in cases.into_iter().enumerate() {
         let bytes = "00ff".repeat(count);
-        statements += &format!("INSERT INTO dbo.t VALUES ({id}, N{}, 0x{bytes}, N'<a>{}</a>');", setup(sign, count), sign.repeat(count % 5000));
+        statements +=
+            &format!("INSERT INTO dbo.t VALUES ({id}, N{}, 0x{bytes}, N'<a>{}</a>');", setup(sign, count), sign.repeat(count % 5000));
     }
     let server = sqlserver(&statements);
     let etl = of_table(&server, "");

@@ -60,14 +60,8 @@ mod tests {
 
     #[track_caller]
     fn check(column_type: ColumnType, text: &str, type_name: &str, rounding: Rounding, sql: &str, expected: &str) {
-        let facts = ColumnFacts {
-            name: "C".to_owned(),
-            sql_type: 93,
-            size: 26,
-            digits: 6,
-            is_unsigned: false,
-            type_name: type_name.to_owned(),
-        };
+        let facts =
+            ColumnFacts { name: "C".to_owned(), sql_type: 93, size: 26, digits: 6, is_unsigned: false, type_name: type_name.to_owned() };
         let value = CursorValue { column_type, text: text.to_owned() };
         let expected = Bound { sql: sql.to_owned(), parameter: Parameter::Ascii(expected.to_owned()) };
         assert_eq!(bound(&value, Some(&facts), rounding), Some(expected));

@@ -10,8 +10,8 @@ use crate::connect::odbc::{OdbcError, Session};
 use crate::plan::Level;
 use crate::run::CursorValue;
 use crate::source::odbc::describe::{self, Described};
-use crate::source::odbc::dialect::late::{self, Listing};
 use crate::source::odbc::dialect::Limit;
+use crate::source::odbc::dialect::late::{self, Listing};
 use crate::source::odbc::query::{self, Bounds, Cursor, Query};
 use crate::source::{Moments, SourceError};
 
@@ -30,7 +30,8 @@ const HIDDEN: &str = "the login may not see the open transactions: rows that are
      GV_$TRANSACTION and GV_$SESSION TO the login, or set lookback_minutes)";
 const STANDBY: &str = "the database is a standby and does not tell of transactions at its primary: rows that are committed late may be missed \
      beyond the lookback (lookback_minutes or lookback_value; or read from the primary)";
-const UNTOLD: &str = "the server's clock could not be read: rows that are committed late may be missed beyond the lookback (set lookback_minutes)";
+const UNTOLD: &str =
+    "the server's clock could not be read: rows that are committed late may be missed beyond the lookback (set lookback_minutes)";
 
 const HOUR: i64 = 3_600_000_000;
 

@@ -47,8 +47,27 @@ const COLUMNS: &str = "SELECT COLUMN_NAME, DATA_TYPE, TO_CHAR(DATA_PRECISION) AS
 /// Accounts of the database itself (Database Security Guide 19c, "Predefined Administrative Accounts" and those of options): only their names
 /// find their tables.
 const OWN_ACCOUNTS: &[&str] = &[
-    "SYS", "SYSTEM", "OUTLN", "DBSNMP", "XDB", "MDSYS", "CTXSYS", "ORDSYS", "ORDDATA", "OLAPSYS", "WMSYS", "LBACSYS", "DVSYS", "GSMADMIN_INTERNAL",
-    "APPQOSSYS", "AUDSYS", "OJVMSYS", "DBSFWUSER", "EXFSYS", "SYSMAN", "FLOWS_FILES",
+    "SYS",
+    "SYSTEM",
+    "OUTLN",
+    "DBSNMP",
+    "XDB",
+    "MDSYS",
+    "CTXSYS",
+    "ORDSYS",
+    "ORDDATA",
+    "OLAPSYS",
+    "WMSYS",
+    "LBACSYS",
+    "DVSYS",
+    "GSMADMIN_INTERNAL",
+    "APPQOSSYS",
+    "AUDSYS",
+    "OJVMSYS",
+    "DBSFWUSER",
+    "EXFSYS",
+    "SYSMAN",
+    "FLOWS_FILES",
 ];
 
 impl Oracle {
@@ -198,7 +217,8 @@ mod tests {
 
     #[test]
     fn the_catalogue_tells_what_the_driver_doesn_t() {
-        let facts = ColumnFacts { name: "N".to_owned(), sql_type: 6, size: 53, digits: 0, is_unsigned: false, type_name: "FLOAT".to_owned() };
+        let facts =
+            ColumnFacts { name: "N".to_owned(), sql_type: 6, size: 53, digits: 0, is_unsigned: false, type_name: "FLOAT".to_owned() };
         let check = |declared: &str, precision: Option<&str>, scale: Option<&str>, expected: (usize, i16)| {
             let mut facts = facts.clone();
             refined(&mut facts, declared, precision, scale);

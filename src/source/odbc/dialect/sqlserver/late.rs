@@ -43,7 +43,8 @@ const HIDDEN: &str = "the server does not show this login its open transactions:
      (GRANT VIEW SERVER STATE TO the login; VIEW SERVER PERFORMANCE STATE from 2022, VIEW DATABASE STATE on Azure; or set lookback_minutes)";
 const READ_ONLY: &str = "the database is a copy that is only read, and does not tell of transactions elsewhere: rows that are committed late may \
      be missed beyond the lookback (lookback_minutes or lookback_value; or read from the primary)";
-const UNTOLD: &str = "the server's clock could not be read: rows that are committed late may be missed beyond the lookback (set lookback_minutes)";
+const UNTOLD: &str =
+    "the server's clock could not be read: rows that are committed late may be missed beyond the lookback (set lookback_minutes)";
 
 /// How much an hour that comes twice takes.
 const HOUR: i64 = 3_600_000_000;

@@ -115,7 +115,8 @@ impl Dialect for SqlServer {
         let is_number = |column_type| matches!(column_type, Int16 | Int32 | Int64 | UInt64 | Decimal { .. });
         let is_time = |column_type| matches!(column_type, Date | Timestamp | TimestampNanos);
         let is_instant = |column_type| matches!(column_type, TimestampUtc | TimestampNanosUtc);
-        let is_same = [is_number(own) && is_number(column_type), is_time(own) && is_time(column_type), is_instant(own) && is_instant(column_type)];
+        let is_same =
+            [is_number(own) && is_number(column_type), is_time(own) && is_time(column_type), is_instant(own) && is_instant(column_type)];
         if !is_same.contains(&true) {
             return None;
         }

@@ -37,7 +37,9 @@ pub(super) fn mapping(facts: &ColumnFacts) -> Mapping {
         "smallmoney" => types::decimal(10, 4).cast(|column| format!("CAST({column} AS decimal(10, 4))")),
         "money" => types::decimal(19, 4).cast(|column| format!("CAST({column} AS decimal(19, 4))")),
         // Its 1/300 s are written with three digits, and drivers make others of them.
-        "datetime" if is_datetime(facts) => Mapping::fixed(Timestamp, Wire::Timestamp).cast(|column| format!("CAST({column} AS datetime2(3))")),
+        "datetime" if is_datetime(facts) => {
+            Mapping::fixed(Timestamp, Wire::Timestamp).cast(|column| format!("CAST({column} AS datetime2(3))"))
+        }
         "datetime" | "smalldatetime" => Mapping::fixed(Timestamp, Wire::Timestamp),
         "datetime2" => Mapping::fixed(if is_fine { TimestampNanos } else { Timestamp }, Wire::Timestamp),
         // The instant stays; how far the writer's clock was from UTC is not loaded.
@@ -60,9 +62,8 @@ pub(super) fn mapping(facts: &ColumnFacts) -> Mapping {
 
 /// A variant as text that loses nothing of its base type: CAST alone would leave out seconds of a datetime, digits of a money and a float.
 fn variant(column: &str) -> String {
-    let branch = |base: &str, declared: &str, style: u8| {
-        format!("WHEN '{base}' THEN CONVERT(nvarchar(max), CAST({column} AS {declared}), {style})")
-    };
+    let branch =
+        |base: &str, declared: &str, style: u8| format!("WHEN '{base}' THEN CONVERT(nvarchar(max), CAST({column} AS {declared}), {style})");
     let branches = [
         branch("datetime", "datetime", 121),
         branch("smalldatetime", "smalldatetime", 120),
