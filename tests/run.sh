@@ -23,7 +23,15 @@ need mariadb mariadb-client
 need python3 python3
 need gcc gcc
 [ -e /usr/include/sql.h ] || missing="$missing unixodbc-dev"
-[ -n "$(ls /usr/lib/*/odbc/libtdsodbc.so 2>/dev/null)" ] || missing="$missing tdsodbc"
+driver() { # ODBC driver's file, Debian package: drivers have no program
+    [ -n "$(ls /usr/lib/*/odbc/"$1" /usr/lib64/"$1" 2>/dev/null)" ] || missing="$missing $2"
+}
+driver psqlodbcw.so odbc-postgresql
+driver libmaodbc.so odbc-mariadb
+driver libsqlite3odbc.so libsqliteodbc
+driver libtdsodbc.so tdsodbc
+# Registers drivers in odbcinst.ini as they are installed.
+need odbcinst odbcinst
 
 if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null 2>&1; then

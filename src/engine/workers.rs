@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::plan::{Answer, Event, Level, Order, WorkerError};
-use crate::process::{self, Child, Ended, Process, Program};
+use crate::process::{self, Child, Ended, Exit, Process, Program};
 
 use super::wire::{self, ANSWER_LINE_BYTES_MAX, Events, LOAD_LINE_BYTES_MAX};
 
@@ -259,12 +259,26 @@ pub(super) fn not_started(why: &str) -> WorkerError {
     }
 }
 
+/// How only a library ends a process that isn't ours: SIGBUS, SIGSEGV.
+const CRASHES: [Exit; 2] = [Exit::Signal(7), Exit::Signal(11)];
+
 /// The error of a worker that ended without saying how it ended.
 pub(super) fn crashed(ending: &Ending) -> WorkerError {
     if let Some(why) = &ending.not_started {
         return not_started(why);
     }
     let how = ending.process.map_or_else(|| "in an unknown way".to_owned(), |ended| format!("by {}", ended.exit));
+    let is_driver = ending.process.is_some_and(|ended| CRASHES.contains(&ended.exit));
+    if is_driver {
+        return WorkerError {
+            code: "worker_crashed".to_owned(),
+            message: format!("its worker ended {how} before it was done"),
+            hint: Some(
+                "a driver crashed: some do where a connection is cut; run it again, and look for a newer version of the driver".to_owned(),
+            ),
+            is_transient: true,
+        };
+    }
     WorkerError {
         code: "worker_crashed".to_owned(),
         message: format!("its worker ended {how} before it was done"),

@@ -2,7 +2,7 @@
    Language Reference 19c). No server stands behind it: a folder holds what it answers. It is not Oracle's driver: say so where it is used.
 
    DATE and TIMESTAMP are both SQL_TYPE_TIMESTAMP, without a word on zones; NUMBER is SQL_DECIMAL, without a precision SQL_FLOAT; a CLOB has
-   2147483647 characters; '' is NULL; there are no C integers of 64 bits, no login timeout, no brackets, no LIMIT, no AS before a table's alias.
+   2147483647 characters; '' is NULL; there are no C integers of 64 bits, no login timeout, no brackets, no LIMIT, no AS before the alias of a query.
 
    FOLDER/answers, read for every statement: blocks of lines, of which the first whose texts all occur in the statement answers.
      ? TEXT & TEXT          a result: then a line of columns, NAME TYPE|NAME TYPE, then rows, a|b|c; an empty cell is NULL
@@ -228,7 +228,7 @@ static SQLRETURN refused(Stmt *stmt) {
     size_t end = strlen(sql);
     while (end && (sql[end - 1] == ' ' || sql[end - 1] == '\n')) end--;
     if ((end && sql[end - 1] == ';') || strchr(sql, '`') || strchr(sql, '[')) return fail(stmt, "HY000", 911, "ORA-00911: invalid character");
-    if (strcasestr(sql, " limit ") || strcasestr(sql, ") as ")) return fail(stmt, "HY000", 933, "ORA-00933: SQL command not properly ended");
+    if (strcasestr(sql, " limit ") || strcasestr(sql, ") as etlsched")) return fail(stmt, "HY000", 933, "ORA-00933: SQL command not properly ended");
     return SQL_SUCCESS;
 }
 
@@ -334,12 +334,16 @@ static char *unfolded(char *cell) {
     return out;
 }
 
+static int nibble(char digit) { return digit <= '9' ? digit - '0' : (digit | 32) - 'a' + 10; }
+
+static int digit(char sign) { return sign <= '9' ? sign - '0' : (sign | 32) - 'a' + 10; }
+
 /* Converts a text into bytes of a C type; returns how many. */
 static size_t converted(const char *text, SQLSMALLINT type, char **out) {
     size_t length = strlen(text), count = 0;
     *out = malloc(length * 2 + 2);
     if (type == SQL_C_BINARY) {
-        for (; text[0] && text[1]; text += 2) { unsigned byte; sscanf(text, "%2x", &byte); (*out)[count++] = byte; }
+        for (; text[0] && text[1]; text += 2) (*out)[count++] = (char)(nibble(text[0]) << 4 | nibble(text[1]));
         return count;
     }
     if (type == SQL_C_CHAR) { memcpy(*out, text, length); return length; }

@@ -2,13 +2,12 @@
 //! rows read back by SQLite's own SQL. Not tested against the vendor's server.
 
 use crate::etl::{Ended, Etl};
-use crate::servers::PASSWORD;
-use crate::servers::oracle::{OracleDriver, oracle};
+use crate::servers::oracle::{ORACLE_PASSWORD, OracleDriver, oracle};
 
 /// A workspace whose connection `erp` is a driver, and whose job `load` has one source.
 fn workspace(driver: &OracleDriver, source: &str) -> Etl {
     let settings = "connections:\n  erp: {type: oracle, host: 127.0.0.1, service: ORCLPDB1, user: etl, password: \"${ERP_PASSWORD}\"}\n";
-    let etl = Etl::new().env("ERP_PASSWORD", PASSWORD).env("ODBCSYSINI", &driver.folder.display().to_string());
+    let etl = Etl::new().env("ERP_PASSWORD", ORACLE_PASSWORD).env("ODBCSYSINI", &driver.folder.display().to_string());
     let etl = etl.file("etlsched.yaml", settings);
     etl.file("jobs/load.yaml", format!("schedule_type: manual\ndata_sources:\n  - connection: erp\n    target: t\n{source}"))
 }
@@ -128,7 +127,7 @@ fn every_type_arrives_exactly_and_only_once_cast() {
 
 #[test]
 fn long_texts_arrive_whole() {
-    let cases = [("x☃𝄞é", 200_000), ("☃", 2047), ("☃", 2048), ("𝄞", 1023), ("𝄞", 1024), ("x", 4095), ("é", 1_100_000)];
+    let cases = [("x☃𝄞é", 200_000), ("☃", 2047), ("☃", 2048), ("𝄞", 1023), ("𝄞", 1024), ("x", 4095), ("é", 600_000)];
     let rows: Vec<String> = cases.iter().map(|(sign, count)| format!("#|*{count} {sign}|*{count} 00ff")).collect();
     let columns = ["ID|NUMBER|10|0", "DOC|CLOB||", "B|BLOB||"].map(str::to_owned);
     let head = "ID NUMBER(10)|DOC CLOB|B BLOB";
@@ -181,6 +180,32 @@ fn values_of_cursors_are_texts_with_their_format() {
         "",
         ["\"AT\" >= TO_TIMESTAMP_TZ(?,", "parameter 1 2024-02-29T13:14:15.123456000+00:00\n"],
     );
+}
+
+#[test]
+fn a_query_s_moments_are_turned_to_utc_and_its_placeholders_bound() {
+    let head = "ID NUMBER(10)|AT TIMESTAMP(6) WITH TIME ZONE";
+    let driver = oracle(&format!(
+        "? WHERE 1 = 0\n{head}\n\n? MAX(\nM VARCHAR2(40)\n2024-02-29 07:44:15.123456000\n\n? SELECT \"ID\"\n{head}\n1|2024-02-29 07:44:15.123456\n"
+    ));
+    let sql = "custom_sql: \"SELECT ID, AT FROM T WHERE AT >= :lower_bound AND NOTE <> q'[it's :lower_bound]'\"";
+    let etl = workspace(
+        &driver,
+        &format!("    name: s\n    primary_key: [ID]\n    {sql}\n    etl_config: {{mode: incremental, timestamp_column: AT}}\n"),
+    );
+    for _ in 0..2 {
+        run(&etl).exits(0);
+    }
+    assert_eq!(etl.warehouse().rows("SELECT ID, AT FROM t"), ["1|2024-02-29T07:44:15.123456"]);
+    let log = driver.said();
+    for text in [
+        "CAST(SYS_EXTRACT_UTC(CAST(\"AT\" AS TIMESTAMP(9) WITH TIME ZONE)) AS TIMESTAMP(9)) AS \"AT\"",
+        "AT >= TO_TIMESTAMP(?, 'YYYY-MM-DD\"T\"HH24:MI:SS.FF9') AND NOTE <> q'[it's :lower_bound]'",
+        "parameter 1 1970-01-01T00:00:00.000000000\n",
+        "parameter 1 2024-02-29T07:44:15.123456000\n",
+    ] {
+        assert!(log.contains(text), "{text:?} should be in:\n{log}");
+    }
 }
 
 #[test]
@@ -260,7 +285,7 @@ fn refusals_say_what_to_do_and_tell_no_secret() {
         let error = ended.json()["runs"][0]["sources"][0]["error"].clone();
         assert_eq!((error["code"].as_str(), error["is_transient"].as_bool()), (Some(code), Some(is_transient)), "{error}");
         let told = said(&ended) + &etl.run(&["logs", "--run", "last"]).stdout + &driver.said();
-        assert!(!told.contains("hunter22") && !told.contains("pg-secret"), "{told}");
+        assert!(!told.contains("hunter22") && !told.contains("cret'"), "{told}");
         error
     };
     check("${ERP_PASSWORD}", "${OTHER}", "    table: T\n", ("login_failed", false));

@@ -123,6 +123,7 @@ fn everything_is_read_in_one_snapshot_that_is_rolled_back() {
     run(&of_table(&server, "")).exits(0);
     let log = server.said();
     assert!(log.contains("SET TRANSACTION ISOLATION LEVEL SNAPSHOT") && log.contains("SET TEXTSIZE 2147483647"), "{log}");
+    assert!(log.contains("intent=ReadOnly"), "{log}");
     // Commits are requests of type 7.
     assert!(!log.contains("transaction request 7") && log.contains("transaction request 8"), "{log}");
     server.faults(r#"{"snapshot": false}"#);

@@ -1,7 +1,8 @@
 //! Which ODBC drivers this machine has, which of them serves a connection, and how one is installed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+pub use super::handle::Driver;
 use super::handle::{self, OdbcError};
 use crate::connect::ConnectError;
 use crate::plan::odbc::{Engine, OdbcConnection};
@@ -85,7 +86,7 @@ const OTHER_HINT: &str = "install the database's ODBC driver (apt-cache search o
 
 /// The driver of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Driver {
+pub(super) struct Chosen {
     /// What stands for DRIVER in the connection string; `None` where a data source or a whole string says it.
     pub word: Option<String>,
     pub family: Family,
@@ -95,52 +96,54 @@ pub(super) struct Driver {
 ///
 /// # Errors
 /// The driver manager doesn't start.
-pub fn installed() -> Result<Vec<String>, OdbcError> {
-    handle::driver_names()
+pub fn installed() -> Result<Vec<Driver>, OdbcError> {
+    handle::known_drivers()
 }
 
 /// Finds the driver of a connection.
 ///
 /// # Errors
 /// There is none, with the list of those that there are and how to install one.
-pub(super) fn choose(plan: &OdbcConnection) -> Result<Driver, ConnectError> {
+pub(super) fn choose(plan: &OdbcConnection) -> Result<Chosen, ConnectError> {
     if let Some(whole) = &plan.connection_string {
         let driver = keyword(whole.expose(), "driver").unwrap_or_default();
-        return Ok(Driver { word: None, family: Family::of(&driver) });
+        return Ok(Chosen { word: None, family: Family::of(&driver) });
     }
     if plan.dsn.is_some() {
-        return Ok(Driver { word: None, family: Family::Other });
+        return Ok(Chosen { word: None, family: Family::Other });
     }
     let installed = installed().map_err(|error| missing(plan, &format!("{error:?}"), &[]))?;
     let (families, _) = serving(plan.engine);
-    let name = match &plan.driver {
+    let found = match &plan.driver {
         Some(path) if is_path(path) => {
             return match Path::new(path).is_file() {
-                true => Ok(Driver { word: Some(path.clone()), family: Family::of(path) }),
+                true => Ok(Chosen { word: Some(path.clone()), family: Family::of(path) }),
                 false => Err(missing(plan, &format!("there is no file {path}"), &installed)),
             };
         }
-        Some(name) => installed.iter().find(|known| known.eq_ignore_ascii_case(name)).cloned(),
+        Some(name) => installed.iter().find(|known| known.name.eq_ignore_ascii_case(name)),
         None => families.iter().find_map(|family| {
             // Of several versions the newest: their names end with it.
-            installed.iter().filter(|name| Family::of(name) == *family).max().cloned()
+            installed.iter().filter(|known| Family::of(&known.name) == *family).max_by_key(|known| &known.name)
         }),
     };
-    let Some(name) = name else {
+    let Some(found) = found else {
         let what = match &plan.driver {
             Some(name) => format!("no ODBC driver is called {name}"),
             None => format!("no ODBC driver for {} is installed", plan.engine.title()),
         };
         return Err(missing(plan, &what, &installed));
     };
-    let family = Family::of(&name);
-    Ok(Driver { word: Some(located(&name).unwrap_or(name)), family })
+    let own = Family::of(&found.name);
+    let family = if own == Family::Other { Family::of(found.file.as_deref().unwrap_or_default()) } else { own };
+    Ok(Chosen { word: Some(located(found).unwrap_or_else(|| found.name.clone())), family })
 }
 
 /// Makes the error for a driver that isn't there.
-pub(super) fn missing(plan: &OdbcConnection, what: &str, installed: &[String]) -> ConnectError {
+pub(super) fn missing(plan: &OdbcConnection, what: &str, installed: &[Driver]) -> ConnectError {
     let (_, hint) = serving(plan.engine);
-    let list = if installed.is_empty() { "odbcinst.ini lists no driver".to_owned() } else { format!("there are {}", installed.join(", ")) };
+    let names: Vec<&str> = installed.iter().map(|driver| driver.name.as_str()).collect();
+    let list = if names.is_empty() { "odbcinst.ini lists no driver".to_owned() } else { format!("there are {}", names.join(", ")) };
     let message = format!("connect to {}: {what}; {list}", plan.place());
     ConnectError {
         code: "no_driver",
@@ -191,66 +194,12 @@ fn braced_value(text: &str) -> (String, &str) {
 }
 
 /// Returns the file of a driver that `odbcinst.ini` names without its folder: Debian keeps drivers where the loader doesn't look.
-#[cfg(target_os = "linux")]
-fn located(name: &str) -> Option<String> {
-    let ini = ini_files().iter().find_map(|path| std::fs::read_to_string(path).ok().and_then(|text| file_of(&text, name)))?;
-    if is_path(&ini) {
-        return None;
-    }
-    let found = folders().into_iter().map(|folder| folder.join(&ini)).find(|path| path.is_file())?;
+fn located(driver: &Driver) -> Option<String> {
+    let file = driver.file.as_deref().filter(|file| cfg!(target_os = "linux") && !file.is_empty() && !is_path(file))?;
+    let triplet = format!("/usr/lib/{}-linux-gnu/odbc", std::env::consts::ARCH);
+    let folders = [triplet.as_str(), "/usr/lib64", "/usr/lib", "/usr/local/lib"];
+    let found = folders.iter().map(|folder| Path::new(folder).join(file)).find(|path| path.is_file())?;
     Some(found.to_str()?.to_owned())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn located(_name: &str) -> Option<String> {
-    None
-}
-
-#[cfg(target_os = "linux")]
-fn ini_files() -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    if let Some(file) = std::env::var_os("ODBCINSTINI") {
-        files.push(PathBuf::from(file));
-    }
-    if let Some(folder) = std::env::var_os("ODBCSYSINI") {
-        files.push(Path::new(&folder).join("odbcinst.ini"));
-    }
-    files.push(PathBuf::from("/etc/odbcinst.ini"));
-    files
-}
-
-/// Returns the folders in which distributions keep drivers.
-#[cfg(target_os = "linux")]
-pub fn folders() -> Vec<PathBuf> {
-    let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
-    [
-        format!("/usr/lib/{triplet}/odbc"),
-        format!("/usr/lib/{triplet}"),
-        "/usr/lib64".to_owned(),
-        "/usr/lib".to_owned(),
-        "/usr/local/lib".to_owned(),
-    ]
-    .map(PathBuf::from)
-    .into_iter()
-    .filter(|folder| folder.is_dir())
-    .collect()
-}
-
-/// Returns the file of a driver as an `odbcinst.ini` says it.
-#[cfg(target_os = "linux")]
-fn file_of(ini: &str, name: &str) -> Option<String> {
-    let mut is_own = false;
-    for line in ini.lines().map(str::trim) {
-        if let Some(section) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            is_own = section.trim().eq_ignore_ascii_case(name);
-        } else if let Some((key, value)) = line.split_once('=')
-            && is_own
-            && key.trim().eq_ignore_ascii_case("driver")
-        {
-            return Some(value.trim().to_owned());
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -284,13 +233,5 @@ mod tests {
         assert_eq!(keyword(string, "PWD").as_deref(), Some("a;driver=x};"));
         assert_eq!(keyword(string, "server").as_deref(), Some("db"));
         assert_eq!(keyword(string, "database"), None);
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn a_driver_s_file_stands_in_its_section() {
-        let ini = "[A]\nDriver=a.so\n\n[FreeTDS]\nDescription=x\ndriver = libtdsodbc.so\n";
-        assert_eq!(file_of(ini, "freetds").as_deref(), Some("libtdsodbc.so"));
-        assert_eq!(file_of(ini, "B"), None);
     }
 }

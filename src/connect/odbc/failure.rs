@@ -62,7 +62,9 @@ fn bare(message: &str) -> &str {
 
 /// Decides what an error is.
 fn kind(engine: Engine, error: &OdbcError) -> Kind {
-    let own = error.records.iter().find_map(|record| numbers::kind(engine, record.native));
+    // A login to a database that isn't there fails with both numbers, that of the login first.
+    let numbered = || error.records.iter().filter_map(|record| Some((record.native, numbers::kind(engine, record.native)?)));
+    let own = numbered().find(|(number, _)| *number != numbers::LOGIN_FAILED).or_else(|| numbered().next()).map(|(_, kind)| kind);
     own.or_else(|| error.records.iter().find_map(|record| by_state(error, record))).unwrap_or(Kind::new("database", None, false))
 }
 
@@ -91,6 +93,11 @@ fn by_state(error: &OdbcError, record: &Diagnostic) -> Option<Kind> {
         "55P03" => Kind::new("locked", Some("another session holds a lock on it"), true),
         "HY008" | "57014" => Kind::new("cancelled", None, false),
         "42S02" | "42P01" | "3F000" | "3D000" => Kind::new("not_found", None, false),
+        "07001" | "07002" => Kind::new(
+            "invalid_sql",
+            Some("write values into custom_sql or where: a ? is none of :last_sync, :lower_bound, :slot and :run_started"),
+            false,
+        ),
         "42S22" | "42703" => Kind::new("unknown_column", Some("check the names of columns in custom_sql, or in where"), false),
         "42501" => Kind::new("permission_denied", Some("grant the login what it needs: SELECT on what it reads"), false),
         "42601" | "42000" | "37000" => Kind::new("invalid_sql", Some("check custom_sql, or where, and that the login may read it"), false),

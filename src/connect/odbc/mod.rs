@@ -69,7 +69,10 @@ impl Session {
         let (sender, receiver) = channel();
         let own = plan.clone();
         // A driver that hangs is left behind with its thread: nothing can end it but the end of the process.
-        let spawned = std::thread::Builder::new().name("odbc connect".to_owned()).spawn(move || sender.send(Self::connect(&own)));
+        let spawned = std::thread::Builder::new().name("odbc connect".to_owned()).spawn(move || {
+            // Nobody may wait any more.
+            let _ = sender.send(Self::connect(&own));
+        });
         let failed = |message: String| ConnectError {
             code: "unreachable",
             message: format!("connect to {}: {message}", plan.place()),

@@ -13,6 +13,9 @@ pub(super) fn kind(engine: Engine, number: i32) -> Option<Kind> {
     table.iter().find(|(known, _)| *known == number).map(|(_, kind)| *kind)
 }
 
+/// SQL Server's number of every login that fails, which another one explains at times.
+pub(super) const LOGIN_FAILED: i32 = 18456;
+
 const LOGIN: Kind = Kind::new("login_failed", Some("check user and password of the connection"), false);
 const NO_DATABASE: Kind = Kind::new("not_found", Some("check database of the connection, and that the login may use it"), false);
 const NO_TABLE: Kind = Kind::new("not_found", None, false);
@@ -31,7 +34,14 @@ const NO_SERVICE: Kind = Kind::new("unreachable", Some("check host and service o
 /// SQL Server ("Database Engine events and errors", Microsoft Learn).
 const SQLSERVER: &[(i32, Kind)] = &[
     (102, SYNTAX),
-    (156, SYNTAX),
+    (
+        156,
+        Kind::new(
+            "invalid_sql",
+            Some("check custom_sql, or where; a query that begins with WITH can't be read as a subquery: make it a view"),
+            false,
+        ),
+    ),
     (207, NO_COLUMN),
     (208, NO_TABLE),
     (195, SYNTAX),
@@ -47,7 +57,7 @@ const SQLSERVER: &[(i32, Kind)] = &[
     (3961, CONFLICT),
     (4060, NO_DATABASE),
     (8115, DATA),
-    (18456, LOGIN),
+    (LOGIN_FAILED, LOGIN),
     (18452, LOGIN),
     (18487, LOGIN),
     (18488, LOGIN),
@@ -97,7 +107,7 @@ const SQLSERVER: &[(i32, Kind)] = &[
     (20003, CUT),
     (20004, CUT),
     (20006, CUT),
-    (20009, DOWN),
+    (20009, Kind::new("unreachable", Some("check host and port of the connection, and whether the server runs"), true)),
     (20017, CUT),
     (20047, CUT),
     (233, CUT),
@@ -157,3 +167,17 @@ const ORACLE: &[(i32, Kind)] = &[
     (28000, Kind::new("login_failed", Some("the account is locked"), false)),
     (28001, Kind::new("login_failed", Some("the password has expired: set a new one"), false)),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_stands_twice() {
+        for table in [SQLSERVER, ORACLE] {
+            let mut numbers: Vec<i32> = table.iter().map(|(number, _)| *number).collect();
+            numbers.sort_unstable();
+            assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]), "{numbers:?}");
+        }
+    }
+}

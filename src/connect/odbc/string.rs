@@ -22,6 +22,8 @@ pub(super) fn connection_string(plan: &OdbcConnection, driver: Option<&str>, fam
     login(plan, family, &mut pairs);
     if plan.engine == Engine::SqlServer {
         encryption(plan, family, &mut pairs);
+        // A listener of an availability group may lead us to a copy that is only read; elsewhere it means nothing.
+        pairs.push(("ApplicationIntent", "ReadOnly".to_owned()));
     }
     let own = plan.options.iter().map(|(keyword, value)| (keyword.as_str(), value.clone()));
     let is_said = |keyword: &str| plan.options.iter().any(|(said, _)| said.eq_ignore_ascii_case(keyword));
@@ -141,7 +143,7 @@ mod tests {
     fn a_value_can_t_end_itself() {
         let driver = "ODBC Driver 18 for SQL Server";
         let expected = "DRIVER={ODBC Driver 18 for SQL Server};SERVER={tcp:db1,1433};DATABASE=erp;UID=etl;PWD={a}};PWD={x};\
-             Encrypt=mandatory;TrustServerCertificate=no;";
+             Encrypt=mandatory;TrustServerCertificate=no;ApplicationIntent=ReadOnly;";
         check(&plan(Engine::SqlServer), driver, Family::Microsoft, expected);
         let expected = "DRIVER={/o/libsqora.so};DBQ=//db1:1521/erp;UID=etl;PWD={a}};PWD={x};";
         check(&plan(Engine::Oracle), "/o/libsqora.so", Family::Oracle, expected);
@@ -151,11 +153,11 @@ mod tests {
     fn freetds_is_told_what_it_needs_to_keep_text_whole() {
         let plan = |engine| OdbcConnection { password: Some(Secret::new("a;PWD={x")), ..plan(engine) };
         let expected = "DRIVER={FreeTDS};SERVER=db1;PORT=1433;DATABASE=erp;UID=etl;PWD={a;PWD={x};Encryption=require;\
-             TDS_Version=7.4;ClientCharset=UTF-8;";
+             ApplicationIntent=ReadOnly;TDS_Version=7.4;ClientCharset=UTF-8;";
         check(&plan(Engine::SqlServer), "FreeTDS", Family::FreeTds, expected);
         let options = vec![("tds_version".to_owned(), "7.3".to_owned()), ("Encryption".to_owned(), "off".to_owned())];
-        let expected = "DRIVER={FreeTDS};SERVER=db1;PORT=1433;DATABASE=erp;UID=etl;PWD={a;PWD={x};tds_version=7.3;\
-             Encryption=off;ClientCharset=UTF-8;";
+        let expected = "DRIVER={FreeTDS};SERVER=db1;PORT=1433;DATABASE=erp;UID=etl;PWD={a;PWD={x};ApplicationIntent=ReadOnly;\
+             tds_version=7.3;Encryption=off;ClientCharset=UTF-8;";
         check(&OdbcConnection { options, ..plan(Engine::SqlServer) }, "FreeTDS", Family::FreeTds, expected);
     }
 

@@ -42,12 +42,12 @@ pub(super) fn append(
             _ => builder.append_text(checked(trimmed(value))?),
         },
         (Wire::Date, Date) => builder.append_units(i64::from(date(value)?)),
-        (Wire::Timestamp, Timestamp | TimestampUtc) => {
+        (Wire::Timestamp, Timestamp | TimestampUtc) | (Wire::Instant, TimestampUtc) => {
             let (seconds, nanos) = moment(value)?;
             let micros = nanos.is_multiple_of(1000).then_some(i64::from(nanos / 1000)).ok_or(Misfit)?;
             builder.append_units(seconds * 1_000_000 + micros)
         }
-        (Wire::Timestamp, TimestampNanos | TimestampNanosUtc) => {
+        (Wire::Timestamp, TimestampNanos | TimestampNanosUtc) | (Wire::Instant, TimestampNanosUtc) => {
             let (seconds, nanos) = moment(value)?;
             let units = seconds.checked_mul(1_000_000_000).and_then(|units| units.checked_add(i64::from(nanos)));
             builder.append_units(units.ok_or(Misfit)?)
@@ -220,10 +220,6 @@ pub(super) fn write(out: &mut Vec<u8>, wire: Wire, form: TextForm, value: &[u8])
         Wire::Text => out.extend_from_slice(value),
         Wire::Binary => write_hex(out, value),
         Wire::Guid => write_uuid(out, &uuid(value)?),
-        Wire::Time => {
-            let (hour, minute, second) = clock(value, 0)?;
-            _ = write!(out, "{hour:02}:{minute:02}:{second:02}");
-        }
         Wire::Date => match date(value) {
             Ok(days) => write_date(out, days),
             Err(Misfit) => {
@@ -231,23 +227,31 @@ pub(super) fn write(out: &mut Vec<u8>, wire: Wire, form: TextForm, value: &[u8])
                 _ = write!(out, "{year:04}-{month:02}-{day:02}");
             }
         },
-        Wire::Timestamp => match moment(value) {
-            Ok((seconds, nanos)) if nanos.is_multiple_of(1000) => {
-                write_timestamp_micros(out, seconds * 1_000_000 + i64::from(nanos / 1000), false);
-            }
-            Ok((seconds, nanos)) => match seconds.checked_mul(1_000_000_000).and_then(|units| units.checked_add(i64::from(nanos))) {
-                Some(units) => write_timestamp_nanos(out, units, false),
-                None => {
-                    let (year, month, day) = civil_from_days(seconds.div_euclid(DAY_SECONDS));
-                    let (hour, minute, second) = clock(value, 3)?;
-                    _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}");
-                }
-            },
-            Err(Misfit) => {
-                let ((year, month, day), (hour, minute, second)) = (civil(value)?, clock(value, 3)?);
-                _ = write!(out, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
-            }
-        },
+        Wire::Timestamp | Wire::Instant => write_moment(out, value, wire == Wire::Instant)?,
+    }
+    Ok(())
+}
+
+/// Appends the text of a TIMESTAMP_STRUCT; of one that is no moment too.
+fn write_moment(out: &mut Vec<u8>, value: &[u8], is_utc: bool) -> Result<(), Misfit> {
+    let Ok((seconds, nanos)) = moment(value) else {
+        let ((year, month, day), (hour, minute, second)) = (civil(value)?, clock(value, 3)?);
+        // Writing to a Vec can't fail.
+        _ = write!(out, "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+        return Ok(());
+    };
+    if nanos.is_multiple_of(1000) {
+        write_timestamp_micros(out, seconds * 1_000_000 + i64::from(nanos / 1000), is_utc);
+        return Ok(());
+    }
+    match seconds.checked_mul(1_000_000_000).and_then(|units| units.checked_add(i64::from(nanos))) {
+        Some(units) => write_timestamp_nanos(out, units, is_utc),
+        None => {
+            let (year, month, day) = civil_from_days(seconds.div_euclid(DAY_SECONDS));
+            let (hour, minute, second) = clock(value, 3)?;
+            let zone = if is_utc { "Z" } else { "" };
+            _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}{zone}");
+        }
     }
     Ok(())
 }

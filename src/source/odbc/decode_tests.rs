@@ -84,6 +84,9 @@ fn dates_and_moments_keep_every_digit_or_are_refused() {
     check(ColumnType::TimestampNanos, Wire::Timestamp, &at(2024, 1, 1, [0, 0, 0], 100), Some("2024-01-01T00:00:00.000000100"));
     check(ColumnType::TimestampNanos, Wire::Timestamp, &last, None);
     check(ColumnType::Text, Wire::Timestamp, &last, Some("9999-12-31T23:59:59.999999900"));
+    check(ColumnType::Text, Wire::Instant, &last, Some("9999-12-31T23:59:59.999999900Z"));
+    check(ColumnType::TimestampNanosUtc, Wire::Instant, &last, None);
+    check(ColumnType::TimestampUtc, Wire::Instant, &at(2024, 1, 1, [0, 0, 0], 1000), Some("2024-01-01T00:00:00.000001Z"));
     check(ColumnType::Timestamp, Wire::Timestamp, &at(2024, 1, 1, [24, 0, 0], 0), None);
 }
 

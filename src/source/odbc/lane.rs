@@ -41,7 +41,8 @@ impl Lane {
             None if expected == Some(ColumnType::Text) && may_be_text(own.column_type) => ColumnType::Text,
             None => own.column_type,
         };
-        let mapping = Mapping { column_type, ..own };
+        let is_instant = own.wire == Wire::Timestamp && matches!(own.column_type, ColumnType::TimestampUtc | ColumnType::TimestampNanosUtc);
+        let mapping = Mapping { column_type, wire: if is_instant { Wire::Instant } else { own.wire }, ..own };
         Self { column: column.clone(), mapping, taken: Taken::Placed(own.length.unwrap_or(UNKNOWN_LENGTH)) }
     }
 
@@ -59,12 +60,15 @@ impl Lane {
             let digits = value.trim().trim_start_matches(['-', '+']);
             !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         };
-        let is_moment = || self.mapping.wire == Wire::Timestamp && !value.contains(' ');
+        // What is no moment is shown with a blank.
+        let is_moment = || matches!(self.mapping.wire, Wire::Timestamp | Wire::Instant) && !value.contains(' ');
         let is_own = self.column.declared.is_none() && !self.column.is_hashed;
         is_own
             && match self.mapping.column_type {
                 ColumnType::Decimal { .. } => is_number(),
-                ColumnType::TimestampNanos | ColumnType::Timestamp => is_moment(),
+                ColumnType::Timestamp | ColumnType::TimestampNanos | ColumnType::TimestampUtc | ColumnType::TimestampNanosUtc => {
+                    is_moment()
+                }
                 _ => false,
             }
     }
@@ -72,7 +76,8 @@ impl Lane {
 
 /// Whether values may come that a type doesn't hold though the driver names it: digits of a NUMBER, moments beyond nanoseconds of 64 bits.
 fn may_be_text(column_type: ColumnType) -> bool {
-    matches!(column_type, ColumnType::Decimal { .. } | ColumnType::TimestampNanos | ColumnType::Timestamp)
+    use ColumnType::{Decimal, Timestamp, TimestampNanos, TimestampNanosUtc, TimestampUtc};
+    matches!(column_type, Decimal { .. } | Timestamp | TimestampNanos | TimestampUtc | TimestampNanosUtc)
 }
 
 /// Returns the columns of the batches.

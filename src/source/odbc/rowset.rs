@@ -48,8 +48,7 @@ pub(super) fn place(mapping: &Mapping, length: usize, form: TextForm) -> (CDataT
         Wire::Single => (CDataType::Float, 4, 0),
         Wire::Double => (CDataType::Double, 8, 0),
         Wire::Date => (CDataType::TypeDate, size_of::<odbc_sys::Date>(), 0),
-        Wire::Time => (CDataType::TypeTime, size_of::<odbc_sys::Time>(), 0),
-        Wire::Timestamp => (CDataType::TypeTimestamp, size_of::<odbc_sys::Timestamp>(), 0),
+        Wire::Timestamp | Wire::Instant => (CDataType::TypeTimestamp, size_of::<odbc_sys::Timestamp>(), 0),
         Wire::Guid => (CDataType::Guid, 16, 0),
         Wire::Ascii => (CDataType::Char, length + 1, 1),
         Wire::Binary => (CDataType::Binary, length.max(1), 0),
@@ -107,11 +106,6 @@ impl RowSet {
         Self { rows_max, columns: columns.iter().map(places).collect(), header }
     }
 
-    /// Returns how many rows it has places for.
-    pub fn rows_max(&self) -> usize {
-        self.rows_max
-    }
-
     /// Takes the next rows; returns how many there are, 0 at the true end.
     ///
     /// # Errors
@@ -132,14 +126,23 @@ impl RowSet {
             let message = format!("the driver tells of {rows} rows where {} have a place", self.rows_max);
             return Err(OdbcError { function: "SQLFetch", records: vec![own(message)] });
         }
-        if statuses[..rows].contains(&ROW_ERROR) {
-            let mut records = statement.notes();
-            if records.is_empty() {
-                records.push(own("the driver could not read a row and doesn't say why".to_owned()));
-            }
+        // FreeTDS reports an error amid the rows as a note on those that came before it, and after them the end.
+        let errors = if outcome == Outcome::Noted { statement.errors() } else { Vec::new() };
+        if !errors.is_empty() {
+            return Err(OdbcError { function: "SQLFetch", records: errors });
+        }
+        // It also calls a row an error in which a value had no room: the indicators tell those.
+        let is_unread = |row: &usize| statuses[*row] == ROW_ERROR && !self.is_cut(*row);
+        if (0..rows).any(|row| is_unread(&row)) {
+            let records = vec![own("the driver could not read a row and doesn't say why".to_owned())];
             return Err(OdbcError { function: "SQLFetch", records });
         }
         Ok(rows)
+    }
+
+    /// Whether a value of a row had no room in its place.
+    fn is_cut(&self, row: usize) -> bool {
+        (0..self.columns.len()).any(|column| matches!(self.cell(column, row), Cell::Cut(_)))
     }
 
     /// Binds the places to the first columns of a statement that runs.
@@ -208,7 +211,7 @@ mod tests {
     #[test]
     fn rows_are_as_many_as_their_bytes_allow() {
         let text = Mapping::sized(ColumnType::Text, Wire::Text, Some(8000));
-        let rows = |columns: &[(Mapping, usize)], most| RowSet::new(columns, TextForm::Wide, most).rows_max();
+        let rows = |columns: &[(Mapping, usize)], most| RowSet::new(columns, TextForm::Wide, most).rows_max;
         assert_eq!(rows(&[(text, 8000)], 65_536), 32);
         assert_eq!(rows(&[(Mapping::fixed(ColumnType::Int64, Wire::Integer), 0)], 65_536), ROWS_MAX);
         assert_eq!(rows(&[(Mapping::fixed(ColumnType::Int64, Wire::Integer), 0)], 3), 3);

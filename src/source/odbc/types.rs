@@ -22,10 +22,10 @@ pub(super) enum Wire {
     Binary,
     /// SQL_C_TYPE_DATE
     Date,
-    /// SQL_C_TYPE_TIME
-    Time,
     /// SQL_C_TYPE_TIMESTAMP: a wall clock's moment, or an instant where the column is one.
     Timestamp,
+    /// As [`Wire::Timestamp`], of a column that is an instant, whatever it is declared as.
+    Instant,
     /// SQL_C_GUID
     Guid,
 }

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{PASSWORD, folder, program, run};
+use super::{folder, program, run};
 
 /// A driver, and the folder of its answers.
 #[derive(Debug)]
 pub struct OracleDriver {
     pub folder: PathBuf,
 }
+
+/// The password of the login. The counterpart takes no more than ASCII.
+pub const ORACLE_PASSWORD: &str = "ora;{s}e=cret'\"";
 
 /// What every database answers: its clock, no other transaction, no key.
 const COMMON: &str = "? SYS_EXTRACT_UTC(SYSTIMESTAMP)\n\
@@ -25,7 +28,7 @@ pub fn oracle(answers: &str) -> OracleDriver {
     build.args(["-shared", "-fPIC", "-D_GNU_SOURCE", "-Wl,-Bsymbolic", "-o"]).arg(folder.join("libsqora.so"));
     build.arg(format!("-DFOLDER=\"{}\"", folder.display()));
     run(build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/counterparts/oracle.c")));
-    std::fs::write(folder.join("login"), PASSWORD).expect("the password's file");
+    std::fs::write(folder.join("login"), ORACLE_PASSWORD).expect("the password's file");
     let drivers = format!("[Oracle 19 ODBC driver]\nDriver={}\n", folder.join("libsqora.so").display());
     std::fs::write(folder.join("odbcinst.ini"), drivers).expect("the drivers' file");
     let made = OracleDriver { folder };

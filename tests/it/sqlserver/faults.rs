@@ -73,7 +73,7 @@ fn a_hanging_server_is_left_by_whoever_stops_the_run() {
 #[test]
 fn a_black_hole_ends_at_the_job_s_limit_whatever_the_driver_does() {
     let server = sqlserver(ROWS);
-    let etl = of_table(&server, "    etl_config: {timeout_minutes: 1}\n");
+    let etl = of_table(&server, "etl_config: {timeout_minutes: 1}\n");
     server.faults(r#"{"hang_before_rows": true, "is_deaf": true}"#);
     let start = std::time::Instant::now();
     let ended = run(&etl);

@@ -36,6 +36,8 @@ enum Named {
     Instant,
     /// Text that is JSON.
     Json,
+    /// An amount of money with two decimals, of which drivers make doubles.
+    Money,
     /// Something that has no type here: its text.
     Other,
 }
@@ -52,7 +54,7 @@ const POSTGRESQL: Known = Known {
         ("numeric", Named::Other),
         ("interval", Named::Other),
         ("timetz", Named::Other),
-        ("money", Named::Other),
+        ("money", Named::Money),
     ],
 };
 
@@ -100,6 +102,7 @@ impl Dialect for Other {
         let named = self.known.types.iter().find(|(name, _)| facts.type_name.eq_ignore_ascii_case(name)).map(|(_, named)| *named);
         match (named, own.wire) {
             (Some(Named::Instant), Wire::Timestamp) => Mapping { column_type: ColumnType::TimestampUtc, ..own },
+            (Some(Named::Money), _) => types::decimal(19, 2).cast(|column| format!("CAST({column} AS numeric(19,2))")),
             (Some(Named::Json), Wire::Text) => Mapping { column_type: ColumnType::Json, ..own },
             // A numeric with digits is one.
             (Some(Named::Other), wire) if !matches!(own.column_type, ColumnType::Decimal { .. }) => {

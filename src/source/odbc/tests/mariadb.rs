@@ -3,7 +3,7 @@
 use super::*;
 use crate::source::mysql::conformance::database;
 
-pub(super) fn connection_to(database: &str) -> OdbcConnection {
+fn connection_to(database: &str) -> OdbcConnection {
     OdbcConnection {
         host: Some("127.0.0.1".to_owned()),
         port: Some(mariadb().port),

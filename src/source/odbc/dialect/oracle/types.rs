@@ -52,6 +52,12 @@ pub(super) fn mapping(facts: &ColumnFacts) -> Mapping {
         "BINARY_FLOAT" => Mapping::fixed(Float32, Wire::Single),
         "BINARY_DOUBLE" => Mapping::fixed(Float64, Wire::Double),
         "DATE" => Mapping::fixed(Timestamp, Wire::Timestamp),
+        // The catalogue writes the digits behind the name. Without it nobody knows of a zone: what has one is turned to UTC, all else stays, since
+        // the session's zone is UTC.
+        "TIMESTAMP" if !facts.type_name.contains('(') => {
+            let cast = |column: &str| format!("CAST(SYS_EXTRACT_UTC(CAST({column} AS TIMESTAMP(9) WITH TIME ZONE)) AS TIMESTAMP(9))");
+            Mapping::fixed(if facts.digits > 6 { TimestampNanos } else { Timestamp }, Wire::Timestamp).cast(cast)
+        }
         "TIMESTAMP" => Mapping::fixed(if facts.digits > 6 { TimestampNanos } else { Timestamp }, Wire::Timestamp),
         "TIMESTAMP WITH TIME ZONE" | "TIMESTAMP WITH LOCAL TIME ZONE" => {
             let (column_type, cast): (_, fn(&str) -> String) =
@@ -148,6 +154,7 @@ mod tests {
     #[test]
     fn times_keep_their_digits_and_their_zone() {
         check("DATE", 93, 19, 0, ColumnType::Timestamp);
+        check("TIMESTAMP", 93, 26, 6, ColumnType::Timestamp);
         check("TIMESTAMP(9)", 93, 29, 9, ColumnType::TimestampNanos);
         check("TIMESTAMP(6) WITH TIME ZONE", 93, 26, 6, ColumnType::TimestampUtc);
         check("TIMESTAMP(9) WITH LOCAL TIME ZONE", 93, 29, 9, ColumnType::TimestampNanosUtc);
