@@ -277,6 +277,7 @@ pub(super) fn crashed(ending: &Ending) -> WorkerError {
                 "a driver crashed: some do where a connection is cut; run it again, and look for a newer version of the driver".to_owned(),
             ),
             is_transient: true,
+            retry_after: None,
         };
     }
     WorkerError {
