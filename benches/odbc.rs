@@ -34,7 +34,12 @@ fn main() {
             let taken = measure(etlsched(&workspace, &["run", "rows"]), true);
             #[expect(clippy::cast_precision_loss, reason = "it is shown")]
             let speed = rows as f64 / taken.wall.as_secs_f64();
-            println!("round {round}, {kind}: {:.2} s, {speed:.0} rows/s, {} MB", taken.wall.as_secs_f64(), taken.resident / 1000);
+            println!(
+                "round {round}, {kind}: {:.2} s, {speed:.0} rows/s, {} MB ({} MB anonymous)",
+                taken.wall.as_secs_f64(),
+                taken.resident / 1000,
+                taken.anonymous / 1000
+            );
         }
     }
 }

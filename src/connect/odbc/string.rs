@@ -19,7 +19,7 @@ pub(super) fn connection_string(plan: &OdbcConnection, driver: Option<&str>, fam
         (None, None) => {}
     }
     server(plan, family, &mut pairs);
-    login(plan, family, &mut pairs);
+    login(plan, &mut pairs);
     if plan.engine == Engine::SqlServer {
         encryption(plan, family, &mut pairs);
         // A listener of an availability group may lead us to a copy that is only read; elsewhere it means nothing.
@@ -89,7 +89,7 @@ fn server(plan: &OdbcConnection, family: Family, pairs: &mut Vec<(&'static str, 
     pairs.extend(database.map(|database| ("DATABASE", database)));
 }
 
-fn login(plan: &OdbcConnection, _family: Family, pairs: &mut Vec<(&'static str, String)>) {
+fn login(plan: &OdbcConnection, pairs: &mut Vec<(&'static str, String)>) {
     pairs.extend(plan.user.clone().map(|user| ("UID", user)));
     pairs.extend(plan.password.as_ref().map(|password| ("PWD", password.expose().to_owned())));
 }
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
 
-    pub(crate) fn plan(engine: Engine) -> OdbcConnection {
+    fn plan(engine: Engine) -> OdbcConnection {
         OdbcConnection {
             engine,
             driver: None,
