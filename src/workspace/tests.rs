@@ -263,7 +263,7 @@ fn a_workspace_is_found_upwards_and_its_absence_is_told() {
 
 #[test]
 fn impossible_combinations_are_refused_where_they_stand() {
-    let sqlite = "connections: {shop: {type: sqlite, path: shop.db}, erp: {type: oracle, host: db}}\n";
+    let sqlite = "connections: {shop: {type: sqlite, path: shop.db}, erp: {type: adbc, driver: db}}\n";
     refuses(
         sqlite,
         "data_sources: [{connection: shop, table: t, etl_config: {mode: incremental}}]\n",
@@ -272,7 +272,7 @@ fn impossible_combinations_are_refused_where_they_stand() {
     refuses(
         sqlite,
         "data_sources: [{connection: erp, table: t}]\n",
-        &["1:29: connection erp is of type oracle, which is not in this version"],
+        &["1:29: connection erp is of type adbc, which is not in this version"],
     );
     refuses(sqlite, "schema: raw\ndata_sources: [{path: a.csv}]\n", &["1:1: schema: the destination is SQLite, which has no schemas"]);
     refuses(sqlite, "data_sources: [{connection: shop, custom_sql: SELECT 1}]\n", &["1:35: a source with custom_sql needs a name"]);

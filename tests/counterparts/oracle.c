@@ -227,7 +227,12 @@ static SQLRETURN refused(Stmt *stmt) {
     const char *sql = stmt->sql;
     size_t end = strlen(sql);
     while (end && (sql[end - 1] == ' ' || sql[end - 1] == '\n')) end--;
-    if ((end && sql[end - 1] == ';') || strchr(sql, '`') || strchr(sql, '[')) return fail(stmt, "HY000", 911, "ORA-00911: invalid character");
+    int is_odd = end && sql[end - 1] == ';', is_quoted = 0;
+    for (const char *at = sql; *at; at++) {
+        is_quoted ^= *at == '\'';
+        is_odd |= !is_quoted && (*at == '`' || *at == '[');
+    }
+    if (is_odd) return fail(stmt, "HY000", 911, "ORA-00911: invalid character");
     if (strcasestr(sql, " limit ") || strcasestr(sql, ") as etlsched")) return fail(stmt, "HY000", 933, "ORA-00933: SQL command not properly ended");
     return SQL_SUCCESS;
 }
