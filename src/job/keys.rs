@@ -252,7 +252,7 @@ pub static WORKSPACE: Level = Level {
     name: "etlsched.yaml",
     parts: &[Part::Keys(&[
         key("timezone", K::Zone, Works, T(d::TIMEZONE), "The user's zone: for display, and the default of jobs"),
-        key("state", K::Text, Works, T(d::STATE), "The state store: sqlite:PATH"),
+        key("state", K::Text, Works, T(d::STATE), "The state store: sqlite:PATH, or postgresql://... for several hosts"),
         key(
             "destination",
             K::Text,
