@@ -200,7 +200,7 @@ impl Migrate {
         }
         let here = std::env::current_dir().map_err(|error| Failure::internal(format!("the current folder can't be read: {error}")))?;
         let path = self.from.map_or_else(|| workspace.private_folder().join("state.db"), |path| here.join(path));
-        let from = StateLocation::Sqlite(path);
+        let from = StateLocation::of_file(path);
         let Some(mut source) = Store::open_existing(&from)? else {
             return Err(Failure::usage(format!("no store in {}", from.place())).hint("name its file with --from PATH"));
         };

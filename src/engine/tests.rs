@@ -94,7 +94,7 @@ impl Bench {
     }
 
     fn state_path(&self) -> PathBuf {
-        let StateLocation::Sqlite(path) = &self.workspace.state else { unreachable!("the tests' store is a file") };
+        let StateLocation::Sqlite { path, .. } = &self.workspace.state else { unreachable!("the tests' store is a file") };
         path.clone()
     }
 

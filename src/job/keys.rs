@@ -269,7 +269,7 @@ pub static WORKSPACE: Level = Level {
         key("retention_days", K::Int(1, 36_500), Works, I(d::RETENTION_DAYS), "How long run logs are kept"),
         key("grace_minutes", K::Int(1, 1440), Schedule, I(d::GRACE_MINUTES), "How late a start is still on time"),
         key("crontab_environment", K::TextMap, Schedule, Nil, "Variables set in the installed crontab block"),
-        key("state_group", K::Text, NotYet, Nil, "The group whose members share the state store"),
+        key("state_group", K::Text, Works, Nil, "The group whose members share the state store"),
     ])],
 };
 

@@ -41,7 +41,7 @@ impl Home {
     pub(super) fn new(back_end: BackEnd) -> Self {
         let folder = TempDir::new().unwrap();
         if back_end == BackEnd::Sqlite {
-            let location = StateLocation::Sqlite(folder.path().join("state.db"));
+            let location = StateLocation::of_file(folder.path().join("state.db"));
             return Self { folder, location, database: None };
         }
         let server = servers::postgresql();
@@ -59,7 +59,7 @@ impl Home {
     pub(super) fn sql(&self, sql: &str) {
         match (&self.location, &self.database) {
             (_, Some(database)) => drop(servers::psql(servers::postgresql(), database, sql)),
-            (StateLocation::Sqlite(path), None) => rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap(),
+            (StateLocation::Sqlite { path, .. }, None) => rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap(),
             (StateLocation::Postgresql(_), None) => unreachable!("a server's store has a database"),
         }
     }
@@ -91,5 +91,5 @@ pub(super) fn plan(server: &servers::Server, database: &str) -> PostgresConnecti
 
 /// A file as a store's place.
 pub(super) fn file(path: impl Into<PathBuf>) -> StateLocation {
-    StateLocation::Sqlite(path.into())
+    StateLocation::of_file(path.into())
 }

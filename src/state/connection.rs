@@ -31,7 +31,12 @@ pub struct Store {
     /// The server is a standby: it can only be read.
     is_standby: bool,
     patience: Duration,
+    /// The server was waited for in vain: whoever asks next waits less, since a run has its own limits to keep.
+    is_away: bool,
 }
+
+/// How long a server is waited for that was waited for in vain before.
+const PATIENCE_SPENT: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Store {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,8 +53,8 @@ impl Store {
     /// # Errors
     /// It can't be reached or written; it is no store, damaged, or made by a newer etlsched; a pooler that parts sessions is between.
     pub fn open(location: &StateLocation) -> Result<Self, StateError> {
-        if let StateLocation::Sqlite(path) = location {
-            file::make(path)?;
+        if let StateLocation::Sqlite { path, group } = location {
+            file::make(path, group.as_deref())?;
         }
         let mut store = Self::connect(location)?;
         migrations::apply(&mut store)?;
@@ -61,7 +66,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_existing(location: &StateLocation) -> Result<Option<Self>, StateError> {
-        if let StateLocation::Sqlite(path) = location {
+        if let StateLocation::Sqlite { path, .. } = location {
             return if file::exists(path)? { Self::open(location).map(Some) } else { Ok(None) };
         }
         let mut store = Self::connect(location)?;
@@ -74,20 +79,20 @@ impl Store {
 
     fn connect(location: &StateLocation) -> Result<Self, StateError> {
         let (connection, is_standby) = match location {
-            StateLocation::Sqlite(path) => (StoreConnection::Sqlite(file::open(path)?), false),
+            StateLocation::Sqlite { path, .. } => (StoreConnection::Sqlite(file::open(path)?), false),
             StateLocation::Postgresql(plan) => {
                 let (connection, is_standby) = server::open(plan, PATIENCE)?;
                 (StoreConnection::Server(connection), is_standby)
             }
         };
-        Ok(Self { connection, location: location.clone(), is_standby, patience: PATIENCE })
+        Ok(Self { connection, location: location.clone(), is_standby, patience: PATIENCE, is_away: false })
     }
 
     /// Returns the workspace's UUID and leaves no trace: no file beside the store, no migration. `None` where there is no store yet, or
     /// none that can be read.
     pub fn peek_workspace_id(location: &StateLocation) -> Option<String> {
         let mut connection = match location {
-            StateLocation::Sqlite(path) => file::peek(path).map(StoreConnection::Sqlite),
+            StateLocation::Sqlite { path, .. } => file::peek(path).map(StoreConnection::Sqlite),
             StateLocation::Postgresql(_) => None,
         };
         match &mut connection {
@@ -141,11 +146,15 @@ impl Store {
     /// Runs the transaction until it is through, fails for good, or the patience ends.
     pub(super) fn transact<T>(&mut self, purpose: Purpose, work: Work<'_, T>) -> Result<T, StateError> {
         let began = Instant::now();
+        let patience = if self.is_away { self.patience.min(PATIENCE_SPENT) } else { self.patience };
         let mut tries = 0;
         loop {
             tries += 1;
-            let error = match self.try_once(purpose, work, self.patience.saturating_sub(began.elapsed())) {
-                Ok(value) => return Ok(value),
+            let error = match self.try_once(purpose, work, patience.saturating_sub(began.elapsed())) {
+                Ok(value) => {
+                    self.is_away = false;
+                    return Ok(value);
+                }
                 Err(error) => error,
             };
             let is_worthwhile = match &error {
@@ -153,7 +162,8 @@ impl Store {
                 Trouble::Unreachable(_) => false,
                 Trouble::Database(error) => matches!(self.connection, StoreConnection::Server(_)) && may_pass(error, tries),
             };
-            if !is_worthwhile || began.elapsed() >= self.patience {
+            if !is_worthwhile || began.elapsed() >= patience {
+                self.is_away = is_worthwhile;
                 return Err(match error {
                     Trouble::Unreachable(error) => error,
                     Trouble::Database(error) => StateError::of(error, &self.place()),

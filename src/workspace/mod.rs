@@ -305,13 +305,15 @@ const STATE_HINT: &str =
 
 /// Returns where the store is, and whether several hosts share it.
 fn state(settings: &Settings) -> Result<(StateLocation, bool), Box<Problem>> {
-    let own = StateLocation::Sqlite(settings.root.join(".etlsched").join("state.db"));
+    let group = settings::text(&settings.tree, "state_group").map(str::to_owned);
+    let of_file = |path: PathBuf| StateLocation::Sqlite { path, group: group.clone() };
+    let own = of_file(settings.root.join(".etlsched").join("state.db"));
     let Some(node) = settings.tree.get("state") else { return Ok((own, false)) };
     let text = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
     match text.split_once(':') {
         Some(("sqlite", path)) if !path.trim_start_matches("//").is_empty() => {
             let path = path.strip_prefix("///").map(|path| format!("/{path}")).unwrap_or_else(|| path.trim_start_matches("//").to_owned());
-            Ok((StateLocation::Sqlite(settings.root.join(path)), false))
+            Ok((of_file(settings.root.join(path)), false))
         }
         Some(("postgresql" | "postgres", _)) if unset(settings).is_some() => Ok((own, true)),
         Some(("postgresql" | "postgres", _)) => match postgresql::of_url(text, |file| settings.root.join(file)) {

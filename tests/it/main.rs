@@ -29,6 +29,7 @@
 //! | `windows` | backfills, the cursor beside them, cursor columns of every type that has an order |
 //! | `mysql_source` | MariaDB as a source: every type into SQLite and PostgreSQL, late commits, writers beside it, TLS, servers that die, errors |
 //! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
+//! | `shared_state` | one state store in PostgreSQL: several hosts, servers that go away, poolers, a store that moves in |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
@@ -75,6 +76,8 @@ mod prints;
 mod proofs;
 #[cfg(unix)]
 mod servers;
+#[cfg(target_os = "linux")]
+mod shared_state;
 mod slots;
 mod tables;
 #[cfg(target_os = "linux")]
