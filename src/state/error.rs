@@ -179,7 +179,7 @@ impl StateError {
         if matches!(place, Place::Server(_)) {
             return Self::Query { place, reason };
         }
-        if reason.contains("readonly database") {
+        if reason.contains("readonly database") || (reason.contains("unable to open") && is_folder_read_only(&place)) {
             Self::ReadOnly { place }
         } else if reason.contains("is not a database") {
             Self::NotAStore { place }
@@ -187,7 +187,7 @@ impl StateError {
             Self::Damaged { place, reason }
         } else if reason.contains("is locked") {
             Self::Busy { place, seconds: super::file::BUSY_TIMEOUT.as_secs() }
-        } else if reason.contains("is full") {
+        } else if reason.contains("is full") || (reason.contains("disk I/O error") && is_disk_full(&place)) {
             Self::Full { place }
         } else if reason.contains("unable to open") {
             Self::Unreachable { place, reason }
@@ -196,3 +196,31 @@ impl StateError {
         }
     }
 }
+
+/// Whether there is next to no room where a file lies: SQLite says no more than "disk I/O error" where its shared memory can't grow.
+fn is_disk_full(place: &Place) -> bool {
+    #[cfg(unix)]
+    if let Place::File(path) = place {
+        let room = rustix::fs::statvfs(path).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        return room.is_ok_and(|bytes| bytes < DISK_ROOM_MIN);
+    }
+    #[cfg(not(unix))]
+    let _ = place;
+    false
+}
+
+/// Whether a file is there and its folder takes no others: SQLite then can't make its log beside it, and says only that it can't open.
+fn is_folder_read_only(place: &Place) -> bool {
+    #[cfg(unix)]
+    if let Place::File(path) = place {
+        let folder = path.parent().unwrap_or(path);
+        return path.exists() && rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_err();
+    }
+    #[cfg(not(unix))]
+    let _ = place;
+    false
+}
+
+/// What SQLite's log and its shared memory begin with, in bytes: 32 KiB and a page.
+#[cfg(unix)]
+const DISK_ROOM_MIN: u64 = 64 * 1024;
