@@ -139,6 +139,9 @@ impl StateError {
                 "a store is copied whole or not at all: name an empty database with `state:` in etlsched.yaml".to_owned()
             }
             Self::Server { error, .. } => return error.hint.clone(),
+            Self::Query { place: Place::Server(_), .. } => {
+                "give the role a database or a schema of its own, first in its search_path, with CREATE".to_owned()
+            }
             Self::Query { .. } => return None,
         })
     }

@@ -29,7 +29,7 @@ struct Applied {
 /// # Errors
 /// It can't be read.
 pub(super) fn has_any(store: &mut Store) -> Result<bool, StateError> {
-    Ok(!store.transact(Purpose::Read, &mut applied)?.is_empty())
+    Ok(!applied(store)?.is_empty())
 }
 
 /// Applies what the store doesn't have yet.
@@ -38,7 +38,7 @@ pub(super) fn has_any(store: &mut Store) -> Result<bool, StateError> {
 /// It can't be written, or was made by a newer etlsched.
 pub(super) fn apply(store: &mut Store) -> Result<(), StateError> {
     let known = known();
-    let found = store.transact(Purpose::Read, &mut applied)?;
+    let found = applied(store)?;
     refuse_newer(store, &known, &found)?;
     if known.iter().all(|version| found.contains(version)) {
         return Ok(());
@@ -56,7 +56,7 @@ pub(super) fn apply(store: &mut Store) -> Result<(), StateError> {
     });
     match (result, failure) {
         (Ok(()), _) => {
-            let found = store.transact(Purpose::Read, &mut applied)?;
+            let found = applied(store)?;
             refuse_newer(store, &known, &found)
         }
         (Err(_), Some(reason)) => Err(StateError::of_message(reason, store.place())),
@@ -64,18 +64,20 @@ pub(super) fn apply(store: &mut Store) -> Result<(), StateError> {
     }
 }
 
-/// Returns the versions of the migrations that the store has; none where it is new.
-fn applied(connection: &mut StoreConnection) -> QueryResult<Vec<String>> {
-    if let StoreConnection::Server(server) = connection
-        && !server::has_migrations(server)?
-    {
-        return Ok(Vec::new());
-    }
-    match diesel::sql_query("SELECT version FROM __diesel_schema_migrations ORDER BY version").load::<Applied>(connection) {
+/// Returns the versions of the migrations that the store has; none where it is new. In no transaction: it is the first question of every
+/// command, and each round trip counts.
+fn applied(store: &mut Store) -> Result<Vec<String>, StateError> {
+    match diesel::sql_query("SELECT version FROM __diesel_schema_migrations ORDER BY version").load::<Applied>(&mut store.connection) {
         Ok(rows) => Ok(rows.into_iter().map(|row| row.version).collect()),
-        Err(error) if error.to_string().contains("no such table") => Ok(Vec::new()),
-        Err(error) => Err(error),
+        Err(error) if is_absent(&error) => Ok(Vec::new()),
+        Err(error) => Err(StateError::of(error, &store.place())),
     }
+}
+
+/// Whether an error says that the table isn't there.
+fn is_absent(error: &DieselError) -> bool {
+    let DieselError::DatabaseError(_, said) = error else { return false };
+    said.details() == Some(server::UNDEFINED_TABLE) || said.message().contains("no such table")
 }
 
 fn refuse_newer(store: &Store, known: &[String], applied: &[String]) -> Result<(), StateError> {

@@ -70,11 +70,7 @@ impl ServerConnection {
             parameters.push((Raw(bytes.map(|bytes| storable(&kind, bytes))), kind));
         }
         let answer = self.session.client.run(&builder.finish(), parameters);
-        answer.map_err(|failure| self.told("state store", &failure))
-    }
-
-    fn told(&self, verb: &str, failure: &Failure) -> Error {
-        told(failure.told(&format!("{verb} on {}", self.session.place)), failure.state())
+        answer.map_err(|failure| of(&failure))
     }
 }
 
@@ -124,8 +120,15 @@ impl DatabaseErrorInformation for Said {
     }
 }
 
+/// Makes diesel's error of a failure; which store it is stands before it at the end.
+fn of(failure: &Failure) -> Error {
+    let error = failure.told("");
+    let message = error.message.trim_start_matches(": ").to_owned();
+    told(ConnectError { message, ..error }, failure.state())
+}
+
 /// Makes diesel's error of one of ours.
-pub(super) fn told(error: ConnectError, state: Option<&str>) -> Error {
+fn told(error: ConnectError, state: Option<&str>) -> Error {
     let kind = match state {
         None => DatabaseErrorKind::ClosedConnection,
         Some("40001" | "40P01") => DatabaseErrorKind::SerializationFailure,
@@ -146,7 +149,7 @@ fn pooled() -> Error {
 
 impl SimpleConnection for ServerConnection {
     fn batch_execute(&mut self, sql: &str) -> QueryResult<()> {
-        let answer = self.session.client.batch(sql).map_err(|failure| self.told("state store", &failure))?;
+        let answer = self.session.client.batch(sql).map_err(|failure| of(&failure))?;
         for message in answer {
             if let SimpleQueryMessage::Row(row) = message
                 && row.columns().first().is_some_and(|column| column.name() == SESSION_COLUMN)

@@ -36,6 +36,9 @@ pub(super) const ORDER_BY_BYTES: &str = "DO $$ DECLARE own record; BEGIN FOR own
      LOOP EXECUTE format('ALTER TABLE %I.%I ALTER COLUMN %I TYPE text COLLATE \"C\"', own.nspname, own.relname, own.attname); \
      END LOOP; END $$";
 
+/// The server's code for a table that isn't there.
+pub(super) const UNDEFINED_TABLE: &str = "42P01";
+
 /// Why a transaction is begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -64,12 +67,6 @@ struct Seen {
 struct Clock {
     #[diesel(sql_type = BigInt)]
     micros: i64,
-}
-
-#[derive(QueryableByName)]
-struct Presence {
-    #[diesel(sql_type = Bool)]
-    is_there: bool,
 }
 
 /// How long a second connection is tried that tells a pooler: one that parts sessions by clients may have none left to give.
@@ -131,12 +128,6 @@ pub(super) fn begin(connection: &mut ServerConnection, purpose: Purpose) -> Quer
         Purpose::Migrate => MIGRATE,
     };
     connection.begin(&format!("{sql}; SELECT current_setting('etlsched.session', true) AS {SESSION_COLUMN}"))
-}
-
-/// Whether the table of migrations is there.
-pub(super) fn has_migrations(connection: &mut ServerConnection) -> QueryResult<bool> {
-    let ask = diesel::sql_query("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS is_there");
-    Ok(ask.get_result::<Presence>(connection)?.is_there)
 }
 
 /// Returns the server's clock since 1970, by which leases live on a store that hosts share; `None` where the store is a file.

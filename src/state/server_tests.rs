@@ -179,3 +179,27 @@ fn a_nul_in_a_text_is_written_as_its_sign() {
     let Found::One(detail) = store.run("r1").unwrap() else { panic!("r1 is in the log") };
     assert_eq!(detail.events[0].message, "a\u{2400}b");
 }
+
+#[test]
+fn tls_means_what_its_word_says_for_the_store_too() {
+    let server = own_postgresql(&["ssl=on"]);
+    let mut plan = plan(&server, "etl");
+    (plan.host, plan.sslmode) = ("localhost".to_owned(), crate::plan::postgresql::SslMode::VerifyFull);
+    plan.sslrootcert = Some(server.folder.join("ca.crt"));
+    let _store = Store::open(&StateLocation::Postgresql(Box::new(plan.clone()))).unwrap();
+    let sql = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'etlsched'";
+    assert_eq!(psql(&server, "etl", sql), "t");
+    plan.sslrootcert = Some(server.folder.join("other.crt"));
+    let error = Store::open(&StateLocation::Postgresql(Box::new(plan))).unwrap_err();
+    assert!(error.to_string().contains("TLS") && error.hint().unwrap().contains("sslrootcert"), "{error}");
+}
+
+/// A table that is added is named in `ORDER_BY_BYTES` too.
+#[test]
+fn every_text_of_the_store_is_ordered_by_its_bytes() {
+    own_database("collated");
+    drop(Store::open(&at_server(postgresql(), "collated")).unwrap());
+    let others = "SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'text' \
+                  AND collation_name IS DISTINCT FROM 'C'";
+    assert_eq!(psql(postgresql(), "collated", others), "");
+}
