@@ -15,6 +15,8 @@ need faketime faketime
 need systemd-analyze systemd
 need unshare util-linux
 need prlimit util-linux
+need setpriv util-linux
+need hostname hostname
 need pgbouncer pgbouncer
 [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
 need mariadbd mariadb-server

@@ -13,15 +13,14 @@ use crate::process;
 use crate::schedule::Slot;
 use crate::secret::Masker;
 use crate::state::{Actor, JobRecord, JobStatus, Moment, NewJob, Store};
-use crate::workspace::{NoJob, StateLocation, Workspace};
+use crate::workspace::{NoJob, Workspace};
 
 /// Opens the store, made when absent.
 ///
 /// # Errors
 /// It can't be opened.
 pub fn open(workspace: &Workspace) -> Result<Store, Failure> {
-    let StateLocation::Sqlite(path) = &workspace.state;
-    Ok(Store::open(path)?)
+    Ok(Store::open(&workspace.state)?)
 }
 
 /// Opens the store if there is one.
@@ -29,8 +28,7 @@ pub fn open(workspace: &Workspace) -> Result<Store, Failure> {
 /// # Errors
 /// It can't be opened.
 pub fn open_existing(workspace: &Workspace) -> Result<Option<Store>, Failure> {
-    let StateLocation::Sqlite(path) = &workspace.state;
-    Ok(Store::open_existing(path)?)
+    Ok(Store::open_existing(&workspace.state)?)
 }
 
 /// Reads both clocks.

@@ -2,6 +2,7 @@
 
 mod cancel;
 pub mod reading;
+pub mod timed;
 
 use std::error::Error as _;
 use std::time::Duration;

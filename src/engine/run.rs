@@ -1,5 +1,6 @@
 //! One run of a job from its begin to its end: sources, the closing of the log.
 
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::plan::{DryRun, Level, Window};
 use crate::process::{Program, Stop};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::state::{EndPolicy, Store};
-use crate::workspace::{StateLocation, Workspace};
+use crate::workspace::Workspace;
 
 use super::backfill::{self, TypedWindow};
 use super::begin::{self, Begun};
@@ -132,9 +133,8 @@ fn chosen<'a>(job: &'a Job, names: &[String]) -> Result<Vec<&'a DataSource>, Ref
 }
 
 fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
-    let StateLocation::Sqlite(path) = &setting.workspace.state;
     // Targets remember the workspace that owns them; a store that isn't there yet owns none.
-    let workspace_id = Store::peek_workspace_id(path).unwrap_or_default();
+    let workspace_id = Store::peek_workspace_id(&setting.workspace.state).unwrap_or_default();
     let started_at = clock::now();
     let run_id = begin::new_run_id(started_at);
     let mut journal = Journal::nowhere();
@@ -165,8 +165,7 @@ fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
 
 fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) -> Result<RunReport, Refusal> {
     let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
-    let StateLocation::Sqlite(path) = &workspace.state;
-    let mut store = Store::open(path)?;
+    let mut store = Store::open(&workspace.state)?;
     let workspace_id = store.workspace_id()?;
     let begun = if options.is_scheduled {
         gate::begin(&mut store, &setting, &workspace_id, stop, observer)?
@@ -177,7 +176,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     setting.specs.retain(|source| published.as_ref().is_none_or(|published| !published.sources.contains(&source.name)));
     let limit = options.timeout.unwrap_or_else(|| timeout_of(job));
     let deadline = Instant::now().checked_add(limit);
-    let ledger = Ledger::new(store, path.clone(), run_id.clone(), deadline);
+    let ledger = Ledger::new(store, workspace.state.file().map(Path::to_owned), run_id.clone(), deadline);
     let keeper = Keeper::start(ledger.clone(), setting.channel.0.clone());
     let rejects: Vec<_> =
         setting.specs.iter().map(|source| plan::rejects_path(&workspace.private_folder(), &run_id, &source.name)).collect();

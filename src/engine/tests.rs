@@ -94,7 +94,7 @@ impl Bench {
     }
 
     fn state_path(&self) -> PathBuf {
-        let StateLocation::Sqlite(path) = &self.workspace.state;
+        let StateLocation::Sqlite { path, .. } = &self.workspace.state else { unreachable!("the tests' store is a file") };
         path.clone()
     }
 
@@ -111,7 +111,7 @@ impl Bench {
     }
 
     fn store(&self) -> Store {
-        Store::open(&self.state_path()).expect("the store opens")
+        Store::open(&self.workspace.state).expect("the store opens")
     }
 
     fn logged(&self, run_id: &str) -> RunDetail {

@@ -239,7 +239,7 @@ pub static WORKSPACE: Level = Level {
     name: "etlsched.yaml",
     parts: &[Part::Keys(&[
         key("timezone", K::Zone, Works, T(d::TIMEZONE), "The user's zone: for display, and the default of jobs"),
-        key("state", K::Text, Works, T(d::STATE), "The state store: sqlite:PATH"),
+        key("state", K::Text, Works, T(d::STATE), "The state store: sqlite:PATH, or postgresql://... for several hosts"),
         key(
             "destination",
             K::Text,
@@ -256,7 +256,7 @@ pub static WORKSPACE: Level = Level {
         key("retention_days", K::Int(1, 36_500), Works, I(d::RETENTION_DAYS), "How long run logs are kept"),
         key("grace_minutes", K::Int(1, 1440), Schedule, I(d::GRACE_MINUTES), "How late a start is still on time"),
         key("crontab_environment", K::TextMap, Schedule, Nil, "Variables set in the installed crontab block"),
-        key("state_group", K::Text, NotYet, Nil, "The group whose members share the state store"),
+        key("state_group", K::Text, Works, Nil, "The group whose members share the state store"),
     ])],
 };
 

@@ -118,7 +118,9 @@ pub fn masked_line(line: &str) -> String {
         let key = before[..colon].rsplit(['{', ',', ' ', '-', '[']).next().unwrap_or_default().to_lowercase();
         let spaces = rest.len() - rest.trim_start().len();
         let value = &rest[spaces..];
-        if is_secret(key.trim_matches(['"', '\''])) && !value.starts_with('{') {
+        let key = key.trim_matches(['"', '\'']);
+        let is_key = key.chars().all(|character| character.is_alphanumeric() || character == '_');
+        if is_key && is_secret(key) && !value.starts_with('{') {
             let value_end = value_end(value);
             if value_end > 0 && !value[..value_end].contains("${") {
                 masked.push_str(&rest[..spaces]);
@@ -170,6 +172,7 @@ mod tests {
         check("pasword: \"a, b\" # x", "pasword: *** # x");
         check("password: \"${ERP}\"", "password: \"${ERP}\"");
         check("url: postgresql://etl:hunter22@db1/erp", "url: postgresql://etl:***@db1/erp");
+        check("state: \"postgresql://etl:${PASSWORD}@db1:5432/x\"", "state: \"postgresql://etl:${PASSWORD}@db1:5432/x\"");
         check("auth: {bearer: abc}", "auth: {bearer: ***}");
         check("auth: {api_key: {header: X-Key, value: abc}}", "auth: {api_key: {header: X-Key, value: ***}}");
         check("headers: {Authorization: Bearer abc, Accept: text/csv}", "headers: {Authorization: ***, Accept: text/csv}");

@@ -4,6 +4,7 @@
 mod capture;
 pub mod identity;
 mod local_zone;
+pub mod private;
 mod stop;
 #[cfg(unix)]
 mod unix;

@@ -1,8 +1,8 @@
 //! The audit trail: who changed or started what, when and from where. Rows are only ever added.
 
+use super::backends::StoreConnection;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use super::connection::{Store, naive};
@@ -50,7 +50,7 @@ impl Store {
 
 /// Adds a line to the trail, in the transaction of what it tells of.
 pub(super) fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut StoreConnection,
     by: &Actor,
     action: &str,
     job: Option<&str>,

@@ -103,11 +103,21 @@ pub fn driver_file(name: &str, package: &str) -> PathBuf {
 
 /// Ends a server without any care, as a crash does, and starts it again.
 pub fn restart_at_once(server: &Server) {
+    stop_at_once(server);
+    start_again(server);
+}
+
+/// Ends a server without any care, as a crash does.
+pub fn stop_at_once(server: &Server) {
     let pid_file = server.folder.join("data/postmaster.pid");
     let text = std::fs::read_to_string(&pid_file).expect("the server's pid");
     let pid = text.lines().next().expect("a line with the pid").to_owned();
     run(Command::new("kill").args(["-QUIT", &pid]));
     wait_until("the server ends", || !Path::new("/proc").join(&pid).exists());
+}
+
+/// Starts a server again that was ended.
+pub fn start_again(server: &Server) {
     launch_postgresql(server, &[]);
 }
 
