@@ -13,6 +13,7 @@ use crate::run::SourceStatus;
 use crate::secret::Masker;
 
 use super::journal::Journal;
+use super::memory::MemoryWatch;
 use super::observer::{Notice, Observer};
 use super::plan::{self, RunFrame};
 use super::policy::StopReason;
@@ -29,6 +30,10 @@ pub(super) enum Message {
     Settled(usize, Result<serde_json::Value, WorkerError>),
     /// Of whoever may stop the run.
     Stop(StopReason),
+    /// What the run's processes hold comes near the limit: workers were told to make smaller batches.
+    Shrunk(String),
+    /// The worker of a source holds the most, and was ended at the limit.
+    Exceeded(usize, WorkerError),
 }
 
 /// How long a run may take and how long its workers have to end.
@@ -47,13 +52,34 @@ pub(super) struct Times {
 /// How long the end of a killed worker is waited for: one that the kernel holds in a system call is left behind (P11: 10 s in all).
 const LEAVE_BEHIND_AFTER: Duration = Duration::from_millis(1500);
 
-/// A source's worker.
+/// A source's place in the run, with its worker.
 #[derive(Debug, Default)]
-struct Post {
+pub(super) struct Post {
     handle: Option<Handle>,
-    started: Option<Instant>,
+    /// When its first worker was started.
+    pub(super) started: Option<Instant>,
     ending: Option<Ending>,
-    is_over: bool,
+    pub(super) stage: Stage,
+}
+
+/// What a source is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Stage {
+    /// It waits for room.
+    #[default]
+    Queued,
+    /// It has a worker, or its worker's last publish is being settled.
+    AtWork,
+    /// It waits to be tried again.
+    Paused(Instant),
+    /// Nothing more comes from it.
+    Over,
+}
+
+impl Post {
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
 }
 
 /// A run under way.
@@ -70,9 +96,10 @@ pub(super) struct Supervisor<'a> {
     pub(super) receiver: Receiver<Message>,
     pub(super) sources: Vec<SourceReport>,
     pub(super) stop: Option<StopReason>,
-    posts: Vec<Post>,
-    waiting: VecDeque<usize>,
-    deadline: Option<Instant>,
+    pub(super) posts: Vec<Post>,
+    pub(super) waiting: VecDeque<usize>,
+    pub(super) deadline: Option<Instant>,
+    watch: Option<MemoryWatch>,
     kill_at: Option<Instant>,
     leave_at: Option<Instant>,
 }
@@ -98,6 +125,7 @@ impl<'a> Supervisor<'a> {
             posts: specs.iter().map(|_| Post::default()).collect(),
             waiting: (0..specs.len()).collect(),
             deadline: times.deadline,
+            watch: MemoryWatch::start(frame.job.limits.memory_limit_mb, channel.0.clone()),
             kill_at: None,
             leave_at: None,
             stop: None,
@@ -124,6 +152,8 @@ impl<'a> Supervisor<'a> {
                 Some(Message::Worker(index, happening)) => self.hear(index, happening),
                 Some(Message::Settled(index, answer)) => self.settle(index, answer),
                 Some(Message::Stop(reason)) => self.stop(reason),
+                Some(Message::Shrunk(figures)) => self.tell(Level::Warn, None, &figures),
+                Some(Message::Exceeded(index, error)) => self.sources[index].blame(error),
                 None => self.look_at_the_clock(),
             }
             if let Some(failure) = self.journal.failure() {
@@ -136,7 +166,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn is_at_work(&self) -> bool {
-        !self.waiting.is_empty() || self.posts.iter().any(|post| post.started.is_some() && !post.is_over)
+        self.posts.iter().any(|post| !post.is_over())
     }
 
     /// Returns the next message, or `None` when a moment has come at which something is due.
@@ -148,7 +178,7 @@ impl<'a> Supervisor<'a> {
             Err(TryRecvError::Empty) => self.journal.flush(),
         }
         let now = Instant::now();
-        let due = [self.deadline, self.kill_at, self.leave_at].into_iter().flatten().min();
+        let due = [self.deadline, self.kill_at, self.leave_at, self.next_attempt_at()].into_iter().flatten().min();
         // Without a limit (one beyond what the clock can say) an hour's wait is as good as any.
         let wait = due.map_or(Duration::from_secs(3600), |due| due.saturating_duration_since(now));
         self.receiver.recv_timeout(wait).ok()
@@ -163,7 +193,7 @@ impl<'a> Supervisor<'a> {
         if is_due(self.kill_at) {
             self.kill_at = None;
             self.leave_at = Some(now + LEAVE_BEHIND_AFTER);
-            for (index, post) in self.posts.iter().enumerate().filter(|(_, post)| !post.is_over) {
+            for (index, post) in self.posts.iter().enumerate().filter(|(_, post)| !post.is_over()) {
                 if let Some(handle) = &post.handle {
                     handle.kill();
                     self.journal.log(Level::Warn, Some(&self.sources[index].name), None, "its worker did not stop in time and was killed");
@@ -172,24 +202,18 @@ impl<'a> Supervisor<'a> {
         }
         if is_due(self.leave_at) {
             self.leave_at = None;
-            let left: Vec<usize> =
-                (0..self.posts.len()).filter(|index| self.posts[*index].started.is_some() && !self.posts[*index].is_over).collect();
+            let left: Vec<usize> = (0..self.posts.len()).filter(|index| self.posts[*index].stage == Stage::AtWork).collect();
             for index in left {
                 self.conclude(index);
             }
         }
+        self.queue_due_attempts(now);
     }
 
     /// Starts workers while there are sources and room.
     fn launch(&mut self) {
         if self.stop.is_some() {
-            while let Some(index) = self.waiting.pop_front() {
-                self.sources[index].skip();
-                self.posts[index].is_over = true;
-                self.journal.source_changed(index, &self.sources[index]);
-                self.observer.notice(&Notice::SourceEnded { source: &self.sources[index] });
-            }
-            return;
+            return self.begin_nothing_more();
         }
         while self.at_work_count() < self.parallel_max {
             let Some(index) = self.waiting.pop_front() else { return };
@@ -198,13 +222,17 @@ impl<'a> Supervisor<'a> {
     }
 
     fn at_work_count(&self) -> usize {
-        self.posts.iter().filter(|post| post.started.is_some() && !post.is_over).count()
+        self.posts.iter().filter(|post| post.stage == Stage::AtWork).count()
     }
 
     fn launch_one(&mut self, index: usize) {
-        let order = plan::load_order(&self.frame, self.specs[index], 1);
+        if self.posts[index].started.is_some() && !self.may_begin_again(index) {
+            return;
+        }
+        let order = plan::load_order(&self.frame, self.specs[index], self.sources[index].attempt, self.sources[index].streams_over());
         self.sources[index].status = SourceStatus::Running;
-        self.posts[index].started = Some(Instant::now());
+        self.posts[index].stage = Stage::AtWork;
+        self.posts[index].started.get_or_insert_with(Instant::now);
         self.journal.source_changed(index, &self.sources[index]);
         self.observer.notice(&Notice::SourceStarted { source: &self.sources[index] });
         let sender = self.sender.clone();
@@ -219,11 +247,14 @@ impl<'a> Supervisor<'a> {
     }
 
     fn hear(&mut self, index: usize, happening: Happening) {
-        if self.posts[index].is_over {
+        if self.posts[index].is_over() {
             return;
         }
         match happening {
             Happening::Started(handle) => {
+                if let Some(watch) = &self.watch {
+                    watch.add(index, handle.clone());
+                }
                 if self.stop.is_some() {
                     handle.stop();
                 }
@@ -274,6 +305,12 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// Tells people and the log.
+    pub(super) fn tell(&mut self, level: Level, source: Option<&str>, message: &str) {
+        self.journal.log(level, source, None, message);
+        self.observer.notice(&Notice::Log { level, source, stream: None, message });
+    }
+
     /// Warns where a cursor stays run after run, because somebody always has a transaction open.
     fn tell_held_cursor(&mut self, index: usize, stream: usize) {
         let source = &self.sources[index];
@@ -295,7 +332,7 @@ impl<'a> Supervisor<'a> {
         let answer = if self.stop.is_none() && reason.is_none() { Answer::Publish } else { Answer::Drop };
         match answer {
             Answer::Publish => self.sources[index].allow(stream),
-            Answer::Drop | Answer::Stop => self.sources[index].refuse(stream),
+            Answer::Drop | Answer::Stop | Answer::Shrink => self.sources[index].refuse(stream),
         }
         if let Some(handle) = &self.posts[index].handle {
             handle.answer(answer);
@@ -309,11 +346,11 @@ impl<'a> Supervisor<'a> {
         if let Some(handle) = &self.posts[index].handle {
             handle.kill();
         }
-        self.sources[index].distrust(self.masker.mask(&fault));
+        self.sources[index].blame(workers::garbled(&self.masker.mask(&fault)));
     }
 
     /// Stops the run: no publish from now on, nothing new is begun, workers are asked to roll back and end.
-    fn stop(&mut self, reason: StopReason) {
+    pub(super) fn stop(&mut self, reason: StopReason) {
         if self.stop.is_some() {
             self.deadline = None;
             return;
@@ -325,7 +362,7 @@ impl<'a> Supervisor<'a> {
         self.stop = Some(reason);
         self.deadline = None;
         self.kill_at = Some(since + self.times.grace);
-        for handle in self.posts.iter().filter(|post| !post.is_over).filter_map(|post| post.handle.as_ref()) {
+        for handle in self.posts.iter().filter(|post| !post.is_over()).filter_map(|post| post.handle.as_ref()) {
             handle.stop();
         }
     }
@@ -333,6 +370,9 @@ impl<'a> Supervisor<'a> {
     /// Takes the end of a worker: where it died between the leave to publish and its report, the destination knows.
     fn take_leave(&mut self, index: usize, mut ending: Ending) {
         ending.stderr = self.masker.mask(&ending.stderr);
+        if let Some(watch) = &self.watch {
+            watch.remove(index);
+        }
         self.note_last_words(index, &ending);
         self.posts[index].handle = None;
         self.posts[index].ending = Some(ending);
@@ -387,10 +427,9 @@ impl<'a> Supervisor<'a> {
 
     fn conclude(&mut self, index: usize) {
         let post = &mut self.posts[index];
-        if post.is_over {
+        if post.is_over() {
             return;
         }
-        post.is_over = true;
         let ending = post.ending.take().unwrap_or_default();
         let source = &mut self.sources[index];
         source.duration_seconds = post.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
@@ -398,7 +437,16 @@ impl<'a> Supervisor<'a> {
         if let Some(warning) = warning {
             self.journal.log(Level::Warn, Some(&source.name), None, &warning);
         }
-        self.observer.notice(&Notice::SourceEnded { source });
+        if self.pause(index) {
+            return;
+        }
+        self.end(index);
+    }
+
+    /// Ends a source: nothing more comes from it.
+    pub(super) fn end(&mut self, index: usize) {
+        self.posts[index].stage = Stage::Over;
+        self.observer.notice(&Notice::SourceEnded { source: &self.sources[index] });
         // The last one is written by the closing of the run, which follows at once.
         if self.is_at_work() {
             self.journal.source_changed(index, &self.sources[index]);

@@ -130,7 +130,7 @@ fn each_stream(
         match ask(source, &stream, &mut told) {
             Ok(()) => {}
             Err(fault) if plan.kind.has_several_streams() && !fault.is_cancelled() => {
-                let WorkerError { code, message, hint, is_transient: _ } = fault.error;
+                let WorkerError { code, message, hint, is_transient: _, retry_after: _ } = fault.error;
                 told["error"] = json!({ "code": code, "message": message, "hint": hint });
             }
             Err(fault) => return Err(fault),

@@ -10,6 +10,7 @@ pub mod mysql;
 mod order;
 pub mod postgresql;
 pub mod tables;
+pub mod verdict;
 mod window;
 
 pub use event::{Event, Level, Phase, SchemaChange, StreamResult, WorkerError};
