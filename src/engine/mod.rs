@@ -12,6 +12,7 @@ mod journal;
 mod lease;
 mod memory;
 mod observer;
+mod parting;
 mod plan;
 mod policy;
 mod refusal;
