@@ -7,6 +7,7 @@ mod attempt;
 mod backfill;
 mod begin;
 mod failed;
+mod farewell;
 mod gate;
 mod journal;
 mod lease;
@@ -28,6 +29,7 @@ mod wire;
 mod workers;
 
 pub use backfill::TypedWindow;
+pub use farewell::clear_up;
 pub use gate::is_due;
 pub use observer::{Notice, Observer, Unwatched};
 pub use plan::{discover_order, inspect_order, preview_order, rejects_path, test_order};
