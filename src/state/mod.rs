@@ -40,4 +40,6 @@ pub use slots::{Claim, Claimed, Published, SlotOrder};
 #[cfg(test)]
 mod slots_tests;
 #[cfg(test)]
+mod standing_tests;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,60 @@
+#!/bin/sh
+# The big campaign: kills, cut connections, concurrent runs, writers and pairs, many times what a run of the tests does, and a summary.
+# About two hours on two cores. Arguments are the factor (1), and then the seeds; `tests/soak.sh 0.1 7` takes a quarter of an hour.
+set -eu
+cd "$(dirname "$0")/.."
+factor=${1:-1}
+[ $# -eq 0 ] || shift
+[ $# -gt 0 ] || set -- 1
+
+# Installs what is missing, builds, and runs no test.
+tests/run.sh --test it --no-run
+scaled() { awk "BEGIN { n = $1 * $factor; print (n < 1) ? 1 : int(n + 0.5) }"; }
+
+folder=$(mktemp -d "${TMPDIR:-/tmp}/etlsched-soak-XXXXXX")
+summary=$folder/summary
+failed=0
+part() { # name, filter of the tests; the environment says how often
+    began=$(date +%s)
+    # One test at a time where kills hit random moments: others would only take the processor away.
+    if cargo test --locked --test it -- "$2" --nocapture --test-threads "$threads" >"$folder/$1.log" 2>&1; then result=passed; else
+        result=FAILED
+        failed=1
+    fi
+    took=$(($(date +%s) - began))
+    count=$(sed -n 's/^test result: [^.]*\. \([0-9]* passed; [0-9]* failed\).*/\1/p' "$folder/$1.log" | tail -1)
+    printf '%-24s %-7s %s, %s s\n' "$1" "$result" "$count" "$took" | tee -a "$summary"
+    # What the tests say of their rounds.
+    sed -n -e 's/^\(seed .*\)/    \1/p' -e 's/^\([0-9]* x 100 concurrent.*\)/    \1/p' \
+        -e 's/^\(.*commits were cut.*\)/    \1/p' -e 's/^\(.*cuts.*rounds.*\)/    \1/p' "$folder/$1.log" | tee -a "$summary"
+}
+
+for seed in "$@"; do
+    threads=2
+    ETLSCHED_KILLS=$(scaled 300) ETLSCHED_KILLS_SEED=$seed
+    export ETLSCHED_KILLS ETLSCHED_KILLS_SEED
+    part "kills-seed-$seed" kills::
+    unset ETLSCHED_KILLS ETLSCHED_KILLS_SEED
+done
+threads=1
+ETLSCHED_CONCURRENT_RUNS=$(scaled 20)
+export ETLSCHED_CONCURRENT_RUNS
+part concurrent-runs lease::a_hundred
+ETLSCHED_CUTS=$(scaled 60)
+export ETLSCHED_CUTS
+threads=2
+part cuts cuts::
+ETLSCHED_CONCURRENT=$(scaled 60)
+export ETLSCHED_CONCURRENT
+part writers concurrent::
+part leases-disks-clocks lease::
+part limits-of-hangs control::a_source_that_hangs
+part faults faults::
+part gate gate::
+part real-errors retries::
+
+echo
+echo "soak of $(date -u +%Y-%m-%d), factor $factor, seeds $*, etlsched $(git rev-parse --short HEAD 2>/dev/null || echo unknown):"
+cat "$summary"
+echo "logs: $folder"
+exit "$failed"
