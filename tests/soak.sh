@@ -16,8 +16,7 @@ summary=$folder/summary
 failed=0
 part() { # name, filter of the tests; the environment says how often
     began=$(date +%s)
-    # One test at a time where kills hit random moments: others would only take the processor away.
-    if cargo test --locked --test it -- "$2" --nocapture --test-threads "$threads" >"$folder/$1.log" 2>&1; then result=passed; else
+    if cargo test --locked --test it -- "$2" --nocapture --test-threads 2 >"$folder/$1.log" 2>&1; then result=passed; else
         result=FAILED
         failed=1
     fi
@@ -25,24 +24,21 @@ part() { # name, filter of the tests; the environment says how often
     count=$(sed -n 's/^test result: [^.]*\. \([0-9]* passed; [0-9]* failed\).*/\1/p' "$folder/$1.log" | tail -1)
     printf '%-24s %-7s %s, %s s\n' "$1" "$result" "$count" "$took" | tee -a "$summary"
     # What the tests say of their rounds.
-    sed -n -e 's/^\(seed .*\)/    \1/p' -e 's/^\([0-9]* x 100 concurrent.*\)/    \1/p' \
-        -e 's/^\(.*commits were cut.*\)/    \1/p' -e 's/^\(.*cuts.*rounds.*\)/    \1/p' "$folder/$1.log" | tee -a "$summary"
+    grep -oE '(kills::[a-z_:]+, )?seed [0-9]+: Tally.*|[0-9]+ x 100 concurrent runs.*|[a-z]+, [A-Z][a-z]+: [0-9]+ commits were cut.*' \
+        "$folder/$1.log" | sed 's/^/    /' | tee -a "$summary" || true
 }
 
 for seed in "$@"; do
-    threads=2
     ETLSCHED_KILLS=$(scaled 300) ETLSCHED_KILLS_SEED=$seed
     export ETLSCHED_KILLS ETLSCHED_KILLS_SEED
     part "kills-seed-$seed" kills::
     unset ETLSCHED_KILLS ETLSCHED_KILLS_SEED
 done
-threads=1
 ETLSCHED_CONCURRENT_RUNS=$(scaled 20)
 export ETLSCHED_CONCURRENT_RUNS
 part concurrent-runs lease::a_hundred
 ETLSCHED_CUTS=$(scaled 60)
 export ETLSCHED_CUTS
-threads=2
 part cuts cuts::
 ETLSCHED_CONCURRENT=$(scaled 60)
 export ETLSCHED_CONCURRENT
