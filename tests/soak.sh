@@ -9,7 +9,9 @@ factor=${1:-1}
 
 # Installs what is missing, builds, and runs no test.
 tests/run.sh --test it --no-run
-scaled() { awk "BEGIN { n = $1 * $factor; print (n < 1) ? 1 : int(n + 0.5) }"; }
+scaled() { # how often at factor 1, and at least
+    awk "BEGIN { n = int($1 * $factor + 0.5); print (n < $2) ? $2 : n }"
+}
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/etlsched-soak-XXXXXX")
 summary=$folder/summary
@@ -29,18 +31,18 @@ part() { # name, filter of the tests; the environment says how often
 }
 
 for seed in "$@"; do
-    ETLSCHED_KILLS=$(scaled 300) ETLSCHED_KILLS_SEED=$seed
+    ETLSCHED_KILLS=$(scaled 300 3) ETLSCHED_KILLS_SEED=$seed
     export ETLSCHED_KILLS ETLSCHED_KILLS_SEED
     part "kills-seed-$seed" kills::
     unset ETLSCHED_KILLS ETLSCHED_KILLS_SEED
 done
-ETLSCHED_CONCURRENT_RUNS=$(scaled 20)
+ETLSCHED_CONCURRENT_RUNS=$(scaled 20 1)
 export ETLSCHED_CONCURRENT_RUNS
 part concurrent-runs lease::a_hundred
-ETLSCHED_CUTS=$(scaled 60)
+ETLSCHED_CUTS=$(scaled 60 10)
 export ETLSCHED_CUTS
 part cuts cuts::
-ETLSCHED_CONCURRENT=$(scaled 60)
+ETLSCHED_CONCURRENT=$(scaled 60 3)
 export ETLSCHED_CONCURRENT
 part writers concurrent::
 part leases-disks-clocks lease::

@@ -18,9 +18,6 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// What is told shows in the next batches; before, it is not told again.
 const SHRINK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Reads the anonymous resident bytes of a process and its children; a test has its own.
-type Gauge = fn(u32) -> Option<u64>;
-
 /// Watches until it is dropped.
 #[derive(Debug)]
 pub(super) struct MemoryWatch {
@@ -32,15 +29,11 @@ pub(super) struct MemoryWatch {
 impl MemoryWatch {
     /// Begins to watch; `None` where the system tells nothing of its processes' memory, or has no thread to spare.
     pub(super) fn start(limit_mb: u32, tell: Sender<Message>) -> Option<Self> {
-        Self::start_with(limit_mb, tell, process::anonymous_bytes)
-    }
-
-    fn start_with(limit_mb: u32, tell: Sender<Message>, gauge: Gauge) -> Option<Self> {
-        gauge(std::process::id())?;
+        process::anonymous_bytes(std::process::id())?;
         let workers = Arc::<Mutex<Vec<(usize, Handle)>>>::default();
         let (stop, stopped) = mpsc::channel::<()>();
         let watched = Arc::clone(&workers);
-        let limit = Limit { bytes: u64::from(limit_mb) << 20, limit_mb, gauge };
+        let limit = Limit { bytes: u64::from(limit_mb) << 20, limit_mb };
         let thread = thread::Builder::new().name("memory".to_owned()).spawn(move || {
             let mut shrunk_at = None;
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
@@ -75,13 +68,13 @@ impl Drop for MemoryWatch {
 struct Limit {
     bytes: u64,
     limit_mb: u32,
-    gauge: Gauge,
 }
 
 impl Limit {
     fn look(&self, workers: &[(usize, Handle)], shrunk_at: &mut Option<Instant>, tell: &Sender<Message>) {
-        let own = (self.gauge)(std::process::id()).unwrap_or(0);
-        let each: Vec<u64> = workers.iter().map(|(_, worker)| (self.gauge)(worker.process_id()).unwrap_or(0)).collect();
+        // In unit tests this process is every other test too.
+        let own = if cfg!(test) { 0 } else { process::anonymous_bytes(std::process::id()).unwrap_or(0) };
+        let each: Vec<u64> = workers.iter().map(|(_, worker)| process::anonymous_bytes(worker.process_id()).unwrap_or(0)).collect();
         let all = own + each.iter().sum::<u64>();
         let Some((place, largest)) = each.iter().copied().enumerate().max_by_key(|(_, bytes)| *bytes) else { return };
         let (index, worker) = &workers[place];
