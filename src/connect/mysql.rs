@@ -383,9 +383,10 @@ fn server_failure(what: &str, number: u16, text: &str) -> ConnectError {
         1205 => ("locked", Some("another session holds a lock on it"), true),
         1213 | 1020 => ("conflict", None, true),
         1412 | 1615 => ("conflict", Some("the table was changed just now: run it again"), true),
-        1317 => ("cancelled", None, false),
-        1969 | 3024 => ("cancelled", Some("a limit of the server ended the statement"), false),
-        1021 | 1030 | 1114 => ("database", Some("make room on the server's disk"), true),
+        // Not "cancelled", which is what a run is that was told to stop.
+        1317 => ("statement_cancelled", Some("an administrator ended the statement"), false),
+        1969 | 3024 => ("statement_cancelled", Some("a limit of the server ended the statement"), false),
+        1021 | 1030 | 1114 => ("server_short", Some("make room on the server's disk"), true),
         1064 | 1149 => ("invalid_sql", Some("check custom_sql, or where"), false),
         1048 | 1062 | 1136 | 1216 | 1217 | 1264 | 1265 | 1292 | 1366 | 1406 | 1451 | 1452 | 3819 | 4025 => ("invalid_data", None, false),
         _ => ("database", None, false),

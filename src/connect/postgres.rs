@@ -338,7 +338,7 @@ fn server_failure(what: &str, error: &DbError) -> ConnectError {
         "54000" if says("out of memory") => {
             ("too_large", Some("a row is larger than the server can send (1 GB): leave columns out, or cut them in custom_sql"), false)
         }
-        "53100" | "53200" | "53400" | "53000" => ("database", None, true),
+        "53100" | "53200" | "53400" | "53000" => ("server_short", Some("the server lacks room, memory or handles"), true),
         _ if state.starts_with("42") => ("invalid_sql", None, false),
         _ if state.starts_with("22") || state.starts_with("23") => ("invalid_data", None, false),
         _ => ("database", None, false),

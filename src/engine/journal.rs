@@ -165,7 +165,12 @@ impl Journal {
     /// Writes the streams of a source before the first of them begins: repair asks for their targets.
     pub(super) fn streams_declared(&mut self, source: &SourceReport) {
         let streams: Vec<(String, String)> = source.streams.iter().map(|stream| (stream.name.clone(), stream.target.clone())).collect();
-        self.write(|store, run_id| store.streams_begun(run_id, &source.name, &streams));
+        // A later attempt begins anew what the one before left open: so does repair, should this process die.
+        let again: Vec<StreamRecord> = source.streams_again().map(|stream| stream_record(source, stream)).collect();
+        self.write(|store, run_id| {
+            store.streams_begun(run_id, &source.name, &streams)?;
+            again.iter().try_for_each(|record| store.update_stream(run_id, record))
+        });
     }
 
     /// Notes how a stream ended.
@@ -276,7 +281,7 @@ fn stream_record(source: &SourceReport, stream: &StreamReport) -> StreamRecord {
         stream: stream.name.clone(),
         target: stream.target.clone(),
         status: stream.status,
-        attempt: source.attempt,
+        attempt: stream.attempt,
         mode: result.map(|result| result.mode.as_str().to_owned()),
         counts: stream.counts(),
         rows_in_target: result.map(|result| result.rows_in_target),

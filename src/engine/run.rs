@@ -16,6 +16,7 @@ use crate::workspace::Workspace;
 
 use super::backfill::{self, TypedWindow};
 use super::begin::{self, Begun};
+use super::failed;
 use super::gate;
 use super::journal::{Closing, Journal, Ledger};
 use super::lease::Keeper;
@@ -47,6 +48,8 @@ pub struct RunOptions {
     pub clock: SlotClock,
     /// Only these sources; empty means all.
     pub sources: Vec<String>,
+    /// Only what the job's last run did not refresh.
+    pub is_retry_failed: bool,
     /// Load everything anew, whatever the mode, and set the cursor.
     pub is_full_refresh: bool,
     /// Exactly the rows of a window (`--since`, `--until`), as typed.
@@ -70,6 +73,7 @@ impl RunOptions {
             is_scheduled: false,
             clock: SlotClock::default(),
             sources: Vec::new(),
+            is_retry_failed: false,
             is_full_refresh: false,
             window: None,
             is_forced: false,
@@ -111,7 +115,7 @@ pub fn run_job(
     stop.listen(move |signal| {
         let _ = signals.send(Message::Stop(StopReason::Signal(signal)));
     });
-    let program = Program { variables_removed: job.variables.clone(), ..options.worker.clone() };
+    let program = Program { variables_removed: job.variables.clone(), niceness: job.limits.cpu_nice, ..options.worker.clone() };
     let specs = chosen(job, &options.sources)?;
     let window = options.window.as_ref().map(|typed| backfill::window(job, &specs, typed)).transpose()?;
     let setting = Setting { workspace, job, options, program, specs, window, channel, began: Instant::now() };
@@ -167,6 +171,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
     let mut store = Store::open(&workspace.state)?;
     let workspace_id = store.workspace_id()?;
+    let done_before = if options.is_retry_failed { failed::narrow(&mut store, &mut setting, &workspace_id, observer)? } else { Vec::new() };
     let begun = if options.is_scheduled {
         gate::begin(&mut store, &setting, &workspace_id, stop, observer)?
     } else {
@@ -187,7 +192,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     }
     let (program, began) = (setting.program.clone(), setting.began);
     let unmended = mend(&mut journal, job, &workspace_id, &program, dead, repair::ASK_TIMEOUT.min(limit));
-    let published = published.map_or(Vec::new(), |published| {
+    let published = published.map_or(done_before, |published| {
         repair::published_streams(job, &workspace_id, &program, slot.as_deref(), published).unwrap_or_else(|why| {
             let _ = setting.channel.0.send(Message::Stop(StopReason::Unsettled(workspace.masker.mask(&why))));
             Vec::new()

@@ -11,8 +11,6 @@ use Kind as K;
 use Status::{NotYet, Schedule, Warns, Works};
 
 const NOT_TOLD: Status = Warns("nobody is told in this version");
-const NOT_RETRIED: Status = Warns("nothing is tried again in this version");
-const NOT_LIMITED: Status = Warns("this version doesn't limit it");
 
 /// The words of `schedule_type`
 pub const SCHEDULE_TYPES: &[&str] = &["15min", "30min", "hourly", "daily", "weekly", "monthly", "cron", "manual"];
@@ -73,22 +71,10 @@ pub static JOB: Level = Level {
         key("publish", K::Word(&["swap", "replace"]), Works, T(d::PUBLISH), "How a full load becomes visible"),
         key("etl_config", K::Map(&ETL_CONFIG), Works, Nil, "How its sources are loaded"),
         key("data_sources", K::List(&SOURCE), Works, Nil, "Where its rows come from, at least one"),
-        key(
-            "max_retries",
-            K::Int(0, 100),
-            NOT_RETRIED,
-            I(d::MAX_RETRIES),
-            "How often a source is tried again after an error that may pass",
-        ),
-        key(
-            "retry_delay_seconds",
-            K::Int(0, 86_400),
-            NOT_RETRIED,
-            I(d::RETRY_DELAY_SECONDS),
-            "The delay before the first retry; it doubles",
-        ),
-        key("retry_delay_minutes", K::Int(0, 1440), NOT_RETRIED, Nil, "The same in minutes"),
-        key("retry_delay_max_seconds", K::Int(1, 86_400), NOT_RETRIED, I(d::RETRY_DELAY_MAX_SECONDS), "The longest delay between retries"),
+        key("max_retries", K::Int(0, 100), Works, I(d::MAX_RETRIES), "How often a source is tried again after an error that may pass"),
+        key("retry_delay_seconds", K::Int(0, 86_400), Works, I(d::RETRY_DELAY_SECONDS), "The delay before the first retry; it doubles"),
+        key("retry_delay_minutes", K::Int(0, 1440), Works, Nil, "The same in minutes"),
+        key("retry_delay_max_seconds", K::Int(1, 86_400), Works, I(d::RETRY_DELAY_MAX_SECONDS), "The longest delay between retries"),
         key(
             "failure_threshold",
             K::Int(1, 1000),
@@ -133,8 +119,8 @@ pub static ETL_CONFIG: Level = Level {
         key("timeout_minutes", K::Int(1, 10_080), Works, I(d::TIMEOUT_MINUTES), "The longest that a run may take"),
         key("parallel_processing", K::Bool, Works, B(d::PARALLEL_PROCESSING), "Whether sources run side by side"),
         key("max_parallel_sources", K::Int(1, 64), Works, Depends("the number of cores, at most 4"), "How many sources run side by side"),
-        key("memory_limit_mb", K::Int(64, 1_048_576), NOT_LIMITED, I(d::MEMORY_LIMIT_MB), "The most memory that a run may take"),
-        key("cpu_nice", K::Int(0, 19), NOT_LIMITED, I(d::CPU_NICE), "How much the run gives way to other programs"),
+        key("memory_limit_mb", K::Int(64, 1_048_576), Works, I(d::MEMORY_LIMIT_MB), "The most memory that a run may take"),
+        key("cpu_nice", K::Int(0, 19), Works, I(d::CPU_NICE), "How much the run gives way to other programs"),
         key("schema_change", K::Word(&["evolve", "freeze"]), Works, T(d::SCHEMA_CHANGE), "Whether a table's columns may change"),
         key("publish", K::Word(&["swap", "replace"]), Works, T(d::PUBLISH), "How a full load becomes visible"),
         key(

@@ -12,6 +12,7 @@ pub mod odbc;
 mod order;
 pub mod postgresql;
 pub mod tables;
+pub mod verdict;
 mod window;
 
 pub use event::{Event, Level, Phase, SchemaChange, StreamResult, WorkerError};

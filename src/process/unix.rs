@@ -47,7 +47,7 @@ pub fn fail_on_large_files() {
 /// # Errors
 /// Whatever keeps it from being started.
 pub fn spawn(program: &Program) -> io::Result<Child> {
-    let Program { program: executable, arguments, variables_removed } = program;
+    let Program { program: executable, arguments, variables_removed, niceness } = program;
     let mut command = Command::new(executable);
     command.args(arguments);
     for name in variables_removed {
@@ -56,6 +56,16 @@ pub fn spawn(program: &Program) -> io::Result<Child> {
     #[cfg(target_os = "linux")]
     if let Some(folders) = library_folders(std::env::var_os("LD_LIBRARY_PATH")) {
         command.env("LD_LIBRARY_PATH", folders);
+    }
+    let niceness = i32::from(*niceness);
+    if niceness > 0 {
+        // SAFETY: between fork and exec a plain system call with an integer. That it is refused is no reason not to work.
+        unsafe {
+            command.pre_exec(move || {
+                libc::nice(niceness);
+                Ok(())
+            });
+        }
     }
     start(&mut command)
 }
@@ -223,7 +233,7 @@ mod tests {
 
     fn shell(script: &str, variables_removed: &[&str]) -> Child {
         let variables_removed = variables_removed.iter().map(|name| (*name).to_owned()).collect();
-        let program = Program { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], variables_removed };
+        let program = Program { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], variables_removed, niceness: 0 };
         spawn(&program).expect("a shell can be started")
     }
 
@@ -261,6 +271,19 @@ mod tests {
     }
 
     #[test]
+    fn a_child_gives_way_by_as_much_as_it_is_told() {
+        let niceness = |niceness| {
+            let arguments = vec!["-c".into(), "nice".into()];
+            let mut child = spawn(&Program { program: "/bin/sh".into(), arguments, variables_removed: vec![], niceness }).expect("a shell");
+            let text = said(&mut child);
+            child.process.wait().expect("it was not waited for");
+            text.trim().parse::<u8>().expect("nice(1) prints a number")
+        };
+        let own = niceness(0);
+        assert_eq!((niceness(7), niceness(19)), ((own + 7).min(19), 19));
+    }
+
+    #[test]
     fn terminate_asks_and_kill_ends_what_does_not_listen() {
         let polite = shell("trap 'exit 3' TERM; echo ready; while :; do sleep 1; done", &[]);
         let mut polite = polite;
@@ -286,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_an_error() {
-        let program = Program { program: "/nowhere/etlsched".into(), arguments: vec![], variables_removed: vec![] };
+        let program = Program { program: "/nowhere/etlsched".into(), arguments: vec![], variables_removed: vec![], niceness: 0 };
         assert_eq!(spawn(&program).expect_err("there is none").kind(), io::ErrorKind::NotFound);
     }
 }

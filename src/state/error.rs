@@ -165,12 +165,18 @@ impl StateError {
                     let message = said.message().to_owned();
                     Self::Server {
                         place,
-                        error: ConnectError { code: "permission_denied", message, hint: Some(hint), is_transient: false },
+                        error: ConnectError {
+                            code: "permission_denied",
+                            message,
+                            hint: Some(hint),
+                            is_transient: false,
+                            retry_after: None,
+                        },
                     }
                 }
                 _ => {
                     let (message, hint) = (said.message().to_owned(), said.hint().map(str::to_owned));
-                    Self::Server { place, error: ConnectError { code: "database", message, hint, is_transient: false } }
+                    Self::Server { place, error: ConnectError { code: "database", message, hint, is_transient: false, retry_after: None } }
                 }
             },
             DieselError::DatabaseError(_, said) => Self::of_message(said.message().to_owned(), place),

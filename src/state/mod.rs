@@ -60,4 +60,7 @@ mod server_tests;
 mod slots_tests;
 #[cfg(test)]
 #[cfg(unix)]
+mod standing_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

@@ -143,7 +143,7 @@ fn told(error: ConnectError, state: Option<&str>) -> Error {
 
 /// Says that the session isn't this process's alone.
 fn pooled() -> Error {
-    let error = ConnectError { code: "pooled", message: String::new(), hint: None, is_transient: false };
+    let error = ConnectError { code: "pooled", message: String::new(), hint: None, is_transient: false, retry_after: None };
     Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(Said { error, state: POOLED.to_owned() }))
 }
 

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use super::connection::{Store, naive};
 use super::end::count_run;
 use super::error::StateError;
+use super::jobs::JobStatus;
 use super::leases::{self, Clocks, Lease, Moment, Probe};
 use super::progress::{write_events, write_source, write_stream};
 use super::records::{EventRecord, RunDetail, RunSummary, SourceRecord, StreamRecord};
@@ -17,7 +18,7 @@ use super::slots;
 use crate::exit_code;
 use crate::plan::Level;
 use crate::run::due::SlotStatus;
-use crate::run::{Counts, RunStatus, SourceStatus};
+use crate::run::{Counts, RunStatus, SourceStatus, Trigger};
 
 /// How a dead run is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,8 +175,18 @@ fn write_end(connection: &mut StoreConnection, dead: &DeadRun, end: &DeadEnd, su
     count_run(connection, &run.job, &run.id, status, dead.last_seen_at)?;
     if status == RunStatus::Success {
         diesel::update(jobs::table.find(&run.job)).set(jobs::consecutive_failures.eq(0)).execute(connection)?;
+        if matches!(run.trigger, Trigger::Manual | Trigger::Ci) {
+            clear_error(connection, &run.job, dead.last_seen_at)?;
+        }
     }
     Ok(())
+}
+
+/// A run by hand that published everything puts a job in `error` right, though it didn't live to say so.
+fn clear_error(connection: &mut StoreConnection, job: &str, at: DateTime<Utc>) -> QueryResult<()> {
+    let spoiled = jobs::table.filter(jobs::id.eq(job)).filter(jobs::status.eq(JobStatus::Error.as_str()));
+    let (status, since) = (jobs::status.eq(JobStatus::Active.as_str()), jobs::active_since.eq(naive(at)));
+    diesel::update(spoiled).set((status, jobs::status_changed_at.eq(naive(at)), since)).execute(connection).map(drop)
 }
 
 /// The code that the process would have ended with.

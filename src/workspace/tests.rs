@@ -66,7 +66,7 @@ fn refuses(settings: &str, job: &str, expected: &[&str]) {
 
 #[test]
 fn every_problem_of_a_file_is_told_at_once_with_its_line_and_a_hint() {
-    let job = "name: 2024\nshedule_type: daily\ntimezone: Europe/Pariss\nhour: 24\nis_active: yes\ntimeout_minutes: 5\nmax_retries: 1\n\
+    let job = "name: 2024\nshedule_type: daily\ntimezone: Europe/Pariss\nhour: 24\nis_active: yes\ntimeout_minutes: 5\nnotify_on_success: true\n\
                data_sources:\n  - path: data/*.csv\n  - path: a.csv\n    columns: {types: {a: integre}, hash: [a]}\n    tables: [x]\n  - connection: erp\n    table: t\n";
     let folder = Folder::new(&[("jobs/x.yaml", job)]);
     let expected = "\
@@ -93,8 +93,8 @@ jobs/x.yaml:6:1: error: unknown key timeout_minutes in a job
   | timeout_minutes: 5
   | ^
   hint: it belongs under etl_config
-jobs/x.yaml:7:1: warning: max_retries has no effect yet: nothing is tried again in this version
-  | max_retries: 1
+jobs/x.yaml:7:1: warning: notify_on_success has no effect yet: nobody is told in this version
+  | notify_on_success: true
   | ^
 jobs/x.yaml:9:5: error: a source with a pattern of files needs a name
   |   - path: data/*.csv

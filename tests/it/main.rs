@@ -20,7 +20,9 @@
 //! | `postgres_destination` | PostgreSQL as destination: the sample, merges, readers, locks, a restarted server; read back by psql |
 //! | `postgres_faults` | the same when workers are killed in their commit, the server crashes, its disk is full, it is a standby |
 //! | `postgres_tables` | tables that people made in PostgreSQL: a full load leaves all of them as they were, by pg_dump |
+//! | `lease` | who may publish: a stopped supervisor, a hundred runs at once, clocks that jump; full disks, deaf workers, deleted jobs |
 //! | `mysql_destination` | MariaDB as destination: the sample, merges, readers, locks, a lax server over TLS, a killed one; read back by its client |
+//! | `retries` | which real errors pass and which stay, what is tried again, `--retry-failed` |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end; a web server that does what a test tells it |
 //! | `postgres_source` | PostgreSQL as a source: every type and encoding, several tables, parts of one snapshot, late commits, standbys, poolers, TLS, servers that die, errors |
 //! | `poolers` | PgBouncer in front of sources and destinations: by transactions, by sessions, with hardly a connection |
@@ -62,6 +64,8 @@ mod install;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+#[cfg(target_os = "linux")]
+mod lease;
 #[cfg(unix)]
 mod mysql_destination;
 #[cfg(target_os = "linux")]
@@ -85,6 +89,8 @@ mod postgres_source;
 mod postgres_tables;
 mod prints;
 mod proofs;
+#[cfg(target_os = "linux")]
+mod retries;
 #[cfg(unix)]
 mod servers;
 #[cfg(target_os = "linux")]

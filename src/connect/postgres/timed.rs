@@ -78,6 +78,7 @@ impl Failure {
                 message: format!("{what}: no answer within {:.0} s", patience.as_secs_f64()),
                 hint: Some("look whether the server runs and answers".to_owned()),
                 is_transient: true,
+                retry_after: None,
             },
         }
     }
