@@ -342,7 +342,8 @@ impl SourceReport {
             (None, Some(None)) if is_clean => None,
             (None, _) => Some(workers::crashed(ending)),
         };
-        let was_stopped = failure.as_ref().is_some_and(|error| error.code == "cancelled" || error.code == "worker_crashed");
+        let was_stopped =
+            failure.as_ref().is_some_and(|error| ["cancelled", "worker_crashed", "driver_crashed"].contains(&error.code.as_str()));
         let failure = match stop {
             Some(stop) if was_stopped || failure.is_none() => Some(stopped(stop)),
             _ => failure,

@@ -205,7 +205,7 @@ fn listen(mut events: Events<impl std::io::Read>, tell: &impl Fn(Happening), kil
 /// Asks a worker for the answer to one order and waits for it, at most `timeout`.
 ///
 /// # Errors
-/// What the worker says went wrong; `timeout`, `worker_crashed`, `worker_fault` and `worker_not_started` from here.
+/// What the worker says went wrong; `timeout`, `worker_crashed`, `driver_crashed`, `worker_fault` and `worker_not_started` from here.
 pub fn ask(program: &Program, order: &Order, timeout: Duration) -> Result<serde_json::Value, WorkerError> {
     let line = line_of(order);
     let program = program.clone();

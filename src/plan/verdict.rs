@@ -40,12 +40,15 @@ pub const CODES: &[(&str, Verdict, &str)] = &[
     ("destination", Permanent, "what SQLite says, and no other code fits"),
     ("disconnected", Transient, "the connection broke, or the server starts up, stops or crashed"),
     ("disk_full", Permanent, "no room at the destination"),
+    ("driver_crashed", Transient, "a driver that ended its worker, as some do where a connection is cut"),
     ("duplicate_key", Permanent, "two rows with one key"),
     ("empty_load", Permanent, "a full load of no rows"),
     ("fence_lost", Permanent, "another run of the job has begun"),
     ("file_changed", Transient, "a file was written while it was read"),
+    ("forbidden", Permanent, "a right that is missing at a web server"),
     ("forbidden_address", Permanent, "an address that must not be fetched from"),
     ("foreign_key", Permanent, "rows that others refer to"),
+    ("foreign_origin", Permanent, "a request that would tell secrets to another origin"),
     ("foreign_table", Permanent, "a table with rows that no load brought"),
     ("http", ByCase, "no answer; passes, unless the request itself can't be made"),
     ("http_status", ByCase, "an answer that is none; 408, 425, 429 and 5xx pass"),
@@ -53,32 +56,43 @@ pub const CODES: &[(&str, Verdict, &str)] = &[
     ("internal", Permanent, "a fault of etlsched"),
     ("interrupted", Permanent, "the run's process was killed"),
     ("invalid", Permanent, "a definition that can't be meant"),
+    ("invalid_answer", Permanent, "an answer that contradicts itself, or isn't what was asked for"),
     ("invalid_data", Permanent, "values or bytes that aren't what they must be"),
+    ("invalid_header", Permanent, "a header that can't be sent"),
+    ("invalid_pagination", Permanent, "a parameter of a page that can't be set"),
     ("invalid_path", Permanent, "a path that can't be read as one"),
     ("invalid_sql", Permanent, "a statement that the engine refuses"),
+    ("invalid_token", Permanent, "an answer of a token server without a token"),
     ("invalid_url", Permanent, "a URL that can't be read as one"),
     ("io", ByCase, "the file system; reading a source passes, writing beside it doesn't"),
     ("key_too_long", Permanent, "a key that the destination can't index"),
     ("lease_lost", Permanent, "another run of the job has begun"),
     ("locked", Transient, "another session holds a lock"),
     ("login_failed", Permanent, "user, password or host refused"),
+    ("max_pages", Permanent, "more pages than max_pages"),
     ("memory_limit", Permanent, "memory_limit_mb was reached"),
     ("no_columns", Permanent, "nothing to load"),
     ("no_cursor", Permanent, "a column that can't be a cursor"),
+    ("no_driver", Permanent, "an ODBC driver that isn't installed"),
     ("no_such_column", Permanent, "a column that isn't there"),
     ("no_such_schema", Permanent, "a schema that isn't there"),
     ("not_a_database", Permanent, "a file that is no database"),
     ("not_exact", Permanent, "a key that can't be compared exactly"),
     ("not_found", Permanent, "a file, table or database that isn't there"),
+    ("not_json", Permanent, "an answer in another form than the source's"),
     ("not_permitted", Permanent, "a right that is missing at the destination"),
     ("not_published", Permanent, "the supervisor didn't let the load publish"),
+    ("not_ready", Transient, "an answer that the server still prepares"),
     ("not_transactional", Permanent, "a table that can't be rolled back"),
     ("null_cursor", Permanent, "NULL in the cursor column"),
     ("null_key", Permanent, "NULL in the key"),
     ("out_of_memory", Permanent, "SQLite could get no memory"),
     ("owner_clash", Permanent, "a table that another source loads"),
+    ("pagination_loop", Permanent, "pages that go round in circles"),
     ("permission_denied", Permanent, "a right that is missing at the source"),
+    ("rate_limited", Transient, "more requests than the server takes"),
     ("read_only", Permanent, "a server that takes no writes"),
+    ("redirect", Permanent, "a redirect that isn't followed"),
     ("row_too_long", Permanent, "a row that the destination can't take"),
     ("rows_lost", ByCase, "rows that were sent aren't there; passes where they can have gone meanwhile"),
     ("schema_clash", Permanent, "columns that the table can't have"),
@@ -94,6 +108,7 @@ pub const CODES: &[(&str, Verdict, &str)] = &[
     ("too_large", Permanent, "more than can be taken"),
     ("too_many_bad_rows", Permanent, "more rejected rows than max_bad_rows"),
     ("too_many_columns", Permanent, "more columns than the destination can have"),
+    ("unauthorized", Permanent, "credentials that a web server refuses"),
     ("unknown_column", Permanent, "a column that isn't there"),
     ("unreachable", Transient, "no connection: refused, no answer in time, too many connections"),
     ("unsettled", Permanent, "the destination can't tell what was published"),
@@ -150,6 +165,9 @@ mod tests {
             "code: ",
             "=> (",
             "Self::new(",
+            "Failure::new(",
+            "Kind::new(",
+            "reason(",
             "{ (",
         ];
         let mut codes = BTreeSet::new();
@@ -184,7 +202,7 @@ mod tests {
         }
         found.push(root.join("plan/tables.rs"));
         assert!(found.len() > 80, "{}", found.len());
-        let mut used = BTreeSet::new();
+        let (mut used, mut missing) = (BTreeSet::new(), Vec::new());
         let mut text = String::new();
         for path in &found {
             // A command's own refusals end no source.
@@ -194,11 +212,14 @@ mod tests {
             let whole = fs::read_to_string(path).unwrap();
             let source = whole.split("#[cfg(test)]\nmod tests {").next().unwrap();
             for code in codes_of(source) {
-                assert!(verdict(&code).is_some(), "{}: code {code:?} is not in src/plan/verdict.rs", path.display());
+                if verdict(&code).is_none() {
+                    missing.push(format!("{}: {code}", path.display()));
+                }
                 used.insert(code);
             }
             text.push_str(source);
         }
+        assert!(missing.is_empty(), "not in src/plan/verdict.rs: {missing:#?}");
         assert!(used.len() > 50, "{used:?}");
         for (code, _, meaning) in CODES {
             assert!(text.contains(&format!("\"{code}\"")), "no driver has the code {code}");

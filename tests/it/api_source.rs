@@ -38,7 +38,7 @@ const ROWS: &str = "SELECT id, big, price, owner__login, owner__geo, tags, coale
 /// A workspace whose job `load` reads `/orders` of a server.
 fn workspace(server: &HttpServer, connection: &str, source: &str) -> Etl {
     let base = server.url("/v1");
-    let settings = format!("connections:\n  shop:\n    type: api\n    base_url: {base}\n{connection}");
+    let settings = format!("defaults: {{max_retries: 0}}\nconnections:\n  shop:\n    type: api\n    base_url: {base}\n{connection}");
     let job = format!("data_sources:\n  - connection: shop\n    endpoint: /orders\n{source}");
     Etl::new().file("etlsched.yaml", settings).file("jobs/load.yaml", job)
 }

@@ -27,7 +27,7 @@ fn workspace(port: u16, keys: &str, source: &str) -> Etl {
 }
 
 fn connected(keys: &str, source: &str) -> Etl {
-    let etl = Etl::new().file("etlsched.yaml", format!("connections:\n  old: {{type: odbc, {keys}}}\n"));
+    let etl = Etl::new().file("etlsched.yaml", format!("defaults: {{max_retries: 0}}\nconnections:\n  old: {{type: odbc, {keys}}}\n"));
     etl.file("jobs/load.yaml", format!("schedule_type: manual\ndata_sources:\n  - connection: old\n    target: t\n{source}"))
 }
 

@@ -6,7 +6,7 @@ use crate::servers::oracle::{ORACLE_PASSWORD, OracleDriver, oracle};
 
 /// A workspace whose connection `erp` is a driver, and whose job `load` has one source.
 fn workspace(driver: &OracleDriver, source: &str) -> Etl {
-    let settings = "connections:\n  erp: {type: oracle, host: 127.0.0.1, service: ORCLPDB1, user: etl, password: \"${ERP_PASSWORD}\"}\n";
+    let settings = "defaults: {max_retries: 0}\nconnections:\n  erp: {type: oracle, host: 127.0.0.1, service: ORCLPDB1, user: etl, password: \"${ERP_PASSWORD}\"}\n";
     let etl = Etl::new().env("ERP_PASSWORD", ORACLE_PASSWORD).env("ODBCSYSINI", &driver.folder.display().to_string());
     let etl = etl.file("etlsched.yaml", settings);
     etl.file("jobs/load.yaml", format!("schedule_type: manual\ndata_sources:\n  - connection: erp\n    target: t\n{source}"))

@@ -14,7 +14,8 @@ mod text;
 fn workspace(server: &SqlServer, keys: &str, source: &str) -> Etl {
     let connection = format!("type: sqlserver, host: 127.0.0.1, port: {}, database: shop, user: etl", server.server.port);
     let encrypt = if keys.contains("encrypt:") { "" } else { ", encrypt: optional" };
-    let settings = format!("connections:\n  erp: {{{connection}, password: \"${{ERP_PASSWORD}}\"{encrypt}{keys}}}\n");
+    let settings =
+        format!("defaults: {{max_retries: 0}}\nconnections:\n  erp: {{{connection}, password: \"${{ERP_PASSWORD}}\"{encrypt}{keys}}}\n");
     let etl = Etl::new().env("ERP_PASSWORD", PASSWORD).env("ODBCSYSINI", &server.drivers().display().to_string());
     let etl = etl.file("etlsched.yaml", settings);
     etl.file("jobs/load.yaml", format!("schedule_type: manual\ndata_sources:\n  - connection: erp\n{source}"))

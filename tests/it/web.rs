@@ -46,7 +46,7 @@ fn api(server: &HttpServer, keys: &str) -> Etl {
     let connection = format!("{{type: api, base_url: \"{}\", auth: {{bearer: \"${{TOKEN}}\"}}}}", server.url("/v1"));
     Etl::new()
         .env("TOKEN", TOKEN)
-        .file("etlsched.yaml", format!("connections:\n  web: {connection}\n"))
+        .file("etlsched.yaml", format!("defaults: {{max_retries: 0}}\nconnections:\n  web: {connection}\n"))
         .file("jobs/t.yaml", format!("data_sources:\n  - name: t\n    connection: web\n    endpoint: /items\n{keys}"))
 }
 

@@ -29,7 +29,7 @@ const DOWN: Kind = Kind::new("unreachable", Some("the server takes no connection
 const BUSY: Kind = Kind::new("unreachable", Some("the server is short of something now: run it later, or at other times"), true);
 const CUT: Kind = Kind::new("disconnected", None, true);
 
-const NO_SERVICE: Kind = Kind::new("unreachable", Some("check host and service of the connection: the name is not known"), false);
+const NO_SERVICE: Kind = Kind::new("not_found", Some("check host and service of the connection: the name is not known"), false);
 
 /// SQL Server ("Database Engine events and errors", Microsoft Learn).
 const SQLSERVER: &[(i32, Kind)] = &[
