@@ -60,10 +60,13 @@ impl Default for Policy {
     }
 }
 
+/// What sleeps.
+type Sleep = Box<dyn FnMut(Duration, &AtomicBool) + Send>;
+
 /// Clocks, chance and sleep, so that tests needn't wait.
 pub(super) struct Timing {
     /// Sleeps, until the flag is raised.
-    pub sleep: Box<dyn FnMut(Duration, &AtomicBool) + Send>,
+    pub sleep: Sleep,
     /// Returns a time that never goes back.
     pub elapsed: Box<dyn Fn() -> Instant + Send>,
     /// Returns the wall clock.
