@@ -17,6 +17,10 @@ use crate::source::columns::{Hasher, OutputColumn, layout};
 use crate::source::{Attendant, Moments, Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
+/// Batches are so many times smaller than others: what the allocator holds of fetching, and the client's code, are memory that no other
+/// source takes.
+const SHARES: usize = 4;
+
 /// How many records are looked at for the type of one column.
 const SEEN_MAX: u64 = 100;
 
@@ -84,7 +88,7 @@ impl ApiReader {
         let schema = Schema::new(columns.iter().zip(types).map(|(column, column_type)| Column::new(&column.name, column_type)).collect());
         Ok(Self {
             bound: bound(request, &columns, &places, &schema)?,
-            batch: BatchBuilder::new(&schema, request.options.batch_size),
+            batch: BatchBuilder::new(&schema, request.options.batch_size).smaller(SHARES),
             slots: vec![(0, Form::Bare, 0, 0); flat.columns().len()],
             rows: spool.finish()?,
             row: 0,
