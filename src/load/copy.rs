@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Fault;
 use super::cast::Cast;
 use super::rejects::Rejects;
-use super::voice::{LOOK, Stop, Voice};
+use super::voice::{LOOK, PROGRESS, Stop, Voice};
 use super::window::{Inside, Tracker};
 use crate::batch::text::cell_text;
 use crate::batch::{BATCHES_IN_FLIGHT, RecordBatch, Schema};
@@ -18,9 +18,6 @@ use crate::plan::{Event, Level, NullCursor, OnInvalidValue};
 use crate::run::FileRecord;
 use crate::source::{KEYLESS, Read, Reader, RejectedRow, SourceError};
 use arrow_array::Array;
-
-/// The least time between two lines of progress.
-const PROGRESS: Duration = Duration::from_millis(200);
 
 /// How many batches wait in the channel: one more is in the reader's hands and one in the writer's.
 const WAITING_MAX: usize = BATCHES_IN_FLIGHT - 2;

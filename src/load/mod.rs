@@ -29,6 +29,9 @@ use crate::source::SourceError;
 pub use voice::Stop;
 use voice::{Voice, listen};
 
+/// The code of what ends because it was told to.
+const CANCELLED: &str = "cancelled";
+
 /// Why a stream, or an order, failed.
 #[derive(Debug)]
 struct Fault {
@@ -52,17 +55,20 @@ impl Fault {
     }
 
     fn cancelled() -> Self {
-        Self::new("cancelled", "the load was cancelled; nothing of it is visible")
+        Self::new(CANCELLED, "the load was cancelled; nothing of it is visible")
     }
 
     fn is_cancelled(&self) -> bool {
-        self.error.code == "cancelled"
+        self.error.code == CANCELLED
     }
 }
 
 impl From<SourceError> for Fault {
     fn from(error: SourceError) -> Self {
         let SourceError { code, message, hint, is_transient, retry_after } = error;
+        if code == CANCELLED {
+            return Self::cancelled();
+        }
         Self::told(code, message, hint, is_transient, retry_after)
     }
 }

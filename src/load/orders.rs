@@ -16,14 +16,14 @@ use crate::destination::{self, Access, LoadRecord, Mended};
 use crate::plan::{
     Answer, Event, InspectPlan, Level, LoadOptions, LoadPlan, MendPlan, Mode, Order, PreviewPlan, SourceOrder, SourcePlan, WorkerError,
 };
-use crate::source::{self, Moments, Read, ReadRequest, Reader, Source, Stream};
+use crate::source::{self, Attendant, Moments, Read, ReadRequest, Reader, Source, Stream};
 
 /// Serves an order.
 pub(super) fn serve(order: Order, voice: &Voice, answers: &Receiver<Answer>, stop: &Stop) -> Result<(), Fault> {
     let value = match order {
         Order::Load(plan) => return load(&plan, voice, answers, stop),
-        Order::Test(order) => test(&order)?,
-        Order::Discover(order) => discover(&order)?,
+        Order::Test(order) => test(&order, stop)?,
+        Order::Discover(order) => discover(&order, stop)?,
         Order::Preview(order) => preview(&order, stop)?,
         Order::Inspect(plan) => inspect(&plan)?,
         Order::Mend(plan) => mend(&plan)?,
@@ -89,16 +89,23 @@ fn tell_gone(destination: &mut dyn destination::Destination, plan: &LoadPlan, st
     Ok(())
 }
 
+/// Opens a source that ends what it does when it is told to.
+fn attended(plan: &SourcePlan, stop: &Stop) -> Result<Box<dyn Source>, Fault> {
+    let mut source = source::open(plan)?;
+    source.attend(Attendant::new(stop.flag(), |_, _| {}));
+    Ok(source)
+}
+
 /// `{"message": text}`
-fn test(order: &SourceOrder) -> Result<Value, Fault> {
-    let mut source = source::open(&order.source)?;
+fn test(order: &SourceOrder, stop: &Stop) -> Result<Value, Fault> {
+    let mut source = attended(&order.source, stop)?;
     Ok(json!({ "message": source.test()? }))
 }
 
 /// `{"streams": [{"name", "target", "schema": [{"name", "type"}], "notes": [text]}]}`; of a source with several streams one may have an
 /// `error` in place of the last two.
-fn discover(order: &SourceOrder) -> Result<Value, Fault> {
-    let mut source = source::open(&order.source)?;
+fn discover(order: &SourceOrder, stop: &Stop) -> Result<Value, Fault> {
+    let mut source = attended(&order.source, stop)?;
     each_stream(source.as_mut(), &order.source, |source, stream, told| {
         told["target"] = target(&order.options, stream).into();
         let mut reader = open(source, stream, &order.options, order.options.sample_rows)?;
@@ -110,7 +117,7 @@ fn discover(order: &SourceOrder) -> Result<Value, Fault> {
 
 /// `{"streams": [{"name", "schema": [..], "rows": [[text or null, ..]]}]}`; `error` as in [`discover`].
 fn preview(order: &PreviewPlan, stop: &Stop) -> Result<Value, Fault> {
-    let mut source = source::open(&order.source)?;
+    let mut source = attended(&order.source, stop)?;
     each_stream(source.as_mut(), &order.source, |source, stream, told| {
         let (schema, rows) = first_rows(open(source, stream, &order.options, order.rows)?, order.rows, stop)?;
         (told["schema"], told["rows"]) = (json!(schema), json!(rows));

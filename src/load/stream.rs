@@ -57,6 +57,7 @@ impl Session<'_> {
     pub(super) fn load(&mut self, stream: &Stream) -> Result<StreamResult, StreamFault> {
         let path = self.plan.dry_run.is_none().then(|| self.plan.rejects_path.clone());
         let mut rejects = Rejects::new(self.plan.options.bad_rows, path);
+        self.source.attend(self.voice.attendant(&stream.name));
         self.load_into(stream, &mut rejects).map_err(|fault| {
             // The next attempt begins the file anew only where no other stream of the source has rows in it. What can't be
             // taken back is told twice, which is better than a second error.

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Fault;
 use crate::batch;
-use crate::plan::{Answer, Event, Level};
+use crate::plan::{Answer, Event, Level, Phase};
+use crate::source::Attendant;
 
 /// How long the worker tries to end by itself once it is told to stop; then it ends in the middle of whatever it waits for,
 /// and the destination rolls back. The supervisor kills after 8 s.
@@ -17,6 +18,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the supervisor has to answer [`Event::Ready`].
 const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The least time between two lines of progress.
+pub(super) const PROGRESS: Duration = Duration::from_millis(200);
 
 /// How often a waiting thread looks whether it must stop.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
@@ -77,6 +81,21 @@ impl Voice {
 
     pub(super) fn log(&self, level: Level, stream: &str, message: impl Into<String>) {
         self.say(&Event::Log { level, stream: Some(stream.to_owned()), message: message.into() });
+    }
+
+    /// Returns who waits for a source that fetches a stream before its first row: from its first word on the stream is loading.
+    pub(super) fn attendant(&self, stream: &str) -> Attendant {
+        let (voice, stream, said) = (self.clone(), stream.to_owned(), Mutex::new(None::<Instant>));
+        Attendant::new(self.stop.flag(), move |rows, bytes| {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.is_some_and(|said| said.elapsed() < PROGRESS) {
+                return;
+            }
+            if said.replace(Instant::now()).is_none() {
+                voice.say(&Event::Phase { stream: stream.clone(), phase: Phase::Loading });
+            }
+            voice.say(&Event::Progress { stream: stream.clone(), rows, bytes, bytes_total: None });
+        })
     }
 
     /// Does the work of a publish: from here on a stop no longer ends the worker in its middle.

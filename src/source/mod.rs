@@ -14,6 +14,8 @@ mod placeholders;
 mod postgres;
 mod sqlite;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -208,8 +210,41 @@ pub trait Reader: Send {
     fn take_log(&mut self) -> Vec<(Level, String)>;
 }
 
+/// Who waits for a source that fetches everything before its first row: hears how far it is, and may have it stop.
+#[derive(Clone)]
+pub struct Attendant {
+    stop: Arc<AtomicBool>,
+    tell: Arc<dyn Fn(u64, u64) + Send + Sync>,
+}
+
+impl Attendant {
+    /// Begins to wait: `tell` hears of the rows and bytes that came as often as it may be, and a raised flag ends the fetching.
+    pub fn new(stop: Arc<AtomicBool>, tell: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
+        Self { stop, tell: Arc::new(tell) }
+    }
+
+    /// Hears nothing, and has nothing stop.
+    pub fn nobody() -> Self {
+        Self::new(Arc::default(), |_, _| {})
+    }
+
+    /// Whether the source shall stop.
+    fn is_gone(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+impl std::fmt::Debug for Attendant {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Attendant(is_gone: {})", self.is_gone())
+    }
+}
+
 /// A source that can be read.
 pub trait Source: Send {
+    /// Takes who waits from now on, where the source can keep people waiting before the first row.
+    fn attend(&mut self, _attendant: Attendant) {}
+
     /// Reaches the source without reading rows; returns a line for people ("3 files, 5.1 MB").
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use crate::etl::{Ended, Etl};
 use crate::servers::mariadb::{mariadb, mariadb_root, mariadb_sql, own_mariadb};
 use crate::servers::{PASSWORD, Server, own_postgresql, postgresql, psql};
 
+mod apis;
 mod changes;
 mod limits;
 mod matrix;

@@ -95,9 +95,6 @@ fn servers_that_mean_harm_fail_the_load_and_the_table_stays() {
     refuses("", |_| Response::redirect(302, "/v1/items"), "more than 10 redirects");
     refuses("", |_| Response::new(200, "<html>Log in, tok-SECRET-4711</html>"), "is not JSON");
     refuses("", |_| Response::json(r#"{"items":[{"id":1},"#), "the answer ends in the midst of its JSON");
-    // Larger than what is kept until it is whole.
-    let long = format!("[{}1]", "1,".repeat(3_000_000));
-    refuses("", move |_| Response::json(long.clone()).cut_after(5_000_000), "the answer was cut after 5,000,000 bytes");
     refuses("", |_| Response::json("[1]").header("X-Large", &"x".repeat(600_000)), "message head is too large");
     refuses("", |_| Response::new(403, "not you, tok-SECRET-4711").gzip(), "403 Forbidden: not you, ***");
     refuses("", |_| Response::new(202, "{}").header("Retry-After", "7200"), "the server answered 202 Accepted");

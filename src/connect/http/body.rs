@@ -1,8 +1,8 @@
 //! The body of an answer: decompressed, and ended where it is too large, too slow, cut or damaged. Every end but the true one is an error.
 
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
@@ -43,16 +43,67 @@ pub(super) fn open(response: Response, policy: Policy, what: &str) -> Result<Box
     Ok(Box::new(Limited { decoded, received, produced: 0, policy, what: what.to_owned() }))
 }
 
-/// Reads the beginning of a body, so that errors in it come now, while the answer can be asked for again.
+/// Reads a body to its end, so that errors in it come now, while the answer can be asked for again: what doesn't fit into memory waits in a
+/// file without a name.
 ///
 /// # Errors
-/// As of reading the body.
-pub(super) fn begun(mut body: Box<dyn Read + Send>, bytes: usize) -> Result<Box<dyn Read + Send>, ConnectError> {
-    let mut start = Vec::new();
-    body.by_ref().take(bytes as u64).read_to_end(&mut start).map_err(read_failure)?;
-    let is_whole = start.len() < bytes;
+/// As of reading the body; a file that can't be written; a raised flag.
+pub(super) fn whole(
+    mut body: Box<dyn Read + Send>,
+    held_bytes_max: usize,
+    stop: &AtomicBool,
+) -> Result<Box<dyn Read + Send>, ConnectError> {
+    let (mut start, mut rest) = (Vec::new(), None);
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        go_on(stop)?;
+        let length = match body.read(&mut block) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(read_failure(error)),
+        };
+        let to_memory = length.min(held_bytes_max.saturating_sub(start.len()));
+        start.extend_from_slice(&block[..to_memory]);
+        if to_memory < length {
+            let file = match &mut rest {
+                Some(file) => file,
+                none => none.insert(tempfile::tempfile().map_err(|error| unkept(&error))?),
+            };
+            file.write_all(&block[to_memory..length]).map_err(|error| unkept(&error))?;
+        }
+    }
     let start = io::Cursor::new(start);
-    Ok(if is_whole { Box::new(start) } else { Box::new(start.chain(body)) })
+    let Some(mut rest) = rest else { return Ok(Box::new(start)) };
+    rest.seek(SeekFrom::Start(0)).map_err(|error| unkept(&error))?;
+    Ok(Box::new(start.chain(rest)))
+}
+
+/// Fails where a flag says that nothing more is wanted.
+///
+/// # Errors
+/// The flag is raised.
+pub(super) fn go_on(stop: &AtomicBool) -> Result<(), ConnectError> {
+    if !stop.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    Err(ConnectError {
+        code: "cancelled",
+        message: "the load was cancelled".to_owned(),
+        hint: None,
+        is_transient: false,
+        retry_after: None,
+    })
+}
+
+fn unkept(error: &io::Error) -> ConnectError {
+    ConnectError {
+        code: "io",
+        message: format!("keeping an answer in the system's folder for temporary files: {error}"),
+        hint: Some("make room there, or set TMPDIR to a folder with more of it".to_owned()),
+        is_transient: false,
+        retry_after: None,
+    }
 }
 
 /// Returns what an error of a body means.

@@ -1,6 +1,8 @@
 //! Sends a request until it is answered: the pace, the redirects, the tries.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
@@ -36,6 +38,8 @@ pub struct HttpClient {
     log: Vec<String>,
     /// How often, and how long, the pace made requests wait since the log was taken.
     paced: (u64, Duration),
+    /// Raised where nothing more is to be asked.
+    stop: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -83,7 +87,26 @@ impl HttpClient {
             looked_at: HashSet::new(),
             log: Vec::new(),
             paced: (0, Duration::ZERO),
+            stop: Arc::default(),
         })
+    }
+
+    /// Ends what it does, also in the midst of a wait or of an answer that comes, once a flag is raised.
+    pub fn stop_by(&mut self, flag: Arc<AtomicBool>) {
+        self.stop = flag;
+    }
+
+    /// Hands answers over as they come, for whoever looks at their beginnings: one that is cut is not asked for again.
+    pub fn hand_over_early(&mut self) {
+        self.policy.is_whole = false;
+    }
+
+    /// Fails where nothing more is to be asked.
+    ///
+    /// # Errors
+    /// The flag of [`HttpClient::stop_by`] is raised.
+    pub fn go_on(&self) -> Result<(), ConnectError> {
+        body::go_on(&self.stop)
     }
 
     /// Sends a request and returns its answer, once its head is there. Asks again where that may help, with waits in between.
@@ -121,7 +144,7 @@ impl HttpClient {
             tries += 1;
             let seconds = wait.as_secs_f64();
             self.log.push(format!("{}; tried again after {seconds:.1} s, try {tries} of {}", error.message, self.policy.tries));
-            (self.timing.sleep)(wait);
+            (self.timing.sleep)(wait, &self.stop);
             waited += wait;
         }
     }
@@ -166,6 +189,7 @@ impl HttpClient {
             let what = format!("{} {}", method_name(request.method), self.credentials.shown(&url));
             self.look_at(&url).map_err(|reason| refused_url(&what, &reason))?;
             self.keep_pace();
+            self.go_on()?;
             if self.credentials.is_home(&url) {
                 // Behind the wait, which may outlast a token.
                 self.authorize()?;
@@ -242,7 +266,7 @@ impl HttpClient {
         let wait = pace.wait((self.timing.elapsed)());
         if !wait.is_zero() {
             self.paced = (self.paced.0 + 1, self.paced.1 + wait);
-            (self.timing.sleep)(wait);
+            (self.timing.sleep)(wait, &self.stop);
         }
     }
 
@@ -292,7 +316,8 @@ impl HttpClient {
             return Err(failure);
         }
         let headers = Headers::from(response.headers());
-        let body = body::begun(body::open(response, self.policy, what)?, self.policy.whole_bytes_max)?;
+        let body = body::open(response, self.policy, what)?;
+        let body = if self.policy.is_whole { body::whole(body, self.policy.held_bytes_max, &self.stop)? } else { body };
         Ok(HttpResponse { url, status: status.as_u16(), headers, body })
     }
 }

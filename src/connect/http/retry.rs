@@ -1,12 +1,16 @@
 //! When a request is made, and made again: the pace that a connection sets, what servers ask for, and how long waits grow.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::Headers;
 use crate::plan::api::RateLimit;
+
+/// How often a sleeping client looks whether it must stop.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The limits of requests and answers.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +25,10 @@ pub(super) struct Policy {
     pub retry_after_max: Duration,
     /// The longest wait of all tries together.
     pub waits_max: Duration,
-    /// So much of an answer is there before it is handed over: a smaller one that is cut is asked for again.
-    pub whole_bytes_max: usize,
+    /// How much of an answer is kept in memory until it is whole; the rest of a longer one is kept in a file.
+    pub held_bytes_max: usize,
+    /// Whether an answer is whole before it is handed over, so that one that is cut is asked for again.
+    pub is_whole: bool,
     /// The most bytes of an answer, decompressed.
     pub body_bytes_max: u64,
     /// From this size on the ratio is looked at.
@@ -43,7 +49,8 @@ impl Default for Policy {
             backoff_max: Duration::from_secs(30),
             retry_after_max: Duration::from_secs(300),
             waits_max: Duration::from_secs(600),
-            whole_bytes_max: 4 << 20,
+            held_bytes_max: 1 << 20,
+            is_whole: true,
             body_bytes_max: 1 << 30,
             ratio_bytes_min: 64 << 20,
             ratio_max: 500,
@@ -53,10 +60,13 @@ impl Default for Policy {
     }
 }
 
+/// What sleeps.
+type Sleep = Box<dyn FnMut(Duration, &AtomicBool) + Send>;
+
 /// Clocks, chance and sleep, so that tests needn't wait.
 pub(super) struct Timing {
-    /// Sleeps.
-    pub sleep: Box<dyn FnMut(Duration) + Send>,
+    /// Sleeps, until the flag is raised.
+    pub sleep: Sleep,
     /// Returns a time that never goes back.
     pub elapsed: Box<dyn Fn() -> Instant + Send>,
     /// Returns the wall clock.
@@ -68,12 +78,18 @@ pub(super) struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         let chance = || f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-        Self {
-            sleep: Box::new(std::thread::sleep),
-            elapsed: Box::new(Instant::now),
-            now: Box::new(crate::clock::now),
-            chance: Box::new(chance),
+        Self { sleep: Box::new(sleep), elapsed: Box::new(Instant::now), now: Box::new(crate::clock::now), chance: Box::new(chance) }
+    }
+}
+
+fn sleep(wait: Duration, stop: &AtomicBool) {
+    let begun = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        let left = wait.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return;
         }
+        std::thread::sleep(left.min(LOOK));
     }
 }
 

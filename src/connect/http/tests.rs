@@ -1,6 +1,6 @@
 //! The client against servers that are slow, rude or mean.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ fn connection(base_url: &str) -> ApiConnection {
         base_url: base_url.to_owned(),
         secrets: Vec::new(),
         auth: ApiAuth::None,
-        connect_timeout_seconds: 5,
+        connect_timeout_seconds: 1,
         read_timeout_seconds: 1,
         rate_limit: None,
         allow_link_local: false,
@@ -49,7 +49,7 @@ fn bench(connection: &ApiConnection, policy: Policy) -> Bench {
     let slept = Arc::new(AtomicU64::new(0));
     let (noted, clock, start) = (Arc::clone(&waits), Arc::clone(&slept), Instant::now());
     let timing = Timing {
-        sleep: Box::new(move |wait: Duration| {
+        sleep: Box::new(move |wait: Duration, _: &AtomicBool| {
             noted.lock().unwrap().push(wait);
             slept.fetch_add(wait.as_millis() as u64, Ordering::Relaxed);
         }),

@@ -25,7 +25,8 @@ pub struct Wiring<'a> {
     pub redirects: redirect::Policy,
     /// How long connecting may take.
     pub connect_timeout: Duration,
-    /// How long the head of an answer, and each read of its body, may take.
+    /// How long the head of an answer may take once there is a connection, and each read of its body; both may take as much longer as
+    /// connecting may, since one clock of the client runs over all three.
     pub read_timeout: Duration,
     /// Certificates that are trusted beside those of the system.
     pub sslrootcert: Option<&'a Path>,
@@ -50,7 +51,7 @@ impl Wiring<'_> {
             // Retries are counted and logged by whoever asks.
             .retry(reqwest::retry::never())
             .connect_timeout(self.connect_timeout)
-            .timeout(self.read_timeout)
+            .timeout(self.connect_timeout + self.read_timeout)
             .user_agent(concat!("etlsched/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| made("http", why(&error).text, "check the proxy that the environment names"))

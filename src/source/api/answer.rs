@@ -41,14 +41,16 @@ pub(super) struct Reading {
     pub is_hashed: bool,
 }
 
-/// Counts what passes.
+/// Counts what passes, and lets nothing pass that isn't wanted any more.
 struct Counted<'a, R> {
     input: R,
+    client: &'a HttpClient,
     bytes: &'a mut u64,
 }
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.client.go_on().map_err(io::Error::other)?;
         let length = self.input.read(buffer)?;
         *self.bytes += length as u64;
         Ok(length)
@@ -87,7 +89,7 @@ pub(super) fn read(
 ) -> Result<PageSeen, SourceError> {
     let HttpResponse { url, status, headers, body } = response;
     let place = client.shown(&url);
-    let mut body = Counted { input: body, bytes };
+    let mut body = Counted { input: body, client, bytes };
     let mut head = Vec::new();
     body.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(read_failure)?;
     let start = head.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);

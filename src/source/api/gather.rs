@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,11 +12,11 @@ use super::flat::Form;
 use super::pages::Pager;
 use super::request::{self, Values};
 use super::syntax::{Kind, Parser, unescape};
-use super::take::{ENOUGH, Taker};
+use super::take::{ENOUGH, Taker, enough};
 use super::walk::Sought;
 use crate::connect::http::{HttpClient, HttpRequest};
 use crate::plan::api::{ApiFormat, ApiSourcePlan, ForEach, Pagination, path_keys};
-use crate::source::SourceError;
+use crate::source::{Attendant, SourceError};
 use crate::text;
 
 /// Fetches the pages of a resource.
@@ -24,6 +25,7 @@ pub(super) struct Gather {
     client: HttpClient,
     /// The most pages that are fetched of each resource, for a look at it.
     pages_max: Option<u64>,
+    attendant: Attendant,
     /// How many bytes came.
     pub bytes: u64,
     /// How many pages came.
@@ -34,12 +36,20 @@ pub(super) struct Gather {
 
 impl Gather {
     /// Makes a client; nothing is sent yet.
-    pub fn open(plan: &ApiSourcePlan, pages_max: Option<u64>) -> Result<Self, SourceError> {
-        Ok(Self { client: HttpClient::open(&plan.connection)?, pages_max, bytes: 0, pages: 0, log: Vec::new() })
+    pub fn open(plan: &ApiSourcePlan, pages_max: Option<u64>, attendant: &Attendant) -> Result<Self, SourceError> {
+        let mut client = HttpClient::open(&plan.connection)?;
+        client.stop_by(Arc::clone(&attendant.stop));
+        if pages_max.is_some() {
+            client.hand_over_early();
+        }
+        Ok(Self { client, pages_max, attendant: attendant.clone(), bytes: 0, pages: 0, log: Vec::new() })
     }
 
     /// Fetches all pages, of each parent where there are some. Ends early where enough records are there.
     pub fn run(&mut self, plan: &ApiSourcePlan, values: &Values<'_>, taker: &mut Taker) -> Result<(), SourceError> {
+        if taker.is_limited() {
+            self.client.hand_over_early();
+        }
         let gathered = match &plan.for_each {
             None => self.resource(plan, values, "", taker),
             Some(for_each) => self.each(plan, for_each, values, taker),
@@ -62,25 +72,32 @@ impl Gather {
         Ok((status, counting.0))
     }
 
-    fn resource(&mut self, plan: &ApiSourcePlan, values: &Values<'_>, prefix: &str, sink: &mut dyn Sink) -> Result<(), SourceError> {
-        let mut pager = pager(plan, values)?;
-        let reading = reading(plan, &pager)?;
-        let mut request = pager.first();
-        let mut page = 0;
+    fn resource(&mut self, plan: &ApiSourcePlan, values: &Values<'_>, prefix: &str, taker: &mut Taker) -> Result<(), SourceError> {
+        let mut pages = Pages::new(plan, values, prefix)?;
         loop {
-            page += 1;
-            let Some(response) = self.answer(&request, &pager)? else { return Ok(()) };
-            sink.begin_page(format!("{prefix}page {page}"))?;
-            let seen = answer::read(response, &reading, sink.records(), &mut self.bytes, &self.client)?;
-            self.pages += 1;
-            if self.pages_max.is_some_and(|max| page >= max) {
+            let has_more = self.page(&mut pages, taker)?;
+            (self.attendant.tell)(taker.spool.rows(), self.bytes);
+            if taker.is_full() {
+                return Err(enough());
+            }
+            if !has_more {
                 return Ok(());
             }
-            match pager.next(&seen)? {
-                Some(next) => request = next,
-                None => return Ok(()),
-            }
         }
+    }
+
+    /// Fetches the next page of a resource; returns whether another one follows.
+    fn page(&mut self, pages: &mut Pages<'_>, sink: &mut dyn Sink) -> Result<bool, SourceError> {
+        let Some(response) = self.answer(&pages.request, &pages.pager)? else { return Ok(false) };
+        pages.count += 1;
+        sink.begin_page(format!("{}page {}", pages.prefix, pages.count))?;
+        let seen = answer::read(response, &pages.reading, sink.records(), &mut self.bytes, &self.client)?;
+        self.pages += 1;
+        if self.pages_max.is_some_and(|max| pages.count >= max) {
+            return Ok(false);
+        }
+        let next = pages.pager.next(&seen)?;
+        Ok(next.map(|next| pages.request = next).is_some())
     }
 
     /// Returns an answer; `None` where a server says that there is no page behind the last one.
@@ -92,20 +109,39 @@ impl Gather {
         }
     }
 
+    /// Fetches the parents, then what belongs to each: a listing that is read to its end at once is least likely to change on the way. Where
+    /// few rows are looked at, what belongs to the parents of a page comes before the next page.
     fn each(&mut self, plan: &ApiSourcePlan, for_each: &ForEach, values: &Values<'_>, taker: &mut Taker) -> Result<(), SourceError> {
         let ForEach { parent, keys } = for_each;
         let mut parents = Parents::new(keys)?;
-        self.resource(parent, values, "parent, ", &mut parents)?;
-        let (count, twice) = (parents.count, parents.twice);
-        let mut lines = parents.finish()?;
-        self.log.push(format!("{} of the parent", text::count(count, "record")));
-        if twice > 0 {
-            self.log.push(format!("{} of the parent came before and were left out", text::count(twice, "record")));
+        let mut pages = Pages::new(parent, values, "parent, ")?;
+        let mut has_more = true;
+        while has_more {
+            has_more = self.page(&mut pages, &mut parents)?;
+            (self.attendant.tell)(taker.spool.rows(), self.bytes);
+            if !has_more || taker.is_limited() {
+                self.children(plan, keys, parents.take()?, values, taker)?;
+            }
         }
+        self.log.push(format!("{} of the parent", text::count(parents.count, "record")));
+        if parents.twice > 0 {
+            self.log.push(format!("{} of the parent came before and were left out", text::count(parents.twice, "record")));
+        }
+        Ok(())
+    }
+
+    fn children(
+        &mut self,
+        plan: &ApiSourcePlan,
+        keys: &[String],
+        mut parents: BufReader<File>,
+        values: &Values<'_>,
+        taker: &mut Taker,
+    ) -> Result<(), SourceError> {
         let mut line = String::new();
         loop {
             line.clear();
-            if lines.read_line(&mut line).map_err(|error| failed(&error))? == 0 {
+            if parents.read_line(&mut line).map_err(|error| failed(&error))? == 0 {
                 return Ok(());
             }
             let found: Vec<(bool, String)> = serde_json::from_str(&line).map_err(|error| failed(&error.into()))?;
@@ -122,6 +158,25 @@ impl Gather {
                 _ => SourceError { message: format!("parent {}: {}", text::printable(&shown.join(" ")), error.message), ..error },
             })?;
         }
+    }
+}
+
+/// The pages of a resource, as far as they were fetched.
+struct Pages<'a> {
+    pager: Pager,
+    reading: Reading,
+    /// What is asked next.
+    request: HttpRequest,
+    count: u64,
+    /// What a page is called by before its number.
+    prefix: &'a str,
+}
+
+impl<'a> Pages<'a> {
+    fn new(plan: &ApiSourcePlan, values: &Values<'_>, prefix: &'a str) -> Result<Self, SourceError> {
+        let pager = pager(plan, values)?;
+        let reading = reading(plan, &pager)?;
+        Ok(Self { request: pager.first(), pager, reading, count: 0, prefix })
     }
 }
 
@@ -217,8 +272,10 @@ impl<'a> Parents<'a> {
         writeln!(self.file, "{line}").map_err(|error| failed(&error))
     }
 
-    fn finish(self) -> Result<BufReader<File>, SourceError> {
-        let mut file = self.file.into_inner().map_err(|error| failed(error.error()))?;
+    /// Takes those that came since the last time.
+    fn take(&mut self) -> Result<BufReader<File>, SourceError> {
+        let next = BufWriter::new(tempfile::tempfile().map_err(|error| failed(&error))?);
+        let mut file = std::mem::replace(&mut self.file, next).into_inner().map_err(|error| failed(error.error()))?;
         file.seek(SeekFrom::Start(0)).map_err(|error| failed(&error))?;
         Ok(BufReader::new(file))
     }

@@ -31,7 +31,7 @@ use crate::plan::api::ApiSourcePlan;
 use crate::plan::{ColumnRules, SourcePlan};
 use crate::secret::Secret;
 
-use super::{Moments, ReadRequest, Reader, Source, SourceError, Stream};
+use super::{Attendant, Moments, ReadRequest, Reader, Source, SourceError, Stream};
 use gather::Gather;
 use request::Values;
 
@@ -42,20 +42,31 @@ pub(super) struct ApiSource {
     plan: ApiSourcePlan,
     rules: ColumnRules,
     hash_key: Option<Secret>,
+    attendant: Attendant,
 }
 
 impl ApiSource {
     /// Takes a plan; nothing is sent yet.
     pub fn new(plan: &SourcePlan, api: &ApiSourcePlan) -> Self {
-        Self { name: plan.name.clone(), plan: api.clone(), rules: plan.columns.clone(), hash_key: plan.hash_key.clone() }
+        Self {
+            name: plan.name.clone(),
+            plan: api.clone(),
+            rules: plan.columns.clone(),
+            hash_key: plan.hash_key.clone(),
+            attendant: Attendant::nobody(),
+        }
     }
 }
 
 impl Source for ApiSource {
+    fn attend(&mut self, attendant: Attendant) {
+        self.attendant = attendant;
+    }
+
     fn test(&mut self) -> Result<String, SourceError> {
         let epoch = DateTime::UNIX_EPOCH;
         let values = Values { lower_bound: None, cursor_type: None, moments: Moments { slot: epoch, run_started: epoch }, parent: &[] };
-        let (status, records) = Gather::open(&self.plan, Some(1))?.look(&self.plan, &values)?;
+        let (status, records) = Gather::open(&self.plan, Some(1), &self.attendant)?.look(&self.plan, &values)?;
         let whose = if self.plan.for_each.is_some() { " of the parent" } else { "" };
         let status = if status == 200 { "200 OK".to_owned() } else { format!("status {status}") };
         Ok(format!("{status}, {} in the first page{whose}", take::counted(records)))
@@ -66,13 +77,14 @@ impl Source for ApiSource {
     }
 
     fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {
-        Ok(Box::new(reader::ApiReader::open(&self.name, &self.plan, &self.rules, self.hash_key.as_ref(), request)?))
+        let (taker, gather) = reader::fetched(&self.plan, &self.rules, request, &self.attendant)?;
+        Ok(Box::new(reader::ApiReader::new(&self.name, taker, gather, &self.rules, self.hash_key.as_ref(), request)?))
     }
 
     fn cursor_type(&mut self, _stream: &Stream, column: &str) -> Result<Option<ColumnType>, SourceError> {
         if let Some(declared) = reader::declared(&self.rules, column) {
             return Ok(Some(declared));
         }
-        reader::seen(&self.plan, &self.rules, column).map(Some)
+        reader::seen(&self.plan, &self.rules, column, &self.attendant).map(Some)
     }
 }

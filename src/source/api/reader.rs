@@ -14,8 +14,12 @@ use crate::run::FileRecord;
 use crate::run::cursor::Rounding;
 use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
-use crate::source::{Moments, Read, ReadRequest, Reader, RejectedRow, SourceError};
+use crate::source::{Attendant, Moments, Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
+
+/// Batches are so many times smaller than others: what the allocator holds of fetching, and the client's code, are memory that no other
+/// source takes.
+const SHARES: usize = 4;
 
 /// How many records are looked at for the type of one column.
 const SEEN_MAX: u64 = 100;
@@ -51,15 +55,15 @@ struct Bound {
 }
 
 impl ApiReader {
-    /// Fetches everything that a request asks for.
-    pub fn open(
+    /// Begins to read what was fetched.
+    pub fn new(
         source: &str,
-        plan: &ApiSourcePlan,
+        taker: Taker,
+        gather: Gather,
         rules: &ColumnRules,
         hash_key: Option<&Secret>,
         request: &ReadRequest<'_>,
     ) -> Result<Self, SourceError> {
-        let (taker, gather) = fetched(plan, rules, request, None)?;
         let mut log: Vec<(Level, String)> = gather.log.iter().map(|line| (Level::Info, line.clone())).collect();
         let Taker { mut flat, spool, nulled, .. } = taker;
         let is_empty = spool.rows() == 0;
@@ -84,7 +88,7 @@ impl ApiReader {
         let schema = Schema::new(columns.iter().zip(types).map(|(column, column_type)| Column::new(&column.name, column_type)).collect());
         Ok(Self {
             bound: bound(request, &columns, &places, &schema)?,
-            batch: BatchBuilder::new(&schema, request.options.batch_size),
+            batch: BatchBuilder::new(&schema, request.options.batch_size).smaller(SHARES),
             slots: vec![(0, Form::Bare, 0, 0); flat.columns().len()],
             rows: spool.finish()?,
             row: 0,
@@ -213,17 +217,17 @@ impl Reader for ApiReader {
     }
 }
 
-/// Fetches what a request asks for, or so many pages of it.
+/// Fetches what a request asks for.
 pub(super) fn fetched(
     plan: &ApiSourcePlan,
     rules: &ColumnRules,
     request: &ReadRequest<'_>,
-    pages_max: Option<u64>,
+    attendant: &Attendant,
 ) -> Result<(Taker, Gather), SourceError> {
     let flat = Flat::new(plan.flatten_depth, &rules.select, &rules.exclude);
     let has_raw = !rules.types.is_empty();
     let mut taker = Taker::new(flat, request.options.invalid_values, has_raw, request.rows_max)?;
-    let mut gather = Gather::open(plan, pages_max)?;
+    let mut gather = Gather::open(plan, None, attendant)?;
     gather.run(plan, &values(rules, request), &mut taker)?;
     Ok((taker, gather))
 }
@@ -232,11 +236,12 @@ pub(super) fn fetched(
 ///
 /// # Errors
 /// A page that can't be read, or that doesn't show the column.
-pub(super) fn seen(plan: &ApiSourcePlan, rules: &ColumnRules, column: &str) -> Result<ColumnType, SourceError> {
+pub(super) fn seen(plan: &ApiSourcePlan, rules: &ColumnRules, column: &str, attendant: &Attendant) -> Result<ColumnType, SourceError> {
     let epoch = DateTime::UNIX_EPOCH;
     let moments = Moments { slot: epoch, run_started: epoch };
     let mut taker = Taker::new(Flat::new(plan.flatten_depth, &[], &[]), OnInvalidValue::Null, false, Some(SEEN_MAX))?;
-    Gather::open(plan, Some(1))?.run(plan, &Values { lower_bound: None, cursor_type: None, moments, parent: &[] }, &mut taker)?;
+    let values = Values { lower_bound: None, cursor_type: None, moments, parent: &[] };
+    Gather::open(plan, Some(1), attendant)?.run(plan, &values, &mut taker)?;
     let renamed = rules.rename.iter().find(|(_, to)| to.eq_ignore_ascii_case(column)).map_or(column, |(from, _)| from);
     let found = taker.flat.place(renamed).and_then(|place| taker.flat.columns()[place].inference.seen());
     found.ok_or_else(|| {

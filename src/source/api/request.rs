@@ -112,7 +112,8 @@ fn filled(key: &str, text: &str, values: &Values<'_>, place: Place, unknown: Unk
     Ok(out)
 }
 
-/// Returns a JSON text with values put into its strings; all else stays to the byte.
+/// Returns a JSON text with values put into its strings; all else stays to the byte. A string that is nothing but a number's placeholder
+/// becomes the number, where it is no key.
 fn json(text: &str, values: &Values<'_>) -> Result<String, SourceError> {
     let mut out = String::with_capacity(text.len());
     let mut parser = Parser::new(text.as_bytes());
@@ -126,7 +127,10 @@ fn json(text: &str, values: &Values<'_>) -> Result<String, SourceError> {
         let is_text = unescape(quoted.inner, &mut plain);
         let plain = String::from_utf8(plain).ok().filter(|_| is_text).ok_or_else(broken)?;
         let put = filled("body", &plain, values, Place::Text, Unknown::Kept)?;
-        if put == plain {
+        let is_key = text[parser.at..].trim_start().starts_with(':');
+        if !is_key && is_number(&plain) && put.parse::<i64>().is_ok() {
+            out.push_str(&put);
+        } else if put == plain {
             out.push_str(&text[start..parser.at]);
         } else {
             out.push_str(&serde_json::Value::from(put).to_string());
@@ -134,6 +138,12 @@ fn json(text: &str, values: &Values<'_>) -> Result<String, SourceError> {
     }
     out.push_str(&text[parser.at..]);
     Ok(out)
+}
+
+/// Whether a text is one placeholder of a form that is a number.
+fn is_number(text: &str) -> bool {
+    let is_number = |piece: &Piece| matches!(piece, Piece::Hole(Hole { form: Form::Unix | Form::UnixMs, .. }));
+    pieces(text, Unknown::Kept).is_ok_and(|pieces| matches!(pieces.as_slice(), [piece] if is_number(piece)))
 }
 
 /// Appends a value for any place of a URL: everything but the unreserved characters (RFC 3986, 2.3) as `%XX`.

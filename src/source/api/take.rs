@@ -63,10 +63,20 @@ impl Taker {
         Ok(())
     }
 
+    /// Whether no more than so many rows are looked at in the end.
+    pub fn is_limited(&self) -> bool {
+        self.rows_max.is_some()
+    }
+
+    /// Whether as many rows as are looked at are there.
+    pub fn is_full(&self) -> bool {
+        self.rows_max.is_some_and(|max| self.spool.rows() >= max)
+    }
+
     /// Begins a record.
     fn begin(&mut self) -> Result<(), SourceError> {
-        if self.rows_max.is_some_and(|max| self.spool.rows() >= max) {
-            return Err(SourceError::new(ENOUGH, "enough records are there"));
+        if self.is_full() {
+            return Err(enough());
         }
         self.record += 1;
         self.flat.begin();
@@ -161,6 +171,11 @@ impl Records for Taker {
         }
         self.end(made, raw, true)
     }
+}
+
+/// Makes the error that ends reading early.
+pub(super) fn enough() -> SourceError {
+    SourceError::new(ENOUGH, "enough records are there")
 }
 
 fn too_many_columns() -> SourceError {

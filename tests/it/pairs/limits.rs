@@ -68,7 +68,7 @@ fn check(from: From, odds: &[Odd]) {
 }
 
 /// Returns the rejected rows of a pair's runs.
-fn rejects(pair: &Pair) -> String {
+pub(super) fn rejects(pair: &Pair) -> String {
     let listing = pair.etl.listing();
     let is_rejects = |path: &std::path::Path| path.to_string_lossy().contains("/rejects/");
     let files = listing.iter().filter(|(path, _)| is_rejects(path)).filter_map(|(_, content)| content.as_ref());

@@ -11,31 +11,31 @@ enum Held {
 }
 
 /// A column of the matrix.
-struct Case {
+pub(super) struct Case {
     /// Its type at the source; for CSV that of `columns.types`, or nothing.
-    kind: &'static str,
+    pub(super) kind: &'static str,
     /// Its type in `columns.types`, for SQLite.
     declared: &'static str,
     /// Its value in the source's SQL, or its field in the file.
-    literal: String,
+    pub(super) literal: String,
     held: Held,
 }
 
-fn all(kind: &'static str, literal: impl ToString, held: impl ToString) -> Case {
+pub(super) fn all(kind: &'static str, literal: impl ToString, held: impl ToString) -> Case {
     Case { kind, declared: "", literal: literal.to_string(), held: Held::All(held.to_string()) }
 }
 
 /// A number that is its own text.
-fn same(kind: &'static str, literal: impl ToString) -> Case {
+pub(super) fn same(kind: &'static str, literal: impl ToString) -> Case {
     all(kind, literal.to_string(), literal)
 }
 
-fn each(kind: &'static str, literal: impl ToString, held: [&str; 3]) -> Case {
+pub(super) fn each(kind: &'static str, literal: impl ToString, held: [&str; 3]) -> Case {
     Case { kind, declared: "", literal: literal.to_string(), held: Held::Each(held.map(str::to_owned)) }
 }
 
 /// A moment: ISO 8601 in SQLite, the other two in their own ways.
-fn moment(kind: &'static str, literal: impl ToString, text: &str) -> Case {
+pub(super) fn moment(kind: &'static str, literal: impl ToString, text: &str) -> Case {
     let zone = if text.ends_with('Z') { "+00" } else { "" };
     let plain = text.trim_end_matches('Z').replace('T', " ");
     let (second, fraction) = plain.split_once('.').unwrap_or((&plain, "000000"));
@@ -50,7 +50,7 @@ impl Case {
         self
     }
 
-    fn expected(&self, into: Into) -> &str {
+    pub(super) fn expected(&self, into: Into) -> &str {
         match &self.held {
             Held::All(held) => held,
             Held::Each(held) => &held[into as usize],
@@ -59,7 +59,7 @@ impl Case {
 }
 
 /// The sign of a zero: SQLite and MariaDB store none.
-const ZERO: [&str; 3] = ["0.0", "-0.0", "0.0"];
+pub(super) const ZERO: [&str; 3] = ["0.0", "-0.0", "0.0"];
 
 /// Loads the cases twice (the second load takes the first one's place) and compares both.
 #[track_caller]
@@ -119,7 +119,7 @@ fn fill(pair: &Pair, cases: &[Case]) {
 }
 
 /// Texts that somebody bends: blanks, cases, signs of several bytes, what is a quote or an escape somewhere.
-const TEXTS: [&str; 22] = [
+pub(super) const TEXTS: [&str; 22] = [
     "",
     "a",
     "a ",
@@ -156,7 +156,7 @@ fn nines(whole: usize, decimals: usize) -> String {
     format!("{}.{}", "9".repeat(whole), "9".repeat(decimals))
 }
 
-const MOMENTS: [&str; 6] = [
+pub(super) const MOMENTS: [&str; 6] = [
     "0001-01-01T00:00:00",
     "1969-12-31T23:59:59.999999",
     "1970-01-01T00:00:00.000001",

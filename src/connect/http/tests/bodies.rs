@@ -61,7 +61,7 @@ fn a_body_that_is_cut_is_never_taken_for_whole() {
 }
 
 #[test]
-fn an_answer_that_is_cut_is_asked_for_again_unless_it_was_handed_over() {
+fn an_answer_of_any_length_that_is_cut_is_asked_for_again_unless_it_is_handed_over_early() {
     let whole = LONG.repeat(10_000);
     let cut = || Response::json(whole.clone()).cut_after(50_000);
     let server =
@@ -69,8 +69,21 @@ fn an_answer_that_is_cut_is_asked_for_again_unless_it_was_handed_over() {
     let mut bench = Bench::new(&connection(&server.url("/")));
     assert_eq!(bench.text(&server.url("/")).unwrap(), whole);
     assert_eq!((bench.seconds_waited(), server.seen().len()), (vec![1, 2], 3));
+    // What isn't held in memory comes from a file, and is as whole.
+    for held_bytes_max in [1, 10_000, 49_999, 50_000, 100_000, 100_001] {
+        let server =
+            script(vec![cut(), Response::json(whole.clone()).chunked(1000).cut_after(100_000), Response::json(whole.clone()).gzip()]);
+        let mut bench = super::bench(&connection(&server.url("/")), Policy { held_bytes_max, ..Policy::default() });
+        assert_eq!(bench.text(&server.url("/")).unwrap(), whole);
+        assert_eq!((bench.seconds_waited(), server.seen().len()), (vec![1, 2], 3));
+        let log = bench.client.take_log();
+        assert!(
+            log[0].contains("the answer was cut after 50,000 bytes") && log[0].contains("tried again after 1.0 s, try 2 of 5"),
+            "{log:?}"
+        );
+    }
     let server = script(vec![cut(), cut()]);
-    let policy = Policy { whole_bytes_max: 10_000, ..Policy::default() };
+    let policy = Policy { is_whole: false, ..Policy::default() };
     let error = super::bench(&connection(&server.url("/")), policy).text(&server.url("/")).unwrap_err();
     assert_eq!((error.code, error.is_transient, server.seen().len()), ("cut_short", true, 1), "{error}");
 }

@@ -90,3 +90,44 @@ fn the_rate_limit_is_kept_also_by_tries_and_redirects() {
     assert_eq!((bench.seconds_waited(), server.seen().len()), (vec![60, 60], 6));
     assert_eq!(bench.client.take_log(), ["rate_limit: waited 120.0 s in all before 2 requests"]);
 }
+
+#[test]
+fn a_raised_flag_ends_waits_and_answers_at_once() {
+    let stopped_soon = |client: &mut HttpClient| {
+        let flag = Arc::new(AtomicBool::new(false));
+        client.stop_by(Arc::clone(&flag));
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            flag.store(true, Ordering::Relaxed);
+        });
+    };
+    let ends_soon = |connection: &ApiConnection, url: &str, asked: usize| {
+        let mut client = HttpClient::open(connection).unwrap();
+        stopped_soon(&mut client);
+        let begun = Instant::now();
+        let error = (0..=asked).find_map(|_| client.send(&get(url)).err()).unwrap();
+        assert_eq!((error.code, error.is_transient), ("cancelled", false), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    };
+    let server = serve(|_| Response::new(503, "").header("Retry-After", "60"));
+    ends_soon(&connection(&server.url("/")), &server.url("/"), 0);
+    let server = serve(|_| Response::json("[]"));
+    let limited = ApiConnection { rate_limit: Some(RateLimit { requests: 1, seconds: 60 }), ..connection(&server.url("/")) };
+    ends_soon(&limited, &server.url("/"), 1);
+    assert_eq!(server.seen().len(), 1);
+    // More than is held in memory, and then little by little.
+    let server = serve(|_| Response::json("x".repeat(2 << 20)).drip(20_000, Duration::from_millis(100)));
+    ends_soon(&connection(&server.url("/")), &server.url("/"), 0);
+}
+
+#[test]
+fn connecting_has_its_own_time_whatever_an_answer_has() {
+    // Who is connected to this server says nothing, and hears nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    let slow = ApiConnection { connect_timeout_seconds: 3, read_timeout_seconds: 1, ..connection(&url) };
+    let begun = Instant::now();
+    let error = bench(&slow, Policy { tries: 1, ..Policy::default() }).get(&url).unwrap_err();
+    assert_eq!((error.code, error.is_transient), ("timeout", true), "{error}");
+    assert!((2900..3900).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+}

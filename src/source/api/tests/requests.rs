@@ -30,6 +30,27 @@ fn bounds_are_put_into_every_place_and_encoded_for_it() {
 }
 
 #[test]
+fn a_number_alone_in_a_string_of_a_body_becomes_a_number() {
+    let mut api = Api::json(r#"[{"id":1}]"#);
+    api.plan.method = ApiMethod::Post;
+    let body = r#"{"since": "{last_sync:unix}", "to" : ["{run_started:unix_ms}" , "at {slot:unix}"], "{slot:unix}" : "{lower_bound:date}", "x": "{lower_bound:unix|-5}", "y": "{lower_bound:unix|all}", "z": "{lower_bound:unix}"}"#;
+    api.plan.body = Some(ApiBody::Json(body.to_owned()));
+    api.options.timestamp_column = Some("at".to_owned());
+    api.lower_bound = at("2026-01-01T00:00:00Z");
+    api.read().unwrap();
+    api.lower_bound = None;
+    api.read().unwrap();
+    let bodies: Vec<String> = api.server.seen().iter().map(|request| request.body.clone()).collect();
+    assert_eq!(
+        bodies,
+        [
+            r#"{"since": 1767225599, "to" : [1767326400000 , "at 1767322800"], "1767322800" : "2026-01-01", "x": 1767225600, "y": 1767225600, "z": 1767225600}"#,
+            r#"{"since": 0, "to" : [1767326400000 , "at 1767322800"], "1767322800" : "1970-01-01", "x": -5, "y": "all", "z": 0}"#
+        ]
+    );
+}
+
+#[test]
 fn a_first_run_asks_from_the_least_value_on() {
     let mut api = Api::json(r#"[{"id":1}]"#);
     api.plan.params = vec![("a".to_owned(), "{last_sync}".to_owned()), ("b".to_owned(), "{lower_bound|0}".to_owned())];
@@ -113,6 +134,68 @@ fn no_page_is_fetched_behind_the_rows_that_are_looked_at() {
     api.rows_max = Some(3);
     api.check("id bigint", &["1", "2", "3"]);
     assert_eq!(api.server.seen().len(), 2);
+}
+
+#[test]
+fn few_rows_of_many_parents_need_few_requests() {
+    let mut api = Api::new(|request| match (request.path(), request.parameter("page")) {
+        ("/v1/users", Some(page)) => Response::json(format!(r#"[{{"id":"{page}a"}},{{"id":"same"}}]"#)),
+        (path, _) if path.ends_with("same") => Response::json("[]"),
+        (path, _) => Response::json(format!(r#"[{{"of":"{path}"}},{{"of":"second"}}]"#)),
+    });
+    api.plan.endpoint = "/users/{parent.id}".to_owned();
+    let param = "page".to_owned();
+    let by_page = Pagination::Page { param, start: 1, size_param: None, size: None, total_pages: None, has_more: None };
+    let parent = ApiSourcePlan { endpoint: "/users".to_owned(), pagination: by_page, ..api.plan.clone() };
+    api.plan.for_each = Some(Box::new(ForEach { parent, keys: vec!["id".to_owned()] }));
+    api.rows_max = Some(3);
+    api.check("parent__id text, of text", &["1a|/v1/users/1a", "1a|second", "2a|/v1/users/2a"]);
+    assert_eq!(targets(&api), ["/v1/users?page=1", "/v1/users/1a", "/v1/users/same", "/v1/users?page=2", "/v1/users/2a"]);
+    api.rows_max = Some(2);
+    api.check("parent__id text, of text", &["1a|/v1/users/1a", "1a|second"]);
+    assert_eq!(targets(&api)[5..], ["/v1/users?page=1", "/v1/users/1a"]);
+}
+
+#[test]
+fn whoever_waits_hears_how_far_it_is_and_may_have_it_stop() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+    let api = Api::pages(&[r#"[{"id":1},{"id":2}]"#, r#"[{"id":3}]"#, r#"[{"id":4}]"#]);
+    let stream = Stream::only("s");
+    let request = ReadRequest::whole(&stream, &api.options, Moments { slot: Utc::now(), run_started: Utc::now() });
+    let (flag, heard) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+    let (raised, noted) = (Arc::clone(&flag), Arc::clone(&heard));
+    let mut source = api.source();
+    source.attend(Attendant::new(Arc::clone(&flag), move |rows, bytes| {
+        noted.lock().unwrap().push((rows, bytes));
+        raised.store(rows == 3, Ordering::Relaxed);
+    }));
+    let error = source.open(&request).unwrap_err();
+    assert_eq!((error.code, error.is_transient), ("cancelled", false), "{error}");
+    assert_eq!((heard.lock().unwrap().as_slice(), api.server.seen().len()), (&[(2, 19), (3, 29)][..], 2));
+    assert_eq!(source.test().unwrap_err().code, "cancelled");
+}
+
+#[test]
+fn a_page_that_is_cut_is_asked_for_again_and_no_record_comes_twice() {
+    let record = |id: usize| format!(r#"{{"id":{id},"text":"{}"}}"#, "x".repeat(1000));
+    let page = move |from: usize| format!("[{}]", (from..from + 3000).map(record).collect::<Vec<_>>().join(","));
+    let mut api = Api::new(move |request| match (request.number, request.parameter("page")) {
+        (_, Some("1")) => Response::json(page(0)),
+        // A text in the part that is cut: the column stays a number.
+        (1, _) => Response::json(page(3000).replace(r#""id":3001,"#, r#""id":"x","#)).cut_after(2_500_000),
+        (_, Some("2")) => Response::json(page(3000)),
+        _ => Response::json("[]"),
+    });
+    api.plan.pagination =
+        Pagination::Page { param: "page".to_owned(), start: 1, size_param: None, size: None, total_pages: None, has_more: None };
+    let told = api.read().unwrap();
+    assert_eq!((told.schema.as_str(), told.rows.len(), api.server.seen().len()), ("id bigint, text text", 6000, 4));
+    assert!(told.rows.iter().enumerate().all(|(place, row)| row.starts_with(&format!("{place}|"))));
+    assert!(
+        told.log.iter().any(|line| line.contains("the answer was cut after 2,500,000 bytes") && line.contains("try 2 of 5")),
+        "{told:?}"
+    );
 }
 
 #[test]
