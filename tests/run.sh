@@ -19,6 +19,10 @@ need pgbouncer pgbouncer
 [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
 need mariadbd mariadb-server
 need mariadb mariadb-client
+# Counterparts of SQL Server's protocol and of Oracle's driver, and what reads the first.
+need python3 python3
+need gcc gcc
+[ -e /usr/include/sql.h ] || missing="$missing unixodbc-dev"
 driver() { # ODBC driver's file, Debian package: drivers have no program
     [ -n "$(ls /usr/lib/*/odbc/"$1" /usr/lib64/"$1" 2>/dev/null)" ] || missing="$missing $2"
 }

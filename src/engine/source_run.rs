@@ -403,7 +403,13 @@ pub(super) fn stopped(stop: &StopReason) -> WorkerError {
         StopReason::Unsettled(_) => Some("see that the destination can be reached, then run the job by hand"),
         StopReason::Signal(_) | StopReason::Requested => None,
     };
-    WorkerError { code: stop.code().to_owned(), message: stop.message(), hint: hint.map(str::to_owned), is_transient: false }
+    WorkerError {
+        code: stop.code().to_owned(),
+        message: stop.message(),
+        hint: hint.map(str::to_owned),
+        is_transient: false,
+        retry_after: None,
+    }
 }
 
 fn incomplete(source: &SourceReport) -> WorkerError {
@@ -413,7 +419,7 @@ fn incomplete(source: &SourceReport) -> WorkerError {
         let left: Vec<&str> = source.streams.iter().filter(|stream| !stream.is_settled()).map(|stream| stream.name.as_str()).collect();
         format!("its worker ended without a word on {}", left.join(", "))
     };
-    WorkerError { code: "incomplete".to_owned(), message, hint: None, is_transient: false }
+    WorkerError { code: "incomplete".to_owned(), message, hint: None, is_transient: false, retry_after: None }
 }
 
 fn unsaid(stream: &str) -> WorkerError {
@@ -422,5 +428,6 @@ fn unsaid(stream: &str) -> WorkerError {
         message: format!("its worker ended without a word on stream {stream}"),
         hint: None,
         is_transient: false,
+        retry_after: None,
     }
 }

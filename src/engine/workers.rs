@@ -240,6 +240,7 @@ fn hear_answer(heard: &mpsc::Receiver<Happening>, timeout: Duration) -> Result<s
                     message: format!("no answer within {} s", timeout.as_secs_f64()),
                     hint: None,
                     is_transient: true,
+                    retry_after: None,
                 });
             }
             Err(RecvTimeoutError::Disconnected) => return Err(crashed(&Ending::default())),
@@ -254,6 +255,7 @@ pub(super) fn not_started(why: &str) -> WorkerError {
         message: format!("the worker could not be started: {why}"),
         hint: Some("look at the limits of this user: processes, memory, open files".to_owned()),
         is_transient: true,
+        retry_after: None,
     }
 }
 
@@ -275,6 +277,7 @@ pub(super) fn crashed(ending: &Ending) -> WorkerError {
                 "a driver crashed: some do where a connection is cut; run it again, and look for a newer version of the driver".to_owned(),
             ),
             is_transient: true,
+            retry_after: None,
         };
     }
     WorkerError {
@@ -284,6 +287,7 @@ pub(super) fn crashed(ending: &Ending) -> WorkerError {
             "the execution log holds its last words; a SIGKILL that nobody sent is most often the system being out of memory".to_owned(),
         ),
         is_transient: false,
+        retry_after: None,
     }
 }
 
@@ -294,5 +298,6 @@ pub(super) fn garbled(what: &str) -> WorkerError {
         message: format!("its worker was ended because it wrote {what}"),
         hint: Some("this is a fault of etlsched or of a driver that writes to standard output: please report it".to_owned()),
         is_transient: false,
+        retry_after: None,
     }
 }

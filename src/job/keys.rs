@@ -17,7 +17,7 @@ const NOT_LIMITED: Status = Warns("this version doesn't limit it");
 /// The words of `schedule_type`
 pub const SCHEDULE_TYPES: &[&str] = &["15min", "30min", "hourly", "daily", "weekly", "monthly", "cron", "manual"];
 /// The types of connections that this version doesn't have
-const CONNECTION_TYPES_TO_COME: &[&str] = &["api", "adbc", "parquet"];
+const CONNECTION_TYPES_TO_COME: &[&str] = &["adbc", "parquet"];
 
 /// Returns the words of `type` of connections.
 pub fn connection_types() -> Vec<&'static str> {
@@ -141,7 +141,7 @@ pub static ETL_CONFIG: Level = Level {
             "on_bad_row",
             K::Word(&["fail", "reject"]),
             Works,
-            Depends("fail for databases, reject for files"),
+            Depends("fail for databases, reject for files and APIs"),
             "What becomes of rows that can't be loaded",
         ),
         key("max_bad_rows", K::Int(0, i64::MAX), Works, Depends("100 or 1 %, whichever is larger"), "How many rows may be rejected"),
@@ -154,7 +154,13 @@ pub static ETL_CONFIG: Level = Level {
         ),
         key("null_values", K::Scalars, Works, Nil, "Unquoted values of a file that are NULL"),
         key("sample_rows", K::Int(1, 10_000_000), Works, I(d::SAMPLE_ROWS), "How many rows of a file are looked at to infer types"),
-        key("flatten_depth", K::Int(0, 10), NotYet, I(d::FLATTEN_DEPTH), "How deep nested objects become columns"),
+        key(
+            "flatten_depth",
+            K::Int(0, 10),
+            Works,
+            I(d::FLATTEN_DEPTH),
+            "How deep objects of an API's records become columns a__b; what lies deeper is JSON",
+        ),
     ])],
 };
 
@@ -169,22 +175,12 @@ pub static SOURCE: Level = Level {
         ]),
         Part::OfSources,
         Part::Keys(&[
-            key("endpoint", K::Text, NotYet, Nil, "A path on the connection's base_url"),
             key("target", K::Text, Works, Depends("table_prefix and the name"), "The table that takes its rows"),
             key("primary_key", K::Texts, Works, Depends("the source's own key"), "The columns by which rows are merged"),
             key("etl_config", K::Map(&ETL_CONFIG), Works, Nil, "How it is loaded; wins over the job's, key by key"),
             key("columns", K::Map(&COLUMNS), Works, Nil, "Which columns, under which names and types"),
             key("expect", K::Map(&EXPECT), Works, Nil, "What must hold before anything becomes visible"),
             key("allow_empty", K::Bool, Works, B(d::ALLOW_EMPTY), "Whether a full load of no rows may replace rows"),
-            key("format", K::Word(&["json", "ndjson", "csv"]), NotYet, Nil, "What an API answers with"),
-            key("for_each", K::Any, NotYet, Nil, "Requests for each value of a list"),
-            key("params", K::Any, NotYet, Nil, "Parameters of an API's request"),
-            key("headers", K::Any, NotYet, Nil, "Headers of an API's request"),
-            key("body", K::Any, NotYet, Nil, "The body of an API's request"),
-            key("method", K::Word(&["GET", "POST"]), NotYet, T("GET"), "The method of an API's request"),
-            key("records", K::Text, NotYet, Nil, "Where the records stand in an API's answer"),
-            key("pagination", K::Any, NotYet, Nil, "How an API's pages follow each other"),
-            key("max_pages", K::Int(1, 1_000_000), NotYet, Nil, "The most pages that are fetched"),
         ]),
     ],
 };
@@ -222,11 +218,6 @@ pub static CONNECTION: Level = Level {
         Part::OfConnections,
         Part::Keys(&[
             key("schema", K::Text, NotYet, Nil, "The schema of tables"),
-            key("base_url", K::Text, NotYet, Nil, "Where an API's endpoints begin"),
-            key("auth", K::Any, NotYet, Nil, "How an API knows us: bearer, basic, api_key, oauth2"),
-            key("headers", K::Any, NotYet, Nil, "Headers of every request"),
-            key("pagination", K::Any, NotYet, Nil, "How an API's pages follow each other"),
-            key("rate_limit", K::Any, NotYet, Nil, "How many requests there may be"),
             key("entrypoint", K::Text, NotYet, Nil, "The function by which an ADBC driver begins"),
             key("infile", K::Any, NotYet, Nil, "Whether a mysql connection loads by LOAD DATA LOCAL"),
             key("users", K::Texts, NotYet, Nil, "OS users who may use it"),

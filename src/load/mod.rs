@@ -35,7 +35,7 @@ struct Fault {
 
 impl Fault {
     fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { error: WorkerError { code: code.to_owned(), message: message.into(), hint: None, is_transient: false } }
+        Self { error: WorkerError { code: code.to_owned(), message: message.into(), hint: None, is_transient: false, retry_after: None } }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -54,15 +54,15 @@ impl Fault {
 
 impl From<SourceError> for Fault {
     fn from(error: SourceError) -> Self {
-        let SourceError { code, message, hint, is_transient } = error;
-        Self { error: WorkerError { code: code.to_owned(), message, hint, is_transient } }
+        let SourceError { code, message, hint, is_transient, retry_after } = error;
+        Self { error: WorkerError { code: code.to_owned(), message, hint, is_transient, retry_after } }
     }
 }
 
 impl From<DestinationError> for Fault {
     fn from(error: DestinationError) -> Self {
         let DestinationError { code, message, hint, is_transient } = error;
-        Self { error: WorkerError { code: code.to_owned(), message, hint, is_transient } }
+        Self { error: WorkerError { code: code.to_owned(), message, hint, is_transient, retry_after: None } }
     }
 }
 

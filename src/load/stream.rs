@@ -190,6 +190,7 @@ impl Session<'_> {
             known_files: &known_files,
             is_incremental,
             expected: before.record.as_ref().map(|record| &record.schema),
+            rows_max: self.plan.dry_run.and_then(|dry_run| dry_run.limit),
         })?)
     }
 

@@ -91,7 +91,13 @@ impl Reader for MemoryReader {
             }
             Some(Step::Restart) => Read::Restart { reason: "column name, row 3: text".to_owned() },
             Some(Step::Fail) => {
-                return Err(SourceError { code: "cut", message: "the connection was cut".to_owned(), hint: None, is_transient: true });
+                return Err(SourceError {
+                    code: "cut",
+                    message: "the connection was cut".to_owned(),
+                    hint: None,
+                    is_transient: true,
+                    retry_after: None,
+                });
             }
             Some(Step::Panic) => panic!("a reader's fault"),
         })

@@ -14,7 +14,13 @@ fn began() -> DateTime<Utc> {
 }
 
 fn error(code: &str, message: &str, hint: Option<&str>) -> WorkerError {
-    WorkerError { code: code.to_owned(), message: message.to_owned(), hint: hint.map(str::to_owned), is_transient: false }
+    WorkerError {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        hint: hint.map(str::to_owned),
+        is_transient: false,
+        retry_after: None,
+    }
 }
 
 fn refreshed(name: &str, added: u64, rejected: u64) -> SourceReport {

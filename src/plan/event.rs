@@ -1,5 +1,7 @@
 //! What a worker says while it works: one JSON line an event.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Schema;
@@ -184,4 +186,7 @@ pub struct WorkerError {
     pub hint: Option<String>,
     /// Whether trying again may help.
     pub is_transient: bool,
+    /// How long to wait before trying again, where the other side said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Duration>,
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::api::ApiSourcePlan;
 use super::mysql::{MysqlDestinationPlan, MysqlSourcePlan};
 use super::odbc::OdbcSourcePlan;
 use super::postgresql::{PostgresConnection, PostgresSourcePlan};
@@ -29,6 +30,8 @@ pub struct SourcePlan {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SourceKind {
+    /// A resource of a REST API.
+    Api(Box<ApiSourcePlan>),
     /// Delimited text: a file, a glob of files, or a URL.
     Csv(CsvPlan),
     /// A table or query of a MySQL or MariaDB database.

@@ -3,6 +3,7 @@
 //! The supervisor writes one order as one JSON line on the worker's standard input, then an [`Answer`] for each
 //! [`Event::Ready`]. The worker writes one [`Event`] a line on its standard output. Rows never cross the pipe.
 
+pub mod api;
 mod event;
 pub mod kinds;
 mod load;

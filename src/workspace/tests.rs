@@ -4,6 +4,8 @@ use super::*;
 use crate::plan::{DestinationKind, Mode, SourceKind};
 
 /// A workspace in a temporary folder.
+mod api;
+
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -162,7 +164,9 @@ fn the_resolved_job_names_the_origin_of_each_value_and_shows_no_secret() {
         SourceKind::Sqlite(plan) => {
             assert_eq!((plan.path.clone(), plan.filter.as_deref()), (workspace.root.join("shop.db"), Some("token = 't0ps3cret'")))
         }
-        SourceKind::Csv(_) | SourceKind::Mysql(_) | SourceKind::Odbc(_) | SourceKind::Postgresql(_) => panic!("a sqlite source"),
+        SourceKind::Api(_) | SourceKind::Csv(_) | SourceKind::Mysql(_) | SourceKind::Odbc(_) | SourceKind::Postgresql(_) => {
+            panic!("a sqlite source")
+        }
     }
 }
 
@@ -352,7 +356,7 @@ fn every_key_does_what_its_table_says() {
                 Kind::Emails => "[a@example.com]".to_owned(),
                 Kind::Urls => "[\"https://example.com\"]".to_owned(),
                 Kind::Character => "\";\"".to_owned(),
-                Kind::Map(_) | Kind::Any => "{}".to_owned(),
+                Kind::Map(_) | Kind::Params | Kind::TextMap | Kind::Any => "{}".to_owned(),
                 _ => "abc".to_owned(),
             };
             let job = match start {

@@ -21,19 +21,25 @@
 //! | `postgres_faults` | the same when workers are killed in their commit, the server crashes, its disk is full, it is a standby |
 //! | `postgres_tables` | tables that people made in PostgreSQL: a full load leaves all of them as they were, by pg_dump |
 //! | `mysql_destination` | MariaDB as destination: the sample, merges, readers, locks, a lax server over TLS, a killed one; read back by its client |
-//! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
+//! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end; a web server that does what a test tells it |
 //! | `postgres_source` | PostgreSQL as a source: every type and encoding, several tables, parts of one snapshot, late commits, standbys, poolers, TLS, servers that die, errors |
 //! | `poolers` | PgBouncer in front of sources and destinations: by transactions, by sessions, with hardly a connection |
 //! | `concurrent` | writers at work during many incremental runs, compared at the end; planted faults are convicted |
 //! | `cuts` | connections to PostgreSQL that are cut at random bytes, at both ends |
 //! | `windows` | backfills, the cursor beside them, cursor columns of every type that has an order |
 //! | `mysql_source` | MariaDB as a source: every type into SQLite and PostgreSQL, late commits, writers beside it, TLS, servers that die, errors |
+//! | `sqlserver` | SQL Server as a source, through FreeTDS's driver and a counterpart of the protocol: types, text at every edge of a buffer, cursors, faults, secrets |
+//! | `oracle` | Oracle as a source, through a counterpart of its driver: types, statements as they are said, errors |
 //! | `odbc_source` | databases behind ODBC drivers: loads, drivers that are missing, cut connections, servers that die or never answer |
 //! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
+//! | `api_source` | REST APIs as GitHub, Shopify, Stripe, Salesforce, OData and GraphQL have them, served locally, into SQLite; cursors, windows, cut answers |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
+//! | `web` | files and APIs of web servers: proxies, redirects to where nothing may be fetched from, pages without end, cuts, bombs, who learns a token |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
+#[cfg(unix)]
+mod api_source;
 #[cfg(target_os = "linux")]
 mod concurrent;
 mod control;
@@ -61,6 +67,8 @@ mod mysql_destination;
 mod mysql_source;
 #[cfg(target_os = "linux")]
 mod odbc_source;
+#[cfg(target_os = "linux")]
+mod oracle;
 #[cfg(unix)]
 mod pairs;
 mod plan;
@@ -79,6 +87,10 @@ mod proofs;
 #[cfg(unix)]
 mod servers;
 mod slots;
+#[cfg(target_os = "linux")]
+mod sqlserver;
 mod tables;
+#[cfg(unix)]
+mod web;
 #[cfg(target_os = "linux")]
 mod windows;

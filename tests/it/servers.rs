@@ -11,8 +11,16 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+/// A part of it is for unit tests.
+#[allow(dead_code)]
+#[path = "servers/http.rs"]
+pub mod http;
 #[path = "servers/mariadb.rs"]
 pub mod mariadb;
+#[path = "servers/oracle.rs"]
+pub mod oracle;
+#[path = "servers/sqlserver.rs"]
+pub mod sqlserver;
 
 /// A running server.
 #[derive(Debug)]

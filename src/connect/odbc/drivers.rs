@@ -150,6 +150,7 @@ pub(super) fn missing(plan: &OdbcConnection, what: &str, installed: &[Driver]) -
         message: crate::text::printable(&message).into_owned(),
         hint: Some(hint.to_owned()),
         is_transient: false,
+        retry_after: None,
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) fn failure(engine: Engine, what: &str, error: &OdbcError, masker: &Ma
         message: text::printable(&message).into_owned(),
         hint: kind.hint.map(str::to_owned),
         is_transient: kind.is_transient,
+        retry_after: None,
     }
 }
 
@@ -61,7 +62,9 @@ fn bare(message: &str) -> &str {
 
 /// Decides what an error is.
 fn kind(engine: Engine, error: &OdbcError) -> Kind {
-    let own = error.records.iter().find_map(|record| numbers::kind(engine, record.native));
+    // A login to a database that isn't there fails with both numbers, that of the login first.
+    let numbered = || error.records.iter().filter_map(|record| Some((record.native, numbers::kind(engine, record.native)?)));
+    let own = numbered().find(|(number, _)| *number != numbers::LOGIN_FAILED).or_else(|| numbered().next()).map(|(_, kind)| kind);
     own.or_else(|| error.records.iter().find_map(|record| by_state(error, record))).unwrap_or(Kind::new("database", None, false))
 }
 

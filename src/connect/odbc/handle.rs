@@ -15,7 +15,7 @@ use odbc_sys::{
 use super::statement::Statement;
 
 /// The most records of one failed call that are read; a driver may have a thousand.
-const RECORDS_MAX: i16 = 8;
+const RECORDS_MAX: usize = 8;
 
 /// The longest message of a record, in UTF-16 units.
 const MESSAGE_UNITS_MAX: usize = 4096;
@@ -78,23 +78,32 @@ pub(super) fn checked(code: SqlReturn, function: &'static str, kind: HandleType,
 
 /// Returns the records of the last call with a handle.
 pub(super) fn diagnostics(kind: HandleType, handle: Handle) -> Vec<Diagnostic> {
-    let mut records = Vec::new();
+    records(kind, handle).take(RECORDS_MAX).collect()
+}
+
+/// Returns those records of the last call with a handle that are no notes: a class of SQLSTATE other than 00 and 01.
+pub(super) fn errors(kind: HandleType, handle: Handle) -> Vec<Diagnostic> {
+    let is_error = |record: &Diagnostic| !record.state.starts_with("00") && !record.state.starts_with("01");
+    records(kind, handle).filter(is_error).take(RECORDS_MAX).collect()
+}
+
+fn records(kind: HandleType, handle: Handle) -> impl Iterator<Item = Diagnostic> {
     let mut text = vec![0_u16; MESSAGE_UNITS_MAX];
-    for number in 1..=RECORDS_MAX {
+    (1..=i16::MAX).map_while(move |number| {
         let (mut state, mut native, mut length) = ([0_u16; 6], 0_i32, 0_i16);
         let room = i16::try_from(MESSAGE_UNITS_MAX).unwrap_or(i16::MAX);
         // SAFETY: the handle is alive, the buffers have the lengths that are told, the state has its five units and an end.
         let code =
             unsafe { SQLGetDiagRecW(kind, handle, number, state.as_mut_ptr(), &raw mut native, text.as_mut_ptr(), room, &raw mut length) };
         if !matches!(code, SqlReturn::SUCCESS | SqlReturn::SUCCESS_WITH_INFO) {
-            break;
+            return None;
         }
         // Drivers tell lengths in bytes, or of what there was no room for: the end mark holds.
         let end = text.iter().position(|unit| *unit == 0).unwrap_or(text.len());
         let message = String::from_utf16_lossy(&text[..end]);
-        records.push(Diagnostic { state: String::from_utf16_lossy(&state[..5]).trim_end_matches('\0').to_owned(), native, message });
-    }
-    records
+        let state = String::from_utf16_lossy(&state[..5]).trim_end_matches('\0').to_owned();
+        Some(Diagnostic { state, native, message })
+    })
 }
 
 /// Returns a text as ODBC's wide calls take it.

@@ -78,6 +78,7 @@ impl Session {
             message: format!("connect to {}: {message}", plan.place()),
             hint: Some("check host and port of the connection, and whether the server runs".to_owned()),
             is_transient: true,
+            retry_after: None,
         };
         spawned.map_err(|error| failed(format!("start a thread: {error}")))?;
         match receiver.recv_timeout(limit) {
@@ -96,6 +97,7 @@ impl Session {
             message: format!("connect to {place}: {message}"),
             hint: Some(hint.to_owned()),
             is_transient: false,
+            retry_after: None,
         };
         let string = string::connection_string(plan, driver.word.as_deref(), driver.family).map_err(invalid)?;
         let mut connection = Connection::open(&string, plan.connect_timeout_seconds).map_err(|error| {

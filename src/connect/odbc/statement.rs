@@ -313,9 +313,9 @@ impl<'connection> Statement<'connection> {
         self.checked(code, "SQLFetch")
     }
 
-    /// Returns the records of the last call, for calls that succeeded with a note.
-    pub fn notes(&self) -> Vec<super::handle::Diagnostic> {
-        super::handle::diagnostics(HandleType::Stmt, self.handle.as_handle())
+    /// Returns those records of a call that succeeded with notes which are errors: behind any number of notes.
+    pub fn errors(&self) -> Vec<super::handle::Diagnostic> {
+        super::handle::errors(HandleType::Stmt, self.handle.as_handle())
     }
 
     /// Takes the next part of a value of the present row. A text's end mark has its place in the buffer and is not counted.

@@ -22,6 +22,8 @@ pub(super) fn connection_string(plan: &OdbcConnection, driver: Option<&str>, fam
     login(plan, &mut pairs);
     if plan.engine == Engine::SqlServer {
         encryption(plan, family, &mut pairs);
+        // A listener of an availability group may lead us to a copy that is only read; elsewhere it means nothing.
+        pairs.push(("ApplicationIntent", "ReadOnly".to_owned()));
     }
     let own = plan.options.iter().map(|(keyword, value)| (keyword.as_str(), value.clone()));
     let is_said = |keyword: &str| plan.options.iter().any(|(said, _)| said.eq_ignore_ascii_case(keyword));
@@ -33,20 +35,30 @@ pub(super) fn connection_string(plan: &OdbcConnection, driver: Option<&str>, fam
         if value.contains('\0') {
             return Err((format!("a NUL character stands in {keyword}"), "remove it"));
         }
-        text += &format!("{keyword}={};", written(keyword, &value, family));
+        text += &format!("{keyword}={};", written(keyword, &value, family)?);
     }
     Ok(text)
 }
 
 /// Writes a value so that nothing in it ends it.
-fn written(keyword: &str, value: &str, family: Family) -> String {
+fn written(keyword: &str, value: &str, family: Family) -> Result<String, (String, &'static str)> {
     let is_plain = !value.is_empty() && value.chars().all(|sign| sign.is_ascii_alphanumeric() || ".-_/:".contains(sign));
     // FreeTDS and others take braces around anything but DRIVER for part of the value, where nothing makes them needed.
     if is_plain && !(keyword == "DRIVER" && family != Family::Other) {
-        value.to_owned()
-    } else {
-        format!("{{{}}}", value.replace('}', "}}"))
+        return Ok(value.to_owned());
     }
+    if family == Family::FreeTds && keyword != "DRIVER" && value.contains('}') {
+        // FreeTDS 1.3.17 takes `}}` for two braces and ends a value at `};`; without braces around it ends at `;` alone.
+        let is_blank = |sign: Option<char>| sign.is_some_and(char::is_whitespace);
+        if value.contains(';') || value.starts_with('{') || is_blank(value.chars().next()) || is_blank(value.chars().next_back()) {
+            let message = format!(
+                "{keyword} holds signs that FreeTDS can't be told: a closing brace beside a semicolon, or an opening one at its start"
+            );
+            return Err((message, "choose another value, or Microsoft's driver"));
+        }
+        return Ok(value.to_owned());
+    }
+    Ok(format!("{{{}}}", value.replace('}', "}}")))
 }
 
 fn server(plan: &OdbcConnection, family: Family, pairs: &mut Vec<(&'static str, String)>) {
@@ -131,7 +143,7 @@ mod tests {
     fn a_value_can_t_end_itself() {
         let driver = "ODBC Driver 18 for SQL Server";
         let expected = "DRIVER={ODBC Driver 18 for SQL Server};SERVER={tcp:db1,1433};DATABASE=erp;UID=etl;PWD={a}};PWD={x};\
-             Encrypt=mandatory;TrustServerCertificate=no;";
+             Encrypt=mandatory;TrustServerCertificate=no;ApplicationIntent=ReadOnly;";
         check(&plan(Engine::SqlServer), driver, Family::Microsoft, expected);
         let expected = "DRIVER={/o/libsqora.so};DBQ=//db1:1521/erp;UID=etl;PWD={a}};PWD={x};";
         check(&plan(Engine::Oracle), "/o/libsqora.so", Family::Oracle, expected);
@@ -139,13 +151,26 @@ mod tests {
 
     #[test]
     fn freetds_is_told_what_it_needs_to_keep_text_whole() {
-        let expected = "DRIVER={FreeTDS};SERVER=db1;PORT=1433;DATABASE=erp;UID=etl;PWD={a}};PWD={x};Encryption=require;\
-             TDS_Version=7.4;ClientCharset=UTF-8;";
+        let plan = |engine| OdbcConnection { password: Some(Secret::new("a;PWD={x")), ..plan(engine) };
+        let expected = "DRIVER={FreeTDS};SERVER=db1;PORT=1433;DATABASE=erp;UID=etl;PWD={a;PWD={x};Encryption=require;\
+             ApplicationIntent=ReadOnly;TDS_Version=7.4;ClientCharset=UTF-8;";
         check(&plan(Engine::SqlServer), "FreeTDS", Family::FreeTds, expected);
         let options = vec![("tds_version".to_owned(), "7.3".to_owned()), ("Encryption".to_owned(), "off".to_owned())];
-        let expected = "DRIVER={FreeTDS};SERVER=db1;PORT=1433;DATABASE=erp;UID=etl;PWD={a}};PWD={x};tds_version=7.3;\
-             Encryption=off;ClientCharset=UTF-8;";
+        let expected = "DRIVER={FreeTDS};SERVER=db1;PORT=1433;DATABASE=erp;UID=etl;PWD={a;PWD={x};ApplicationIntent=ReadOnly;\
+             tds_version=7.3;Encryption=off;ClientCharset=UTF-8;";
         check(&OdbcConnection { options, ..plan(Engine::SqlServer) }, "FreeTDS", Family::FreeTds, expected);
+    }
+
+    #[test]
+    fn what_freetds_would_end_early_is_refused() {
+        let with = |password: &str| OdbcConnection { password: Some(Secret::new(password)), ..plan(Engine::SqlServer) };
+        let told = |password: &str| connection_string(&with(password), Some("FreeTDS"), Family::FreeTds).map_err(|(message, _)| message);
+        assert!(told("a}b").is_ok_and(|text| text.contains(";PWD=a}b;")));
+        assert!(told("a{b;c").is_ok_and(|text| text.contains(";PWD={a{b;c};")));
+        for password in ["a};PWD={x", "{a}b", "a}b;", " a}"] {
+            let message = told(password).unwrap_err();
+            assert!(message.starts_with("PWD holds signs") && !message.contains(password), "{message}");
+        }
     }
 
     #[test]

@@ -30,5 +30,6 @@ pub(super) static SOURCE: SourceType = SourceType {
     },
     has_schemas: true,
     is_files: false,
+    config_keys: &[],
     plan: |given| source(given, Engine::Oracle),
 };

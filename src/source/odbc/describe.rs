@@ -36,7 +36,7 @@ pub(super) fn describe(session: &Session, dialect: &dyn Dialect, source: &str, p
         }
         None => (query(source, plan.custom_sql.as_deref().unwrap_or_default())?, false),
     };
-    let facts = facts(session, dialect, &from, is_filtered).map_err(|error| {
+    let mut facts = facts(session, dialect, &from, is_filtered).map_err(|error| {
         let error: SourceError = failed(session, source, &error);
         match &plan.table {
             // Drivers have many words for it.
@@ -48,6 +48,7 @@ pub(super) fn describe(session: &Session, dialect: &dyn Dialect, source: &str, p
         let error = SourceError::new("invalid_sql", format!("source {source}: what is read has no columns"));
         return Err(error.hint("write a SELECT in custom_sql"));
     }
+    dialect.refine(session, source, table.as_ref(), &mut facts)?;
     let names: Vec<String> = facts.iter().map(|facts| facts.name.clone()).collect();
     let mut seen = HashSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(name.to_lowercase())) {

@@ -63,7 +63,11 @@ impl OdbcSource {
         if self.plan.tables.is_empty() {
             return (self.name.clone(), self.plan.clone());
         }
-        let plan = OdbcSourcePlan { table: Some(stream.name.clone()), tables: Vec::new(), ..self.plan.clone() };
+        // What the catalogue lists is meant as it stands there, also where plain names would be folded.
+        let (schema, name) = tables::parts(&stream.name);
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let table = schema.iter().chain([&name]).map(|name| quoted(name)).collect::<Vec<_>>().join(".");
+        let plan = OdbcSourcePlan { table: Some(table), tables: Vec::new(), ..self.plan.clone() };
         (format!("{}, table {}", self.name, text::printable(&stream.name)), plan)
     }
 

@@ -181,7 +181,7 @@ impl Work {
     /// The error for columns that are others than when they were described.
     fn changed(&self, session: &Session) -> SourceError {
         let message = format!("read source {} on {}: its columns were changed just now", self.source, session.place);
-        SourceError { code: "conflict", message, hint: None, is_transient: true }
+        SourceError { code: "conflict", message, hint: None, is_transient: true, retry_after: None }
     }
 }
 

@@ -3,9 +3,10 @@
 use super::describe::Described;
 use super::dialect::{Bound, Dialect};
 use crate::batch::ColumnType;
-use crate::connect::odbc::Parameter;
+use crate::connect::odbc::{ColumnFacts, Parameter};
 use crate::plan::ColumnRules;
 use crate::run::CursorValue;
+use crate::run::cursor::Rounding;
 use crate::source::placeholders::{self, Placeholder};
 use crate::source::{Moments, ReadRequest, SourceError};
 use crate::text;
@@ -19,6 +20,8 @@ pub(super) struct Cursor {
     pub expression: String,
     /// Its type here.
     pub column_type: ColumnType,
+    /// What the driver says of it.
+    pub facts: ColumnFacts,
 }
 
 /// The rows that are asked for, by the cursor column.
@@ -78,7 +81,14 @@ pub(super) fn cursor(
         );
         return Err(SourceError::new("bad_cursor", message).hint(format!("declare {given} under columns.types, or name another column")));
     };
-    Ok(Cursor { column: column.to_owned(), expression, column_type })
+    Ok(Cursor { column: column.to_owned(), expression, column_type, facts: facts.clone() })
+}
+
+impl Bounds {
+    /// Returns the bounds of a read that has none.
+    pub fn open(cursor: &Cursor) -> Self {
+        Self { cursor: cursor.clone(), lower: None, upper: None, is_exact: false, is_without_nulls: false }
+    }
 }
 
 /// What `:last_sync` and `:lower_bound` are on the first run, where they are times.
@@ -116,8 +126,8 @@ impl Bounds {
         SourceError::new("invalid_sql", message).hint("use >= :lower_bound in custom_sql")
     }
 
-    fn bound(&self, source: &str, dialect: &dyn Dialect, value: &CursorValue) -> Result<Bound, SourceError> {
-        dialect.bound(value).ok_or_else(|| {
+    fn bound(&self, source: &str, dialect: &dyn Dialect, value: &CursorValue, rounding: Rounding) -> Result<Bound, SourceError> {
+        dialect.bound_for(value, &self.cursor.facts, rounding).ok_or_else(|| {
             let message = format!("source {source}: {} can't be compared with {}", self.cursor.column, value.text);
             SourceError::new("bad_cursor", message).hint("name another column as timestamp_column")
         })
@@ -148,8 +158,8 @@ pub(super) fn rows(
         (Placeholder::Slot, _) => Ok(dialect.moment(moments.slot)),
         (Placeholder::RunStarted, _) => Ok(dialect.moment(moments.run_started)),
         (_, None) => Ok(dialect.moment(epoch)),
-        (Placeholder::LastSync, Some(bounds)) => bounds.bound(source, dialect, &bounds.below(source)?),
-        (Placeholder::LowerBound, Some(bounds)) => bounds.bound(source, dialect, &bounds.lower_value(source)?),
+        (Placeholder::LastSync, Some(bounds)) => bounds.bound(source, dialect, &bounds.below(source)?, Rounding::Down),
+        (Placeholder::LowerBound, Some(bounds)) => bounds.bound(source, dialect, &bounds.lower_value(source)?, Rounding::Up),
     };
     let mut parameters = Vec::new();
     let mut fault = None;
@@ -175,7 +185,7 @@ pub(super) fn rows(
         let lower = bounds.lower.as_ref().filter(|_| is_filtered).map(|lower| (">=", lower));
         let upper = bounds.upper.as_ref().map(|upper| ("<", upper));
         for (sign, value) in lower.into_iter().chain(upper) {
-            let Bound { sql, parameter } = bounds.bound(source, dialect, value)?;
+            let Bound { sql, parameter } = bounds.bound(source, dialect, value, Rounding::Up)?;
             conditions.push(nulls(format!("{column} {sign} {sql}")));
             parameters.push(parameter);
         }

@@ -126,14 +126,23 @@ impl RowSet {
             let message = format!("the driver tells of {rows} rows where {} have a place", self.rows_max);
             return Err(OdbcError { function: "SQLFetch", records: vec![own(message)] });
         }
-        if statuses[..rows].contains(&ROW_ERROR) {
-            let mut records = statement.notes();
-            if records.is_empty() {
-                records.push(own("the driver could not read a row and doesn't say why".to_owned()));
-            }
+        // FreeTDS reports an error amid the rows as a note on those that came before it, and after them the end.
+        let errors = if outcome == Outcome::Noted { statement.errors() } else { Vec::new() };
+        if !errors.is_empty() {
+            return Err(OdbcError { function: "SQLFetch", records: errors });
+        }
+        // It also calls a row an error in which a value had no room: the indicators tell those.
+        let is_unread = |row: &usize| statuses[*row] == ROW_ERROR && !self.is_cut(*row);
+        if (0..rows).any(|row| is_unread(&row)) {
+            let records = vec![own("the driver could not read a row and doesn't say why".to_owned())];
             return Err(OdbcError { function: "SQLFetch", records });
         }
         Ok(rows)
+    }
+
+    /// Whether a value of a row had no room in its place.
+    fn is_cut(&self, row: usize) -> bool {
+        (0..self.columns.len()).any(|column| matches!(self.cell(column, row), Cell::Cut(_)))
     }
 
     /// Binds the places to the first columns of a statement that runs.

@@ -1,6 +1,9 @@
 //! What sets one engine apart from another, for whoever reads it through ODBC.
 
+mod late;
+mod oracle;
 mod other;
+mod sqlserver;
 
 use chrono::{DateTime, Utc};
 
@@ -10,6 +13,7 @@ use crate::plan::Level;
 use crate::plan::odbc::Engine;
 use crate::plan::tables::{self, Listed};
 use crate::run::CursorValue;
+use crate::run::cursor::Rounding;
 use crate::source::SourceError;
 use crate::source::placeholders;
 
@@ -78,6 +82,14 @@ pub(in crate::source::odbc) trait Dialect: std::fmt::Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Puts what the catalogue says of a table's columns into what the driver says of them.
+    ///
+    /// # Errors
+    /// What the server reports.
+    fn refine(&self, _session: &Session, _source: &str, _table: Option<&Table>, _facts: &mut [ColumnFacts]) -> Result<(), SourceError> {
+        Ok(())
+    }
+
     /// Lists the tables and views that the login sees.
     ///
     /// # Errors
@@ -99,6 +111,12 @@ pub(in crate::source::odbc) trait Dialect: std::fmt::Debug + Send + Sync {
 
     /// Returns a value of a cursor column as statements take it, at its full precision; `None` where the type can't be compared.
     fn bound(&self, value: &CursorValue) -> Option<Bound>;
+
+    /// As [`Dialect::bound`], for a column whose own steps are coarser or finer than those of its type here. Rows at or above a value, or below it,
+    /// are the same as those of the step above (`Up`); those above the value are those above the step below (`Down`).
+    fn bound_for(&self, value: &CursorValue, _facts: &ColumnFacts, _rounding: Rounding) -> Option<Bound> {
+        self.bound(value)
+    }
 
     /// Returns an instant as statements take it where no cursor column says a type: `:slot` and `:run_started`.
     fn moment(&self, instant: DateTime<Utc>) -> Bound;
@@ -123,7 +141,8 @@ pub(in crate::source::odbc) trait Dialect: std::fmt::Debug + Send + Sync {
 /// Returns the dialect of a session.
 pub(in crate::source::odbc) fn of(session: &Session) -> Box<dyn Dialect> {
     match session.engine {
-        // The engines' own dialects take their places here.
-        Engine::SqlServer | Engine::Oracle | Engine::Other => Box::new(other::Other::new(session)),
+        Engine::SqlServer => Box::new(sqlserver::SqlServer),
+        Engine::Oracle => Box::new(oracle::Oracle),
+        Engine::Other => Box::new(other::Other::new(session)),
     }
 }
