@@ -75,11 +75,12 @@ pub(super) fn guarded<T>(function: &'static str, call: impl FnOnce() -> T) -> Re
     IS_GUARDED.set(was_guarded);
     answer.map_err(|panic| {
         let told = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        OdbcError::own(
-            function,
-            format!("the driver answers {function} with what it may not: {}", told.unwrap_or("nobody knows with what")),
-        )
+        OdbcError::own(function, amiss(function, told.unwrap_or("nobody knows what")))
     })
+}
+
+fn amiss(function: &str, answer: &str) -> String {
+    format!("the driver answers {function} with what it may not: {answer}")
 }
 
 /// Looks at how a call went; returns that, and what it returned.
@@ -93,7 +94,7 @@ pub(super) fn checked<T>(
 ) -> Result<(Outcome, Option<T>), OdbcError> {
     let odd = |what: &str| {
         let mut records = diagnostics(handle);
-        records.extend(OdbcError::own(function, format!("{function} returned {what}, which it may not")).records);
+        records.extend(OdbcError::own(function, amiss(function, what)).records);
         OdbcError { function, records }
     };
     match answer {
@@ -116,7 +117,7 @@ pub(super) fn checked<T>(
 /// Everything but success.
 pub(super) fn value<T>(answer: Result<SqlResult<T>, OdbcError>, function: &'static str, handle: &impl AnyHandle) -> Result<T, OdbcError> {
     let (_, value) = checked(answer, function, handle)?;
-    value.ok_or_else(|| OdbcError::own(function, format!("{function} returned SQL_NO_DATA, which it may not")))
+    value.ok_or_else(|| OdbcError::own(function, amiss(function, "SQL_NO_DATA")))
 }
 
 /// Returns how a call went that odbc-api doesn't make.

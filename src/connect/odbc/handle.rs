@@ -3,14 +3,21 @@
 use std::mem::ManuallyDrop;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use odbc_api::handles::{self, SqlText};
-use odbc_api::sys::{AttrOdbcVersion, ConnectionAttribute, IS_UINTEGER, InfoType, SQLGetInfoW};
+use odbc_api::handles::{self, OutputStringBuffer, SqlText};
+use odbc_api::sys::{AttrOdbcVersion, ConnectionAttribute, DriverConnectOption, FetchOrientation, IS_UINTEGER, InfoType, SQLGetInfoW};
 
-use super::call::{OdbcError, checked, guarded, told, until_nul, value};
+use super::call::{OdbcError, Outcome, checked, guarded, told, until_nul, value};
 use super::statement::Statement;
 
 /// SQL_MODE_READ_ONLY
 const READ_ONLY: usize = 1;
+
+/// The room for a driver's name and its attributes, in UTF-16 units.
+const NAME_UNITS: usize = 1024;
+const ATTRIBUTES_UNITS: usize = 4096;
+
+/// The room for the connection string as the driver completes it, in UTF-16 units.
+const COMPLETED_UNITS: usize = 1024;
 
 /// The environment, of which a process has one.
 struct Environment {
@@ -50,13 +57,28 @@ pub struct Driver {
 /// # Errors
 /// What the driver manager reports.
 pub(super) fn known_drivers() -> Result<Vec<Driver>, OdbcError> {
-    let own = |error: odbc_api::Error| OdbcError::own("SQLDrivers", error.to_string());
-    let listed = guarded("SQLDrivers", || odbc_api::environment().and_then(odbc_api::Environment::drivers))?;
-    let driver = |info: odbc_api::DriverInfo| {
-        let file = info.attributes.iter().find(|(key, _)| key.trim().eq_ignore_ascii_case("driver"));
-        Driver { name: info.description, file: file.map(|(_, file)| file.trim().to_owned()) }
-    };
-    Ok(listed.map_err(own)?.into_iter().map(driver).collect())
+    let Environment { handle, calls } = environment()?;
+    let _alone = calls.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut drivers = Vec::new();
+    let mut direction = FetchOrientation::First;
+    loop {
+        // Not odbc-api's own list, which gives attributes just the room that they are said to need: unixODBC ends them one unit beyond it.
+        let (mut name, mut attributes) = (vec![0_u16; NAME_UNITS], vec![0_u16; ATTRIBUTES_UNITS + 1]);
+        let room = &mut attributes[..ATTRIBUTES_UNITS];
+        // SAFETY: nobody else goes through the list of this environment.
+        let answer = guarded("SQLDrivers", || unsafe { handle.drivers_buffer_fill(direction, &mut name, room) });
+        if checked(answer, "SQLDrivers", handle)?.0 == Outcome::NoData {
+            return Ok(drivers);
+        }
+        // Each attribute ends with a NUL, as the list does.
+        let file = attributes.split(|unit| *unit == 0).find_map(|attribute| {
+            let attribute = String::from_utf16_lossy(attribute);
+            let (key, value) = attribute.split_once('=')?;
+            key.trim().eq_ignore_ascii_case("driver").then(|| value.trim().to_owned())
+        });
+        drivers.push(Driver { name: until_nul(&name), file });
+        direction = FetchOrientation::Next;
+    }
 }
 
 /// A connection. Its transaction is rolled back when it is dropped.
@@ -91,7 +113,11 @@ impl Connection {
         let timeout = u32::try_from(login_timeout_seconds).unwrap_or(0);
         let _ = guarded("SQLSetConnectAttr", || connection.handle.set_login_timeout_sec(timeout));
         let text = SqlText::new(string);
-        let connected = guarded("SQLDriverConnect", || connection.handle.connect_with_connection_string(&text));
+        let mut completed = OutputStringBuffer::with_buffer_size(COMPLETED_UNITS);
+        let (window, way) = (std::ptr::null_mut(), DriverConnectOption::NoPrompt);
+        // SAFETY: there is no window.
+        let connect = || unsafe { connection.handle.driver_connect(&text, window, &mut completed, way) };
+        let connected = guarded("SQLDriverConnect", connect);
         let (_, done) = checked(connected, "SQLDriverConnect", &*connection.handle)?;
         connection.is_connected = done.is_some();
         if !connection.is_connected {
