@@ -8,7 +8,8 @@
      ? TEXT & TEXT          a result: then a line of columns, NAME TYPE|NAME TYPE, then rows, a|b|c; an empty cell is NULL
      ! TEXT & TEXT          an error: then a line of SQLSTATE, number, text
    In place of a row: "! SQLSTATE NUMBER TEXT" is an error there, "^ N" the return code N, "~ MS" a pause, "x N ROW" the row N times, "#" in it its
-   number. A cell "*N TEXT" is the text N times. FOLDER/login: a line with the password. FOLDER/log: statements, parameters, columns that are bound.
+   number. A cell "*N TEXT" is the text N times, "\n" in one a line's end. FOLDER/login: a line with the password. FOLDER/log: statements,
+   parameters, columns that are bound.
 
    Build: gcc -shared -fPIC -D_GNU_SOURCE -Wl,-Bsymbolic -DFOLDER='"/some/folder"' -o liboracle.so oracle.c */
 #include <sql.h>
@@ -323,10 +324,14 @@ API SQLBindCol(SQLHSTMT handle, SQLUSMALLINT number, SQLSMALLINT type, SQLPOINTE
 
 /* Values */
 
-/* Returns a cell's text: "*N TEXT" is it N times. */
+/* Returns a cell's text: "*N TEXT" is it N times, "\n" a line's end. */
 static char *unfolded(char *cell) {
     long times;
     int at;
+    for (char *end; cell && (end = strstr(cell, "\\n"));) {
+        *end = '\n';
+        memmove(end + 1, end + 2, strlen(end + 2) + 1);
+    }
     if (!cell || sscanf(cell, "*%ld %n", &times, &at) != 1) return cell;
     size_t length = strlen(cell + at);
     char *out = malloc(times * length + 1);

@@ -27,7 +27,7 @@ impl<'memory> Place<'memory> {
     pub fn many(c_type: CDataType, values: &'memory mut [u64], width: usize, indicators: &'memory mut [Len]) -> Option<Self> {
         let (values_length, pointer) = (size_of_val(values), values.as_mut_ptr().cast());
         let has_room = width.checked_mul(indicators.len()).is_some_and(|bytes| bytes <= values_length);
-        has_room.then(|| Self { c_type, values: pointer, width, indicators: indicators.as_mut_ptr(), memory: PhantomData })
+        has_room.then_some(Self { c_type, values: pointer, width, indicators: indicators.as_mut_ptr(), memory: PhantomData })
     }
 }
 
