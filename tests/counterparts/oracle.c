@@ -7,8 +7,9 @@
    FOLDER/answers, read for every statement: blocks of lines, of which the first whose texts all occur in the statement answers.
      ? TEXT & TEXT          a result: then a line of columns, NAME TYPE|NAME TYPE, then rows, a|b|c; an empty cell is NULL
      ! TEXT & TEXT          an error: then a line of SQLSTATE, number, text
-   In place of a row: "! SQLSTATE NUMBER TEXT" is an error there, "~ MS" a pause, "x N ROW" the row N times, "#" in it its number. A cell "*N TEXT"
-   is the text N times. FOLDER/login: a line with the password. FOLDER/log: statements, parameters, columns that are bound.
+   In place of a row: "! SQLSTATE NUMBER TEXT" is an error there, "^ N" the return code N, "~ MS" a pause, "x N ROW" the row N times, "#" in it its
+   number. A cell "*N TEXT" is the text N times, "\n" in one a line's end. FOLDER/login: a line with the password. FOLDER/log: statements,
+   parameters, columns that are bound.
 
    Build: gcc -shared -fPIC -D_GNU_SOURCE -Wl,-Bsymbolic -DFOLDER='"/some/folder"' -o liboracle.so oracle.c */
 #include <sql.h>
@@ -22,6 +23,7 @@
 #define API __attribute__((visibility("default"))) SQLRETURN
 #define COLUMNS_MAX 64
 #define PARAMETERS_MAX 16
+#define IS_ODD 12345
 
 typedef struct { int is_set, native; char state[6], text[400]; } Diag;
 typedef struct { Diag diag; } Env;
@@ -32,7 +34,7 @@ typedef struct {
     Diag diag;
     char *sql, *answers, *next, *repeated;
     long repeat, number;
-    int columns, is_open;
+    int columns, is_open, odd;
     char *name[COLUMNS_MAX], *type[COLUMNS_MAX], *cell[COLUMNS_MAX];
     size_t got[COLUMNS_MAX];
     int is_over[COLUMNS_MAX];
@@ -327,10 +329,14 @@ API SQLBindCol(SQLHSTMT handle, SQLUSMALLINT number, SQLSMALLINT type, SQLPOINTE
 
 /* Values */
 
-/* Returns a cell's text: "*N TEXT" is it N times. */
+/* Returns a cell's text: "*N TEXT" is it N times, "\n" a line's end. */
 static char *unfolded(char *cell) {
     long times;
     int at;
+    for (char *end; cell && (end = strstr(cell, "\\n"));) {
+        *end = '\n';
+        memmove(end + 1, end + 2, strlen(end + 2) + 1);
+    }
     if (!cell || sscanf(cell, "*%ld %n", &times, &at) != 1) return cell;
     size_t length = strlen(cell + at);
     char *out = malloc(times * length + 1);
@@ -416,6 +422,7 @@ static SQLRETURN row(Stmt *stmt) {
         int at = 0;
         if (!line || !*line || (*line == '?' && line[1] == ' ')) { stmt->next = NULL; return SQL_NO_DATA; }
         if (*line == '!') return fail_as(stmt, line + 2);
+        if (*line == '^') { stmt->odd = atoi(line + 2); return IS_ODD; }
         if (*line == '~') { usleep(atol(line + 2) * 1000); return row(stmt); }
         stmt->repeat = 1;
         if (sscanf(line, "x %ld %n", &stmt->repeat, &at) == 1) line += at;
@@ -443,6 +450,7 @@ API SQLFetch(SQLHSTMT handle) {
     for (; got < stmt->rows; got++) {
         SQLRETURN code = row(stmt);
         if (code == SQL_ERROR) return SQL_ERROR;
+        if (code == IS_ODD) return stmt->odd;
         if (code == SQL_NO_DATA) break;
         code = SQL_SUCCESS;
         for (int column = 0; column < stmt->columns; column++) {

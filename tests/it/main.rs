@@ -74,6 +74,8 @@ mod mysql_destination;
 #[cfg(target_os = "linux")]
 mod mysql_source;
 #[cfg(target_os = "linux")]
+mod odbc_faults;
+#[cfg(target_os = "linux")]
 mod odbc_source;
 #[cfg(target_os = "linux")]
 mod oracle;

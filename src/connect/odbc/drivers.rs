@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::call::OdbcError;
+use super::handle;
 pub use super::handle::Driver;
-use super::handle::{self, OdbcError};
 use crate::connect::ConnectError;
 use crate::plan::odbc::{Engine, OdbcConnection};
 

@@ -1,7 +1,7 @@
 //! What drivers and servers report, as errors that say what to do. By the server's own number where its engine is known, since SQLSTATEs differ
 //! between drivers (a deadlock is 40001 in one and 42000 in the other); else by SQLSTATE. Pure.
 
-use super::handle::{Diagnostic, OdbcError};
+use super::call::{Diagnostic, OdbcError};
 use super::numbers;
 use crate::connect::ConnectError;
 use crate::plan::odbc::Engine;

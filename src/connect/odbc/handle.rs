@@ -1,139 +1,46 @@
-//! The environment, connections and what they report: ODBC's calls, each with the check of what it returns.
-//!
-//! A call's return code decides alone whether it has failed: FreeTDS reports a cut connection with SQLSTATE 01000, which elsewhere is a
-//! note. The calls are the wide ones, so that text is UTF-16 whatever the locale is.
+//! The environment, its drivers, and connections, by way of odbc-api. The calls are the wide ones, so that text is UTF-16 whatever the locale is.
 
-use std::ptr::null_mut;
-use std::sync::OnceLock;
+use std::mem::ManuallyDrop;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use odbc_sys::{
-    AttrOdbcVersion, CompletionType, ConnectionAttribute, DriverConnectOption, EnvironmentAttribute, FetchOrientation, HDbc, HEnv, Handle,
-    HandleType, IS_UINTEGER, InfoType, Pointer, SQLAllocHandle, SQLDisconnect, SQLDriverConnectW, SQLDriversW, SQLEndTran, SQLFreeHandle,
-    SQLGetDiagRecW, SQLGetInfoW, SQLSetConnectAttrW, SQLSetEnvAttr, SqlReturn,
-};
+use odbc_api::handles::{self, OutputStringBuffer, SqlText};
+use odbc_api::sys::{AttrOdbcVersion, ConnectionAttribute, DriverConnectOption, FetchOrientation, IS_UINTEGER, InfoType, SQLGetInfoW};
 
+use super::call::{OdbcError, Outcome, checked, guarded, told, until_nul, value};
 use super::statement::Statement;
 
-/// The most records of one failed call that are read; a driver may have a thousand.
-const RECORDS_MAX: usize = 8;
+/// SQL_MODE_READ_ONLY
+const READ_ONLY: usize = 1;
 
-/// The longest message of a record, in UTF-16 units.
-const MESSAGE_UNITS_MAX: usize = 4096;
+/// The room for a driver's name and its attributes, in UTF-16 units.
+const NAME_UNITS: usize = 1024;
+const ATTRIBUTES_UNITS: usize = 4096;
 
-/// What a driver or the driver manager reports of a call that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// Its SQLSTATE: five characters.
-    pub state: String,
-    /// The server's own number; 0 where it has none.
-    pub native: i32,
-    /// What it says.
-    pub message: String,
+/// The room for the connection string as the driver completes it, in UTF-16 units.
+const COMPLETED_UNITS: usize = 1024;
+
+/// The environment, of which a process has one.
+struct Environment {
+    handle: handles::Environment,
+    /// Held while a connection is made: what a failed call reports is kept in the environment.
+    calls: Mutex<()>,
 }
 
-/// What a failed call reports; without a record where the driver says nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OdbcError {
-    /// The function that failed.
-    pub function: &'static str,
-    /// Why, as far as it is told.
-    pub records: Vec<Diagnostic>,
-}
-
-impl OdbcError {
-    /// Makes an error of our own.
-    pub fn own(function: &'static str, message: impl Into<String>) -> Self {
-        Self { function, records: vec![Diagnostic { state: "HY000".to_owned(), native: 0, message: message.into() }] }
-    }
-}
-
-/// How a call went that has not failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    Done,
-    /// Done, and the driver has something to say of it.
-    Noted,
-    /// There is nothing, or nothing more.
-    NoData,
-}
-
-/// Looks at a call's return code.
-///
-/// # Errors
-/// Everything that is neither success nor the lack of data.
-pub(super) fn checked(code: SqlReturn, function: &'static str, kind: HandleType, handle: Handle) -> Result<Outcome, OdbcError> {
-    match code {
-        SqlReturn::SUCCESS => Ok(Outcome::Done),
-        SqlReturn::SUCCESS_WITH_INFO => Ok(Outcome::Noted),
-        SqlReturn::NO_DATA => Ok(Outcome::NoData),
-        SqlReturn::ERROR => Err(OdbcError { function, records: diagnostics(kind, handle) }),
-        SqlReturn(other) => {
-            let mut records = diagnostics(kind, handle);
-            let message = format!("{function} returned {other}, which it may not");
-            records.push(Diagnostic { state: "HY000".to_owned(), native: 0, message });
-            Err(OdbcError { function, records })
-        }
-    }
-}
-
-/// Returns the records of the last call with a handle.
-pub(super) fn diagnostics(kind: HandleType, handle: Handle) -> Vec<Diagnostic> {
-    records(kind, handle).take(RECORDS_MAX).collect()
-}
-
-/// Returns those records of the last call with a handle that are no notes: a class of SQLSTATE other than 00 and 01.
-pub(super) fn errors(kind: HandleType, handle: Handle) -> Vec<Diagnostic> {
-    let is_error = |record: &Diagnostic| !record.state.starts_with("00") && !record.state.starts_with("01");
-    records(kind, handle).filter(is_error).take(RECORDS_MAX).collect()
-}
-
-fn records(kind: HandleType, handle: Handle) -> impl Iterator<Item = Diagnostic> {
-    let mut text = vec![0_u16; MESSAGE_UNITS_MAX];
-    (1..=i16::MAX).map_while(move |number| {
-        let (mut state, mut native, mut length) = ([0_u16; 6], 0_i32, 0_i16);
-        let room = i16::try_from(MESSAGE_UNITS_MAX).unwrap_or(i16::MAX);
-        // SAFETY: the handle is alive, the buffers have the lengths that are told, the state has its five units and an end.
-        let code =
-            unsafe { SQLGetDiagRecW(kind, handle, number, state.as_mut_ptr(), &raw mut native, text.as_mut_ptr(), room, &raw mut length) };
-        if !matches!(code, SqlReturn::SUCCESS | SqlReturn::SUCCESS_WITH_INFO) {
-            return None;
-        }
-        // Drivers tell lengths in bytes, or of what there was no room for: the end mark holds.
-        let end = text.iter().position(|unit| *unit == 0).unwrap_or(text.len());
-        let message = String::from_utf16_lossy(&text[..end]);
-        let state = String::from_utf16_lossy(&state[..5]).trim_end_matches('\0').to_owned();
-        Some(Diagnostic { state, native, message })
-    })
-}
-
-/// Returns a text as ODBC's wide calls take it.
-pub(super) fn wide(text: &str) -> Vec<u16> {
-    text.encode_utf16().collect()
-}
-
-struct Environment(HEnv);
-
-// SAFETY: the driver manager guards an environment's handle ("Multithreading" in Microsoft's ODBC reference); it lives as long as the process.
-unsafe impl Send for Environment {}
-// SAFETY: as above.
+// SAFETY: the driver manager guards an environment's handle ("Multithreading" in Microsoft's ODBC reference), and one thread at a time calls.
 unsafe impl Sync for Environment {}
 
-/// Returns the environment, of which a process has one.
-fn environment() -> Result<HEnv, OdbcError> {
+fn environment() -> Result<&'static Environment, OdbcError> {
     static ENVIRONMENT: OnceLock<Result<Environment, OdbcError>> = OnceLock::new();
     let made = ENVIRONMENT.get_or_init(|| {
-        let mut handle = Handle::null();
-        // SAFETY: an environment has no parent, and the pointer takes the new handle.
-        let code = unsafe { SQLAllocHandle(HandleType::Env, Handle::null(), &raw mut handle) };
-        if code != SqlReturn::SUCCESS {
-            return Err(OdbcError::own("SQLAllocHandle", "the ODBC driver manager doesn't start"));
-        }
-        // SAFETY: the handle was just made; the value of this attribute is a number.
-        let code = unsafe { SQLSetEnvAttr(handle.as_henv(), EnvironmentAttribute::OdbcVersion, AttrOdbcVersion::Odbc3_80.into(), 0) };
-        checked(code, "SQLSetEnvAttr", HandleType::Env, handle)?;
-        Ok(Environment(handle.as_henv()))
+        let handle = match guarded("SQLAllocHandle", handles::Environment::new)? {
+            handles::SqlResult::Success(handle) | handles::SqlResult::SuccessWithInfo(handle) => handle,
+            _ => return Err(OdbcError::own("SQLAllocHandle", "the ODBC driver manager doesn't start")),
+        };
+        let declared = guarded("SQLSetEnvAttr", || handle.declare_version(AttrOdbcVersion::Odbc3_80));
+        checked(declared, "SQLSetEnvAttr", &handle)?;
+        Ok(Environment { handle, calls: Mutex::new(()) })
     });
-    made.as_ref().map(|environment| environment.0).map_err(Clone::clone)
+    made.as_ref().map_err(Clone::clone)
 }
 
 /// A driver that the driver manager knows.
@@ -150,52 +57,41 @@ pub struct Driver {
 /// # Errors
 /// What the driver manager reports.
 pub(super) fn known_drivers() -> Result<Vec<Driver>, OdbcError> {
-    let environment = environment()?;
+    let Environment { handle, calls } = environment()?;
+    let _alone = calls.lock().unwrap_or_else(PoisonError::into_inner);
     let mut drivers = Vec::new();
     let mut direction = FetchOrientation::First;
     loop {
-        let (mut name, mut attributes) = (vec![0_u16; 1024], vec![0_u16; 4096]);
-        let (mut name_length, mut attributes_length) = (0_i16, 0_i16);
-        // SAFETY: the buffers have the lengths that are told.
-        let code = unsafe {
-            SQLDriversW(
-                environment,
-                direction,
-                name.as_mut_ptr(),
-                1024,
-                &raw mut name_length,
-                attributes.as_mut_ptr(),
-                4096,
-                &raw mut attributes_length,
-            )
-        };
-        match checked(code, "SQLDrivers", HandleType::Env, environment.as_handle())? {
-            Outcome::NoData => return Ok(drivers),
-            Outcome::Done | Outcome::Noted => {
-                let end = name.iter().position(|unit| *unit == 0).unwrap_or(name.len());
-                // Each attribute ends with a NUL, as the list does.
-                let file = attributes.split(|unit| *unit == 0).find_map(|attribute| {
-                    let attribute = String::from_utf16_lossy(attribute);
-                    let (key, value) = attribute.split_once('=')?;
-                    key.trim().eq_ignore_ascii_case("driver").then(|| value.trim().to_owned())
-                });
-                drivers.push(Driver { name: String::from_utf16_lossy(&name[..end]), file });
-            }
+        // Not odbc-api's own list, which gives attributes just the room that they are said to need: unixODBC ends them one unit beyond it.
+        let (mut name, mut attributes) = (vec![0_u16; NAME_UNITS], vec![0_u16; ATTRIBUTES_UNITS + 1]);
+        let room = &mut attributes[..ATTRIBUTES_UNITS];
+        // SAFETY: nobody else goes through the list of this environment.
+        let answer = guarded("SQLDrivers", || unsafe { handle.drivers_buffer_fill(direction, &mut name, room) });
+        if checked(answer, "SQLDrivers", handle)?.0 == Outcome::NoData {
+            return Ok(drivers);
         }
+        // Each attribute ends with a NUL, as the list does.
+        let file = attributes.split(|unit| *unit == 0).find_map(|attribute| {
+            let attribute = String::from_utf16_lossy(attribute);
+            let (key, value) = attribute.split_once('=')?;
+            key.trim().eq_ignore_ascii_case("driver").then(|| value.trim().to_owned())
+        });
+        drivers.push(Driver { name: until_nul(&name), file });
         direction = FetchOrientation::Next;
     }
 }
 
 /// A connection. Its transaction is rolled back when it is dropped.
-#[derive(Debug)]
 pub struct Connection {
-    handle: HDbc,
+    /// Freed by our own `drop`: odbc-api's panics where a driver refuses.
+    handle: ManuallyDrop<handles::Connection<'static>>,
     is_connected: bool,
 }
 
-/// SQL_ATTR_TXN_ISOLATION, SQL_ATTR_AUTOCOMMIT and SQL_ATTR_ACCESS_MODE have numbers as values.
-fn number(value: usize) -> Pointer {
-    value as Pointer
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Connection({:?})", self.handle.as_sys())
+    }
 }
 
 impl Connection {
@@ -204,45 +100,50 @@ impl Connection {
     /// # Errors
     /// What the driver manager or the driver reports.
     pub fn open(string: &str, login_timeout_seconds: u64) -> Result<Self, OdbcError> {
-        let environment = environment()?;
-        let mut handle = Handle::null();
-        // SAFETY: the environment lives as long as the process, and the pointer takes the new handle.
-        let code = unsafe { SQLAllocHandle(HandleType::Dbc, environment.as_handle(), &raw mut handle) };
-        checked(code, "SQLAllocHandle", HandleType::Env, environment.as_handle())?;
-        let mut connection = Self { handle: handle.as_hdbc(), is_connected: false };
-        // A driver that has no such timeout says so; the limits that count are the supervisor's.
-        let _ = connection.set(ConnectionAttribute::LOGIN_TIMEOUT, usize::try_from(login_timeout_seconds).unwrap_or(0));
-        let text = wide(string);
-        let length = i16::try_from(text.len()).map_err(|_| OdbcError::own("SQLDriverConnect", "the connection string is too long"))?;
-        let (mut out, mut out_length) = ([0_u16; 16], 0_i16);
-        // SAFETY: there is no window, the strings have the lengths that are told.
-        let code = unsafe {
-            SQLDriverConnectW(
-                connection.handle,
-                null_mut(),
-                text.as_ptr(),
-                length,
-                out.as_mut_ptr(),
-                16,
-                &raw mut out_length,
-                DriverConnectOption::NoPrompt,
-            )
+        if string.encode_utf16().count() > i16::MAX as usize {
+            return Err(OdbcError::own("SQLDriverConnect", "the connection string is too long"));
+        }
+        let Environment { handle: environment, calls } = environment()?;
+        let handle = {
+            let _alone = calls.lock().unwrap_or_else(PoisonError::into_inner);
+            value(guarded("SQLAllocHandle", || environment.allocate_connection()), "SQLAllocHandle", environment)?
         };
-        match checked(code, "SQLDriverConnect", HandleType::Dbc, handle)? {
-            Outcome::Done | Outcome::Noted => connection.is_connected = true,
-            Outcome::NoData => return Err(OdbcError::own("SQLDriverConnect", "the driver asks for what the connection doesn't say")),
+        let mut connection = Self { handle: ManuallyDrop::new(handle), is_connected: false };
+        // A driver that has no such timeout says so; the limits that count are the supervisor's.
+        let timeout = u32::try_from(login_timeout_seconds).unwrap_or(0);
+        let _ = guarded("SQLSetConnectAttr", || connection.handle.set_login_timeout_sec(timeout));
+        let text = SqlText::new(string);
+        let mut completed = OutputStringBuffer::with_buffer_size(COMPLETED_UNITS);
+        let (window, way) = (std::ptr::null_mut(), DriverConnectOption::NoPrompt);
+        // SAFETY: there is no window.
+        let connect = || unsafe { connection.handle.driver_connect(&text, window, &mut completed, way) };
+        let connected = guarded("SQLDriverConnect", connect);
+        let (_, done) = checked(connected, "SQLDriverConnect", &*connection.handle)?;
+        connection.is_connected = done.is_some();
+        if !connection.is_connected {
+            return Err(OdbcError::own("SQLDriverConnect", "the driver asks for what the connection doesn't say"));
         }
         Ok(connection)
     }
 
-    /// Sets an attribute whose value is a number.
+    /// Makes every statement from now on part of a transaction.
     ///
     /// # Errors
     /// What the driver reports.
-    pub fn set(&mut self, attribute: ConnectionAttribute, value: usize) -> Result<(), OdbcError> {
-        // SAFETY: the handle is alive and the value is a number.
-        let code = unsafe { SQLSetConnectAttrW(self.handle, attribute, number(value), IS_UINTEGER) };
-        checked(code, "SQLSetConnectAttr", HandleType::Dbc, self.handle.as_handle()).map(|_| ())
+    pub fn begin(&self) -> Result<(), OdbcError> {
+        let answer = guarded("SQLSetConnectAttr", || self.handle.set_autocommit(false));
+        checked(answer, "SQLSetConnectAttr", &*self.handle).map(|_| ())
+    }
+
+    /// Says that nothing will be written.
+    ///
+    /// # Errors
+    /// What the driver reports; not every driver has it, and none enforces it.
+    pub fn only_read(&self) -> Result<(), OdbcError> {
+        let (attribute, value) = (ConnectionAttribute::ACCESS_MODE, READ_ONLY as odbc_api::sys::Pointer);
+        // SAFETY: the value of this attribute is a number and no place.
+        let answer = guarded("SQLSetConnectAttr", || unsafe { self.handle.set_attribute(attribute, value, IS_UINTEGER) });
+        checked(answer, "SQLSetConnectAttr", &*self.handle).map(|_| ())
     }
 
     /// Undoes everything since the last transaction ended; the next statement begins another.
@@ -250,22 +151,19 @@ impl Connection {
     /// # Errors
     /// What the driver reports.
     pub fn roll_back(&self) -> Result<(), OdbcError> {
-        // SAFETY: the handle is alive.
-        let code = unsafe { SQLEndTran(HandleType::Dbc, self.handle.as_handle(), CompletionType::Rollback) };
-        checked(code, "SQLEndTran", HandleType::Dbc, self.handle.as_handle()).map(|_| ())
+        checked(guarded("SQLEndTran", || self.handle.rollback()), "SQLEndTran", &*self.handle).map(|_| ())
     }
 
-    /// Returns what the driver says of itself or the server, as text.
+    /// Returns what the driver says of itself or the server, as text. odbc-api has a call for the server's product alone.
     ///
     /// # Errors
     /// What the driver reports.
     pub fn text(&self, what: InfoType) -> Result<String, OdbcError> {
         let (mut text, mut length) = ([0_u16; 512], 0_i16);
-        // SAFETY: the buffer has the length that is told, in bytes.
-        let code = unsafe { SQLGetInfoW(self.handle, what, text.as_mut_ptr().cast(), 1024, &raw mut length) };
-        checked(code, "SQLGetInfo", HandleType::Dbc, self.handle.as_handle())?;
-        let end = text.iter().position(|unit| *unit == 0).unwrap_or(text.len());
-        Ok(String::from_utf16_lossy(&text[..end]))
+        // SAFETY: the handle is alive, and the buffer has the length that is told, in bytes.
+        let code = unsafe { SQLGetInfoW(self.handle.as_sys(), what, text.as_mut_ptr().cast(), 1024, &raw mut length) };
+        checked(Ok(told(code, "SQLGetInfo")), "SQLGetInfo", &*self.handle)?;
+        Ok(until_nul(&text))
     }
 
     /// Makes a statement.
@@ -273,11 +171,8 @@ impl Connection {
     /// # Errors
     /// What the driver reports.
     pub fn statement(&self) -> Result<Statement<'_>, OdbcError> {
-        let mut handle = Handle::null();
-        // SAFETY: the connection is alive, and the pointer takes the new handle.
-        let code = unsafe { SQLAllocHandle(HandleType::Stmt, self.handle.as_handle(), &raw mut handle) };
-        checked(code, "SQLAllocHandle", HandleType::Dbc, self.handle.as_handle())?;
-        Ok(Statement::new(handle.as_hstmt()))
+        let made = guarded("SQLAllocHandle", || self.handle.allocate_statement());
+        value(made, "SQLAllocHandle", &*self.handle).map(Statement::new)
     }
 }
 
@@ -285,10 +180,10 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if self.is_connected {
             let _ = self.roll_back();
-            // SAFETY: no statement outlives the connection that it borrows.
-            let _ = unsafe { SQLDisconnect(self.handle) };
+            let _ = guarded("SQLDisconnect", || self.handle.disconnect());
         }
-        // SAFETY: as above. A driver that refuses to disconnect keeps the handle, which then leaks.
-        let _ = unsafe { SQLFreeHandle(HandleType::Dbc, self.handle.as_handle()) };
+        // A driver that refuses to disconnect keeps the handle, which then leaks.
+        // SAFETY: nobody uses the handle any more: no statement outlives the connection that it borrows.
+        let _ = guarded("SQLFreeHandle", || unsafe { ManuallyDrop::drop(&mut self.handle) });
     }
 }

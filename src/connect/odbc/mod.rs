@@ -3,22 +3,26 @@
 //! The driver manager is part of the program on Unix (it starts where none is installed) and the system's on Windows. Drivers are the
 //! machine's; what they do is never trusted further than their return codes and indicators.
 
+mod call;
 pub mod drivers;
 mod failure;
 mod handle;
 mod numbers;
 mod parameter;
+mod place;
 mod statement;
 mod string;
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use odbc_sys::{ConnectionAttribute, InfoType};
+use odbc_api::sys::InfoType;
 
+pub use call::{Diagnostic, OdbcError, Outcome};
 pub use drivers::Family;
-pub use handle::{Connection, Diagnostic, OdbcError, Outcome};
+pub use handle::Connection;
 pub use parameter::Parameter;
+pub use place::Place;
 pub use statement::{ColumnFacts, Piece, Statement};
 
 use super::ConnectError;
@@ -51,10 +55,6 @@ pub struct Facts {
     /// Whether the driver hands text over as UTF-8.
     pub is_utf8: bool,
 }
-
-/// SQL_AUTOCOMMIT_OFF, SQL_MODE_READ_ONLY.
-const OFF: usize = 0;
-const READ_ONLY: usize = 1;
 
 /// How much longer than the driver's own limit connecting may take.
 const GRACE: Duration = Duration::from_secs(3);
@@ -100,7 +100,7 @@ impl Session {
             retry_after: None,
         };
         let string = string::connection_string(plan, driver.word.as_deref(), driver.family).map_err(invalid)?;
-        let mut connection = Connection::open(&string, plan.connect_timeout_seconds).map_err(|error| {
+        let connection = Connection::open(&string, plan.connect_timeout_seconds).map_err(|error| {
             let mut error = failure::failure(plan.engine, &format!("connect to {place}"), &error, &masker);
             if error.code == "no_driver" {
                 let list = drivers::installed().unwrap_or_default();
@@ -109,7 +109,7 @@ impl Session {
             error
         })?;
         // Not every driver has it, and none enforces it: what counts is that nothing is ever committed.
-        let _ = connection.set(ConnectionAttribute::ACCESS_MODE, READ_ONLY);
+        let _ = connection.only_read();
         let text = |what| connection.text(what).unwrap_or_default();
         let (name, version) = (text(InfoType::DriverName), text(InfoType::DriverVer));
         let known = Family::of(&name);
@@ -130,7 +130,7 @@ impl Session {
     /// # Errors
     /// What the driver reports.
     pub fn begin(&mut self) -> Result<(), OdbcError> {
-        self.connection.set(ConnectionAttribute::AUTOCOMMIT, OFF)
+        self.connection.begin()
     }
 
     /// Makes an error of what a call reports.

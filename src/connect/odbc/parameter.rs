@@ -1,6 +1,11 @@
 //! Values of statements, in the form in which drivers take them.
 
-use odbc_sys::{CDataType, Len, NULL_DATA, SqlDataType};
+use std::ffi::c_void;
+use std::num::NonZeroUsize;
+
+use odbc_api::DataType;
+use odbc_api::handles::{CData, HasDataType};
+use odbc_api::sys::{CDataType, Len, NULL_DATA, SqlDataType};
 
 /// A value that stands for a `?`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +91,31 @@ impl Bound {
     }
 }
 
+// SAFETY: bytes and length are on the heap, and the bytes are as many as is told.
+unsafe impl CData for Bound {
+    fn cdata_type(&self) -> CDataType {
+        self.c_type
+    }
+
+    fn indicator_ptr(&self) -> *const isize {
+        &raw const *self.length
+    }
+
+    fn value_ptr(&self) -> *const c_void {
+        self.bytes.as_ptr().cast()
+    }
+
+    fn buffer_length(&self) -> isize {
+        Len::try_from(self.bytes.len()).unwrap_or(Len::MAX)
+    }
+}
+
+impl HasDataType for Bound {
+    fn data_type(&self) -> DataType {
+        DataType::Other { data_type: self.sql_type, column_size: NonZeroUsize::new(self.size), decimal_digits: self.digits }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +123,7 @@ mod tests {
     #[test]
     fn a_timestamp_has_the_layout_of_sql_timestamp_struct() {
         let bound = Bound::new(&Parameter::Timestamp { parts: [2024, 2, 29, 23, 59, 58], nanos: 123_456_700, decimals: 7 });
-        assert_eq!((bound.bytes.len(), *bound.length, bound.size, bound.digits), (size_of::<odbc_sys::Timestamp>(), 16, 27, 7));
+        assert_eq!((bound.bytes.len(), *bound.length, bound.size, bound.digits), (size_of::<odbc_api::sys::Timestamp>(), 16, 27, 7));
         assert_eq!(&bound.bytes[..2], 2024_i16.to_ne_bytes());
         assert_eq!(&bound.bytes[12..], 123_456_700_u32.to_ne_bytes());
     }

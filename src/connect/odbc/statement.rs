@@ -1,24 +1,27 @@
 //! Statements: running them, their parameters, what their columns are, and their rows.
 
-use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 
-use odbc_sys::{
-    CDataType, Desc, FreeStmtOption, HStmt, HandleType, IS_UINTEGER, Len, NO_TOTAL, NULL_DATA, Nullability, ParamType, Pointer, SQLBindCol,
-    SQLBindParameter, SQLColAttributeW, SQLDescribeColW, SQLExecDirectW, SQLExecute, SQLFetch, SQLFreeHandle, SQLFreeStmt, SQLGetData,
-    SQLNumParams, SQLNumResultCols, SQLPrepareW, SQLPrimaryKeysW, SQLSetStmtAttrW, SQLTablesW, SqlDataType, SqlReturn, StatementAttribute,
+use odbc_api::handles::{ColumnDescription, SqlResult, SqlText, Statement as _, StatementImpl};
+use odbc_api::sys::{
+    CDataType, Desc, IS_POINTER, Len, NO_TOTAL, NULL_DATA, Pointer, SQLColAttributeW, SQLSetStmtAttrW, StatementAttribute,
 };
 
-use super::handle::{Connection, OdbcError, Outcome, checked, wide};
+use super::call::{self, Diagnostic, OdbcError, Outcome, checked, guarded, told, until_nul, value};
 use super::parameter::{Bound, Parameter};
+use super::place::Place;
 
 /// The most bytes of a value of a catalogue, and of anything that is read whole.
 const SMALL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The longest name of a column, in UTF-16 units, that is taken at the first try.
+const NAME_UNITS: usize = 1024;
+
 /// A statement of a connection.
 #[derive(Debug)]
 pub struct Statement<'connection> {
-    handle: HStmt,
-    connection: PhantomData<&'connection Connection>,
+    /// Freed by our own `drop`: odbc-api's panics where a driver refuses.
+    handle: ManuallyDrop<StatementImpl<'connection>>,
     /// What the driver reads when the statement runs.
     bound: Vec<Bound>,
 }
@@ -53,12 +56,18 @@ pub enum Piece {
 }
 
 impl<'connection> Statement<'connection> {
-    pub(super) fn new(handle: HStmt) -> Self {
-        Self { handle, connection: PhantomData, bound: Vec::new() }
+    pub(super) fn new(handle: StatementImpl<'connection>) -> Self {
+        Self { handle: ManuallyDrop::new(handle), bound: Vec::new() }
     }
 
-    fn checked(&self, code: SqlReturn, function: &'static str) -> Result<Outcome, OdbcError> {
-        checked(code, function, HandleType::Stmt, self.handle.as_handle())
+    /// Calls a function with the handle.
+    fn call(
+        &mut self,
+        function: &'static str,
+        call: impl FnOnce(&mut StatementImpl<'connection>) -> SqlResult<()>,
+    ) -> Result<Outcome, OdbcError> {
+        let answer = guarded(function, || call(&mut self.handle));
+        checked(answer, function, &*self.handle).map(|(outcome, _)| outcome)
     }
 
     /// Prepares a statement, whose values stand as `?`.
@@ -66,23 +75,17 @@ impl<'connection> Statement<'connection> {
     /// # Errors
     /// What the driver or the server reports; many report it only when the statement runs.
     pub fn prepare(&mut self, sql: &str) -> Result<(), OdbcError> {
-        let text = wide(sql);
-        let length = length(&text)?;
-        // SAFETY: the text has the length that is told.
-        let code = unsafe { SQLPrepareW(self.handle, text.as_ptr(), length) };
-        self.checked(code, "SQLPrepare").map(|_| ())
+        let text = SqlText::new(sql);
+        self.call("SQLPrepare", |handle| handle.prepare(&text)).map(|_| ())
     }
 
     /// Returns how many values a prepared statement wants.
     ///
     /// # Errors
     /// What the driver reports.
-    pub fn parameters(&self) -> Result<usize, OdbcError> {
-        let mut count = 0_i16;
-        // SAFETY: the pointer takes the number.
-        let code = unsafe { SQLNumParams(self.handle, &raw mut count) };
-        self.checked(code, "SQLNumParams")?;
-        Ok(usize::try_from(count).unwrap_or_default())
+    pub fn parameters(&mut self) -> Result<usize, OdbcError> {
+        let answer = guarded("SQLNumParams", || self.handle.num_params());
+        value(answer, "SQLNumParams", &*self.handle).map(usize::from)
     }
 
     /// Binds values to the `?` of a statement, in their order.
@@ -91,26 +94,11 @@ impl<'connection> Statement<'connection> {
     /// What the driver reports.
     pub fn bind(&mut self, parameters: &[Parameter]) -> Result<(), OdbcError> {
         self.bound = parameters.iter().map(Bound::new).collect();
-        for (index, bound) in self.bound.iter_mut().enumerate() {
-            let number = u16::try_from(index + 1).unwrap_or(u16::MAX);
-            let Bound { c_type, sql_type, size, digits, bytes, length } = bound;
-            let bytes_length = Len::try_from(bytes.len()).unwrap_or(Len::MAX);
+        let Self { handle, bound } = self;
+        for (number, bound) in (1..=u16::MAX).zip(bound) {
             // SAFETY: the bytes and their length stay where they are until the statement is bound anew or dropped: both are on the heap.
-            let code = unsafe {
-                SQLBindParameter(
-                    self.handle,
-                    number,
-                    ParamType::Input,
-                    *c_type,
-                    *sql_type,
-                    *size,
-                    *digits,
-                    bytes.as_mut_ptr().cast(),
-                    bytes_length,
-                    &raw mut **length,
-                )
-            };
-            checked(code, "SQLBindParameter", HandleType::Stmt, self.handle.as_handle())?;
+            let answer = guarded("SQLBindParameter", || unsafe { handle.bind_input_parameter(number, bound) });
+            checked(answer, "SQLBindParameter", &**handle)?;
         }
         Ok(())
     }
@@ -121,8 +109,7 @@ impl<'connection> Statement<'connection> {
     /// What the driver or the server reports.
     pub fn execute(&mut self) -> Result<(), OdbcError> {
         // SAFETY: what is bound lives as long as the statement.
-        let code = unsafe { SQLExecute(self.handle) };
-        self.checked(code, "SQLExecute").map(|_| ())
+        self.call("SQLExecute", |handle| unsafe { handle.execute() }).map(|_| ())
     }
 
     /// Runs a statement without values.
@@ -130,11 +117,9 @@ impl<'connection> Statement<'connection> {
     /// # Errors
     /// What the driver or the server reports.
     pub fn run(&mut self, sql: &str) -> Result<(), OdbcError> {
-        let text = wide(sql);
-        let length = length(&text)?;
-        // SAFETY: the text has the length that is told, and nothing is bound that doesn't live.
-        let code = unsafe { SQLExecDirectW(self.handle, text.as_ptr(), length) };
-        self.checked(code, "SQLExecDirect").map(|_| ())
+        let text = SqlText::new(sql);
+        // SAFETY: nothing is bound that doesn't live.
+        self.call("SQLExecDirect", |handle| unsafe { handle.exec_direct(&text) }).map(|_| ())
     }
 
     /// Prepares, binds and runs a statement.
@@ -155,11 +140,9 @@ impl<'connection> Statement<'connection> {
     /// # Errors
     /// What the driver reports.
     pub fn tables(&mut self) -> Result<(), OdbcError> {
-        // A pattern that finds everything finds nothing in psqlODBC 13: null pointers do.
-        let none = std::ptr::null();
-        // SAFETY: there are no texts; a null pointer asks for anything.
-        let code = unsafe { SQLTablesW(self.handle, none, 0, none, 0, none, 0, none, 0) };
-        self.checked(code, "SQLTables").map(|_| ())
+        // A pattern that finds everything finds nothing in psqlODBC 13: null pointers do, which is what odbc-api makes of an empty text.
+        let none = SqlText::new("");
+        self.call("SQLTables", |handle| handle.tables(&none, &none, &none, &none)).map(|_| ())
     }
 
     /// Lists the columns of a table's key: catalogue, schema, table, column, place.
@@ -167,137 +150,93 @@ impl<'connection> Statement<'connection> {
     /// # Errors
     /// What the driver reports.
     pub fn primary_keys(&mut self, catalogue: Option<&str>, schema: Option<&str>, table: &str) -> Result<(), OdbcError> {
-        let [catalogue, schema] = [catalogue, schema].map(|text| text.map(wide));
-        let pointer = |text: &Option<Vec<u16>>| text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
-        let units = |text: &Option<Vec<u16>>| text.as_ref().map_or(0, |text| small(text));
-        let table = wide(table);
-        // SAFETY: each text has the length that is told.
-        let code = unsafe {
-            SQLPrimaryKeysW(
-                self.handle,
-                pointer(&catalogue),
-                units(&catalogue),
-                pointer(&schema),
-                units(&schema),
-                table.as_ptr(),
-                small(&table),
-            )
-        };
-        self.checked(code, "SQLPrimaryKeys").map(|_| ())
+        let (catalogue, schema, table) = (catalogue.map(SqlText::new), schema.map(SqlText::new), SqlText::new(table));
+        self.call("SQLPrimaryKeys", |handle| handle.primary_keys(catalogue.as_ref(), schema.as_ref(), &table)).map(|_| ())
     }
 
     /// Returns what the driver says of the columns of a prepared or running statement; none where it is no query.
     ///
     /// # Errors
     /// What the driver reports.
-    pub fn columns(&self) -> Result<Vec<ColumnFacts>, OdbcError> {
-        let mut count = 0_i16;
-        // SAFETY: the pointer takes the number.
-        let code = unsafe { SQLNumResultCols(self.handle, &raw mut count) };
-        self.checked(code, "SQLNumResultCols")?;
-        (1..=u16::try_from(count).unwrap_or_default()).map(|number| self.column(number)).collect()
+    pub fn columns(&mut self) -> Result<Vec<ColumnFacts>, OdbcError> {
+        (1..=self.width()?).map(|number| self.column(number)).collect()
     }
 
-    fn column(&self, number: u16) -> Result<ColumnFacts, OdbcError> {
-        let mut name = vec![0_u16; 1024];
-        let (mut length, mut sql_type, mut size, mut digits) = (0_i16, SqlDataType::UNKNOWN_TYPE, 0_usize, 0_i16);
-        let mut nullable = Nullability::UNKNOWN;
-        // SAFETY: the buffer has the length that is told, each pointer takes what it is for.
-        let code = unsafe {
-            SQLDescribeColW(
-                self.handle,
-                number,
-                name.as_mut_ptr(),
-                1024,
-                &raw mut length,
-                &raw mut sql_type,
-                &raw mut size,
-                &raw mut digits,
-                &raw mut nullable,
-            )
-        };
-        self.checked(code, "SQLDescribeCol")?;
-        let end = name.iter().position(|unit| *unit == 0).unwrap_or(name.len());
+    /// Returns how many columns there are.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn width(&mut self) -> Result<u16, OdbcError> {
+        let answer = guarded("SQLNumResultCols", || self.handle.num_result_cols());
+        value(answer, "SQLNumResultCols", &*self.handle).map(|count| u16::try_from(count).unwrap_or_default())
+    }
+
+    fn column(&mut self, number: u16) -> Result<ColumnFacts, OdbcError> {
+        let mut told = ColumnDescription { name: Vec::with_capacity(NAME_UNITS), ..ColumnDescription::default() };
+        if self.call("SQLDescribeCol", |handle| handle.describe_col(number, &mut told))? == Outcome::NoData {
+            return Err(OdbcError::own("SQLDescribeCol", format!("the driver describes no column {number}")));
+        }
+        // A driver that has nothing to say of signs, or something else than yes and no, says nothing.
+        let is_unsigned = matches!(
+            guarded("SQLColAttribute", || self.handle.is_unsigned_column(number)),
+            Ok(SqlResult::Success(true) | SqlResult::SuccessWithInfo(true))
+        );
+        let data_type = told.data_type;
         Ok(ColumnFacts {
-            name: String::from_utf16_lossy(&name[..end]),
-            sql_type: sql_type.0,
-            size,
-            digits,
-            is_unsigned: self.number_of(number, Desc::Unsigned) == Some(1),
-            type_name: self.text_of(number, Desc::TypeName),
+            name: until_nul(&told.name),
+            sql_type: data_type.data_type().0,
+            size: data_type.column_size().map_or(0, std::num::NonZeroUsize::get),
+            digits: data_type.decimal_digits(),
+            is_unsigned,
+            type_name: self.type_name(number),
         })
     }
 
-    /// Returns an attribute of a column; `None` where the driver doesn't tell.
-    fn number_of(&self, number: u16, what: Desc) -> Option<Len> {
-        let (mut value, mut length): (Len, i16) = (0, 0);
-        // SAFETY: the pointer takes a number; there is no buffer for a text.
-        let code = unsafe { SQLColAttributeW(self.handle, number, what, std::ptr::null_mut(), 0, &raw mut length, &raw mut value) };
-        self.checked(code, "SQLColAttribute").ok().map(|_| value)
-    }
-
-    fn text_of(&self, number: u16, what: Desc) -> String {
+    /// Returns the name of a column's type, for which odbc-api has no call; empty where the driver doesn't tell.
+    fn type_name(&self, number: u16) -> String {
         let mut text = [0_u16; 256];
         let (mut value, mut length): (Len, i16) = (0, 0);
-        // SAFETY: the buffer has the length that is told, in bytes.
-        let code = unsafe { SQLColAttributeW(self.handle, number, what, text.as_mut_ptr().cast(), 512, &raw mut length, &raw mut value) };
-        if self.checked(code, "SQLColAttribute").is_err() {
-            return String::new();
-        }
-        let end = text.iter().position(|unit| *unit == 0).unwrap_or(text.len());
-        String::from_utf16_lossy(&text[..end])
+        let place = text.as_mut_ptr().cast();
+        // SAFETY: the handle is alive, and the buffer has the length that is told, in bytes.
+        let code = unsafe { SQLColAttributeW(self.handle.as_sys(), number, Desc::TypeName, place, 512, &raw mut length, &raw mut value) };
+        if told(code, "SQLColAttribute").is_err() { String::new() } else { until_nul(&text) }
     }
 
-    /// Sets an attribute whose value is a number.
-    ///
-    /// # Errors
-    /// What the driver reports.
-    pub fn set(&mut self, attribute: StatementAttribute, value: usize) -> Result<(), OdbcError> {
-        // SAFETY: the value is a number.
-        let code = unsafe { SQLSetStmtAttrW(self.handle, attribute, value as Pointer, IS_UINTEGER) };
-        self.checked(code, "SQLSetStmtAttr").map(|_| ())
-    }
-
-    /// Sets an attribute whose value is a place that the driver writes to.
+    /// Says how many rows a row set has, and where the driver writes how many it has taken, and of each how it went.
     ///
     /// # Safety
-    /// The place must live until the statement is dropped or the attribute set anew.
+    /// The places must live until the statement is dropped, and what is bound to columns must have room for as many rows.
     ///
     /// # Errors
     /// What the driver reports.
-    pub unsafe fn set_place(&mut self, attribute: StatementAttribute, place: Pointer) -> Result<(), OdbcError> {
+    pub unsafe fn set_rows(&mut self, fetched: &mut usize, statuses: &mut [u16]) -> Result<(), OdbcError> {
+        let function = "SQLSetStmtAttr";
         // SAFETY: the caller's promise.
-        let code = unsafe { SQLSetStmtAttrW(self.handle, attribute, place, odbc_sys::IS_POINTER) };
-        self.checked(code, "SQLSetStmtAttr").map(|_| ())
+        self.call(function, |handle| unsafe { handle.set_row_array_size(statuses.len()) })?;
+        // SAFETY: the caller's promise.
+        self.call(function, |handle| unsafe { handle.set_num_rows_fetched(fetched) })?;
+        let place: Pointer = statuses.as_mut_ptr().cast();
+        // SAFETY: the caller's promise. odbc-api has no call for a row's status, without which a row that could not be read is not seen.
+        let code = unsafe { SQLSetStmtAttrW(self.handle.as_sys(), StatementAttribute::RowStatusPtr, place, IS_POINTER) };
+        self.call(function, |_| told(code, function)).map(|_| ())
     }
 
     /// Binds the place of a column's values.
     ///
     /// # Safety
-    /// Values and indicators must have room for the rows of a row set, and live until the columns are unbound or the statement dropped.
+    /// Values and indicators must have room for the rows of a row set, and live until the statement is dropped.
     ///
     /// # Errors
     /// What the driver reports.
-    pub unsafe fn bind_column(
-        &mut self,
-        number: u16,
-        c_type: CDataType,
-        values: Pointer,
-        width: usize,
-        indicators: *mut Len,
-    ) -> Result<(), OdbcError> {
-        let width = Len::try_from(width).unwrap_or(Len::MAX);
+    pub unsafe fn bind_column(&mut self, number: u16, place: &mut Place<'_>) -> Result<(), OdbcError> {
         // SAFETY: the caller's promise.
-        let code = unsafe { SQLBindCol(self.handle, number, c_type, values, width, indicators) };
-        self.checked(code, "SQLBindCol").map(|_| ())
+        self.call("SQLBindCol", |handle| unsafe { handle.bind_col(number, place) }).map(|_| ())
     }
 
-    /// Unbinds all columns and ends the result.
+    /// Ends the result.
     pub fn end(&mut self) {
-        for option in [FreeStmtOption::Close, FreeStmtOption::Unbind] {
-            // SAFETY: the handle is alive.
-            let _ = unsafe { SQLFreeStmt(self.handle, option) };
-        }
+        // A statement without a result has none to close.
+        let _ = guarded("SQLCloseCursor", || self.handle.close_cursor());
     }
 
     /// Takes the next row set.
@@ -309,13 +248,12 @@ impl<'connection> Statement<'connection> {
     /// What the driver reports: an error in mid-stream is never the end.
     pub unsafe fn fetch(&mut self) -> Result<Outcome, OdbcError> {
         // SAFETY: the caller's promise.
-        let code = unsafe { SQLFetch(self.handle) };
-        self.checked(code, "SQLFetch")
+        self.call("SQLFetch", |handle| unsafe { handle.fetch() })
     }
 
     /// Returns those records of a call that succeeded with notes which are errors: behind any number of notes.
-    pub fn errors(&self) -> Vec<super::handle::Diagnostic> {
-        super::handle::errors(HandleType::Stmt, self.handle.as_handle())
+    pub fn errors(&self) -> Vec<Diagnostic> {
+        call::errors(&*self.handle)
     }
 
     /// Takes the next part of a value of the present row. A text's end mark has its place in the buffer and is not counted.
@@ -331,10 +269,8 @@ impl<'connection> Statement<'connection> {
         let tail = buffer.len().saturating_sub(TAIL_BYTES);
         buffer[tail..].fill(UNTOUCHED);
         let mut indicator: Len = 0;
-        let room = Len::try_from(buffer.len()).unwrap_or(Len::MAX);
-        // SAFETY: the buffer has the length that is told.
-        let code = unsafe { SQLGetData(self.handle, number, c_type, buffer.as_mut_ptr().cast(), room, &raw mut indicator) };
-        let outcome = self.checked(code, "SQLGetData")?;
+        let mut place = Place::one(c_type, buffer, &mut indicator);
+        let outcome = self.call("SQLGetData", |handle| handle.get_data(number, &mut place))?;
         let usable = buffer.len() - end_mark;
         Ok(match (outcome, indicator) {
             (Outcome::NoData, _) => Piece::Over,
@@ -353,7 +289,7 @@ impl<'connection> Statement<'connection> {
     /// # Errors
     /// What the driver reports; a value of more than 16 MiB.
     pub fn rows(&mut self) -> Result<Vec<Vec<Option<String>>>, OdbcError> {
-        let columns = u16::try_from(self.columns()?.len()).unwrap_or_default();
+        let columns = self.width()?;
         let mut rows = Vec::new();
         // SAFETY: nothing is bound.
         while unsafe { self.fetch() }? != Outcome::NoData {
@@ -387,8 +323,8 @@ impl<'connection> Statement<'connection> {
 
 impl Drop for Statement<'_> {
     fn drop(&mut self) {
-        // SAFETY: the handle is alive and nobody else has it.
-        let _ = unsafe { SQLFreeHandle(HandleType::Stmt, self.handle.as_handle()) };
+        // SAFETY: nobody uses the handle any more.
+        let _ = guarded("SQLFreeHandle", || unsafe { ManuallyDrop::drop(&mut self.handle) });
     }
 }
 
@@ -409,14 +345,6 @@ fn part_length(buffer: &[u8], end_mark: usize) -> usize {
     let start = buffer.len().saturating_sub(TAIL_BYTES);
     let mut marks = (start..=buffer.len() - end_mark).step_by(end_mark);
     marks.find(|at| is_mark(*at) && is_free(*at + end_mark)).unwrap_or(buffer.len() - end_mark)
-}
-
-fn length(text: &[u16]) -> Result<i32, OdbcError> {
-    i32::try_from(text.len()).map_err(|_| OdbcError::own("SQLPrepare", "the statement is too long"))
-}
-
-fn small(text: &[u16]) -> i16 {
-    i16::try_from(text.len()).unwrap_or(i16::MAX)
 }
 
 #[cfg(test)]

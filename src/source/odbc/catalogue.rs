@@ -39,7 +39,7 @@ pub(super) fn rows(
 /// What the driver reports.
 pub(super) fn tables(session: &Session, source: &str) -> Result<Vec<Listed>, SourceError> {
     let rows = rows(session, source, |statement| statement.tables())?;
-    let user = session.connection.text(odbc_sys::InfoType::UserName).unwrap_or_default();
+    let user = session.connection.text(odbc_api::sys::InfoType::UserName).unwrap_or_default();
     let listed = rows.into_iter().filter_map(|row| {
         let mut cells = row.into_iter().map(Option::unwrap_or_default);
         let (catalogue, schema, name, kind) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?.to_uppercase());

@@ -8,6 +8,9 @@ use crate::secret::Secret;
 use crate::source::conformance::Bench;
 use crate::source::postgres::conformance::schema;
 
+pub(in crate::source) mod oracle;
+pub(in crate::source) mod sqlserver;
+
 /// A schema of its own for each table.
 pub(in crate::source) struct Schemas;
 
@@ -46,6 +49,12 @@ pub(in crate::source) fn connection() -> OdbcConnection {
 fn plan(table: Option<String>, custom_sql: Option<&str>) -> SourceKind {
     let custom_sql = custom_sql.map(str::to_owned);
     SourceKind::Odbc(OdbcSourcePlan { connection: connection(), table, tables: Vec::new(), custom_sql, filter: None })
+}
+
+/// Plans a source of a connection: a table, or all that globs name.
+fn plan_of(connection: OdbcConnection, table: Option<&str>, tables: &[&str]) -> SourceKind {
+    let tables = tables.iter().map(|glob| (*glob).to_owned()).collect();
+    SourceKind::Odbc(OdbcSourcePlan { connection, table: table.map(str::to_owned), tables, custom_sql: None, filter: None })
 }
 
 fn declared(column_type: ColumnType) -> String {

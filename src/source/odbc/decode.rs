@@ -41,6 +41,12 @@ pub(super) fn append(
             Some(units) if units.unsigned_abs() < 10_u64.pow(u32::from(precision)) => builder.append_decimal(i128::from(units)),
             _ => builder.append_text(checked(trimmed(value))?),
         },
+        // Engines without a boolean keep it as a number of one digit, and Oracle's driver has no C integers of 64 bits.
+        (Wire::Ascii, Boolean) => match trimmed(value) {
+            b"0" => builder.append_units(0),
+            b"1" => builder.append_units(1),
+            other => builder.append_text(checked(other)?),
+        },
         (Wire::Date, Date) => builder.append_units(i64::from(date(value)?)),
         (Wire::Timestamp, Timestamp | TimestampUtc) | (Wire::Instant, TimestampUtc) => {
             let (seconds, nanos) = moment(value)?;
@@ -52,6 +58,11 @@ pub(super) fn append(
             let units = seconds.checked_mul(1_000_000_000).and_then(|units| units.checked_add(i64::from(nanos)));
             builder.append_units(units.ok_or(Misfit)?)
         }
+        // Oracle's DATE: a moment, which is a date where its time is midnight.
+        (Wire::Timestamp | Wire::Instant, Date) => match moment(value)? {
+            (seconds, 0) if seconds.rem_euclid(DAY_SECONDS) == 0 => builder.append_units(seconds.div_euclid(DAY_SECONDS)),
+            _ => Err(Misfit),
+        },
         (Wire::Guid, ColumnType::Uuid) => builder.append_uuid(uuid(value)?),
         (Wire::Ascii, _) => builder.append_text(checked(if column_type == Text { value } else { trimmed(value) })?),
         _ => {

@@ -104,3 +104,17 @@ fn numbers_and_uuids_come_in_the_machine_s_own_form() {
     check(ColumnType::Uuid, Wire::Guid, &guid, Some("00112233-4455-6677-8899-aabbccddeeff"));
     check(ColumnType::Text, Wire::Guid, &guid, Some("00112233-4455-6677-8899-aabbccddeeff"));
 }
+
+#[test]
+fn a_number_of_one_digit_may_be_a_boolean_and_a_moment_at_midnight_a_date() {
+    for (text, expected) in [("0", Some("false")), ("1", Some("true")), (" 1", Some("true")), ("2", None), ("-1", None)] {
+        check(ColumnType::Boolean, Wire::Ascii, text.as_bytes(), expected);
+    }
+    let moment = |hour: u16, nanos: u32| {
+        let parts = [1969_u16, 12, 31, hour, 0, 0].map(u16::to_ne_bytes).concat();
+        [parts, nanos.to_ne_bytes().to_vec()].concat()
+    };
+    check(ColumnType::Date, Wire::Timestamp, &moment(0, 0), Some("1969-12-31"));
+    check(ColumnType::Date, Wire::Timestamp, &moment(1, 0), None);
+    check(ColumnType::Date, Wire::Timestamp, &moment(0, 1000), None);
+}

@@ -156,7 +156,7 @@ impl Work {
         let mut set = RowSet::new(&places, self.form, rows_max);
         let mut statement = session.connection.statement().map_err(failed)?;
         statement.query(&sql, &parameters).map_err(failed)?;
-        if statement.columns().map_err(failed)?.len() != order.len() {
+        if usize::from(statement.width().map_err(failed)?) != order.len() {
             return Err(Ended::By(self.changed(session)));
         }
         // SAFETY: the row set was made before the statement and lives longer.

@@ -3,10 +3,10 @@
 //! Nothing is taken from a place whose indicator doesn't say that all of the value is there: drivers cut what is too long with a note, without
 //! one, or with a length that nobody knows (FreeTDS: only the indicator tells).
 
-use odbc_sys::{CDataType, Len, NO_TOTAL, NULL_DATA, Pointer, StatementAttribute};
+use odbc_api::sys::{CDataType, Len, NO_TOTAL, NULL_DATA};
 
 use super::types::{Mapping, Wire};
-use crate::connect::odbc::{OdbcError, Outcome, Statement};
+use crate::connect::odbc::{OdbcError, Outcome, Place, Statement};
 
 /// The most bytes of the places of a row set.
 pub(super) const BYTES_MAX: usize = 1024 * 1024;
@@ -47,8 +47,8 @@ pub(super) fn place(mapping: &Mapping, length: usize, form: TextForm) -> (CDataT
         Wire::Bit => (CDataType::Bit, 1, 0),
         Wire::Single => (CDataType::Float, 4, 0),
         Wire::Double => (CDataType::Double, 8, 0),
-        Wire::Date => (CDataType::TypeDate, size_of::<odbc_sys::Date>(), 0),
-        Wire::Timestamp | Wire::Instant => (CDataType::TypeTimestamp, size_of::<odbc_sys::Timestamp>(), 0),
+        Wire::Date => (CDataType::TypeDate, size_of::<odbc_api::sys::Date>(), 0),
+        Wire::Timestamp | Wire::Instant => (CDataType::TypeTimestamp, size_of::<odbc_api::sys::Timestamp>(), 0),
         Wire::Guid => (CDataType::Guid, 16, 0),
         Wire::Ascii => (CDataType::Char, length + 1, 1),
         Wire::Binary => (CDataType::Binary, length.max(1), 0),
@@ -124,7 +124,7 @@ impl RowSet {
         let rows = if *fetched == 0 && self.rows_max == 1 { 1 } else { *fetched };
         if rows == 0 || rows > self.rows_max {
             let message = format!("the driver tells of {rows} rows where {} have a place", self.rows_max);
-            return Err(OdbcError { function: "SQLFetch", records: vec![own(message)] });
+            return Err(OdbcError::own("SQLFetch", message));
         }
         // FreeTDS reports an error amid the rows as a note on those that came before it, and after them the end.
         let errors = if outcome == Outcome::Noted { statement.errors() } else { Vec::new() };
@@ -134,8 +134,7 @@ impl RowSet {
         // It also calls a row an error in which a value had no room: the indicators tell those.
         let is_unread = |row: &usize| statuses[*row] == ROW_ERROR && !self.is_cut(*row);
         if (0..rows).any(|row| is_unread(&row)) {
-            let records = vec![own("the driver could not read a row and doesn't say why".to_owned())];
-            return Err(OdbcError { function: "SQLFetch", records });
+            return Err(OdbcError::own("SQLFetch", "the driver could not read a row and doesn't say why"));
         }
         Ok(rows)
     }
@@ -153,19 +152,16 @@ impl RowSet {
     /// # Errors
     /// What the driver reports.
     pub unsafe fn bind(&mut self, statement: &mut Statement<'_>) -> Result<(), OdbcError> {
-        // Before the statement ran, some drivers would have opened a server's cursor for it.
-        statement.set(StatementAttribute::RowArraySize, self.rows_max)?;
         let Header { fetched, statuses } = &mut *self.header;
-        // SAFETY: the header is on the heap, and lives as the caller promises.
-        unsafe {
-            statement.set_place(StatementAttribute::RowsFetchedPtr, (&raw mut *fetched).cast())?;
-            statement.set_place(StatementAttribute::RowStatusPtr, statuses.as_mut_ptr().cast())?;
-        }
-        for (index, column) in self.columns.iter_mut().enumerate() {
-            let number = u16::try_from(index + 1).unwrap_or(u16::MAX);
-            let values: Pointer = column.values.as_mut_ptr().cast();
-            // SAFETY: the places have room for the rows, are on the heap, and live as the caller promises.
-            unsafe { statement.bind_column(number, column.c_type, values, column.width, column.indicators.as_mut_ptr())? };
+        // Before the statement ran, some drivers would have opened a server's cursor for it.
+        // SAFETY: the header is on the heap and lives as the caller promises; each column has as many places as there are statuses.
+        unsafe { statement.set_rows(fetched, statuses)? };
+        for (number, column) in (1..=u16::MAX).zip(&mut self.columns) {
+            let Places { c_type, width, values, indicators, .. } = column;
+            let place = Place::many(*c_type, values, *width, indicators);
+            let mut place = place.ok_or_else(|| OdbcError::own("SQLBindCol", "a row set has too little room"))?;
+            // SAFETY: the places are on the heap, and live as the caller promises.
+            unsafe { statement.bind_column(number, &mut place)? };
         }
         Ok(())
     }
@@ -197,10 +193,6 @@ impl Places {
         // SAFETY: words are bytes, eight each, and any bytes are bytes.
         unsafe { std::slice::from_raw_parts(self.values.as_ptr().cast(), self.values.len() * 8) }
     }
-}
-
-fn own(message: String) -> crate::connect::odbc::Diagnostic {
-    crate::connect::odbc::Diagnostic { state: "HY000".to_owned(), native: 0, message }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Long values, taken piece by piece.
 
-use odbc_sys::CDataType;
+use odbc_api::sys::CDataType;
 
 use crate::connect::odbc::{OdbcError, Piece, Statement};
 
