@@ -1,6 +1,7 @@
 //! Stores for tests, on both back ends: what one keeps the other keeps.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
@@ -44,7 +45,7 @@ impl Home {
             let location = StateLocation::of_file(folder.path().join("state.db"));
             return Self { folder, location, database: None };
         }
-        let server = servers::postgresql();
+        let server = server();
         let database = format!("state_{}", uuid::Uuid::new_v4().simple());
         servers::psql(server, "postgres", &format!("CREATE DATABASE {database}"));
         let location = StateLocation::Postgresql(Box::new(plan(server, &database)));
@@ -58,7 +59,7 @@ impl Home {
     /// Runs SQL beside the store.
     pub(super) fn sql(&self, sql: &str) {
         match (&self.location, &self.database) {
-            (_, Some(database)) => drop(servers::psql(servers::postgresql(), database, sql)),
+            (_, Some(database)) => drop(servers::psql(server(), database, sql)),
             (StateLocation::Sqlite { path, .. }, None) => rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap(),
             (StateLocation::Postgresql(_), None) => unreachable!("a server's store has a database"),
         }
@@ -68,9 +69,15 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         if let Some(database) = &self.database {
-            servers::psql(servers::postgresql(), "postgres", &format!("DROP DATABASE {database} WITH (FORCE)"));
+            servers::psql(server(), "postgres", &format!("DROP DATABASE {database} WITH (FORCE)"));
         }
     }
+}
+
+/// The server of these tests: on the one that others share, a load that was left amid its rows keeps DROP DATABASE waiting for ever.
+pub(super) fn server() -> &'static servers::Server {
+    static SERVER: OnceLock<servers::Server> = OnceLock::new();
+    SERVER.get_or_init(|| servers::own_postgresql(&[]))
 }
 
 /// How the tests' server is reached.
