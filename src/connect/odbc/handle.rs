@@ -166,6 +166,17 @@ impl Connection {
         Ok(until_nul(&text))
     }
 
+    /// Returns the database of the connection; empty where the driver doesn't tell, or has none.
+    pub fn database(&self) -> String {
+        // Room that no name needs: drivers tell lengths in other units than asked.
+        let mut name = Vec::with_capacity(1024);
+        let asked = guarded("SQLGetConnectAttr", || self.handle.fetch_current_catalog(&mut name));
+        match checked(asked, "SQLGetConnectAttr", &*self.handle) {
+            Ok(_) => until_nul(&name),
+            Err(_) => String::new(),
+        }
+    }
+
     /// Makes a statement.
     ///
     /// # Errors

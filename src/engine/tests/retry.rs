@@ -55,7 +55,7 @@ fn an_error_that_passes_is_tried_again_by_a_new_worker_each_time_and_logged_with
 fn an_error_that_does_not_pass_is_never_tried_again() {
     for body in [
         r#"printf x >> "$dir/begun-a"; streams a; failed a login_failed 'password refused'; finished"#,
-        r#"printf x >> "$dir/begun-a"; streams a; kill -SEGV $$"#,
+        r#"printf x >> "$dir/begun-a"; streams a; kill -ABRT $$"#,
         r#"printf x >> "$dir/begun-a"; streams a; echo nonsense; sleep 10"#,
     ] {
         let bench = retrying(&[("a", body)], 3, 0);

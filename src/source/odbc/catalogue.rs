@@ -1,5 +1,7 @@
 //! What drivers say of tables: names and keys.
 
+use odbc_api::sys::InfoType;
+
 use crate::connect::odbc::{OdbcError, Session, Statement};
 use crate::plan::tables::Listed;
 use crate::source::SourceError;
@@ -39,7 +41,8 @@ pub(super) fn rows(
 /// What the driver reports.
 pub(super) fn tables(session: &Session, source: &str) -> Result<Vec<Listed>, SourceError> {
     let rows = rows(session, source, |statement| statement.tables())?;
-    let user = session.connection.text(odbc_api::sys::InfoType::UserName).unwrap_or_default();
+    let user = session.connection.text(InfoType::UserName).unwrap_or_default();
+    let database = session.connection.database();
     let listed = rows.into_iter().filter_map(|row| {
         let mut cells = row.into_iter().map(Option::unwrap_or_default);
         let (catalogue, schema, name, kind) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?.to_uppercase());
@@ -49,7 +52,8 @@ pub(super) fn tables(session: &Session, source: &str) -> Result<Vec<Listed>, Sou
         // A database takes the place of a schema where there are none.
         let is_catalogue = schema.is_empty();
         let schema = if is_catalogue { catalogue } else { schema };
-        let is_in_path = is_catalogue || IN_PATH.contains(&schema.to_lowercase().as_str()) || schema.eq_ignore_ascii_case(&user);
+        let is_own = is_catalogue && (schema.is_empty() || database.is_empty() || schema.eq_ignore_ascii_case(&database));
+        let is_in_path = is_own || IN_PATH.contains(&schema.to_lowercase().as_str()) || schema.eq_ignore_ascii_case(&user);
         let is_by_name_only = kind.contains("SYSTEM") || OF_SYSTEM.contains(&schema.to_lowercase().as_str());
         Some(Listed { schema, name, is_in_path, is_by_name_only })
     });
