@@ -37,7 +37,7 @@ fn job_id(number: u64) -> String {
 fn new_job(number: u64) -> NewJob {
     let id = job_id(number);
     let file = format!("jobs/{id}.yaml");
-    NewJob { id, file, fingerprint: String::new(), schedule_fingerprint: String::new(), owner: "etl".to_owned() }
+    NewJob { id, file, fingerprint: String::new(), schedule_fingerprint: String::new(), owner: "etl".to_owned(), host: "here".to_owned() }
 }
 
 fn write_jobs(folder: &Path, jobs: u64) -> Result<(), Box<dyn Error>> {

@@ -101,6 +101,9 @@ impl Run {
         if !workspace.warnings.is_empty() && !is_quiet {
             output::note(&errors::problems(&workspace.warnings));
         }
+        if !dry_run {
+            stored::settle_modes(&workspace)?;
+        }
         let stop = Stop::new();
         watch_signals(&stop).map_err(|error| Failure::internal(format!("signals can't be heard: {error}")))?;
         let options = RunOptions {

@@ -208,7 +208,7 @@ impl Reset {
         let mut changed = engine::mend_targets(&order.program, &order.job, &order.workspace_id, action, ANSWER_TIMEOUT)
             .map_err(|error| order.failure(&source, error))?;
         if !changed.is_empty() {
-            let word = if is_take_over { "take-over" } else { "reset" };
+            let word = if is_take_over { "state take-over" } else { "state reset" };
             let details = format!("source {source}: {}", changed.join(", "));
             store.note(&by, word, order.job.id.as_str(), Some(&details), stored::moment().at)?;
         }

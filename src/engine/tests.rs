@@ -168,6 +168,7 @@ fn job_of<'a>(root: &Path, names: impl Iterator<Item = &'a str>) -> Job {
         notifications: Notifications::default(),
         hash_key: None,
         missing_variables: vec![],
+        reserved: vec![],
         variables: vec![],
         fingerprint: "f".to_owned(),
         schedule_fingerprint: "s".to_owned(),
@@ -554,6 +555,7 @@ fn begin_and_die(bench: &Bench, run_id: &str) {
         fingerprint: "f".to_owned(),
         schedule_fingerprint: "s".to_owned(),
         owner: process::user_name(),
+        host: process::host_name(),
     };
     store.register_job(&job, now.at).expect("the store can be written");
     let run = NewRun {

@@ -9,6 +9,7 @@ mod stop;
 mod unix;
 #[cfg(windows)]
 mod windows;
+mod withheld;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,11 +22,12 @@ pub use stop::{Stop, StopSignal, watch_signals};
 #[cfg(unix)]
 use unix as platform;
 #[cfg(unix)]
-pub use unix::{Child, Process, fail_on_large_files, spawn};
+pub use unix::{Child, Process, fail_on_large_files, keep_memory_private, spawn};
 #[cfg(windows)]
 use windows as platform;
 #[cfg(windows)]
 pub use windows::{Child, Process, spawn};
+pub use withheld::{strip, withhold};
 
 /// What is started, and with which environment.
 #[derive(Debug, Clone)]

@@ -23,6 +23,7 @@ mod rows;
 mod runs;
 mod schema;
 mod slots;
+mod trail;
 
 pub use audit::Actor;
 pub use begin::{Begun, NewRun};
@@ -36,6 +37,7 @@ pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
+pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
 #[cfg(test)]
 mod slots_tests;

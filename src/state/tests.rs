@@ -74,6 +74,7 @@ fn job(id: &str) -> NewJob {
         fingerprint: "f".to_owned(),
         schedule_fingerprint: "s".to_owned(),
         owner: "etl".to_owned(),
+        host: "here".to_owned(),
     }
 }
 
@@ -500,4 +501,17 @@ fn the_schema_names_the_columns_that_the_migrations_lay() {
         compared += 1;
     }
     assert_eq!(compared, 9);
+}
+
+#[test]
+fn an_edit_is_in_the_trail_once_with_who_noticed_it() {
+    let mut bench = Bench::new();
+    let edited = NewJob { owner: "bob".to_owned(), host: "there".to_owned(), fingerprint: "f2".to_owned(), ..job("sales") };
+    for new in [job("sales"), job("sales"), edited.clone(), edited] {
+        bench.store.register_job(&new, at(0)).unwrap();
+    }
+    let page = bench.store.audit(&AuditFilter::default(), 1, 10).unwrap();
+    let lines: Vec<_> = page.lines.iter().map(|line| (line.action.as_str(), line.user.as_str(), line.host.as_str())).collect();
+    assert_eq!((lines, page.total), (vec![("edit", "bob", "there")], 1));
+    assert_eq!(page.lines[0].details.as_deref(), Some("noticed: definition f -> f2"));
 }

@@ -35,6 +35,8 @@ pub struct Workspace {
     pub crontab_environment: Vec<(String, String)>,
     /// OS users who may change every job.
     pub admins: Vec<String>,
+    /// The group that `.etlsched` is shared with.
+    pub state_group: Option<String>,
     /// Hides every secret that this workspace knows; [`Workspace::masker_for`] adds those of a job.
     pub masker: Masker,
     /// What etlsched.yaml and .env say that has no effect, or not the expected one.
@@ -151,6 +153,9 @@ impl Workspace {
                 return Err(problems);
             }
         };
+        crate::process::withhold(settings.variables());
+        let state_group = settings::text(&settings.tree, "state_group").filter(|group| !group.is_empty()).map(str::to_owned);
+        problems.extend(files.check_readable(&dotenv_path, &shown(&dotenv_path), state_group.as_deref()));
         let (state, is_state_shared) = state(&settings).map_err(|problem| {
             problems.push(*problem);
             std::mem::take(&mut problems)
@@ -165,6 +170,7 @@ impl Workspace {
                 .and_then(|days| u32::try_from(days).ok())
                 .unwrap_or(defaults::RETENTION_DAYS as u32),
             admins: settings::texts(&settings.tree, "admins").unwrap_or_default(),
+            state_group,
             masker: Masker::new(secrets(&settings, &settings.variables())),
             warnings: problems,
             settings: Arc::new(settings),
@@ -245,6 +251,11 @@ impl Workspace {
     pub fn check(&self, id: &JobId, text: String) -> Result<Loaded, Vec<Problem>> {
         let file = self.job_file(id);
         load::load(id, file.clone(), &Text { path: self.shown(&file), text }, &self.settings, Secrets::Left)
+    }
+
+    /// Keeps what job files use in `${}` from programs that are started from now on; etlsched.yaml's is kept from them already.
+    pub fn withhold_variables(&self) {
+        drop(self.load_all());
     }
 
     /// Loads every job, by id, and returns the problems of those that can't be, and of files that are none. Fetches no secrets.

@@ -31,6 +31,8 @@
 //! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
+//! | `owners` | whose jobs, connections and files these are, as several users of the system; the audit trail |
+//! | `secrets` | a marked secret through every output, file, store and process |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
 #[cfg(target_os = "linux")]
@@ -59,6 +61,8 @@ mod mysql_destination;
 #[cfg(target_os = "linux")]
 mod mysql_source;
 #[cfg(unix)]
+mod owners;
+#[cfg(unix)]
 mod pairs;
 mod plan;
 #[cfg(target_os = "linux")]
@@ -73,6 +77,8 @@ mod postgres_source;
 mod postgres_tables;
 mod prints;
 mod proofs;
+#[cfg(unix)]
+mod secrets;
 #[cfg(unix)]
 mod servers;
 mod slots;
