@@ -301,12 +301,12 @@ mod tests {
     use super::*;
 
     fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+        fs::metadata(path).expect("it is there").permissions().mode() & 0o7777
     }
 
     fn make(path: &Path) {
-        make_folder(path.parent().unwrap()).unwrap();
-        drop(open(OpenOptions::new().write(true).create(true), path).unwrap());
+        make_folder(path.parent().expect("a folder")).expect("a folder");
+        drop(open(OpenOptions::new().write(true).create(true), path).expect("a file"));
     }
 
     #[test]

@@ -48,8 +48,9 @@ pub fn keep_memory_private() {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a plain system call with a pointer to a value that lives through it. To lower a limit is always allowed.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
+    // Mounted with hidepid, /proc would hide such a process from its own user too: nobody could keep it to its memory limit.
     #[cfg(target_os = "linux")]
-    {
+    if std::fs::File::open("/proc/1/stat").is_ok() {
         // SAFETY: a plain system call with integers, which these can't fail.
         unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0 as libc::c_ulong) };
     }

@@ -120,6 +120,10 @@ fn the_job_of_another_user_can_be_looked_at_and_not_touched() {
     run(&["run", "sales", "-o", "json"]).exits(77).mentions("\"not_permitted\"");
     assert_eq!(shared.etl.state().value("SELECT count(*) FROM audit"), before, "a refusal changes nothing");
     assert!(shared.etl.path("jobs/sales.yaml").is_file());
+    // A run goes on, as far as the store knows.
+    shared.etl.state().execute("UPDATE runs SET status = 'running', completed_at = NULL, host = 'elsewhere'");
+    run(&["cancel", "sales"]).exits(77).mentions("job sales belongs to ann");
+    shared.etl.state().execute("UPDATE runs SET status = 'success', completed_at = started_at");
     ALLOWED.iter().for_each(|arguments| drop(run(arguments).exits(0)));
     shared.etl.write("etlsched.yaml", format!("admins: [{user}]\n"));
     run(&["run", "sales"]).exits(0);
@@ -129,6 +133,22 @@ fn the_job_of_another_user_can_be_looked_at_and_not_touched() {
         run(&["enable", "sales"]).exits(77);
         shared.etl.run(&["enable", "sales"]).exits(0);
     }
+}
+
+/// Every user's entry at the start of the host runs what is due of their own jobs.
+#[test]
+fn what_is_due_of_others_is_left_to_them_unless_it_is_named() {
+    let shared = Shared::new(job());
+    shared.etl.write("jobs/sales.yaml", "schedule_type: 15min\ncatch_up: all\ndata_sources:\n  - path: jobs/data/sales.csv\n");
+    let run = |arguments: &[&str]| if is_root() { shared.run_as(NOBODY, NOBODY.id, arguments) } else { shared.etl.run(arguments) };
+    run(&["run", "sales", "--scheduled"]).exits(0);
+    let due = "schedule_noticed_at = '2020-01-01 00:00:00', active_since = '2020-01-01 00:00:00'";
+    shared.etl.state().execute(&format!("UPDATE jobs SET owner = 'ann', {due}"));
+    run(&["run", "sales", "--scheduled"]).exits(77).mentions("job sales belongs to ann");
+    run(&["run", "--due"]).exits(0).mentions("no job is due");
+    shared.etl.write("etlsched.yaml", format!("admins: [{}]\n", if is_root() { NOBODY.name.to_owned() } else { us() }));
+    run(&["run", "--due"]).exits(0);
+    assert_ne!(shared.etl.state().value("SELECT count(*) FROM runs"), "0");
 }
 
 #[test]
@@ -159,7 +179,13 @@ fn schedules_leave_the_jobs_of_others_out_and_refuse_those_that_are_named() {
 #[test]
 fn a_connection_with_users_is_for_them_alone_and_nothing_opens_for_others() {
     let connection = |users: &str| format!("connections:\n  books: {{type: sqlite, path: books.db, users: {users}}}\n");
-    let etl = Etl::new().file("jobs/books.yaml", "data_sources:\n  - {connection: books, table: t}\n");
+    let etl = Etl::new().file("bin/crontab", CRONTAB).file("spool", "");
+    std::fs::set_permissions(etl.path("bin/crontab"), std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    let path = format!("{}:{}", etl.path("bin").display(), std::env::var("PATH").expect("PATH is set"));
+    let etl = etl
+        .env("PATH", &path)
+        .env("TZ", "UTC")
+        .file("jobs/books.yaml", "schedule_type: daily\ndata_sources:\n  - {connection: books, table: t}\n");
     rusqlite::Connection::open(etl.path("books.db"))
         .expect("a file")
         .execute_batch("CREATE TABLE t (id); INSERT INTO t VALUES (1)")
@@ -167,7 +193,8 @@ fn a_connection_with_users_is_for_them_alone_and_nothing_opens_for_others() {
     let shared = Shared::new(etl);
     let run = |arguments: &[&str]| if is_root() { shared.run_as(NOBODY, NOBODY.id, arguments) } else { shared.etl.run(arguments) };
     let user = if is_root() { NOBODY.name.to_owned() } else { us() };
-    let uses: [&[&str]; 6] = [
+    let uses: [&[&str]; 7] = [
+        &["schedule", "install", "books", "--dry-run"],
         &["run", "books"],
         &["run", "books", "--dry-run"],
         &["source", "test", "books"],

@@ -38,14 +38,12 @@ fn holds(bytes: &[u8]) -> bool {
 
 /// A workspace with secrets from the environment, from `.env`, from a file and from a command, of sources that fail and that don't.
 fn workspace() -> Etl {
-    let settings = format!(
-        "hash_key: ${{HASH_KEY}}\nconnections:\n  \
-         down: {{type: postgresql, host: 127.0.0.1, port: 1, database: d, user: etl, password: \"${{PG_PASSWORD}}\"}}\n  \
-         url: {{type: mysql, url: \"mysql://etl:${{PG_PASSWORD}}@127.0.0.1:1/d\"}}\n  \
-         file: {{type: postgresql, host: 127.0.0.1, port: 1, database: d, user: etl, password: {{file: secret.txt}}}}\n  \
-         told: {{type: postgresql, host: 127.0.0.1, port: 1, database: d, user: etl, password: {{command: [sh, -c, \"env >seen; cat secret.txt\"]}}}}\n\
-         smtp: {{url: \"smtps://etl:${{SMTP_PASSWORD}}@127.0.0.1:1\", from: a@example.org}}\n"
-    );
+    let settings = "hash_key: ${HASH_KEY}\nconnections:\n  \
+         down: {type: postgresql, host: 127.0.0.1, port: 1, database: d, user: etl, password: \"${PG_PASSWORD}\"}\n  \
+         url: {type: mysql, url: \"mysql://etl:${PG_PASSWORD}@127.0.0.1:1/d\"}\n  \
+         file: {type: postgresql, host: 127.0.0.1, port: 1, database: d, user: etl, password: {file: secret.txt}}\n  \
+         told: {type: postgresql, host: 127.0.0.1, port: 1, database: d, user: etl, password: {command: [sh, -c, \"env >seen; cat secret.txt\"]}}\n\
+         smtp: {url: \"smtps://etl:${SMTP_PASSWORD}@127.0.0.1:1\", from: a@example.org}\n";
     let good = "name: Good\nhealthcheck_url: \"https://example.org/${FROM_DOTENV}\"\nnotification_emails: [a@example.org]\n\
                 data_sources:\n  - {name: rows, path: \"in/${TOKEN}/rows.csv\", columns: {types: {id: integer}, hash: [mail]}}\n";
     let bad = "max_retries: 0\ndata_sources:\n  - {name: down, connection: down, table: t}\n  - {name: url, connection: url, table: t}\n  \
