@@ -17,6 +17,7 @@ use crate::output::{self, Format, masked, slots as view, targets};
 use crate::plan::{MendAction, Owner, WorkerError};
 use crate::process::{self, Program};
 use crate::run::due::SlotRecord;
+use crate::state::{Actor, Store};
 use crate::text::{count, printable};
 use crate::workspace::Workspace;
 
@@ -199,6 +200,7 @@ impl Reset {
             print_changed(context, &order.job, &masker.mask(&source), &[], is_take_over);
             return Ok(exit_code::DONE);
         };
+        order.check_former_owners(&mut store, &action, &source, &by)?;
         let question = masker.mask(&question(&action, &source));
         if !is_yes && !confirm::ask(&question, "nothing was changed") {
             return Ok(exit_code::FAILED);
@@ -219,7 +221,7 @@ impl Reset {
 }
 
 /// Refuses where a run of the job goes on: what it publishes would be of before the reset.
-fn refuse_while_it_runs(store: &mut crate::state::Store, job: &Job) -> Result<(), Failure> {
+fn refuse_while_it_runs(store: &mut Store, job: &Job) -> Result<(), Failure> {
     let now = stored::moment();
     match store.lease(job.id.as_str())? {
         Some(lease) if !lease.is_dead(&now, &process::liveness) => {
@@ -282,6 +284,22 @@ impl Order {
             })
             .collect();
         Ok((!owners.is_empty()).then_some(MendAction::TakeOver { owners }))
+    }
+
+    /// Checks that this user may change the jobs of this workspace that tables are taken from.
+    fn check_former_owners(&self, store: &mut Store, action: &MendAction, source: &str, by: &Actor) -> Result<(), Failure> {
+        let MendAction::TakeOver { owners } = action else { return Ok(()) };
+        let targets = owners.iter().map(|(target, _)| target.clone()).collect();
+        let order = engine::inspect_order(&self.job, &self.workspace_id, targets);
+        let program = Program { variables_removed: self.job.variables.clone(), ..self.program.clone() };
+        let answer = engine::ask(&program, &order, ANSWER_TIMEOUT).map_err(|error| self.failure(source, error))?;
+        let records = answer["records"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for record in records.iter().filter(|record| record["workspace_id"] == self.workspace_id.as_str()) {
+            if let Some(former) = store.job(record["job"].as_str().unwrap_or_default())? {
+                stored::check_permitted(&self.workspace, &former, by)?;
+            }
+        }
+        Ok(())
     }
 
     fn failure(&self, source: &str, error: WorkerError) -> Failure {

@@ -107,14 +107,9 @@ impl Files {
         problems
     }
 
-    /// Tells where others can read a file of secrets; those of the group that `.etlsched` is shared with run the jobs and need it.
+    /// Tells where others can read a file of secrets.
     pub fn check_readable(&self, path: &Path, shown: &Path, state_group: Option<&str>) -> Option<Problem> {
-        let group = fs::metadata(path).ok().and_then(|metadata| private::readers(&metadata))?;
-        let chmod = match (group, state_group) {
-            (private::Readers::Group(id), Some(name)) if private::is_group(id, name) => return None,
-            (_, Some(_)) => 640,
-            (_, None) => 600,
-        };
+        let chmod = too_readable(path, state_group)?;
         let text = Text { path: shown.to_owned(), text: String::new() };
         let hint = format!("chmod {chmod} {}", shown.display());
         Some(text.problem(Severity::Warning, whole(Origin::Workspace), "others can read it".to_owned(), Some(hint)))
@@ -124,6 +119,17 @@ impl Files {
     fn check_mode(&self, _metadata: &fs::Metadata, _text: &Text, _origin: Origin) -> Vec<Problem> {
         let _ = (&self.root, self.trusted_owner);
         Vec::new()
+    }
+}
+
+/// Returns the mode that a file of secrets should have, where others can read it; the group that `.etlsched` is shared with runs the jobs
+/// and needs it.
+pub fn too_readable(path: &Path, state_group: Option<&str>) -> Option<u32> {
+    let readers = fs::metadata(path).ok().and_then(|metadata| private::readers(&metadata))?;
+    match (readers, state_group) {
+        (private::Readers::Group(id), Some(name)) if private::is_group(id, name) => None,
+        (_, Some(_)) => Some(640),
+        (_, None) => Some(600),
     }
 }
 

@@ -155,6 +155,7 @@ impl Workspace {
         };
         crate::process::withhold(settings.variables());
         let state_group = settings::text(&settings.tree, "state_group").filter(|group| !group.is_empty()).map(str::to_owned);
+        problems.extend(readable_secrets(&settings, state_group.as_deref()));
         problems.extend(files.check_readable(&dotenv_path, &shown(&dotenv_path), state_group.as_deref()));
         let (state, is_state_shared) = state(&settings).map_err(|problem| {
             problems.push(*problem);
@@ -336,6 +337,22 @@ fn state(settings: &Settings) -> Result<(StateLocation, bool), Box<Problem>> {
 fn state_problem(settings: &Settings, message: &str, hint: &str) -> Box<Problem> {
     let place = settings.tree.get("state").map_or(whole(Origin::Workspace), |node| node.place);
     Box::new(settings.text.problem(Severity::Error, place, message.to_owned(), Some(hint.to_owned())))
+}
+
+/// Tells of the files of secrets (`{file: PATH}`) that others can read.
+fn readable_secrets(settings: &Settings, state_group: Option<&str>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    settings.tree.walk(&mut |node| {
+        for entry in node.entries().iter().filter(|entry| matches!(entry.key.as_str(), "password" | "hash_key" | "url")) {
+            let Some(file) = entry.node.get("file").and_then(|file| file.as_scalar()) else { continue };
+            if let Some(chmod) = files::too_readable(&settings.root.join(&file.text), state_group) {
+                let shown = shortened(file.shown(), 200);
+                let hint = format!("chmod {chmod} {shown}");
+                problems.push(settings.text.problem(Severity::Warning, entry.place, format!("others can read {shown}"), Some(hint)));
+            }
+        }
+    });
+    problems
 }
 
 /// Returns what must never be printed: what `.env` holds, and the values of the variables used.

@@ -135,6 +135,21 @@ fn the_job_of_another_user_can_be_looked_at_and_not_touched() {
     }
 }
 
+#[test]
+fn a_table_is_not_taken_over_from_the_job_of_another_user() {
+    let shared = Shared::new(Etl::new().csv_job("hers", "target: t", "a\n1\n").csv_job("mine", "target: t", "a\n2\n"));
+    let run = |arguments: &[&str]| if is_root() { shared.run_as(NOBODY, NOBODY.id, arguments) } else { shared.etl.run(arguments) };
+    run(&["run", "hers"]).exits(0);
+    let owner = shared.etl.state().value("SELECT owner FROM jobs WHERE id = 'hers'");
+    shared.etl.state().execute("UPDATE jobs SET owner = 'ann' WHERE id = 'hers'");
+    let take = ["state", "reset", "mine", "--source", "mine", "--take-over", "--yes"];
+    run(&take).exits(77).mentions("job hers belongs to ann");
+    shared.etl.state().execute(&format!("UPDATE jobs SET owner = '{owner}' WHERE id = 'hers'"));
+    run(&take).exits(0);
+    run(&["run", "mine"]).exits(0);
+    assert_eq!(shared.etl.warehouse().rows("SELECT a FROM t"), ["2"]);
+}
+
 /// Every user's entry at the start of the host runs what is due of their own jobs.
 #[test]
 fn what_is_due_of_others_is_left_to_them_unless_it_is_named() {
@@ -382,6 +397,12 @@ fn files_that_others_can_write_are_refused_and_risky_ones_warn_with_what_to_type
     }
     check(".env", 0o644, 0, "warning: others can read it", "chmod 600 .env");
     check(".env", 0o640, 0, "warning: others can read it", "chmod 600 .env");
+    etl.write("etlsched.yaml", "connections:\n  erp: {type: sqlite, path: x.db}\nhash_key: {file: key}\n");
+    etl.write("key", "0123456789abcdef0123456789abcdef\n");
+    mode("key", 0o644);
+    etl.run(&["run", "sales"]).exits(0).mentions("etlsched.yaml:3:1: warning: others can read key\n").mentions("hint: chmod 600 key\n");
+    mode("key", 0o600);
+    assert!(!etl.run(&["run", "sales"]).exits(0).stderr.contains("warning"));
     if is_root() {
         for path in ["jobs/sales.yaml", "etlsched.yaml", ".env"] {
             chown(etl.path(path), Some(NOBODY.id), None).expect("an owner");
