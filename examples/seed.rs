@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runs: u64 = arguments.next().map_or(Ok(100_000), |text| text.parse())?;
     write_jobs(&folder, jobs)?;
     let path = folder.join(".etlsched").join("state.db");
-    let mut store = Store::open(&path)?;
+    let mut store = Store::open(&etlsched::state::StateLocation::Sqlite(path.clone()))?;
     let end: DateTime<Utc> = END.parse()?;
     for number in 0..jobs {
         store.register_job(&new_job(number), end - TimeDelta::days(400))?;

@@ -8,7 +8,7 @@
 //! | 0 | `exit_code`, `clock`, `secret`, `text`, `private`, `process/` | import anything of ours |
 //! | 1 | `zone/`, `schedule/`, `batch/` | touch files (`zone/database` alone reads the system's rules), network, clock |
 //! | 2 | `plan/`, `run/` | do anything: words and rules that both processes share |
-//! | 2 | `connect/` | move rows: it reaches servers, for both ends |
+//! | 2 | `connect/` | move rows: it reaches servers, for both ends, and asks web servers |
 //! | 3 | `source/`, `destination/`, `scheduler/`, `state/` | know each other, print, read clock or environment |
 //! | 4 | `job/`, `workspace` | open a source, a destination or the store |
 //! | 5 | `load/` (the worker), `engine/` (the supervisor) | the worker opens no store; the supervisor opens no end |

@@ -66,7 +66,7 @@ pub fn readers(file: &fs::Metadata) -> Option<Readers> {
     modes::readers(file)
 }
 
-/// Whether a group has a name.
+/// Whether a group has a name, or is said by its number.
 pub fn is_group(id: u32, name: &str) -> bool {
     modes::is_group(id, name)
 }
@@ -246,7 +246,8 @@ mod modes {
         let mut found = std::ptr::null_mut();
         // SAFETY: all pointers are to live memory of the sizes given (getgrnam_r(3)).
         let code = unsafe { libc::getgrnam_r(text.as_ptr(), &raw mut entry, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut found) };
-        if code != 0 || found.is_null() { Err(none()) } else { Ok(entry.gr_gid) }
+        // One without a name is said by its number.
+        if code == 0 && !found.is_null() { Ok(entry.gr_gid) } else { name.parse().map_err(|_| none()) }
     }
 }
 

@@ -15,10 +15,25 @@ need faketime faketime
 need systemd-analyze systemd
 need unshare util-linux
 need prlimit util-linux
+need setpriv util-linux
+need hostname hostname
 need pgbouncer pgbouncer
 [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
 need mariadbd mariadb-server
 need mariadb mariadb-client
+# Counterparts of SQL Server's protocol and of Oracle's driver, and what reads the first.
+need python3 python3
+need gcc gcc
+[ -e /usr/include/sql.h ] || missing="$missing unixodbc-dev"
+driver() { # ODBC driver's file, Debian package: drivers have no program
+    [ -n "$(ls /usr/lib/*/odbc/"$1" /usr/lib64/"$1" 2>/dev/null)" ] || missing="$missing $2"
+}
+driver psqlodbcw.so odbc-postgresql
+driver libmaodbc.so odbc-mariadb
+driver libsqlite3odbc.so libsqliteodbc
+driver libtdsodbc.so tdsodbc
+# Registers drivers in odbcinst.ini as they are installed.
+need odbcinst odbcinst
 
 if [ -n "$missing" ]; then
     if ! command -v apt-get >/dev/null 2>&1; then

@@ -12,7 +12,7 @@ use arrow_array::{
 };
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer, i256};
 
-use super::{BATCH_BYTES_MAX, ColumnType, Schema, parse};
+use super::{BATCH_BYTES_MAX, ColumnType, Schema, batch_bytes, parse};
 
 mod natives;
 
@@ -330,6 +330,8 @@ pub struct BatchBuilder {
     bytes: usize,
     rows_max: usize,
     bytes_max: usize,
+    /// The same as of the last batch, where memory runs short.
+    bytes_now: usize,
 }
 
 impl BatchBuilder {
@@ -338,20 +340,30 @@ impl BatchBuilder {
         let rows_max = rows_max.max(1);
         // Room for a small batch at first: a job of one row shouldn't ask for megabytes.
         let columns = schema.columns.iter().map(|column| ColumnBuilder::new(column.column_type, rows_max.min(1024))).collect();
-        Self { schema: schema.arrow(), columns, rows: 0, bytes: 0, rows_max, bytes_max: BATCH_BYTES_MAX }
+        Self {
+            schema: schema.arrow(),
+            columns,
+            rows: 0,
+            bytes: 0,
+            rows_max,
+            bytes_max: BATCH_BYTES_MAX,
+            bytes_now: batch_bytes(BATCH_BYTES_MAX),
+        }
     }
 
     /// Makes it one of several that are built side by side and together hold what one would.
     #[must_use]
     pub fn one_of(self, count: usize) -> Self {
         let count = count.max(1);
-        Self { rows_max: (self.rows_max / count).max(1), bytes_max: self.bytes_max / count, ..self }
+        let bytes_max = self.bytes_max / count;
+        Self { rows_max: (self.rows_max / count).max(1), bytes_max, bytes_now: batch_bytes(bytes_max), ..self }
     }
 
     /// Makes it full at so many times fewer bytes.
     #[must_use]
     pub fn smaller(self, by: usize) -> Self {
-        Self { bytes_max: self.bytes_max / by.max(1), ..self }
+        let bytes_max = self.bytes_max / by.max(1);
+        Self { bytes_max, bytes_now: batch_bytes(bytes_max), ..self }
     }
 
     /// Ends a row whose values take so many bytes.
@@ -376,7 +388,7 @@ impl BatchBuilder {
     /// Whether it must be handed out before the next row.
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.rows >= self.rows_max || self.bytes >= self.bytes_max
+        self.rows >= self.rows_max || self.bytes >= self.bytes_now
     }
 
     /// Hands the rows out and begins anew; `None` where there are none.
@@ -388,6 +400,7 @@ impl BatchBuilder {
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
             .expect("each column has the schema's type and a value a row");
+        self.bytes_now = batch_bytes(self.bytes_max);
         self.rows = 0;
         self.bytes = 0;
         Some(batch)

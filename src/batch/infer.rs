@@ -66,7 +66,38 @@ impl Inference {
         if self.column_type == Some(ColumnType::Text) {
             return;
         }
-        let class = classify(text);
+        self.observe_as(classify(text), text);
+    }
+
+    /// Takes one more text that is known to be text: a number or a boolean in it stays text, a date or a time is one.
+    #[inline]
+    pub fn observe_string(&mut self, text: &[u8]) {
+        if self.column_type == Some(ColumnType::Text) {
+            return;
+        }
+        let class = match text.first() {
+            Some(b'0'..=b'9') if text.len() >= 8 && matches!(text[2], b':') || text.get(4) == Some(&b'-') => match parse::date(text) {
+                Some(_) => ColumnType::Date,
+                None => classify_time(text),
+            },
+            _ => ColumnType::Text,
+        };
+        self.observe_as(class, text);
+    }
+
+    /// Takes one more JSON value that is no scalar.
+    pub fn observe_json(&mut self) {
+        if self.column_type != Some(ColumnType::Text) {
+            self.observe_as(ColumnType::Json, b"");
+        }
+    }
+
+    /// Returns the type of what was seen; `None` where nothing was.
+    pub fn seen(&self) -> Option<ColumnType> {
+        self.column_type
+    }
+
+    fn observe_as(&mut self, class: ColumnType, text: &[u8]) {
         self.note_bounds(class, text);
         let merged = self.merged(class);
         self.column_type = Some(merged);

@@ -4,13 +4,16 @@ use clap::Args;
 use serde_json::json;
 
 use super::schedule::OfJob;
-use super::{Context, confirm, stored};
+use super::{Context, confirm, stored, worker};
 use crate::clock;
+use crate::engine;
 use crate::error::Failure;
 use crate::exit_code;
+use crate::job::JobId;
 use crate::output::{self, Format};
+use crate::state::Store;
 use crate::text::printable;
-use crate::workspace::NoJob;
+use crate::workspace::{NoJob, Workspace};
 
 /// Remove a job's file and its entry in this machine's scheduler; run logs stay
 #[derive(Debug, Args)]
@@ -65,6 +68,9 @@ impl Delete {
         if let Some(entry) = entry {
             entry.remove()?;
         }
+        if let Some(store) = &mut store {
+            clear_up(&workspace, store, &id)?;
+        }
         std::fs::remove_file(&file)
             .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("deleting {}: {error}", shown.display())))?;
         if let Some(store) = &mut store {
@@ -77,4 +83,19 @@ impl Delete {
         }
         Ok(exit_code::DONE)
     }
+}
+
+/// Drops what dead runs of the job left in its destination, since no later run will. A destination that can't be reached keeps no job.
+fn clear_up(workspace: &Workspace, store: &mut Store, id: &JobId) -> Result<(), Failure> {
+    let Ok(job) = workspace.job(id) else { return Ok(()) };
+    if !job.missing_variables.is_empty() {
+        return Ok(());
+    }
+    if let Err(why) = engine::clear_up(store, &job, &worker::program()?)? {
+        let why = workspace.masker_for(&job).mask(&why);
+        let text =
+            format!("warning: what runs of {id} that failed left in the destination (_etlsched_...) stays there: {}", printable(&why));
+        output::note(&text);
+    }
+    Ok(())
 }

@@ -25,7 +25,7 @@ use crate::workspace::Workspace;
 /// --scheduled a job runs only where one of its slots is due and no run has claimed it: however often it is called, each slot is run once.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Examples:\n  etlsched run flights\n  etlsched run flights --scheduled\n  etlsched run flights --source weather --full-refresh\n  etlsched run flights --source orders --since 2026-10-01 --until 2026-11-01\n  etlsched run flights --dry-run --limit 1000"
+    after_long_help = "Examples:\n  etlsched run flights\n  etlsched run flights --scheduled\n  etlsched run flights --source weather --full-refresh\n  etlsched run flights --retry-failed\n  etlsched run flights --source orders --since 2026-10-01 --until 2026-11-01\n  etlsched run flights --dry-run --limit 1000"
 )]
 pub struct Run {
     /// The jobs, run one after another
@@ -40,6 +40,9 @@ pub struct Run {
     /// Only this source (repeatable)
     #[arg(long, value_name = "NAME")]
     pub source: Vec<String>,
+    /// Only the sources that the job's last run did not refresh, and of them what it did not publish
+    #[arg(long, conflicts_with_all = ["scheduled", "due", "source", "full_refresh", "since", "until", "dry_run"])]
+    pub retry_failed: bool,
     /// Load everything anew, whatever the mode, and set the cursor
     #[arg(long)]
     pub full_refresh: bool,
@@ -85,6 +88,7 @@ impl Run {
             scheduled,
             due,
             source,
+            retry_failed,
             full_refresh,
             since,
             until,
@@ -115,6 +119,7 @@ impl Run {
             is_scheduled: scheduled || due,
             clock: context.slot_clock(),
             sources: source,
+            is_retry_failed: retry_failed,
             is_full_refresh: full_refresh,
             window: (since.is_some() || until.is_some()).then_some(TypedWindow { since, until }),
             is_forced: force,
@@ -232,6 +237,12 @@ fn run_one(
             Ok(Some(report))
         }
         Err(Refusal::NotDue) => Ok(None),
+        Err(refusal @ Refusal::NothingFailed { .. }) => {
+            if !is_quiet {
+                output::note(&refusal.to_string());
+            }
+            Ok(None)
+        }
         Err(refusal) => Err(masked::failure(Failure::from(refusal), &workspace.masker)),
     }
 }

@@ -1,5 +1,6 @@
 //! `etlsched state`: how far sources are loaded, and how to make them start anew.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -17,7 +18,7 @@ use crate::output::{self, Format, masked, slots as view, targets};
 use crate::plan::{MendAction, Owner, WorkerError};
 use crate::process::{self, Program};
 use crate::run::due::SlotRecord;
-use crate::state::{Actor, Store};
+use crate::state::{Actor, StateLocation, Store};
 use crate::text::{count, printable};
 use crate::workspace::Workspace;
 
@@ -29,7 +30,9 @@ const SLOTS_SHOWN: i64 = 10;
 
 /// Look at what is loaded, or make sources start anew
 #[derive(Debug, Args)]
-#[command(after_long_help = "Examples:\n  etlsched state show sales\n  etlsched state reset sales --source orders")]
+#[command(
+    after_long_help = "Examples:\n  etlsched state show sales\n  etlsched state reset sales --source orders\n  etlsched state migrate --from .etlsched/state.db"
+)]
 pub struct State {
     /// What to do
     #[command(subcommand)]
@@ -47,6 +50,19 @@ pub enum Action {
     /// their rows stay as they are until then. With --take-over the source's tables are taken from whichever job or source owns them; tables with
     /// rows that etlsched did not load become its own.
     Reset(Reset),
+    /// Copy a store that is a file into the PostgreSQL database that `state:` names
+    ///
+    /// The database must have no runs yet. All rows are copied, or none; the file stays as it is. Do it while no run goes on, and before the
+    /// first run on the new store: the copied log, slots and owners go on where they were, and targets still know their workspace.
+    Migrate(Migrate),
+}
+
+/// A store to copy.
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// The file (default: .etlsched/state.db)
+    #[arg(long, value_name = "PATH")]
+    pub from: Option<PathBuf>,
 }
 
 /// A job, or all.
@@ -84,6 +100,7 @@ impl State {
         match self.action {
             Action::Show(Show { job }) => show(&workspace, job.as_deref(), context.output),
             Action::Reset(reset) => reset.run(&workspace, context),
+            Action::Migrate(migrate) => migrate.run(&workspace, context),
         }
     }
 }
@@ -140,7 +157,9 @@ fn print(
         let cursors: Vec<Value> = found.iter().map(object).collect();
         let slots: Vec<Value> = slots.iter().map(|(job, record)| view::object(job, record)).collect();
         let unknown: Vec<Value> = unknown.iter().map(|(job, why)| json!({"job": job, "message": why})).collect();
-        return output::json::print(&json!({"success": unknown.is_empty(), "cursors": cursors, "slots": slots, "unknown": unknown}));
+        return output::json::print(
+            &json!({"success": unknown.is_empty(), "cursors": cursors, "slots": slots, "unknown": unknown, "store": workspace.state.place().to_string()}),
+        );
     }
     if format == Format::Csv {
         output::print(&csv(found).csv());
@@ -151,6 +170,9 @@ fn print(
     }
     if format == Format::Table && !slots.is_empty() {
         output::print(&format!("\nSlots\n{}", view::table(slots, workspace.timezone).text()));
+    }
+    if format == Format::Table {
+        output::print(&format!("\nState store: {}", workspace.state.place()));
     }
     for (job, why) in unknown {
         let failure = Failure::new(exit_code::FAILED, "destination", format!("job {job}: {why}"));
@@ -168,6 +190,41 @@ fn csv(found: &[(String, TargetRecord)]) -> Rows {
         rows.push(cells.map(Clone::clone).to_vec());
     }
     rows
+}
+
+impl Migrate {
+    fn run(self, workspace: &Workspace, context: &Context) -> Result<u8, Failure> {
+        if workspace.state.file().is_some() {
+            let message = format!("state: names the file {}: there is no server to copy into", workspace.state.place());
+            return Err(Failure::usage(message).hint("write state: postgresql://... into etlsched.yaml first"));
+        }
+        let here = std::env::current_dir().map_err(|error| Failure::internal(format!("the current folder can't be read: {error}")))?;
+        let path = self.from.map_or_else(|| workspace.private_folder().join("state.db"), |path| here.join(path));
+        let from = StateLocation::Sqlite(path);
+        let Some(mut source) = Store::open_existing(&from)? else {
+            return Err(Failure::usage(format!("no store in {}", from.place())).hint("name its file with --from PATH"));
+        };
+        let mut target = stored::open(workspace)?;
+        let copied = source.copy_into(&mut target, &stored::moment(), &process::liveness)?;
+        let (from, to) = (from.place().to_string(), workspace.state.place().to_string());
+        match context.output {
+            Format::Json => {
+                let rows: serde_json::Map<String, Value> = copied.into_iter().map(|(table, rows)| (table, rows.into())).collect();
+                output::json::print(&json!({"success": true, "from": from, "to": to, "rows": rows}));
+            }
+            Format::Csv => {
+                let mut rows = Rows::new(["table", "rows"].map(|name| (name, Align::Left)));
+                copied.into_iter().for_each(|(table, count)| rows.push(vec![table, count.to_string()]));
+                output::print(&rows.csv());
+            }
+            Format::Table => {
+                let of = |name: &str| copied.iter().find(|(table, _)| table == name).map_or(0, |(_, rows)| *rows);
+                let (jobs, runs) = (count(of("jobs"), "job"), count(of("runs"), "run"));
+                output::print(&format!("copied {jobs} and {runs} from {from} to {to}"));
+            }
+        }
+        Ok(exit_code::DONE)
+    }
 }
 
 /// A reset that may be done: its job, and who asks.
@@ -223,13 +280,13 @@ impl Reset {
 /// Refuses where a run of the job goes on: what it publishes would be of before the reset.
 fn refuse_while_it_runs(store: &mut Store, job: &Job) -> Result<(), Failure> {
     let now = stored::moment();
-    match store.lease(job.id.as_str())? {
-        Some(lease) if !lease.is_dead(&now, &process::liveness) => {
+    match store.living_lease(job.id.as_str(), &now, &process::liveness)? {
+        Some(lease) => {
             let message = format!("job {}: run {} goes on (process {} on {})", job.id, lease.run_id, lease.pid, lease.host);
             Err(Failure::new(exit_code::OVERLAP, "overlap", message)
                 .hint(format!("wait for it, or stop it with etlsched cancel {}", job.id)))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

@@ -1,8 +1,5 @@
 //! What the commands share that read or change the store: opening it, the present moment, jobs by name, who may change them.
 
-use std::fs::OpenOptions;
-use std::path::Path;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::job_id;
@@ -17,7 +14,7 @@ use crate::process;
 use crate::schedule::Slot;
 use crate::secret::Masker;
 use crate::state::{Actor, JobRecord, JobStatus, Moment, NewJob, Store};
-use crate::workspace::{NoJob, StateLocation, Workspace};
+use crate::workspace::{NoJob, Workspace};
 
 /// Opens the store, made when absent.
 ///
@@ -25,8 +22,7 @@ use crate::workspace::{NoJob, StateLocation, Workspace};
 /// It can't be opened.
 pub fn open(workspace: &Workspace) -> Result<Store, Failure> {
     settle_modes(workspace)?;
-    let StateLocation::Sqlite(path) = &workspace.state;
-    Ok(Store::open(path)?)
+    Ok(Store::open(&workspace.state)?)
 }
 
 /// Opens the store if there is one.
@@ -34,8 +30,7 @@ pub fn open(workspace: &Workspace) -> Result<Store, Failure> {
 /// # Errors
 /// It can't be opened.
 pub fn open_existing(workspace: &Workspace) -> Result<Option<Store>, Failure> {
-    let StateLocation::Sqlite(path) = &workspace.state;
-    Ok(Store::open_existing(path)?)
+    Ok(Store::open_existing(&workspace.state)?)
 }
 
 /// Gives `.etlsched`, and a store that lies elsewhere, the rights that etlsched.yaml says: the owner's alone, or the group's too.
@@ -49,22 +44,9 @@ pub fn settle_modes(workspace: &Workspace) -> Result<(), Failure> {
             .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("keeping {} private: {error}", folder.display())));
     };
     private::share(&folder, group).map_err(not_shared)?;
-    match file_of(&workspace.state).filter(|file| !file.starts_with(&folder)) {
+    match workspace.state.file().filter(|file| !file.starts_with(&folder)) {
         Some(file) => private::share_file(file, group).map_err(not_shared),
-        // The store itself makes files that are their owner's.
-        None => match file_of(&workspace.state).filter(|file| !file.exists()) {
-            Some(file) => private::open(OpenOptions::new().create(true).append(true), file)
-                .map(drop)
-                .map_err(|error| Failure::new(exit_code::FAILED, "state", format!("making {}: {error}", file.display()))),
-            None => Ok(()),
-        },
-    }
-}
-
-/// Returns the file of a store that is one.
-fn file_of(state: &StateLocation) -> Option<&Path> {
-    match state {
-        StateLocation::Sqlite(path) => Some(path),
+        None => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// Returns this very program as the worker's: `etlsched load`.
 pub(super) fn program() -> Result<Program, Failure> {
     let program = std::env::current_exe().map_err(|error| Failure::internal(format!("the path of this program is not known: {error}")))?;
-    Ok(Program { program, arguments: vec!["load".into()], variables_removed: Vec::new() })
+    Ok(Program { program, arguments: vec!["load".into()], variables_removed: Vec::new(), niceness: 0 })
 }
 
 /// How long a destination is asked how far it is loaded.

@@ -1,6 +1,10 @@
 //! Reaching database servers, for sources and destinations alike: connections, TLS, errors, identifiers. Moves no rows, knows no tables.
 
+use std::time::Duration;
+
+pub mod http;
 pub mod mysql;
+pub mod odbc;
 pub mod postgres;
 mod tls;
 
@@ -23,4 +27,6 @@ pub struct ConnectError {
     pub hint: Option<String>,
     /// Whether trying again may help.
     pub is_transient: bool,
+    /// How long to wait before trying again, where the other side said so.
+    pub retry_after: Option<Duration>,
 }

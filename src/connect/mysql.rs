@@ -102,7 +102,7 @@ impl Session {
         receiver.recv_timeout(Duration::from_secs(seconds)).unwrap_or_else(|_| {
             let message = format!("connect to {}: no answer within {seconds} s", place(plan));
             let hint = "check host and port of the connection; connect_timeout_seconds is how long it may take".to_owned();
-            Err(ConnectError { code: "unreachable", message, hint: Some(hint), is_transient: true })
+            Err(ConnectError { code: "unreachable", message, hint: Some(hint), is_transient: true, retry_after: None })
         })
     }
 
@@ -193,7 +193,7 @@ fn connect(plan: &MysqlConnection, purpose: &Purpose, encryption: Encryption, pl
     if encryption == Encryption::Tls {
         let tls = tls(plan, &mut roots_file).map_err(|message| {
             let hint = Some("check the files of the connection".to_owned());
-            own_fault(ConnectError { code: "tls", message, hint, is_transient: false })
+            own_fault(ConnectError { code: "tls", message, hint, is_transient: false, retry_after: None })
         })?;
         options = options.ssl_opts(tls);
     }
@@ -298,6 +298,7 @@ pub fn failure(what: &str, error: &Error) -> ConnectError {
         message: format!("{what}: {}", text::printable(text)),
         hint: hint.map(str::to_owned),
         is_transient,
+        retry_after: None,
     };
     match error {
         Error::MySqlError(error) => server_failure(what, error.code, &error.message),
@@ -350,7 +351,13 @@ fn tls_failure(what: &str, error: &Error) -> ConnectError {
     } else {
         "check sslmode and sslrootcert of the connection"
     };
-    ConnectError { code: "tls", message: format!("{what}: TLS: {text}"), hint: Some(hint.to_owned()), is_transient: false }
+    ConnectError {
+        code: "tls",
+        message: format!("{what}: TLS: {text}"),
+        hint: Some(hint.to_owned()),
+        is_transient: false,
+        retry_after: None,
+    }
 }
 
 /// Makes an error of what the server says (MySQL 8.0 and MariaDB 10.11, "Server Error Codes").
@@ -376,15 +383,16 @@ fn server_failure(what: &str, number: u16, text: &str) -> ConnectError {
         1205 => ("locked", Some("another session holds a lock on it"), true),
         1213 | 1020 => ("conflict", None, true),
         1412 | 1615 => ("conflict", Some("the table was changed just now: run it again"), true),
-        1317 => ("cancelled", None, false),
-        1969 | 3024 => ("cancelled", Some("a limit of the server ended the statement"), false),
-        1021 | 1030 | 1114 => ("database", Some("make room on the server's disk"), true),
+        // Not "cancelled", which is what a run is that was told to stop.
+        1317 => ("statement_cancelled", Some("an administrator ended the statement"), false),
+        1969 | 3024 => ("statement_cancelled", Some("a limit of the server ended the statement"), false),
+        1021 | 1030 | 1114 => ("server_short", Some("make room on the server's disk"), true),
         1064 | 1149 => ("invalid_sql", Some("check custom_sql, or where"), false),
         1048 | 1062 | 1136 | 1216 | 1217 | 1264 | 1265 | 1292 | 1366 | 1406 | 1451 | 1452 | 3819 | 4025 => ("invalid_data", None, false),
         _ => ("database", None, false),
     };
     let message = format!("{what}: {} ({number})", text::printable(text));
-    ConnectError { code, message, hint: hint.map(str::to_owned), is_transient }
+    ConnectError { code, message, hint: hint.map(str::to_owned), is_transient, retry_after: None }
 }
 
 #[cfg(test)]

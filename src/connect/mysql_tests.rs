@@ -63,7 +63,7 @@ mod reached {
         });
         // Not query_drop: an error behind the first packet is lost with the result there.
         let ended = session.conn.query::<u64, _>("SELECT count(*) FROM seq_1_to_1000000000000 WHERE md5(seq) = 1").unwrap_err();
-        assert_eq!(session.failure("read", &ended).code, "cancelled");
+        assert_eq!(session.failure("read", &ended).code, "statement_cancelled");
         ender.join().unwrap();
     }
 

@@ -2,6 +2,7 @@
 
 mod cancel;
 pub mod reading;
+pub mod timed;
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -132,7 +133,7 @@ impl<C: Connection> Session<C> {
         receiver.recv_timeout(Duration::from_secs(seconds)).unwrap_or_else(|_| {
             let message = format!("connect to {}: no answer within {seconds} s", place(plan));
             let hint = "check host and port of the connection; connect_timeout_seconds is how long it may take".to_owned();
-            Err(ConnectError { code: "unreachable", message, hint: Some(hint), is_transient: true })
+            Err(ConnectError { code: "unreachable", message, hint: Some(hint), is_transient: true, retry_after: None })
         })
     }
 
@@ -231,7 +232,13 @@ fn connect<C: Connection>(plan: &PostgresConnection, encryption: Encryption, che
     } else {
         let config = tls::config(check, tls::Files { roots: plan.sslrootcert.as_deref(), client: client_files });
         let config = config.map_err(|message| Failed {
-            error: ConnectError { code: "tls", message, hint: Some("check the files of the connection".to_owned()), is_transient: false },
+            error: ConnectError {
+                code: "tls",
+                message,
+                hint: Some("check the files of the connection".to_owned()),
+                is_transient: false,
+                retry_after: None,
+            },
             is_of_encryption: false,
         })?;
         Some(MakeRustlsConnect::new(config))
@@ -280,7 +287,7 @@ pub fn failure(what: &str, error: &postgres::Error) -> ConnectError {
             "check sslmode and sslrootcert of the connection"
         };
         let message = format!("{what}: TLS: {text}");
-        return ConnectError { code: "tls", message, hint: Some(hint.to_owned()), is_transient: false };
+        return ConnectError { code: "tls", message, hint: Some(hint.to_owned()), is_transient: false, retry_after: None };
     }
     let (code, hint, is_transient) = match error.to_string().as_str() {
         _ if text.contains("received fatal alert") => {
@@ -292,7 +299,7 @@ pub fn failure(what: &str, error: &postgres::Error) -> ConnectError {
         "error communicating with the server" | "connection closed" | "timeout waiting for server" => ("disconnected", Some(ENDED), true),
         _ => ("database", None, false),
     };
-    ConnectError { code, message: format!("{what}: {text}"), hint: hint.map(str::to_owned), is_transient }
+    ConnectError { code, message: format!("{what}: {text}"), hint: hint.map(str::to_owned), is_transient, retry_after: None }
 }
 
 /// Makes an error of what the server says (PostgreSQL 15, appendix A).
@@ -302,7 +309,7 @@ fn server_failure(what: &str, error: &DbError) -> ConnectError {
     if error.message() == "query_wait_timeout" {
         let hint = "a load needs one connection for its source and one for its destination at the same time, see pool_size";
         let message = format!("{what}: the pooler had no server connection to give ({})", error.message());
-        return ConnectError { code: "unreachable", message, hint: Some(hint.to_owned()), is_transient: true };
+        return ConnectError { code: "unreachable", message, hint: Some(hint.to_owned()), is_transient: true, retry_after: None };
     }
     let says = |words: &str| error.message().contains(words);
     let (code, hint, is_transient) = match state {
@@ -331,7 +338,7 @@ fn server_failure(what: &str, error: &DbError) -> ConnectError {
         "54000" if says("out of memory") => {
             ("too_large", Some("a row is larger than the server can send (1 GB): leave columns out, or cut them in custom_sql"), false)
         }
-        "53100" | "53200" | "53400" | "53000" => ("database", None, true),
+        "53100" | "53200" | "53400" | "53000" => ("server_short", Some("the server lacks room, memory or handles"), true),
         _ if state.starts_with("42") => ("invalid_sql", None, false),
         _ if state.starts_with("22") || state.starts_with("23") => ("invalid_data", None, false),
         _ => ("database", None, false),
@@ -341,7 +348,13 @@ fn server_failure(what: &str, error: &DbError) -> ConnectError {
         message += &format!(" ({detail})");
     }
     let own = error.hint().map(|hint| text::printable(hint).into_owned());
-    ConnectError { code, message: text::printable(&message).into_owned(), hint: hint.map(str::to_owned).or(own), is_transient }
+    ConnectError {
+        code,
+        message: text::printable(&message).into_owned(),
+        hint: hint.map(str::to_owned).or(own),
+        is_transient,
+        retry_after: None,
+    }
 }
 
 #[cfg(test)]

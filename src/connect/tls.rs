@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::client::{WantsClientCert, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// What must hold of a server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,24 +45,44 @@ pub(super) fn config(check: Check, files: Files<'_>) -> Result<ClientConfig, Str
             trusted = certificates("sslrootcert", path)?;
             roots.add_parsable_certificates(trusted.iter().cloned());
         }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-            }
-        }
+        None => roots = system_roots(),
     }
-    let verifier = Verifier { check, roots, trusted, provider: Arc::clone(&provider) };
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring has the default protocol versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier));
+    let builder = verified_by(Verifier { check, roots, trusted, provider });
     let Some((certificate, key)) = files.client else { return Ok(builder.with_no_client_auth()) };
     let chain = certificates("sslcert", certificate)?;
     let shown = key.display();
     let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("read sslkey {shown}: {error}"))?;
     builder.with_client_auth_cert(chain, key).map_err(|error| format!("sslcert and sslkey: {error}"))
+}
+
+/// Makes a configuration for web servers: the system's certificates are trusted, and beside them those of a file.
+///
+/// # Errors
+/// A file that can't be read or holds no certificate, in words.
+pub(super) fn web(sslrootcert: Option<&Path>) -> Result<ClientConfig, String> {
+    let trusted = sslrootcert.map(|path| certificates("sslrootcert", path)).transpose()?.unwrap_or_default();
+    let mut roots = system_roots();
+    roots.add_parsable_certificates(trusted.iter().cloned());
+    let provider = Arc::new(ring::default_provider());
+    Ok(verified_by(Verifier { check: Check::ChainAndName, roots, trusted, provider }).with_no_client_auth())
+}
+
+/// Returns the certificates that the system trusts, and Mozilla's where it has none.
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
+}
+
+fn verified_by(verifier: Verifier) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
+        .with_safe_default_protocol_versions()
+        .expect("ring has the default protocol versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
 }
 
 fn certificates(name: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

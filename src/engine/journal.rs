@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::plan::{Level, StreamResult};
 use crate::run::{RunStatus, SourceStatus};
-use crate::state::{Closed, EndPolicy, EventRecord, Moment, RunEnd, RunSummary, SourceRecord, StateError, Store, StreamRecord};
+use crate::state::{Closed, EndPolicy, EventRecord, Moment, Place, RunEnd, RunSummary, SourceRecord, StateError, Store, StreamRecord};
 
 use super::policy::StopReason;
 use super::source_run::{SourceReport, StreamReport};
@@ -28,8 +28,8 @@ pub(super) fn moment() -> Moment {
 #[derive(Debug, Clone)]
 pub(super) struct Ledger {
     store: Arc<Mutex<Store>>,
-    /// The store's file as it was opened: SQLite goes on writing without a word into a file that was deleted.
-    path: PathBuf,
+    /// The store's file, where it is one, as it was opened: SQLite goes on writing without a word into a file that was deleted.
+    path: Option<PathBuf>,
     file: Option<FileMark>,
     pub(super) run_id: String,
     /// When the run's time is over.
@@ -53,8 +53,8 @@ fn mark(path: &std::path::Path) -> Option<FileMark> {
 }
 
 impl Ledger {
-    pub(super) fn new(store: Store, path: PathBuf, run_id: String, deadline: Option<Instant>) -> Self {
-        let file = mark(&path);
+    pub(super) fn new(store: Store, path: Option<PathBuf>, run_id: String, deadline: Option<Instant>) -> Self {
+        let file = path.as_deref().and_then(mark);
         Self { store: Arc::new(Mutex::new(store)), path, file, run_id, deadline, progress: Arc::new(Mutex::new("{}".to_owned())) }
     }
 
@@ -70,11 +70,12 @@ impl Ledger {
     }
 
     fn check_file(&self) -> Result<(), StateError> {
-        if self.file.is_some() && mark(&self.path) == self.file {
+        let Some(path) = &self.path else { return Ok(()) };
+        if self.file.is_some() && mark(path) == self.file {
             return Ok(());
         }
         let reason = "its file was deleted or replaced while the run was under way".to_owned();
-        Err(StateError::Unreachable { path: self.path.clone(), reason })
+        Err(StateError::Unreachable { place: Place::File(path.clone()), reason })
     }
 
     /// Renews the lease with the progress as last shown; `Ok(Some)` where the run has to stop.
@@ -164,7 +165,12 @@ impl Journal {
     /// Writes the streams of a source before the first of them begins: repair asks for their targets.
     pub(super) fn streams_declared(&mut self, source: &SourceReport) {
         let streams: Vec<(String, String)> = source.streams.iter().map(|stream| (stream.name.clone(), stream.target.clone())).collect();
-        self.write(|store, run_id| store.streams_begun(run_id, &source.name, &streams));
+        // A later attempt begins anew what the one before left open: so does repair, should this process die.
+        let again: Vec<StreamRecord> = source.streams_again().map(|stream| stream_record(source, stream)).collect();
+        self.write(|store, run_id| {
+            store.streams_begun(run_id, &source.name, &streams)?;
+            again.iter().try_for_each(|record| store.update_stream(run_id, record))
+        });
     }
 
     /// Notes how a stream ended.
@@ -275,7 +281,7 @@ fn stream_record(source: &SourceReport, stream: &StreamReport) -> StreamRecord {
         stream: stream.name.clone(),
         target: stream.target.clone(),
         status: stream.status,
-        attempt: source.attempt,
+        attempt: stream.attempt,
         mode: result.map(|result| result.mode.as_str().to_owned()),
         counts: stream.counts(),
         rows_in_target: result.map(|result| result.rows_in_target),

@@ -3,17 +3,23 @@
 //! [`run_job`] runs a job; [`ask`] asks a worker for one answer. What never happens: a publish without a lease renewed just before it,
 //! a run that is called good though a source or the log failed, a worker that outlives its limit by more than ten seconds.
 
+mod attempt;
 mod backfill;
 mod begin;
+mod failed;
+mod farewell;
 mod gate;
 mod journal;
 mod lease;
+mod memory;
 mod observer;
+mod parting;
 mod plan;
 mod policy;
 mod refusal;
 mod repair;
 mod report;
+mod retry;
 mod run;
 mod settle;
 mod source_run;
@@ -23,6 +29,7 @@ mod wire;
 mod workers;
 
 pub use backfill::TypedWindow;
+pub use farewell::clear_up;
 pub use gate::is_due;
 pub use observer::{Notice, Observer, Unwatched};
 pub use plan::{discover_order, inspect_order, preview_order, rejects_path, test_order};

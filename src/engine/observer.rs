@@ -1,6 +1,8 @@
 //! What the supervisor tells whoever watches a run. Everything in it is free of secrets.
 
-use crate::plan::Level;
+use std::time::Duration;
+
+use crate::plan::{Level, WorkerError};
 
 use super::policy::StopReason;
 use super::source_run::{SourceReport, StreamReport};
@@ -69,6 +71,17 @@ pub enum Notice<'a> {
     SourceEnded {
         /// The source.
         source: &'a SourceReport,
+    },
+    /// A source failed in a way that may pass, and is tried again after a while.
+    SourcePaused {
+        /// The source, as its last attempt ended.
+        source: &'a SourceReport,
+        /// Why it failed.
+        error: &'a WorkerError,
+        /// How long until its next attempt.
+        delay: Duration,
+        /// How many attempts there are at most.
+        attempts_max: u32,
     },
     /// The run is being stopped.
     Stopping {

@@ -30,8 +30,8 @@ pub(super) struct RunFrame<'a> {
     pub(super) dry_run: Option<DryRun>,
 }
 
-/// Returns the order to load one source.
-pub(super) fn load_order(frame: &RunFrame<'_>, source: &DataSource, attempt: u32) -> Order {
+/// Returns the order to load one source; `over` are streams that earlier attempts of the run have settled.
+pub(super) fn load_order(frame: &RunFrame<'_>, source: &DataSource, attempt: u32, over: Vec<String>) -> Order {
     let RunFrame {
         job,
         workspace_id,
@@ -49,6 +49,10 @@ pub(super) fn load_order(frame: &RunFrame<'_>, source: &DataSource, attempt: u32
     let mut options = source.options.clone();
     options.is_full_refresh |= is_full_refresh;
     options.window = window.cloned();
+    let mut published_streams = published_streams(frame, &source.name);
+    published_streams.extend(over);
+    published_streams.sort();
+    published_streams.dedup();
     Order::Load(LoadPlan {
         run: RunRef {
             workspace_id: (*workspace_id).to_owned(),
@@ -62,7 +66,7 @@ pub(super) fn load_order(frame: &RunFrame<'_>, source: &DataSource, attempt: u32
         destination: job.destination.clone(),
         options,
         rejects_path: rejects_path(private_folder, run_id, &source.name, masker),
-        published_streams: published_streams(frame, &source.name),
+        published_streams,
         slot_at: *slot_at,
         dry_run: *dry_run,
     })

@@ -93,6 +93,18 @@ pub enum Refusal {
         /// Who holds it, in words.
         held_by: String,
     },
+    /// `--retry-failed` of a job without a run.
+    #[error("job {job} has not run yet")]
+    NeverRan {
+        /// The job.
+        job: String,
+    },
+    /// `--retry-failed` of a job whose last run refreshed every source.
+    #[error("the last run of job {job} refreshed every source")]
+    NothingFailed {
+        /// The job.
+        job: String,
+    },
     /// Asked to stop while it waited for the lease.
     #[error("cancelled while waiting for another run")]
     Stopped(StopSignal),
@@ -138,10 +150,10 @@ impl Refusal {
             Self::UnknownSource { .. } | Self::Window { .. } => exit_code::USAGE,
             Self::InactiveFile { .. } | Self::NotActive { .. } => exit_code::NOT_ACTIVE,
             Self::NotPermitted { .. } | Self::Reserved { .. } => exit_code::NOT_PERMITTED,
-            Self::NotDue => exit_code::DONE,
+            Self::NotDue | Self::NothingFailed { .. } => exit_code::DONE,
             Self::Held { .. } => exit_code::OVERLAP,
             Self::Stopped(signal) => signal.exit_code(),
-            Self::Store(_) => exit_code::FAILED,
+            Self::Store(_) | Self::NeverRan { .. } => exit_code::FAILED,
         }
     }
 
@@ -153,6 +165,8 @@ impl Refusal {
             Self::InactiveFile { .. } | Self::NotActive { .. } => "not_active",
             Self::NotPermitted { .. } | Self::Reserved { .. } => "not_permitted",
             Self::NotDue => "not_due",
+            Self::NeverRan { .. } => "never_ran",
+            Self::NothingFailed { .. } => "nothing_failed",
             Self::Held { .. } => "overlap",
             Self::Stopped(_) => "cancelled",
             Self::Store(_) => "state",
@@ -162,7 +176,8 @@ impl Refusal {
     /// Returns what to do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Invalid(_) | Self::Stopped(_) | Self::NotDue => None,
+            Self::Invalid(_) | Self::Stopped(_) | Self::NotDue | Self::NothingFailed { .. } => None,
+            Self::NeverRan { job } => Some(format!("etlsched run {job}")),
             Self::UnknownSource { nearest: Some(nearest), .. } => Some(format!("did you mean {nearest}?")),
             Self::UnknownSource { known, .. } => Some(format!("its sources are {}", known.join(", "))),
             Self::Window { hint, .. } => Some(hint.clone()),

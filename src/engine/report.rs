@@ -46,11 +46,20 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// Returns how many attempts there were beyond the first of each source.
+    pub fn retry_count(&self) -> u32 {
+        retry_count(&self.sources)
+    }
+
     /// Returns the reject file of a source, where it rejected rows.
     pub fn rejects_of(&self, index: usize) -> Option<&PathBuf> {
         let source = self.sources.get(index)?;
         if source.counts().rejected > 0 { self.rejects.get(index) } else { None }
     }
+}
+
+fn retry_count(sources: &[SourceReport]) -> u32 {
+    sources.iter().map(|source| source.attempt.saturating_sub(1)).sum()
 }
 
 /// Sums a run up for the log. Sources of the job that the run was not to refresh count as skipped.
@@ -83,7 +92,7 @@ pub(super) fn summary(
         sources_skipped: skipped,
         totals: counts.into(),
         bytes_read: sources.iter().flat_map(|source| &source.streams).map(|stream| stream.bytes.0).sum(),
-        retry_count: sources.iter().map(|source| source.attempt.saturating_sub(1)).sum(),
+        retry_count: retry_count(sources),
         peak_memory_mb: peak_memory_mb(sources, parallel_max),
         cpu_seconds: Some(sources.iter().map(|source| source.usage.cpu_seconds).sum()),
         error_message: message,

@@ -1,5 +1,6 @@
 //! One run of a job from its begin to its end: sources, the closing of the log.
 
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,11 @@ use crate::plan::{DryRun, Level, Window};
 use crate::process::{self, Program, Stop};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::state::{EndPolicy, Store};
-use crate::workspace::{StateLocation, Workspace};
+use crate::workspace::Workspace;
 
 use super::backfill::{self, TypedWindow};
 use super::begin::{self, Begun};
+use super::failed;
 use super::gate;
 use super::journal::{Closing, Journal, Ledger};
 use super::lease::Keeper;
@@ -46,6 +48,8 @@ pub struct RunOptions {
     pub clock: SlotClock,
     /// Only these sources; empty means all.
     pub sources: Vec<String>,
+    /// Only what the job's last run did not refresh.
+    pub is_retry_failed: bool,
     /// Load everything anew, whatever the mode, and set the cursor.
     pub is_full_refresh: bool,
     /// Exactly the rows of a window (`--since`, `--until`), as typed.
@@ -69,6 +73,7 @@ impl RunOptions {
             is_scheduled: false,
             clock: SlotClock::default(),
             sources: Vec::new(),
+            is_retry_failed: false,
             is_full_refresh: false,
             window: None,
             is_forced: false,
@@ -111,7 +116,7 @@ pub fn run_job(
     stop.listen(move |signal| {
         let _ = signals.send(Message::Stop(StopReason::Signal(signal)));
     });
-    let program = Program { variables_removed: job.variables.clone(), ..options.worker.clone() };
+    let program = Program { variables_removed: job.variables.clone(), niceness: job.limits.cpu_nice, ..options.worker.clone() };
     let specs = chosen(job, &options.sources)?;
     let window = options.window.as_ref().map(|typed| backfill::window(job, &specs, typed)).transpose()?;
     let setting = Setting { workspace, job, options, program, specs, window, channel, began: Instant::now() };
@@ -133,9 +138,8 @@ fn chosen<'a>(job: &'a Job, names: &[String]) -> Result<Vec<&'a DataSource>, Ref
 }
 
 fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
-    let StateLocation::Sqlite(path) = &setting.workspace.state;
     // Targets remember the workspace that owns them; a store that isn't there yet owns none.
-    let workspace_id = Store::peek_workspace_id(path).unwrap_or_default();
+    let workspace_id = Store::peek_workspace_id(&setting.workspace.state).unwrap_or_default();
     let started_at = clock::now();
     let run_id = begin::new_run_id(started_at);
     let mut journal = Journal::nowhere();
@@ -166,9 +170,9 @@ fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
 
 fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) -> Result<RunReport, Refusal> {
     let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
-    let StateLocation::Sqlite(path) = &workspace.state;
-    let mut store = Store::open(path)?;
+    let mut store = Store::open(&workspace.state)?;
     let workspace_id = store.workspace_id()?;
+    let done_before = if options.is_retry_failed { failed::narrow(&mut store, &mut setting, &workspace_id, observer)? } else { Vec::new() };
     let begun = if options.is_scheduled {
         gate::begin(&mut store, &setting, &workspace_id, stop, observer)?
     } else {
@@ -178,7 +182,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     setting.specs.retain(|source| published.as_ref().is_none_or(|published| !published.sources.contains(&source.name)));
     let limit = options.timeout.unwrap_or_else(|| timeout_of(job));
     let deadline = Instant::now().checked_add(limit);
-    let ledger = Ledger::new(store, path.clone(), run_id.clone(), deadline);
+    let ledger = Ledger::new(store, workspace.state.file().map(Path::to_owned), run_id.clone(), deadline);
     let keeper = Keeper::start(ledger.clone(), setting.channel.0.clone());
     let rejects: Vec<_> = setting
         .specs
@@ -192,7 +196,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     }
     let (program, began) = (setting.program.clone(), setting.began);
     let unmended = mend(&mut journal, job, &workspace_id, &program, dead, repair::ASK_TIMEOUT.min(limit));
-    let published = published.map_or(Vec::new(), |published| {
+    let published = published.map_or(done_before, |published| {
         repair::published_streams(job, &workspace_id, &program, slot.as_deref(), published).unwrap_or_else(|why| {
             let _ = setting.channel.0.send(Message::Stop(StopReason::Unsettled(workspace.masker.mask(&why))));
             Vec::new()

@@ -33,6 +33,8 @@ pub struct StreamReport {
     pub error: Option<WorkerError>,
     /// Rows rejected by a load that failed.
     pub rejected: u64,
+    /// The attempt that it ended in, or is in.
+    pub attempt: u32,
     answer: Answered,
     /// An earlier run of the slot has published it.
     is_published_before: bool,
@@ -49,10 +51,11 @@ enum Answered {
 }
 
 impl StreamReport {
-    fn new(name: String, target: String) -> Self {
+    pub(super) fn new(name: String, target: String, attempt: u32) -> Self {
         Self {
             name,
             target,
+            attempt,
             status: SourceStatus::Waiting,
             phase: None,
             rows: 0,
@@ -95,7 +98,7 @@ impl StreamReport {
         self.result.is_some() || self.error.is_some() || self.is_published_before
     }
 
-    fn is_published(&self) -> bool {
+    pub(super) fn is_published(&self) -> bool {
         self.status == SourceStatus::Success || self.is_published_before
     }
 }
@@ -119,7 +122,7 @@ pub struct SourceReport {
     pub usage: Usage,
     is_declared: bool,
     finished: Option<Option<WorkerError>>,
-    fault: Option<String>,
+    fault: Option<WorkerError>,
     is_killed: bool,
     is_left_behind: bool,
 }
@@ -128,7 +131,7 @@ pub struct SourceReport {
 impl SourceReport {
     /// Makes a source as it ended, for the tests of those who show it: with a stream of its own name, unless it was skipped.
     pub fn ended(name: &str, status: SourceStatus, seconds: f64, published: Result<Counts, WorkerError>) -> Self {
-        let mut stream = StreamReport::new(name.to_owned(), name.to_owned());
+        let mut stream = StreamReport::new(name.to_owned(), name.to_owned(), 1);
         (stream.status, stream.seconds) = (status, Some(seconds));
         match &published {
             Ok(counts) => {
@@ -268,7 +271,7 @@ impl SourceReport {
             return Err("one stream twice".to_owned());
         }
         self.is_declared = true;
-        self.streams = streams.into_iter().map(|(name, target)| StreamReport::new(name, target)).collect();
+        self.take_streams(streams);
         Ok(Effect::Declared)
     }
 
@@ -305,8 +308,8 @@ impl SourceReport {
         self.streams[index].answer = Answered::Drop;
     }
 
-    /// Notes a fault of the worker, which ends it.
-    pub(super) fn distrust(&mut self, fault: String) {
+    /// Notes why the worker was ended, in place of what it says itself.
+    pub(super) fn blame(&mut self, fault: WorkerError) {
         self.fault.get_or_insert(fault);
     }
 
@@ -329,17 +332,18 @@ impl SourceReport {
     /// Settles how the source and each of its streams ended, once its worker is gone and every publish is settled.
     /// Returns a warning where all was published though the worker came to no good end.
     pub(super) fn conclude(&mut self, ending: &Ending, stop: Option<&StopReason>) -> Option<String> {
-        self.usage = ending.process.map(|ended| ended.usage).unwrap_or_default();
+        self.add_usage(ending);
         self.is_left_behind = ending.process.is_none() && ending.not_started.is_none();
         let is_clean = ending.process.is_some_and(|ended| ended.exit.is_done());
-        self.is_killed = !is_clean && ending.process.is_some();
+        self.is_killed |= !is_clean && ending.process.is_some();
         let failure = match (&self.fault, &self.finished) {
-            (Some(fault), _) => Some(workers::garbled(fault)),
+            (Some(fault), _) => Some(fault.clone()),
             (None, Some(Some(error))) => Some(error.clone()),
             (None, Some(None)) if is_clean => None,
             (None, _) => Some(workers::crashed(ending)),
         };
-        let was_stopped = failure.as_ref().is_some_and(|error| error.code == "cancelled" || error.code == "worker_crashed");
+        let was_stopped =
+            failure.as_ref().is_some_and(|error| ["cancelled", "worker_crashed", "driver_crashed"].contains(&error.code.as_str()));
         let failure = match stop {
             Some(stop) if was_stopped || failure.is_none() => Some(stopped(stop)),
             _ => failure,
@@ -350,10 +354,8 @@ impl SourceReport {
         let said_error = matches!(&self.finished, Some(Some(error)) if error.code != "cancelled");
         if all_published && !said_error {
             self.status = SourceStatus::Success;
-            return (!is_clean || self.fault.is_some()).then(|| match &self.fault {
-                Some(fault) => workers::garbled(fault).message,
-                None => workers::crashed(ending).message,
-            });
+            let fault = self.fault.clone().or_else(|| (!is_clean).then(|| workers::crashed(ending)));
+            return fault.map(|fault| fault.message);
         }
         let error = self.streams.iter().find_map(|stream| stream.error.clone()).or(failure).unwrap_or_else(|| incomplete(self));
         self.status = match stop {
@@ -388,6 +390,11 @@ impl SourceReport {
         }
     }
 
+    /// Forgets what the worker of an attempt said.
+    pub(super) fn forget_worker(&mut self) {
+        (self.is_declared, self.finished, self.fault) = (false, None, None);
+    }
+
     /// Settles a source whose worker was never started.
     pub(super) fn skip(&mut self) {
         self.status = SourceStatus::Skipped;
@@ -403,7 +410,7 @@ pub(super) fn stopped(stop: &StopReason) -> WorkerError {
         StopReason::Unsettled(_) => Some("see that the destination can be reached, then run the job by hand"),
         StopReason::Signal(_) | StopReason::Requested => None,
     };
-    WorkerError { code: stop.code().to_owned(), message: stop.message(), hint: hint.map(str::to_owned), is_transient: false }
+    WorkerError { is_transient: false, ..WorkerError::new(stop.code(), stop.message(), hint) }
 }
 
 fn incomplete(source: &SourceReport) -> WorkerError {
@@ -413,14 +420,9 @@ fn incomplete(source: &SourceReport) -> WorkerError {
         let left: Vec<&str> = source.streams.iter().filter(|stream| !stream.is_settled()).map(|stream| stream.name.as_str()).collect();
         format!("its worker ended without a word on {}", left.join(", "))
     };
-    WorkerError { code: "incomplete".to_owned(), message, hint: None, is_transient: false }
+    WorkerError::new("incomplete", message, None)
 }
 
 fn unsaid(stream: &str) -> WorkerError {
-    WorkerError {
-        code: "incomplete".to_owned(),
-        message: format!("its worker ended without a word on stream {stream}"),
-        hint: None,
-        is_transient: false,
-    }
+    WorkerError::new("incomplete", format!("its worker ended without a word on stream {stream}"), None)
 }

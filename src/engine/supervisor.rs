@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::job::DataSource;
@@ -13,10 +12,10 @@ use crate::run::SourceStatus;
 use crate::secret::Masker;
 
 use super::journal::Journal;
+use super::memory::MemoryWatch;
 use super::observer::{Notice, Observer};
 use super::plan::{self, RunFrame};
 use super::policy::StopReason;
-use super::settle;
 use super::source_run::{Effect, SourceReport};
 use super::workers::{self, Ending, Handle, Happening};
 
@@ -29,6 +28,10 @@ pub(super) enum Message {
     Settled(usize, Result<serde_json::Value, WorkerError>),
     /// Of whoever may stop the run.
     Stop(StopReason),
+    /// What the run's processes hold comes near the limit: workers were told to make smaller batches.
+    Shrunk(String),
+    /// The worker of a source holds the most, and was ended at the limit.
+    Exceeded(usize, WorkerError),
 }
 
 /// How long a run may take and how long its workers have to end.
@@ -47,13 +50,34 @@ pub(super) struct Times {
 /// How long the end of a killed worker is waited for: one that the kernel holds in a system call is left behind (P11: 10 s in all).
 const LEAVE_BEHIND_AFTER: Duration = Duration::from_millis(1500);
 
-/// A source's worker.
+/// A source's place in the run, with its worker.
 #[derive(Debug, Default)]
-struct Post {
-    handle: Option<Handle>,
-    started: Option<Instant>,
-    ending: Option<Ending>,
-    is_over: bool,
+pub(super) struct Post {
+    pub(super) handle: Option<Handle>,
+    /// When its first worker was started.
+    pub(super) started: Option<Instant>,
+    pub(super) ending: Option<Ending>,
+    pub(super) stage: Stage,
+}
+
+/// What a source is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Stage {
+    /// It waits for room.
+    #[default]
+    Queued,
+    /// It has a worker, or its worker's last publish is being settled.
+    AtWork,
+    /// It waits to be tried again.
+    Paused(Instant),
+    /// Nothing more comes from it.
+    Over,
+}
+
+impl Post {
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
 }
 
 /// A run under way.
@@ -70,9 +94,10 @@ pub(super) struct Supervisor<'a> {
     pub(super) receiver: Receiver<Message>,
     pub(super) sources: Vec<SourceReport>,
     pub(super) stop: Option<StopReason>,
-    posts: Vec<Post>,
-    waiting: VecDeque<usize>,
-    deadline: Option<Instant>,
+    pub(super) posts: Vec<Post>,
+    pub(super) waiting: VecDeque<usize>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) watch: Option<MemoryWatch>,
     kill_at: Option<Instant>,
     leave_at: Option<Instant>,
 }
@@ -98,6 +123,7 @@ impl<'a> Supervisor<'a> {
             posts: specs.iter().map(|_| Post::default()).collect(),
             waiting: (0..specs.len()).collect(),
             deadline: times.deadline,
+            watch: MemoryWatch::start(frame.job.limits.memory_limit_mb, channel.0.clone()),
             kill_at: None,
             leave_at: None,
             stop: None,
@@ -124,6 +150,8 @@ impl<'a> Supervisor<'a> {
                 Some(Message::Worker(index, happening)) => self.hear(index, happening),
                 Some(Message::Settled(index, answer)) => self.settle(index, answer),
                 Some(Message::Stop(reason)) => self.stop(reason),
+                Some(Message::Shrunk(figures)) => self.tell(Level::Warn, None, &figures),
+                Some(Message::Exceeded(index, error)) => self.sources[index].blame(error),
                 None => self.look_at_the_clock(),
             }
             if let Some(failure) = self.journal.failure() {
@@ -136,7 +164,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn is_at_work(&self) -> bool {
-        !self.waiting.is_empty() || self.posts.iter().any(|post| post.started.is_some() && !post.is_over)
+        self.posts.iter().any(|post| !post.is_over())
     }
 
     /// Returns the next message, or `None` when a moment has come at which something is due.
@@ -148,7 +176,7 @@ impl<'a> Supervisor<'a> {
             Err(TryRecvError::Empty) => self.journal.flush(),
         }
         let now = Instant::now();
-        let due = [self.deadline, self.kill_at, self.leave_at].into_iter().flatten().min();
+        let due = [self.deadline, self.kill_at, self.leave_at, self.next_attempt_at()].into_iter().flatten().min();
         // Without a limit (one beyond what the clock can say) an hour's wait is as good as any.
         let wait = due.map_or(Duration::from_secs(3600), |due| due.saturating_duration_since(now));
         self.receiver.recv_timeout(wait).ok()
@@ -163,7 +191,7 @@ impl<'a> Supervisor<'a> {
         if is_due(self.kill_at) {
             self.kill_at = None;
             self.leave_at = Some(now + LEAVE_BEHIND_AFTER);
-            for (index, post) in self.posts.iter().enumerate().filter(|(_, post)| !post.is_over) {
+            for (index, post) in self.posts.iter().enumerate().filter(|(_, post)| !post.is_over()) {
                 if let Some(handle) = &post.handle {
                     handle.kill();
                     self.journal.log(Level::Warn, Some(&self.sources[index].name), None, "its worker did not stop in time and was killed");
@@ -172,24 +200,18 @@ impl<'a> Supervisor<'a> {
         }
         if is_due(self.leave_at) {
             self.leave_at = None;
-            let left: Vec<usize> =
-                (0..self.posts.len()).filter(|index| self.posts[*index].started.is_some() && !self.posts[*index].is_over).collect();
+            let left: Vec<usize> = (0..self.posts.len()).filter(|index| self.posts[*index].stage == Stage::AtWork).collect();
             for index in left {
                 self.conclude(index);
             }
         }
+        self.queue_due_attempts(now);
     }
 
     /// Starts workers while there are sources and room.
     fn launch(&mut self) {
         if self.stop.is_some() {
-            while let Some(index) = self.waiting.pop_front() {
-                self.sources[index].skip();
-                self.posts[index].is_over = true;
-                self.journal.source_changed(index, &self.sources[index]);
-                self.observer.notice(&Notice::SourceEnded { source: &self.sources[index] });
-            }
-            return;
+            return self.begin_nothing_more();
         }
         while self.at_work_count() < self.parallel_max {
             let Some(index) = self.waiting.pop_front() else { return };
@@ -198,13 +220,17 @@ impl<'a> Supervisor<'a> {
     }
 
     fn at_work_count(&self) -> usize {
-        self.posts.iter().filter(|post| post.started.is_some() && !post.is_over).count()
+        self.posts.iter().filter(|post| post.stage == Stage::AtWork).count()
     }
 
     fn launch_one(&mut self, index: usize) {
-        let order = plan::load_order(&self.frame, self.specs[index], 1);
+        if self.posts[index].started.is_some() && !self.may_begin_again(index) {
+            return;
+        }
+        let order = plan::load_order(&self.frame, self.specs[index], self.sources[index].attempt, self.sources[index].streams_over());
         self.sources[index].status = SourceStatus::Running;
-        self.posts[index].started = Some(Instant::now());
+        self.posts[index].stage = Stage::AtWork;
+        self.posts[index].started.get_or_insert_with(Instant::now);
         self.journal.source_changed(index, &self.sources[index]);
         self.observer.notice(&Notice::SourceStarted { source: &self.sources[index] });
         let sender = self.sender.clone();
@@ -219,11 +245,14 @@ impl<'a> Supervisor<'a> {
     }
 
     fn hear(&mut self, index: usize, happening: Happening) {
-        if self.posts[index].is_over {
+        if self.posts[index].is_over() {
             return;
         }
         match happening {
             Happening::Started(handle) => {
+                if let Some(watch) = &self.watch {
+                    watch.add(index, handle.clone());
+                }
                 if self.stop.is_some() {
                     handle.stop();
                 }
@@ -274,6 +303,12 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    /// Tells people and the log.
+    pub(super) fn tell(&mut self, level: Level, source: Option<&str>, message: &str) {
+        self.journal.log(level, source, None, message);
+        self.observer.notice(&Notice::Log { level, source, stream: None, message });
+    }
+
     /// Warns where a cursor stays run after run, because somebody always has a transaction open.
     fn tell_held_cursor(&mut self, index: usize, stream: usize) {
         let source = &self.sources[index];
@@ -295,7 +330,7 @@ impl<'a> Supervisor<'a> {
         let answer = if self.stop.is_none() && reason.is_none() { Answer::Publish } else { Answer::Drop };
         match answer {
             Answer::Publish => self.sources[index].allow(stream),
-            Answer::Drop | Answer::Stop => self.sources[index].refuse(stream),
+            Answer::Drop | Answer::Stop | Answer::Shrink => self.sources[index].refuse(stream),
         }
         if let Some(handle) = &self.posts[index].handle {
             handle.answer(answer);
@@ -309,11 +344,11 @@ impl<'a> Supervisor<'a> {
         if let Some(handle) = &self.posts[index].handle {
             handle.kill();
         }
-        self.sources[index].distrust(self.masker.mask(&fault));
+        self.sources[index].blame(workers::garbled(&self.masker.mask(&fault)));
     }
 
     /// Stops the run: no publish from now on, nothing new is begun, workers are asked to roll back and end.
-    fn stop(&mut self, reason: StopReason) {
+    pub(super) fn stop(&mut self, reason: StopReason) {
         if self.stop.is_some() {
             self.deadline = None;
             return;
@@ -325,72 +360,16 @@ impl<'a> Supervisor<'a> {
         self.stop = Some(reason);
         self.deadline = None;
         self.kill_at = Some(since + self.times.grace);
-        for handle in self.posts.iter().filter(|post| !post.is_over).filter_map(|post| post.handle.as_ref()) {
+        for handle in self.posts.iter().filter(|post| !post.is_over()).filter_map(|post| post.handle.as_ref()) {
             handle.stop();
         }
     }
 
-    /// Takes the end of a worker: where it died between the leave to publish and its report, the destination knows.
-    fn take_leave(&mut self, index: usize, mut ending: Ending) {
-        ending.stderr = self.masker.mask(&ending.stderr);
-        self.note_last_words(index, &ending);
-        self.posts[index].handle = None;
-        self.posts[index].ending = Some(ending);
-        let unsettled = self.sources[index].unsettled();
-        if unsettled.is_empty() || self.frame.dry_run.is_some() {
-            return self.conclude(index);
-        }
-        let targets = unsettled.iter().map(|stream| self.sources[index].streams[*stream].target.clone()).collect();
-        let order = plan::inspect_order(self.frame.job, self.frame.workspace_id, targets);
-        let (program, sender, timeout) = (self.program.clone(), self.sender.clone(), self.times.inspect);
-        let asked = thread::Builder::new().name("settle".to_owned()).spawn(move || {
-            let _ = sender.send(Message::Settled(index, workers::ask(&program, &order, timeout)));
-        });
-        if let Err(error) = asked {
-            self.settle(index, Err(workers::not_started(&error.to_string())));
-        }
-    }
-
-    fn note_last_words(&mut self, index: usize, ending: &Ending) {
-        let name = self.sources[index].name.clone();
-        if ending.log_lines_left_out > 0 {
-            let text = format!("{} left out", crate::text::count(ending.log_lines_left_out, "further log line"));
-            self.journal.log(Level::Warn, Some(&name), None, &text);
-        }
-        let is_clean = ending.process.is_some_and(|ended| ended.exit.is_done());
-        let level = if is_clean { Level::Info } else { Level::Error };
-        for line in ending.stderr.lines().filter(|line| !line.trim().is_empty()) {
-            let text = format!("worker: {line}");
-            self.journal.log(level, Some(&name), None, &text);
-            self.observer.notice(&Notice::Log { level, source: Some(&name), stream: None, message: &text });
-        }
-    }
-
-    fn settle(&mut self, index: usize, answer: Result<serde_json::Value, WorkerError>) {
-        for stream in self.sources[index].unsettled() {
-            let source = &self.sources[index];
-            let found = settle::published(&answer, self.frame.run_id, &source.name, &source.streams[stream]);
-            let text = match found {
-                Ok(Some(result)) => {
-                    self.sources[index].settle_published(stream, result);
-                    self.journal.stream_ended(&self.sources[index], stream);
-                    "its worker died after the publish and before its report: the destination holds the load".to_owned()
-                }
-                Ok(None) => "its worker died before the publish: the destination is as it was".to_owned(),
-                Err(why) => format!("its worker died while it published, and the destination can't tell whether it did: {why}"),
-            };
-            let (source, stream) = (self.sources[index].name.clone(), self.sources[index].streams[stream].name.clone());
-            self.journal.log(Level::Warn, Some(&source), Some(&stream), &self.masker.mask(&text));
-        }
-        self.conclude(index);
-    }
-
-    fn conclude(&mut self, index: usize) {
+    pub(super) fn conclude(&mut self, index: usize) {
         let post = &mut self.posts[index];
-        if post.is_over {
+        if post.is_over() {
             return;
         }
-        post.is_over = true;
         let ending = post.ending.take().unwrap_or_default();
         let source = &mut self.sources[index];
         source.duration_seconds = post.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
@@ -398,7 +377,16 @@ impl<'a> Supervisor<'a> {
         if let Some(warning) = warning {
             self.journal.log(Level::Warn, Some(&source.name), None, &warning);
         }
-        self.observer.notice(&Notice::SourceEnded { source });
+        if self.pause(index) {
+            return;
+        }
+        self.end(index);
+    }
+
+    /// Ends a source: nothing more comes from it.
+    pub(super) fn end(&mut self, index: usize) {
+        self.posts[index].stage = Stage::Over;
+        self.observer.notice(&Notice::SourceEnded { source: &self.sources[index] });
         // The last one is written by the closing of the run, which follows at once.
         if self.is_at_work() {
             self.journal.source_changed(index, &self.sources[index]);

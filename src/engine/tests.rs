@@ -20,6 +20,9 @@ use crate::workspace::{StateLocation, Workspace};
 use crate::zone::Zone;
 
 mod gate;
+#[cfg(target_os = "linux")]
+mod limits;
+mod retry;
 
 /// The words that the scripts are made of. `$dir` is the folder of the test.
 const WORDS: &str = r#"
@@ -30,7 +33,7 @@ phase() { say "{\"event\":\"phase\",\"stream\":\"$1\",\"phase\":\"loading\"}"; }
 streams() { say "{\"event\":\"streams\",\"streams\":[[\"$1\",\"$1\"]]}"; phase "$1"; }
 ready() { say "{\"event\":\"ready\",\"stream\":\"$1\"}"; IFS= read -r answer; printf '%s' "$answer" > "$dir/answer-$1"; }
 published() { say "{\"event\":\"published\",\"stream\":\"$1\",\"target\":\"$1\",\"mode\":\"full\",\"counts\":{\"added\":3,\"updated\":0,\"unchanged\":0,\"folded\":0,\"skipped\":0,\"rejected\":0,\"deleted\":0},\"rows_in_target\":3,\"bytes_read\":10,\"cursor\":null,\"version\":1,\"schema\":[],\"schema_changes\":[],\"statements\":[]}"; }
-failed() { say "{\"event\":\"stream_failed\",\"stream\":\"$1\",\"error\":{\"code\":\"$2\",\"message\":\"$3\",\"hint\":null,\"is_transient\":false},\"rejected\":0}"; }
+failed() { say "{\"event\":\"stream_failed\",\"stream\":\"$1\",\"error\":{\"code\":\"$2\",\"message\":\"$3\",\"hint\":null,\"is_transient\":${4:-false}},\"rejected\":0}"; }
 finished() { say '{"event":"finished","error":null}'; exit 0; }
 load() { streams "$1"; ready "$1"; if [ "$answer" = '"publish"' ]; then published "$1"; else failed "$1" dropped 'told to drop'; fi; finished; }
 case "$order" in
@@ -77,7 +80,7 @@ impl Bench {
         script.push_str("esac\n");
         let path = root.join("worker.sh");
         fs::write(&path, script).expect("the folder is writable");
-        let worker = Program { program: "/bin/sh".into(), arguments: vec![path.into()], variables_removed: vec![] };
+        let worker = Program { program: "/bin/sh".into(), arguments: vec![path.into()], variables_removed: vec![], niceness: 0 };
         let workspace = workspace_at(&root);
         let job = job_of(&root, sources.iter().map(|(name, _)| *name));
         let mut options = RunOptions::new(worker);
@@ -94,7 +97,7 @@ impl Bench {
     }
 
     fn state_path(&self) -> PathBuf {
-        let StateLocation::Sqlite(path) = &self.workspace.state;
+        let StateLocation::Sqlite(path) = &self.workspace.state else { unreachable!("the tests' store is a file") };
         path.clone()
     }
 
@@ -111,7 +114,7 @@ impl Bench {
     }
 
     fn store(&self) -> Store {
-        Store::open(&self.state_path()).expect("the store opens")
+        Store::open(&self.workspace.state).expect("the store opens")
     }
 
     fn logged(&self, run_id: &str) -> RunDetail {
@@ -161,7 +164,7 @@ fn job_of<'a>(root: &Path, names: impl Iterator<Item = &'a str>) -> Job {
         },
         sources: names.map(|name| source(root, name)).collect(),
         is_parallel: true,
-        limits: Limits { timeout_minutes: 1, memory_limit_mb: 512, max_parallel_sources: 2 },
+        limits: Limits { timeout_minutes: 1, memory_limit_mb: 512, max_parallel_sources: 2, cpu_nice: 0 },
         retry: Retry { max_retries: 0, delay_seconds: 1, delay_max_seconds: 1 },
         failure_threshold: 5,
         is_partial_counted: false,
@@ -625,8 +628,12 @@ fn an_unknown_source_is_refused_with_the_one_that_was_meant() {
 
 #[test]
 fn a_question_is_answered_or_says_why_not() {
-    let program =
-        |script: &str| Program { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], variables_removed: vec![] };
+    let program = |script: &str| Program {
+        program: "/bin/sh".into(),
+        arguments: vec!["-c".into(), script.into()],
+        variables_removed: vec![],
+        niceness: 0,
+    };
     let bench = Bench::new(&[("a", "")]);
     let order = test_order(&bench.job, &bench.job.sources[0]);
     let asked = |script: &str, seconds: f64| ask(&program(script), &order, Duration::from_secs_f64(seconds));

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::plan::{Answer, Event, Level, Order, WorkerError};
-use crate::process::{self, Child, Ended, Process, Program};
+use crate::process::{self, Child, Ended, Exit, Process, Program};
 
 use super::wire::{self, ANSWER_LINE_BYTES_MAX, Events, LOAD_LINE_BYTES_MAX};
 
@@ -62,11 +62,21 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    /// Answers [`Event::Ready`].
+    /// Answers [`Event::Ready`], or says something unasked.
     pub(super) fn answer(&self, answer: Answer) {
         let line = serde_json::to_vec(&answer).expect("an answer is a word");
         // A worker that is gone needs no answer; its end is reported anyway.
         let _ = self.lines.send(line);
+    }
+
+    /// Asks it to make smaller batches.
+    pub(super) fn shrink(&self) {
+        self.answer(Answer::Shrink);
+    }
+
+    /// Returns the number of its process.
+    pub(super) fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Asks it to roll back and end.
@@ -195,7 +205,7 @@ fn listen(mut events: Events<impl std::io::Read>, tell: &impl Fn(Happening), kil
 /// Asks a worker for the answer to one order and waits for it, at most `timeout`.
 ///
 /// # Errors
-/// What the worker says went wrong; `timeout`, `worker_crashed`, `worker_fault` and `worker_not_started` from here.
+/// What the worker says went wrong; `timeout`, `worker_crashed`, `driver_crashed`, `worker_fault` and `worker_not_started` from here.
 pub fn ask(program: &Program, order: &Order, timeout: Duration) -> Result<serde_json::Value, WorkerError> {
     let line = line_of(order);
     let program = program.clone();
@@ -235,12 +245,8 @@ fn hear_answer(heard: &mpsc::Receiver<Happening>, timeout: Duration) -> Result<s
                 if let Some(handle) = handle {
                     handle.kill();
                 }
-                return Err(WorkerError {
-                    code: "timeout".to_owned(),
-                    message: format!("no answer within {} s", timeout.as_secs_f64()),
-                    hint: None,
-                    is_transient: true,
-                });
+                let message = format!("no answer within {} s", timeout.as_secs_f64());
+                return Err(WorkerError { is_transient: true, ..WorkerError::new("timeout", message, None) });
             }
             Err(RecvTimeoutError::Disconnected) => return Err(crashed(&Ending::default())),
         }
@@ -249,13 +255,12 @@ fn hear_answer(heard: &mpsc::Receiver<Happening>, timeout: Duration) -> Result<s
 
 /// The error of a worker that could not be started.
 pub(super) fn not_started(why: &str) -> WorkerError {
-    WorkerError {
-        code: "worker_not_started".to_owned(),
-        message: format!("the worker could not be started: {why}"),
-        hint: Some("look at the limits of this user: processes, memory, open files".to_owned()),
-        is_transient: true,
-    }
+    let message = format!("the worker could not be started: {why}");
+    WorkerError::new("worker_not_started", message, Some("look at the limits of this user: processes, memory, open files"))
 }
+
+/// How only a library ends a process that isn't ours: SIGBUS, SIGSEGV.
+const CRASHES: [Exit; 2] = [Exit::Signal(7), Exit::Signal(11)];
 
 /// The error of a worker that ended without saying how it ended.
 pub(super) fn crashed(ending: &Ending) -> WorkerError {
@@ -263,22 +268,17 @@ pub(super) fn crashed(ending: &Ending) -> WorkerError {
         return not_started(why);
     }
     let how = ending.process.map_or_else(|| "in an unknown way".to_owned(), |ended| format!("by {}", ended.exit));
-    WorkerError {
-        code: "worker_crashed".to_owned(),
-        message: format!("its worker ended {how} before it was done"),
-        hint: Some(
-            "the execution log holds its last words; a SIGKILL that nobody sent is most often the system being out of memory".to_owned(),
-        ),
-        is_transient: false,
+    if ending.process.is_some_and(|ended| CRASHES.contains(&ended.exit)) {
+        let hint = "a driver crashed: some do where a connection is cut; run it again, and look for a newer version of the driver";
+        return WorkerError::new("driver_crashed", format!("its worker ended {how} before it was done"), Some(hint));
     }
+    let message = format!("its worker ended {how} before it was done");
+    let hint = "the execution log holds its last words; a SIGKILL that nobody sent is most often the system being out of memory";
+    WorkerError::new("worker_crashed", message, Some(hint))
 }
 
 /// The error of a worker that says what no worker says.
 pub(super) fn garbled(what: &str) -> WorkerError {
-    WorkerError {
-        code: "worker_fault".to_owned(),
-        message: format!("its worker was ended because it wrote {what}"),
-        hint: Some("this is a fault of etlsched or of a driver that writes to standard output: please report it".to_owned()),
-        is_transient: false,
-    }
+    let hint = "this is a fault of etlsched or of a driver that writes to standard output: please report it";
+    WorkerError::new("worker_fault", format!("its worker was ended because it wrote {what}"), Some(hint))
 }

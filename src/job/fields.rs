@@ -159,6 +159,17 @@ fn value(node: &Node, name: &str, kind: Kind, usage: Use, report: &mut Report<'_
         Kind::TextMap => {
             map(node, name, report, |entry, report| expect_text(&entry.node, &format!("{name}.{}", shortened(&entry.key, 60)), report))
         }
+        Kind::Params => map(node, name, report, |entry, report| {
+            let name = format!("{name}.{}", shortened(&entry.key, 60));
+            if matches!(entry.node.value, Value::Map(_)) {
+                return wrong(&entry.node, &name, "a plain value", None, report);
+            }
+            list(&entry.node, &name, report, |item, report| {
+                if item.as_scalar().is_none() {
+                    wrong(item, &name, "a plain value", None, report);
+                }
+            });
+        }),
         Kind::TypeMap => map(node, name, report, |entry, report| values::column_type(entry, name, report)),
         Kind::Secret => secret(node, name, report),
         Kind::Zone => values::zone(node, name, report),

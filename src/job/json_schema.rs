@@ -19,7 +19,7 @@ pub fn workspace() -> Value {
 fn document(title: &str, level: &'static Level, required: &[&str]) -> Value {
     let mut definitions = Map::new();
     for inner in [&keys::JOB, &keys::ETL_CONFIG, &keys::SOURCE, &keys::COLUMNS, &keys::EXPECT, &keys::CONNECTION, &keys::SMTP] {
-        definitions.insert(name(inner), map(inner, &[]));
+        define(inner, &mut definitions);
     }
     definitions["data_source"]["allOf"] = apart().into();
     definitions.insert(
@@ -37,6 +37,19 @@ fn document(title: &str, level: &'static Level, required: &[&str]) -> Value {
     object.insert("title".to_owned(), title.into());
     object.insert("$defs".to_owned(), definitions.into());
     schema
+}
+
+/// Adds the definitions of a level and of those in it.
+fn define(level: &'static Level, definitions: &mut Map<String, Value>) {
+    if definitions.contains_key(&name(level)) {
+        return;
+    }
+    definitions.insert(name(level), map(level, &[]));
+    for key in level.keys() {
+        if let Kind::Map(inner) | Kind::List(inner) | Kind::MapOf(inner) = key.kind {
+            define(inner, definitions);
+        }
+    }
 }
 
 /// Returns what refuses two keys of a source that no kind has together: each pair with a place in it.
@@ -119,6 +132,9 @@ fn kind(kind: Kind) -> Value {
         Kind::Texts | Kind::Urls | Kind::Emails => one_or_many(text),
         Kind::Scalars => one_or_many(json!({"type": ["string", "number", "boolean", "null"]})),
         Kind::Character => json!({"type": "string", "minLength": 1, "maxLength": 1}),
+        Kind::Params => {
+            json!({"type": "object", "additionalProperties": one_or_many(json!({"type": ["string", "number", "boolean", "null"]}))})
+        }
         Kind::TextMap | Kind::TypeMap => json!({"type": "object", "additionalProperties": text}),
         Kind::Secret => json!({"$ref": "#/$defs/secret"}),
         Kind::Weekdays => one_or_many(json!({"anyOf": [{"type": "integer", "minimum": 0, "maximum": 6}, text]})),

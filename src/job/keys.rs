@@ -11,13 +11,11 @@ use Kind as K;
 use Status::{NotYet, Schedule, Warns, Works};
 
 const NOT_TOLD: Status = Warns("nobody is told in this version");
-const NOT_RETRIED: Status = Warns("nothing is tried again in this version");
-const NOT_LIMITED: Status = Warns("this version doesn't limit it");
 
 /// The words of `schedule_type`
 pub const SCHEDULE_TYPES: &[&str] = &["15min", "30min", "hourly", "daily", "weekly", "monthly", "cron", "manual"];
 /// The types of connections that this version doesn't have
-const CONNECTION_TYPES_TO_COME: &[&str] = &["sqlserver", "oracle", "odbc", "api", "adbc", "parquet"];
+const CONNECTION_TYPES_TO_COME: &[&str] = &["adbc", "parquet"];
 
 /// Returns the words of `type` of connections.
 pub fn connection_types() -> Vec<&'static str> {
@@ -73,22 +71,10 @@ pub static JOB: Level = Level {
         key("publish", K::Word(&["swap", "replace"]), Works, T(d::PUBLISH), "How a full load becomes visible"),
         key("etl_config", K::Map(&ETL_CONFIG), Works, Nil, "How its sources are loaded"),
         key("data_sources", K::List(&SOURCE), Works, Nil, "Where its rows come from, at least one"),
-        key(
-            "max_retries",
-            K::Int(0, 100),
-            NOT_RETRIED,
-            I(d::MAX_RETRIES),
-            "How often a source is tried again after an error that may pass",
-        ),
-        key(
-            "retry_delay_seconds",
-            K::Int(0, 86_400),
-            NOT_RETRIED,
-            I(d::RETRY_DELAY_SECONDS),
-            "The delay before the first retry; it doubles",
-        ),
-        key("retry_delay_minutes", K::Int(0, 1440), NOT_RETRIED, Nil, "The same in minutes"),
-        key("retry_delay_max_seconds", K::Int(1, 86_400), NOT_RETRIED, I(d::RETRY_DELAY_MAX_SECONDS), "The longest delay between retries"),
+        key("max_retries", K::Int(0, 100), Works, I(d::MAX_RETRIES), "How often a source is tried again after an error that may pass"),
+        key("retry_delay_seconds", K::Int(0, 86_400), Works, I(d::RETRY_DELAY_SECONDS), "The delay before the first retry; it doubles"),
+        key("retry_delay_minutes", K::Int(0, 1440), Works, Nil, "The same in minutes"),
+        key("retry_delay_max_seconds", K::Int(1, 86_400), Works, I(d::RETRY_DELAY_MAX_SECONDS), "The longest delay between retries"),
         key(
             "failure_threshold",
             K::Int(1, 1000),
@@ -133,15 +119,15 @@ pub static ETL_CONFIG: Level = Level {
         key("timeout_minutes", K::Int(1, 10_080), Works, I(d::TIMEOUT_MINUTES), "The longest that a run may take"),
         key("parallel_processing", K::Bool, Works, B(d::PARALLEL_PROCESSING), "Whether sources run side by side"),
         key("max_parallel_sources", K::Int(1, 64), Works, Depends("the number of cores, at most 4"), "How many sources run side by side"),
-        key("memory_limit_mb", K::Int(64, 1_048_576), NOT_LIMITED, I(d::MEMORY_LIMIT_MB), "The most memory that a run may take"),
-        key("cpu_nice", K::Int(0, 19), NOT_LIMITED, I(d::CPU_NICE), "How much the run gives way to other programs"),
+        key("memory_limit_mb", K::Int(64, 1_048_576), Works, I(d::MEMORY_LIMIT_MB), "The most memory that a run may take"),
+        key("cpu_nice", K::Int(0, 19), Works, I(d::CPU_NICE), "How much the run gives way to other programs"),
         key("schema_change", K::Word(&["evolve", "freeze"]), Works, T(d::SCHEMA_CHANGE), "Whether a table's columns may change"),
         key("publish", K::Word(&["swap", "replace"]), Works, T(d::PUBLISH), "How a full load becomes visible"),
         key(
             "on_bad_row",
             K::Word(&["fail", "reject"]),
             Works,
-            Depends("fail for databases, reject for files"),
+            Depends("fail for databases, reject for files and APIs"),
             "What becomes of rows that can't be loaded",
         ),
         key("max_bad_rows", K::Int(0, i64::MAX), Works, Depends("100 or 1 %, whichever is larger"), "How many rows may be rejected"),
@@ -154,7 +140,13 @@ pub static ETL_CONFIG: Level = Level {
         ),
         key("null_values", K::Scalars, Works, Nil, "Unquoted values of a file that are NULL"),
         key("sample_rows", K::Int(1, 10_000_000), Works, I(d::SAMPLE_ROWS), "How many rows of a file are looked at to infer types"),
-        key("flatten_depth", K::Int(0, 10), NotYet, I(d::FLATTEN_DEPTH), "How deep nested objects become columns"),
+        key(
+            "flatten_depth",
+            K::Int(0, 10),
+            Works,
+            I(d::FLATTEN_DEPTH),
+            "How deep objects of an API's records become columns a__b; what lies deeper is JSON",
+        ),
     ])],
 };
 
@@ -169,22 +161,12 @@ pub static SOURCE: Level = Level {
         ]),
         Part::OfSources,
         Part::Keys(&[
-            key("endpoint", K::Text, NotYet, Nil, "A path on the connection's base_url"),
             key("target", K::Text, Works, Depends("table_prefix and the name"), "The table that takes its rows"),
             key("primary_key", K::Texts, Works, Depends("the source's own key"), "The columns by which rows are merged"),
             key("etl_config", K::Map(&ETL_CONFIG), Works, Nil, "How it is loaded; wins over the job's, key by key"),
             key("columns", K::Map(&COLUMNS), Works, Nil, "Which columns, under which names and types"),
             key("expect", K::Map(&EXPECT), Works, Nil, "What must hold before anything becomes visible"),
             key("allow_empty", K::Bool, Works, B(d::ALLOW_EMPTY), "Whether a full load of no rows may replace rows"),
-            key("format", K::Word(&["json", "ndjson", "csv"]), NotYet, Nil, "What an API answers with"),
-            key("for_each", K::Any, NotYet, Nil, "Requests for each value of a list"),
-            key("params", K::Any, NotYet, Nil, "Parameters of an API's request"),
-            key("headers", K::Any, NotYet, Nil, "Headers of an API's request"),
-            key("body", K::Any, NotYet, Nil, "The body of an API's request"),
-            key("method", K::Word(&["GET", "POST"]), NotYet, T("GET"), "The method of an API's request"),
-            key("records", K::Text, NotYet, Nil, "Where the records stand in an API's answer"),
-            key("pagination", K::Any, NotYet, Nil, "How an API's pages follow each other"),
-            key("max_pages", K::Int(1, 1_000_000), NotYet, Nil, "The most pages that are fetched"),
         ]),
     ],
 };
@@ -222,16 +204,7 @@ pub static CONNECTION: Level = Level {
         Part::OfConnections,
         Part::Keys(&[
             key("schema", K::Text, NotYet, Nil, "The schema of tables"),
-            key("service", K::Text, NotYet, Nil, "The service of an oracle connection"),
-            key("driver", K::Text, NotYet, Nil, "The driver of an ODBC or ADBC connection"),
-            key("dsn", K::Text, NotYet, Nil, "The data source name of an odbc connection"),
-            key("base_url", K::Text, NotYet, Nil, "Where an API's endpoints begin"),
-            key("auth", K::Any, NotYet, Nil, "How an API knows us: bearer, basic, api_key, oauth2"),
-            key("headers", K::Any, NotYet, Nil, "Headers of every request"),
-            key("pagination", K::Any, NotYet, Nil, "How an API's pages follow each other"),
-            key("rate_limit", K::Any, NotYet, Nil, "How many requests there may be"),
             key("entrypoint", K::Text, NotYet, Nil, "The function by which an ADBC driver begins"),
-            key("options", K::Any, NotYet, Nil, "Options of an ADBC driver"),
             key("infile", K::Any, NotYet, Nil, "Whether a mysql connection loads by LOAD DATA LOCAL"),
             key("users", K::Texts, Works, Nil, "OS users who may run jobs that use it, root aside (default: all)"),
         ]),
@@ -252,7 +225,7 @@ pub static WORKSPACE: Level = Level {
     name: "etlsched.yaml",
     parts: &[Part::Keys(&[
         key("timezone", K::Zone, Works, T(d::TIMEZONE), "The user's zone: for display, and the default of jobs"),
-        key("state", K::Text, Works, T(d::STATE), "The state store: sqlite:PATH"),
+        key("state", K::Text, Works, T(d::STATE), "The state store: sqlite:PATH, or postgresql://... for several hosts"),
         key(
             "destination",
             K::Text,

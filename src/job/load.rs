@@ -263,6 +263,7 @@ fn limits(config: &Node) -> Limits {
         timeout_minutes: small(config, "timeout_minutes", defaults::TIMEOUT_MINUTES),
         memory_limit_mb: small(config, "memory_limit_mb", defaults::MEMORY_LIMIT_MB),
         max_parallel_sources: parallel.unwrap_or(1).max(1),
+        cpu_nice: u8::try_from(int(config, "cpu_nice").unwrap_or(defaults::CPU_NICE)).unwrap_or(0),
     }
 }
 

@@ -27,6 +27,7 @@ pub fn name(node: &mut Node, has_schemas: bool, report: &mut Report<'_>) -> Opti
             let derived = match entry.key.as_str() {
                 "path" if is_glob(text) && !is_http(text) => None,
                 "path" => Some(stem(text)),
+                "endpoint" => endpoint_name(text),
                 "custom_sql" | "tables" => None,
                 "table" if has_schemas && !text.contains('"') => {
                     text.split_once('.').map(|(_, table)| table).or(Some(text)).map(str::to_owned)
@@ -56,6 +57,13 @@ pub fn name(node: &mut Node, has_schemas: bool, report: &mut Report<'_>) -> Opti
         set(node, "name", Node { place, ..Node::scalar(place.origin, name.clone(), ScalarKind::Text) });
     }
     Some(name)
+}
+
+/// Returns the last part of an endpoint: `/v2/leads.json?page=1` is `leads`. `None` where that is a value of the run.
+fn endpoint_name(endpoint: &str) -> Option<String> {
+    let path = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+    let name = stem(path.split(['?', '#']).next().unwrap_or_default().trim_matches('/'));
+    (!name.is_empty() && !name.contains('{')).then_some(name)
 }
 
 /// Returns the stem of a file's or URL's last part: `data/flights.csv.gz` is `flights`.

@@ -104,7 +104,8 @@ impl<'a> Report<'a> {
 }
 
 /// Words in keys whose values are not shown, right or wrongly spelt.
-const SECRET_WORDS: &[&str] = &["pass", "pwd", "secret", "token", "hash_key", "api_key", "apikey", "bearer"];
+const SECRET_WORDS: &[&str] =
+    &["pass", "pwd", "secret", "token", "hash_key", "api_key", "apikey", "api-key", "bearer", "authorization", "cookie"];
 
 /// Returns a line with the literal values of secret keys and the passwords of URLs hidden; `${NAME}` stays.
 pub fn masked_line(line: &str) -> String {
@@ -117,7 +118,9 @@ pub fn masked_line(line: &str) -> String {
         let key = before[..colon].rsplit(['{', ',', ' ', '-', '[']).next().unwrap_or_default().to_lowercase();
         let spaces = rest.len() - rest.trim_start().len();
         let value = &rest[spaces..];
-        if is_secret(key.trim_matches(['"', '\''])) && !value.starts_with('{') {
+        let key = key.trim_matches(['"', '\'']);
+        let is_key = key.chars().all(|character| character.is_alphanumeric() || character == '_');
+        if is_key && is_secret(key) && !value.starts_with('{') {
             let value_end = value_end(value);
             if value_end > 0 && !value[..value_end].contains("${") {
                 masked.push_str(&rest[..spaces]);
@@ -141,7 +144,9 @@ pub fn masked_line(line: &str) -> String {
 
 /// Whether a key names a secret, rightly or wrongly spelt.
 fn is_secret(key: &str) -> bool {
-    SECRET_WORDS.iter().any(|word| key.contains(word))
+    // `value` is that of an api_key.
+    key == "value"
+        || SECRET_WORDS.iter().any(|word| key.contains(word))
         || ((5..=20).contains(&key.len()) && crate::text::nearest(key, ["password", "hash_key"]).is_some())
 }
 
@@ -167,7 +172,10 @@ mod tests {
         check("pasword: \"a, b\" # x", "pasword: *** # x");
         check("password: \"${ERP}\"", "password: \"${ERP}\"");
         check("url: postgresql://etl:hunter22@db1/erp", "url: postgresql://etl:***@db1/erp");
+        check("state: \"postgresql://etl:${PASSWORD}@db1:5432/x\"", "state: \"postgresql://etl:${PASSWORD}@db1:5432/x\"");
         check("auth: {bearer: abc}", "auth: {bearer: ***}");
+        check("auth: {api_key: {header: X-Key, value: abc}}", "auth: {api_key: {header: X-Key, value: ***}}");
+        check("headers: {Authorization: Bearer abc, Accept: text/csv}", "headers: {Authorization: ***, Accept: text/csv}");
         check("password: {file: /run/x}", "password: {file: /run/x}");
         check("name: plain", "name: plain");
     }

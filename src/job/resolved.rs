@@ -11,13 +11,19 @@ use super::report::masked_line;
 use super::settings::Settings;
 
 /// Keys whose literal values are secret: URLs that let everybody post who knows them.
-const SECRET_KEYS: &[&str] = &["healthcheck_url", "webhooks", "password", "hash_key"];
+const SECRET_KEYS: &[&str] = &["healthcheck_url", "webhooks", "password", "hash_key", "bearer", "client_secret"];
+
+/// Maps of what requests to APIs carry, in which a name tells whether its value is secret.
+const CARRIERS: &[&str] = &["headers", "params"];
+
+/// Words in names of headers and parameters whose values are secret.
+const CARRIED_SECRETS: &[&str] = &["auth", "cookie", "credential", "key", "pass", "secret", "session", "sig", "token"];
 
 /// Returns the resolved job as YAML; each value has its origin in a comment.
 pub fn text(loaded: &Loaded, settings: &Settings, job_path: &Path) -> String {
     let mut printer =
         Printer { job: job_path.display().to_string(), workspace: settings.text.path.display().to_string(), lines: Vec::new() };
-    printer.map(loaded.tree.entries(), 0, None);
+    printer.map(loaded.tree.entries(), 0, None, "");
     let width =
         printer.lines.iter().filter(|(_, origin)| !origin.is_empty()).map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
     let mut text = String::new();
@@ -41,15 +47,16 @@ struct Printer {
 
 impl Printer {
     /// Prints a map; `first` is what stands before its first key in place of the indentation.
-    fn map(&mut self, entries: &[Entry], indent: usize, first: Option<String>) {
+    /// `within` is the key whose value it is.
+    fn map(&mut self, entries: &[Entry], indent: usize, first: Option<String>, within: &str) {
         let mut first = first;
         for entry in entries.iter().filter(|entry| !entry.node.is_null()) {
             let start = first.take().unwrap_or_else(|| " ".repeat(indent));
-            self.value(&format!("{start}{}:", plain_or_quoted(&entry.key)), &entry.node, indent, SECRET_KEYS.contains(&entry.key.as_str()));
+            self.value(&format!("{start}{}:", plain_or_quoted(&entry.key)), &entry.node, indent, &entry.key, is_secret(&entry.key, within));
         }
     }
 
-    fn value(&mut self, start: &str, node: &Node, indent: usize, is_secret: bool) {
+    fn value(&mut self, start: &str, node: &Node, indent: usize, key: &str, is_secret: bool) {
         match &node.value {
             Value::Scalar(scalar) => {
                 let shown = scalar_text(scalar, is_secret);
@@ -65,15 +72,15 @@ impl Printer {
                 for item in items {
                     let dash = format!("{}- ", " ".repeat(indent + 2));
                     match &item.value {
-                        Value::Map(entries) => self.map(entries, indent + 4, Some(dash)),
-                        Value::Scalar(_) | Value::List(_) => self.value(dash.trim_end(), item, indent + 2, is_secret),
+                        Value::Map(entries) => self.map(entries, indent + 4, Some(dash), key),
+                        Value::Scalar(_) | Value::List(_) => self.value(dash.trim_end(), item, indent + 2, key, is_secret),
                     }
                 }
             }
             Value::Map(entries) if entries.is_empty() => self.lines.push((format!("{start} {{}}"), self.origin(node))),
             Value::Map(entries) => {
                 self.lines.push((start.to_owned(), String::new()));
-                self.map(entries, indent + 2, None);
+                self.map(entries, indent + 2, None, key);
             }
         }
     }
@@ -91,6 +98,12 @@ impl Printer {
             None => place,
         }
     }
+}
+
+/// Whether the literal value of a key is secret.
+fn is_secret(key: &str, within: &str) -> bool {
+    let name = key.to_lowercase();
+    SECRET_KEYS.contains(&key) || (CARRIERS.contains(&within) && CARRIED_SECRETS.iter().any(|word| name.contains(word)))
 }
 
 /// Returns a scalar as YAML; where variables stood in it, as written in the file.

@@ -24,8 +24,6 @@ use super::spec::DataSource;
 const SOURCES_MAX: usize = 1000;
 /// How many settings all sources may have together, shared ones written out at each: a few times many sources are too many.
 const NODES_MAX: usize = 50_000;
-/// Places of kinds that this version doesn't have.
-const PLACES_TO_COME: [&str; 1] = ["endpoint"];
 
 /// Returns each source with everything that holds for it: its shared declaration, the job's `etl_config`, its own keys.
 pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec<Node> {
@@ -159,9 +157,10 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
             }
         }
         let is_file = described.is_some_and(|kind| kind.is_files);
-        let default = if is_file { defaults::ON_BAD_ROW_FILE } else { defaults::ON_BAD_ROW_DATABASE };
+        let has_config = |key: &str| described.is_some_and(|kind| kind.config_keys.contains(&key));
+        let default = if has_config("sample_rows") { defaults::ON_BAD_ROW_FILE } else { defaults::ON_BAD_ROW_DATABASE };
         let mut config = node.get("etl_config").cloned().unwrap_or_else(|| Node::map(Origin::BuiltIn));
-        let is_skipped = |key: &str| RUN_KEYS.contains(&key) || key == "flatten_depth" || (!is_file && key == "sample_rows");
+        let is_skipped = |key: &str| RUN_KEYS.contains(&key) || (["flatten_depth", "sample_rows"].contains(&key) && !has_config(key));
         if config.get("on_bad_row").is_none() {
             set(&mut config, "on_bad_row", Node::scalar(Origin::BuiltIn, default, ScalarKind::Text));
         }
@@ -180,17 +179,11 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
     sources
 }
 
-/// Returns the keys of which a source has exactly one: those of every kind, and those to come.
+/// Returns the keys of which a source has exactly one: those of every kind.
 pub fn places() -> impl Iterator<Item = &'static str> {
-    let of_kinds = kinds::SOURCES.iter().flat_map(|kind| kind.places.iter().copied());
     // Several kinds have tables.
     let mut seen = HashSet::new();
-    of_kinds.chain(PLACES_TO_COME.into_iter().filter(|key| is_to_come(key))).filter(move |key| seen.insert(*key))
-}
-
-/// Whether a place is one of a kind that this version doesn't have.
-fn is_to_come(key: &str) -> bool {
-    PLACES_TO_COME.contains(&key) && kinds::SOURCES.iter().all(|kind| !kind.places.contains(&key))
+    kinds::SOURCES.iter().flat_map(|kind| kind.places.iter().copied()).filter(move |key| seen.insert(*key))
 }
 
 fn kind(node: &Node, settings: &Settings, secrets: Secrets, report: &mut Report<'_>) -> Option<SourceKind> {
@@ -202,9 +195,12 @@ fn kind(node: &Node, settings: &Settings, secrets: Secrets, report: &mut Report<
     };
     let entry = match given.as_slice() {
         [] => {
-            let hint =
-                if connection.is_some() { "add table, tables or custom_sql" } else { "add path: a CSV file, or connection and table" };
-            report.error(node.place, "a source without data: no path, table or custom_sql", hint.to_owned());
+            let of_connection = connection.as_ref().and_then(|connection| kinds::source(connection.kind));
+            let hint = match of_connection {
+                Some(kind) => format!("add {}", kind.places.join(" or ")),
+                None => "add path: a CSV file, or connection and table".to_owned(),
+            };
+            report.error(node.place, "a source without data: no path, table, custom_sql or endpoint", hint);
             return None;
         }
         [entry] => *entry,
@@ -217,9 +213,6 @@ fn kind(node: &Node, settings: &Settings, secrets: Secrets, report: &mut Report<
             return None;
         }
     };
-    if is_to_come(&entry.key) {
-        return None; // not in this version: said already
-    }
     let kind = source_type(entry, connection.as_ref(), report)?;
     for entry in node.entries().iter().filter(|entry| !entry.node.is_null() && !kind.has_key(&entry.key)) {
         if let Some(other) = kinds::SOURCES.iter().find(|other| other.has_key(&entry.key)) {

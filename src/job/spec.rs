@@ -134,6 +134,8 @@ pub struct Limits {
     pub memory_limit_mb: u32,
     /// How many sources run side by side.
     pub max_parallel_sources: usize,
+    /// By how much the workers give way to other programs.
+    pub cpu_nice: u8,
 }
 
 /// How transient errors are tried again.

@@ -18,9 +18,11 @@ mod tests;
 
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use crate::destination::DestinationError;
 use crate::exit_code;
+use crate::plan::verdict::agrees;
 use crate::plan::{Event, Order, WorkerError};
 use crate::source::SourceError;
 
@@ -35,7 +37,13 @@ struct Fault {
 
 impl Fault {
     fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { error: WorkerError { code: code.to_owned(), message: message.into(), hint: None, is_transient: false } }
+        Self { error: WorkerError::new(code, message, None) }
+    }
+
+    /// Takes over what a driver says; that it agrees with the table of codes is checked wherever tests meet a real error.
+    fn told(code: &str, message: String, hint: Option<String>, is_transient: bool, retry_after: Option<Duration>) -> Self {
+        debug_assert!(agrees(code, is_transient), "code {code:?} says is_transient: {is_transient} against src/plan/verdict.rs");
+        Self { error: WorkerError { code: code.to_owned(), message, hint, is_transient, retry_after } }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -54,15 +62,15 @@ impl Fault {
 
 impl From<SourceError> for Fault {
     fn from(error: SourceError) -> Self {
-        let SourceError { code, message, hint, is_transient } = error;
-        Self { error: WorkerError { code: code.to_owned(), message, hint, is_transient } }
+        let SourceError { code, message, hint, is_transient, retry_after } = error;
+        Self::told(code, message, hint, is_transient, retry_after)
     }
 }
 
 impl From<DestinationError> for Fault {
     fn from(error: DestinationError) -> Self {
         let DestinationError { code, message, hint, is_transient } = error;
-        Self { error: WorkerError { code: code.to_owned(), message, hint, is_transient } }
+        Self::told(code, message, hint, is_transient, None)
     }
 }
 

@@ -101,7 +101,7 @@ fn discover(order: &SourceOrder) -> Result<Value, Fault> {
     let mut source = source::open(&order.source)?;
     each_stream(source.as_mut(), &order.source, |source, stream, told| {
         told["target"] = target(&order.options, stream).into();
-        let mut reader = open(source, stream, &order.options)?;
+        let mut reader = open(source, stream, &order.options, order.options.sample_rows)?;
         let notes: Vec<String> = reader.take_log().into_iter().map(|(_, note)| note).collect();
         (told["schema"], told["notes"]) = (json!(reader.schema()), json!(notes));
         Ok(())
@@ -112,7 +112,7 @@ fn discover(order: &SourceOrder) -> Result<Value, Fault> {
 fn preview(order: &PreviewPlan, stop: &Stop) -> Result<Value, Fault> {
     let mut source = source::open(&order.source)?;
     each_stream(source.as_mut(), &order.source, |source, stream, told| {
-        let (schema, rows) = first_rows(open(source, stream, &order.options)?, order.rows, stop)?;
+        let (schema, rows) = first_rows(open(source, stream, &order.options, order.rows)?, order.rows, stop)?;
         (told["schema"], told["rows"]) = (json!(schema), json!(rows));
         Ok(())
     })
@@ -130,7 +130,7 @@ fn each_stream(
         match ask(source, &stream, &mut told) {
             Ok(()) => {}
             Err(fault) if plan.kind.has_several_streams() && !fault.is_cancelled() => {
-                let WorkerError { code, message, hint, is_transient: _ } = fault.error;
+                let WorkerError { code, message, hint, is_transient: _, retry_after: _ } = fault.error;
                 told["error"] = json!({ "code": code, "message": message, "hint": hint });
             }
             Err(fault) => return Err(fault),
@@ -162,9 +162,10 @@ fn first_rows(mut reader: Box<dyn Reader>, rows_max: usize, stop: &Stop) -> Resu
     Ok((reader.schema().clone(), rows))
 }
 
-fn open(source: &mut dyn Source, stream: &Stream, options: &LoadOptions) -> Result<Box<dyn Reader>, Fault> {
+fn open(source: &mut dyn Source, stream: &Stream, options: &LoadOptions, rows_max: usize) -> Result<Box<dyn Reader>, Fault> {
     let now = clock::now();
-    Ok(source.open(&ReadRequest::whole(stream, options, Moments { slot: now, run_started: now }))?)
+    let whole = ReadRequest::whole(stream, options, Moments { slot: now, run_started: now });
+    Ok(source.open(&ReadRequest { rows_max: Some(rows_max as u64), ..whole })?)
 }
 
 /// `{"exists": bool, "records": [{"target", "job", "source", "stream", "version", "run_id", "slot", "mode", "cursor", "rows",

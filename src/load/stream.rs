@@ -57,7 +57,14 @@ impl Session<'_> {
     pub(super) fn load(&mut self, stream: &Stream) -> Result<StreamResult, StreamFault> {
         let path = self.plan.dry_run.is_none().then(|| self.plan.rejects_path.clone());
         let mut rejects = Rejects::new(self.plan.options.bad_rows, path);
-        self.load_into(stream, &mut rejects).map_err(|fault| StreamFault { fault, rejected: rejects.rows() })
+        self.load_into(stream, &mut rejects).map_err(|fault| {
+            // The next attempt begins the file anew only where no other stream of the source has rows in it. What can't be
+            // taken back is told twice, which is better than a second error.
+            if fault.error.is_transient && self.plan.source.kind.has_several_streams() {
+                let _ = rejects.restart();
+            }
+            StreamFault { fault, rejected: rejects.rows() }
+        })
     }
 
     fn phase(&self, stream: &Stream, phase: Phase) {
@@ -190,6 +197,7 @@ impl Session<'_> {
             known_files: &known_files,
             is_incremental,
             expected: before.record.as_ref().map(|record| &record.schema),
+            rows_max: self.plan.dry_run.and_then(|dry_run| dry_run.limit),
         })?)
     }
 

@@ -91,7 +91,13 @@ impl Reader for MemoryReader {
             }
             Some(Step::Restart) => Read::Restart { reason: "column name, row 3: text".to_owned() },
             Some(Step::Fail) => {
-                return Err(SourceError { code: "cut", message: "the connection was cut".to_owned(), hint: None, is_transient: true });
+                return Err(SourceError {
+                    code: "cut_short",
+                    message: "the connection was cut".to_owned(),
+                    hint: None,
+                    is_transient: true,
+                    retry_after: None,
+                });
             }
             Some(Step::Panic) => panic!("a reader's fault"),
         })
@@ -302,7 +308,7 @@ fn whatever_fails_before_the_publish_leaves_the_table_as_it_was() {
     let mut bench = Bench::new();
     bench.load_steps(&[rows(&[(1, None, None)])]).unwrap();
     let error = bench.load_steps(&[rows(&[(2, None, None)]), Step::Fail]).unwrap_err();
-    assert_eq!((error.code.as_str(), error.is_transient), ("cut", true));
+    assert_eq!((error.code.as_str(), error.is_transient), ("cut_short", true));
     let error = bench.load_steps(&[rows(&[(2, None, None)]), Step::Panic]).unwrap_err();
     assert_eq!((error.code.as_str(), error.message.as_str()), ("internal", "a fault of etlsched itself while reading: a reader's fault"));
     bench.answer = Answer::Drop;

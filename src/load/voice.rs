@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Fault;
+use crate::batch;
 use crate::plan::{Answer, Event, Level};
 
 /// How long the worker tries to end by itself once it is told to stop; then it ends in the middle of whatever it waits for,
@@ -121,6 +122,7 @@ pub(super) fn listen(input: impl BufRead + Send + 'static, stop: Stop, is_load: 
             let Ok(line) = line else { break };
             match serde_json::from_str(&line) {
                 Ok(Answer::Stop) => stop.raise(),
+                Ok(Answer::Shrink) => batch::shrink(),
                 Ok(answer) => _ = sender.send(answer),
                 Err(_) if line.trim().is_empty() => {}
                 Err(_) => break,
@@ -145,6 +147,8 @@ pub(super) fn await_publish(answers: &Receiver<Answer>, stop: &Stop) -> Result<(
             Ok(Answer::Drop) => {
                 return Err(Fault::new("not_published", "the supervisor refused to publish; nothing of the load is visible"));
             }
+            // The one that listens acts on it.
+            Ok(Answer::Shrink) => {}
             Ok(Answer::Stop) | Err(RecvTimeoutError::Disconnected) => return Err(Fault::cancelled()),
             Err(RecvTimeoutError::Timeout) => waited += LOOK,
         }

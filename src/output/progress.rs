@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::engine::{Notice, Observer, SourceReport, StreamReport};
-use crate::plan::Level;
+use crate::plan::{Level, WorkerError};
 use crate::run::SourceStatus;
 use crate::secret::Masker;
 use crate::text::{count, grouped, printable};
@@ -129,6 +129,9 @@ fn told<'a>(notice: &'a Notice<'_>, is_verbose: bool, is_dry_run: bool) -> Optio
         }
         Notice::StreamEnded { source, stream } => stream_told(source, stream, is_dry_run),
         Notice::SourceEnded { source } => source_told(source),
+        Notice::SourcePaused { source, error, delay, attempts_max } => {
+            (Level::Warn, "retry", paused_fields(source, error, *delay, *attempts_max))
+        }
         Notice::Stopping { reason } => (Level::Warn, "stopping", vec![("message", json!(reason.message()))]),
     })
 }
@@ -143,6 +146,17 @@ fn progress_fields<'a>(source: &SourceReport, stream: &StreamReport) -> Vec<(&'a
     ];
     fields.extend(stream.bytes.1.map(|total| ("bytes_total", json!(total))));
     fields
+}
+
+fn paused_fields<'a>(source: &SourceReport, error: &WorkerError, delay: Duration, attempts_max: u32) -> Vec<(&'a str, Value)> {
+    vec![
+        ("source", json!(source.name)),
+        ("attempt", json!(source.attempt)),
+        ("attempts_max", json!(attempts_max)),
+        ("delay_ms", json!(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))),
+        ("code", json!(error.code)),
+        ("error", json!(error.message)),
+    ]
 }
 
 fn stream_told<'a>(source: &SourceReport, stream: &StreamReport, is_dry_run: bool) -> Told<'a> {
@@ -242,6 +256,8 @@ impl Bars {
                 self.bars.clear();
                 self.width = sources.iter().map(|source| shown(&source.name).chars().count()).max().unwrap_or(0);
             }
+            // Tried again, it goes on in the line that it has.
+            Notice::SourceStarted { source } if self.bars.contains_key(&source.name) => {}
             Notice::SourceStarted { source } => {
                 let bar = self.multi.add(ProgressBar::no_length().with_style(spinner_style()));
                 bar.set_prefix(format!("{:<width$}", shown(&source.name), width = self.width));
@@ -250,6 +266,15 @@ impl Bars {
             }
             Notice::Progress { source, stream } => self.progress(source, stream, masker),
             Notice::SourceEnded { source } => self.end(source),
+            Notice::SourcePaused { source, error, delay, attempts_max } => {
+                let again = format!("again in {:.0} s (attempt {} of {attempts_max})", delay.as_secs_f64(), source.attempt + 1);
+                let text = masker.mask(&error.message);
+                self.say(&format!("{}: {text}; {again}", shown(&source.name)));
+                if let Some(bar) = self.bars.get(&source.name) {
+                    bar.set_style(spinner_style());
+                    bar.set_message(format!("waiting, {again}"));
+                }
+            }
             Notice::Log { level: Level::Info, .. } if !is_verbose => {}
             Notice::Log { source, message, .. } => self.say(&masker.mask(&format!("{}: {message}", source.unwrap_or("run")))),
             Notice::Settled { run_id, finding } => self.say(&format!("earlier run {run_id}: {finding}")),

@@ -247,6 +247,7 @@ fn job_object(result: &JobResult) -> Value {
         "records_updated": counts.updated,
         "records_deleted": counts.deleted,
         "records_rejected": counts.rejected,
+        "retry_count": report.retry_count(),
         "sources": sources,
         "error": report.error.as_ref().map(error_object),
     })

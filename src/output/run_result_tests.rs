@@ -14,7 +14,7 @@ fn began() -> DateTime<Utc> {
 }
 
 fn error(code: &str, message: &str, hint: Option<&str>) -> WorkerError {
-    WorkerError { code: code.to_owned(), message: message.to_owned(), hint: hint.map(str::to_owned), is_transient: false }
+    WorkerError::new(code, message, hint)
 }
 
 fn refreshed(name: &str, added: u64, rejected: u64) -> SourceReport {

@@ -1,5 +1,7 @@
 //! What a worker says while it works: one JSON line an event.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Schema;
@@ -182,6 +184,17 @@ pub struct WorkerError {
     pub message: String,
     /// What to do next.
     pub hint: Option<String>,
-    /// Whether trying again may help.
+    /// Whether trying again may help, as [`verdict`](super::verdict) has it.
     pub is_transient: bool,
+    /// How long the other side asks to be left alone (`Retry-After`); the next attempt begins no earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Duration>,
+}
+
+impl WorkerError {
+    /// Makes an error whose code alone says whether trying again may help.
+    pub fn new(code: &str, message: impl Into<String>, hint: Option<&str>) -> Self {
+        let is_transient = super::verdict::verdict(code) == Some(super::verdict::Verdict::Transient);
+        Self { code: code.to_owned(), message: message.into(), hint: hint.map(str::to_owned), is_transient, retry_after: None }
+    }
 }

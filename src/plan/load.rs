@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::api::ApiSourcePlan;
 use super::mysql::{MysqlDestinationPlan, MysqlSourcePlan};
+use super::odbc::OdbcSourcePlan;
 use super::postgresql::{PostgresConnection, PostgresSourcePlan};
 use super::window::Window;
 use crate::batch::ColumnType;
@@ -28,10 +30,14 @@ pub struct SourcePlan {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SourceKind {
+    /// A resource of a REST API.
+    Api(Box<ApiSourcePlan>),
     /// Delimited text: a file, a glob of files, or a URL.
     Csv(CsvPlan),
     /// A table or query of a MySQL or MariaDB database.
     Mysql(MysqlSourcePlan),
+    /// A table or query that an ODBC driver reaches: of SQL Server, Oracle, or any other database.
+    Odbc(OdbcSourcePlan),
     /// A table or query of a PostgreSQL database.
     Postgresql(PostgresSourcePlan),
     /// A table or query of a SQLite file.

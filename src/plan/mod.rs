@@ -3,13 +3,16 @@
 //! The supervisor writes one order as one JSON line on the worker's standard input, then an [`Answer`] for each
 //! [`Event::Ready`]. The worker writes one [`Event`] a line on its standard output. Rows never cross the pipe.
 
+pub mod api;
 mod event;
 pub mod kinds;
 mod load;
 pub mod mysql;
+pub mod odbc;
 mod order;
 pub mod postgresql;
 pub mod tables;
+pub mod verdict;
 mod window;
 
 pub use event::{Event, Level, Phase, SchemaChange, StreamResult, WorkerError};

@@ -38,6 +38,8 @@ pub enum Answer {
     Drop,
     /// Stop reading, roll back and end, as at SIGTERM (the stop signal where a system has none).
     Stop,
+    /// Make smaller batches: the run comes near its `memory_limit_mb`. Said at any time, and more than once.
+    Shrink,
 }
 
 /// Who owns a target: nobody else may publish into it.
@@ -83,7 +85,7 @@ pub struct LoadPlan {
     pub options: LoadOptions,
     /// The file for rejected rows, made (0600, its folder 0700) when the first row is rejected.
     pub rejects_path: PathBuf,
-    /// Streams already published by this run or slot; they are left alone.
+    /// Streams already published by this run or slot, or settled by an attempt before; they are left alone.
     pub published_streams: Vec<String>,
     /// When the run was due, where a slot started it.
     pub slot_at: Option<DateTime<Utc>>,

@@ -4,6 +4,7 @@
 mod capture;
 pub mod identity;
 mod local_zone;
+mod memory;
 mod stop;
 #[cfg(unix)]
 mod unix;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 pub use capture::{Captured, NotCaptured, capture};
 pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
 pub use local_zone::{system_zone, zone_of_variable};
+pub use memory::anonymous_bytes;
 pub use stop::{Stop, StopSignal, watch_signals};
 #[cfg(unix)]
 use unix as platform;
@@ -38,6 +40,8 @@ pub struct Program {
     pub arguments: Vec<OsString>,
     /// Variables of this process that the child doesn't get.
     pub variables_removed: Vec<String>,
+    /// By how much it gives way to other programs: 0 to 19, added to what this process has (nice(2)).
+    pub niceness: u8,
 }
 
 /// How a process ended.

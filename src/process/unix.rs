@@ -61,13 +61,41 @@ pub fn keep_memory_private() {
 /// # Errors
 /// Whatever keeps it from being started.
 pub fn spawn(program: &Program) -> io::Result<Child> {
-    let Program { program: executable, arguments, variables_removed } = program;
+    let Program { program: executable, arguments, variables_removed, niceness } = program;
     let mut command = Command::new(executable);
     command.args(arguments);
     for name in variables_removed {
         command.env_remove(name);
     }
+    #[cfg(target_os = "linux")]
+    if let Some(folders) = library_folders(std::env::var_os("LD_LIBRARY_PATH")) {
+        command.env("LD_LIBRARY_PATH", folders);
+    }
+    let niceness = i32::from(*niceness);
+    if niceness > 0 {
+        // SAFETY: between fork and exec a plain system call with an integer. That it is refused is no reason not to work.
+        unsafe {
+            command.pre_exec(move || {
+                libc::nice(niceness);
+                Ok(())
+            });
+        }
+    }
     start(&mut command)
+}
+
+/// Returns where a child looks for libraries, when that is more than what its parent does: Debian keeps ODBC drivers in a folder of their own,
+/// which the loader doesn't know, and names them in `odbcinst.ini` without it.
+#[cfg(target_os = "linux")]
+fn library_folders(known: Option<std::ffi::OsString>) -> Option<std::ffi::OsString> {
+    let own = std::path::PathBuf::from(format!("/usr/lib/{}-linux-gnu/odbc", std::env::consts::ARCH));
+    // An empty one would be the present folder.
+    let mut folders: Vec<_> = std::env::split_paths(&known.unwrap_or_default()).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    if folders.contains(&own) || !own.is_dir() {
+        return None;
+    }
+    folders.push(own);
+    std::env::join_paths(folders).ok()
 }
 
 /// Starts what a command says, with pipes.
@@ -219,7 +247,7 @@ mod tests {
 
     fn shell(script: &str, variables_removed: &[&str]) -> Child {
         let variables_removed = variables_removed.iter().map(|name| (*name).to_owned()).collect();
-        let program = Program { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], variables_removed };
+        let program = Program { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], variables_removed, niceness: 0 };
         spawn(&program).expect("a shell can be started")
     }
 
@@ -257,6 +285,19 @@ mod tests {
     }
 
     #[test]
+    fn a_child_gives_way_by_as_much_as_it_is_told() {
+        let niceness = |niceness| {
+            let arguments = vec!["-c".into(), "nice".into()];
+            let mut child = spawn(&Program { program: "/bin/sh".into(), arguments, variables_removed: vec![], niceness }).expect("a shell");
+            let text = said(&mut child);
+            child.process.wait().expect("it was not waited for");
+            text.trim().parse::<u8>().expect("nice(1) prints a number")
+        };
+        let own = niceness(0);
+        assert_eq!((niceness(7), niceness(19)), ((own + 7).min(19), 19));
+    }
+
+    #[test]
     fn terminate_asks_and_kill_ends_what_does_not_listen() {
         let polite = shell("trap 'exit 3' TERM; echo ready; while :; do sleep 1; done", &[]);
         let mut polite = polite;
@@ -282,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_an_error() {
-        let program = Program { program: "/nowhere/etlsched".into(), arguments: vec![], variables_removed: vec![] };
+        let program = Program { program: "/nowhere/etlsched".into(), arguments: vec![], variables_removed: vec![], niceness: 0 };
         assert_eq!(spawn(&program).expect_err("there is none").kind(), io::ErrorKind::NotFound);
     }
 }

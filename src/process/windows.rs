@@ -15,7 +15,9 @@ use windows_sys::Win32::System::JobObjects::{
     JobObjectExtendedLimitInformation, SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
-use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, GetExitCodeProcess, GetProcessTimes, INFINITE, WaitForSingleObject};
+use windows_sys::Win32::System::Threading::{
+    BELOW_NORMAL_PRIORITY_CLASS, CREATE_NEW_PROCESS_GROUP, GetExitCodeProcess, GetProcessTimes, INFINITE, WaitForSingleObject,
+};
 
 use super::{Ended, Exit, Program, Stop, StopSignal, Usage};
 
@@ -49,13 +51,13 @@ struct Shared {
 /// # Errors
 /// Whatever keeps it from being started.
 pub fn spawn(program: &Program) -> io::Result<Child> {
-    let Program { program: executable, arguments, variables_removed } = program;
+    let Program { program: executable, arguments, variables_removed, niceness } = program;
     let mut command = Command::new(executable);
     command.args(arguments);
     for name in variables_removed {
         command.env_remove(name);
     }
-    start(&mut command)
+    start_with(&mut command, if *niceness > 0 { BELOW_NORMAL_PRIORITY_CLASS } else { 0 })
 }
 
 /// Starts what a command says, with pipes.
@@ -63,8 +65,12 @@ pub fn spawn(program: &Program) -> io::Result<Child> {
 /// # Errors
 /// As for [`spawn`].
 pub(super) fn start(command: &mut Command) -> io::Result<Child> {
+    start_with(command, 0)
+}
+
+fn start_with(command: &mut Command, priority: u32) -> io::Result<Child> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP | priority);
     let job = new_job()?;
     let mut child = command.spawn()?;
     // A worker does nothing before its order arrives, so nothing escapes between start and assignment.

@@ -25,9 +25,13 @@ pub(super) trait Bench {
 /// Returns the bench of a kind.
 fn bench(kind: &str) -> Box<dyn Bench> {
     match kind {
+        #[cfg(unix)]
+        "api" => Box::new(super::api::conformance::Servers::new()),
         "csv" => Box::new(csv::conformance::Folder::new()),
         #[cfg(unix)]
         "mysql" => Box::new(super::mysql::conformance::Databases),
+        #[cfg(unix)]
+        "odbc" => Box::new(super::odbc::conformance::Schemas),
         #[cfg(unix)]
         "postgresql" => Box::new(super::postgres::conformance::Schemas),
         "sqlite" => Box::new(sqlite::conformance::Folder::new()),

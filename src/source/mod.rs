@@ -2,15 +2,19 @@
 //!
 //! A source reads; it never writes, never prints, never reads the clock or the environment, and knows nothing of destinations.
 
+mod api;
 mod columns;
 #[cfg(test)]
 mod conformance;
 mod csv;
 mod mysql;
 mod nulled;
+mod odbc;
 mod placeholders;
 mod postgres;
 mod sqlite;
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -35,12 +39,14 @@ pub struct SourceError {
     pub hint: Option<String>,
     /// Whether trying again may help.
     pub is_transient: bool,
+    /// How long to wait before trying again, where the other side said so.
+    pub retry_after: Option<Duration>,
 }
 
 impl SourceError {
     /// Makes an error that trying again does not help.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, is_transient: false }
+        Self { code, message: message.into(), hint: None, is_transient: false, retry_after: None }
     }
 
     /// Adds what to do next.
@@ -61,8 +67,8 @@ impl SourceError {
 
 impl From<ConnectError> for SourceError {
     fn from(error: ConnectError) -> Self {
-        let ConnectError { code, message, hint, is_transient } = error;
-        Self { code, message, hint, is_transient }
+        let ConnectError { code, message, hint, is_transient, retry_after } = error;
+        Self { code, message, hint, is_transient, retry_after }
     }
 }
 
@@ -106,6 +112,8 @@ pub struct ReadRequest<'a> {
     pub is_incremental: bool,
     /// The columns as published before, under the target's names: their types hold for columns in which no value is seen.
     pub expected: Option<&'a Schema>,
+    /// How many rows are looked at in the end: a source that has to fetch everything before the first row need not go on behind them.
+    pub rows_max: Option<u64>,
 }
 
 /// The instants of a run that a query may name.
@@ -131,6 +139,7 @@ impl<'a> ReadRequest<'a> {
             known_files: &[],
             is_incremental: false,
             expected: None,
+            rows_max: None,
         }
     }
 }
@@ -274,8 +283,10 @@ impl std::fmt::Debug for dyn Reader {
 /// Whatever its kind refuses before reading: a malformed path, a bad URL.
 pub fn open(plan: &SourcePlan) -> Result<Box<dyn Source>, SourceError> {
     match &plan.kind {
+        SourceKind::Api(api) => Ok(Box::new(api::ApiSource::new(plan, api))),
         SourceKind::Csv(csv) => Ok(Box::new(csv::CsvSource::new(plan, csv)?)),
         SourceKind::Mysql(mysql) => Ok(Box::new(mysql::MysqlSource::new(plan, mysql)?)),
+        SourceKind::Odbc(odbc) => Ok(Box::new(odbc::OdbcSource::new(plan, odbc)?)),
         SourceKind::Postgresql(postgres) => Ok(Box::new(postgres::PostgresSource::new(plan, postgres)?)),
         SourceKind::Sqlite(sqlite) => Ok(Box::new(sqlite::SqliteSource::new(plan, sqlite)?)),
     }

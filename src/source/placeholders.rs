@@ -54,6 +54,10 @@ pub(super) struct Dialect {
     has_backquotes: bool,
     has_hash_comments: bool,
     has_nested_comments: bool,
+    /// Whether names stand in square brackets.
+    has_brackets: bool,
+    /// Whether `q'[...]'` is a string, with a delimiter of the writer's choice.
+    has_q_quotes: bool,
     /// Whether `--` begins a comment only before a space.
     is_dash_spaced: bool,
 }
@@ -65,8 +69,28 @@ pub(super) const POSTGRESQL: Dialect = Dialect {
     has_backquotes: false,
     has_hash_comments: false,
     has_nested_comments: true,
+    has_brackets: false,
+    has_q_quotes: false,
     is_dash_spaced: false,
 };
+
+/// ISO 9075-2, "5 Lexical elements": what databases have in common.
+pub(super) const STANDARD: Dialect = Dialect {
+    backslash: Backslash::Never,
+    has_dollar_quotes: false,
+    has_backquotes: true,
+    has_hash_comments: false,
+    has_nested_comments: false,
+    has_brackets: false,
+    has_q_quotes: false,
+    is_dash_spaced: false,
+};
+
+/// Transact-SQL ("Constants", "Database identifiers", "Slash star (block comment)" of SQL Server 2022).
+pub(super) const SQLSERVER: Dialect = Dialect { has_backquotes: false, has_nested_comments: true, has_brackets: true, ..STANDARD };
+
+/// Oracle's SQL (SQL Language Reference 19c, "Text Literals", "Comments").
+pub(super) const ORACLE: Dialect = Dialect { has_backquotes: false, has_q_quotes: true, ..STANDARD };
 
 /// MySQL 8.0, "9.1 Literal Values" and "9.7 Comments"; MariaDB is the same. For sessions without the modes of [`mysql`].
 const MYSQL: Dialect = Dialect {
@@ -75,6 +99,8 @@ const MYSQL: Dialect = Dialect {
     has_backquotes: true,
     has_hash_comments: true,
     has_nested_comments: false,
+    has_brackets: false,
+    has_q_quotes: false,
     is_dash_spaced: true,
 };
 
@@ -126,6 +152,8 @@ fn unit_length(text: &str, before: &str, dialect: &Dialect) -> usize {
         Some('\'') => quoted_length(text, '\'', is_escaped),
         Some('"') => quoted_length(text, '"', dialect.backslash == Backslash::Always),
         Some('`') if dialect.has_backquotes => quoted_length(text, '`', false),
+        Some('[') if dialect.has_brackets => quoted_length(text, ']', false),
+        Some('q' | 'Q') if dialect.has_q_quotes && is_q_quote(text, before) => q_quoted_length(text),
         Some('$') if dialect.has_dollar_quotes && !before.ends_with(is_word) => dollar_length(text).unwrap_or(1),
         Some('-') if is_dash_comment(text, dialect) => line_length(text),
         Some('#') if dialect.has_hash_comments => line_length(text),
@@ -133,6 +161,25 @@ fn unit_length(text: &str, before: &str, dialect: &Dialect) -> usize {
         Some(':') if text.starts_with("::") || text.starts_with(":=") => 2,
         first => first.map_or(0, char::len_utf8),
     }
+}
+
+/// Whether a text begins with `q'`; before it may stand the `n` of a national string.
+fn is_q_quote(text: &str, before: &str) -> bool {
+    text[1..].starts_with('\'') && (!before.ends_with(is_word) || ends_with_word(before, "n"))
+}
+
+fn q_quoted_length(text: &str) -> usize {
+    let Some(opening) = text[2..].chars().next() else { return text.len() };
+    let closing = match opening {
+        '[' => ']',
+        '{' => '}',
+        '(' => ')',
+        '<' => '>',
+        other => other,
+    };
+    let start = 2 + opening.len_utf8();
+    let end = [closing, '\''].iter().collect::<String>();
+    text[start..].find(&end).map_or(text.len(), |at| start + at + end.len())
 }
 
 fn is_dash_comment(text: &str, dialect: &Dialect) -> bool {

@@ -1,8 +1,8 @@
 //! The audit trail: who changed or started what, when and from where. Rows are only ever added.
 
+use super::backends::StoreConnection;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 use super::connection::{Store, naive};
@@ -50,7 +50,7 @@ impl Store {
 
 /// Adds a line to the trail, in the transaction of what it tells of.
 pub(super) fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut StoreConnection,
     by: &Actor,
     action: &str,
     job: Option<&str>,
@@ -73,7 +73,7 @@ pub(super) fn write(
 
 /// Adds that a job's definition is another one than when it was last looked at. Who edited it isn't known: `by` noticed. Slots may go by
 /// a clock that was set, so the time is the row's own.
-pub(super) fn write_edit(connection: &mut SqliteConnection, by: &Actor, job: &str, old: &str, new: &str) -> QueryResult<()> {
+pub(super) fn write_edit(connection: &mut StoreConnection, by: &Actor, job: &str, old: &str, new: &str) -> QueryResult<()> {
     let short = |fingerprint: &str| fingerprint.chars().take(8).collect::<String>();
     let details = format!("noticed: definition {} -> {}", short(old), short(new));
     write(connection, by, "edit", Some(job), None, Some(&details), time_of(Uuid::now_v7()))

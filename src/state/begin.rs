@@ -1,12 +1,12 @@
 //! The begin of a run: lease, run row and sources in one transaction.
 
+use super::backends::StoreConnection;
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::audit::{self, Actor};
 use super::connection::{Store, naive};
 use super::error::StateError;
-use super::leases::{self, Holder, Lease, Moment, Probe};
+use super::leases::{self, Clocks, Holder, Lease, Moment, Probe};
 use super::records::RunSummary;
 use super::rows::SummaryChanges;
 use super::runs::open_statuses;
@@ -56,10 +56,12 @@ impl Store {
     /// The store can't be written, or the job isn't registered.
     pub fn begin_run(&mut self, run: &NewRun, now: &Moment, probe: Probe<'_>) -> Result<Begun, StateError> {
         self.write(|connection| {
-            if let Some(lease) = leases::of_job(connection, &run.job)?
-                && !lease.is_dead(now, probe)
-            {
-                return Ok(Begun::Held(Box::new(lease)));
+            let clocks = Clocks::read(connection, now)?;
+            match leases::of_job(connection, &run.job)? {
+                // It was committed, and the answer lost.
+                Some(lease) if lease.run_id == run.run_id => return Ok(Begun::Started),
+                Some(lease) if !lease.is_dead(&clocks, probe) => return Ok(Begun::Held(Box::new(lease))),
+                Some(_) | None => {}
             }
             if has_open_run(connection, &run.job)? {
                 return Ok(Begun::Unrepaired);
@@ -75,7 +77,11 @@ impl Store {
     /// # Errors
     /// The store can't be written, or the job isn't registered.
     pub fn write_refused_run(&mut self, run: &NewRun, exit_code: u8, message: &str, now: &Moment) -> Result<(), StateError> {
-        self.write(|connection| write_refused(connection, run, exit_code, message, now))
+        self.write(|connection| {
+            let written = runs::table.find(&run.run_id);
+            let is_written: bool = diesel::select(diesel::dsl::exists(written)).get_result(connection)?;
+            if is_written { Ok(()) } else { write_refused(connection, run, exit_code, message, now) }
+        })
     }
 
     /// Notes that the first worker of a run is at work.
@@ -96,13 +102,7 @@ impl Store {
 }
 
 /// Writes a run that is over from the start.
-pub(super) fn write_refused(
-    connection: &mut SqliteConnection,
-    run: &NewRun,
-    exit_code: u8,
-    message: &str,
-    now: &Moment,
-) -> QueryResult<()> {
+pub(super) fn write_refused(connection: &mut StoreConnection, run: &NewRun, exit_code: u8, message: &str, now: &Moment) -> QueryResult<()> {
     write_row(connection, run, now, RunStatus::Failed, SourceStatus::Skipped)?;
     let summary = RunSummary { sources_skipped: run.sources.clone(), error_message: Some(message.to_owned()), ..RunSummary::default() };
     let end = (runs::execution_time_seconds.eq(0.0), runs::exit_code.eq(i64::from(exit_code)), SummaryChanges::of(&summary));
@@ -110,13 +110,13 @@ pub(super) fn write_refused(
     audit_run(connection, run, "refused", now)
 }
 
-pub(super) fn has_open_run(connection: &mut SqliteConnection, job: &str) -> QueryResult<bool> {
+pub(super) fn has_open_run(connection: &mut StoreConnection, job: &str) -> QueryResult<bool> {
     let rows = runs::table.filter(runs::job.eq(job)).filter(runs::status.eq_any(open_statuses()));
     diesel::select(diesel::dsl::exists(rows)).get_result(connection)
 }
 
 /// Takes the lease and writes the run with its sources.
-pub(super) fn write_run(connection: &mut SqliteConnection, run: &NewRun, now: &Moment) -> QueryResult<()> {
+pub(super) fn write_run(connection: &mut StoreConnection, run: &NewRun, now: &Moment) -> QueryResult<()> {
     write_row(connection, run, now, RunStatus::Started, SourceStatus::Waiting)?;
     let NewRun { run_id, job, host, pid, process_start, .. } = run;
     leases::take(connection, &Holder { job, run_id, host, pid: *pid, process_start }, now)?;
@@ -125,14 +125,14 @@ pub(super) fn write_run(connection: &mut SqliteConnection, run: &NewRun, now: &M
     audit_run(connection, run, run.trigger.as_str(), now)
 }
 
-fn audit_run(connection: &mut SqliteConnection, run: &NewRun, details: &str, now: &Moment) -> QueryResult<()> {
+fn audit_run(connection: &mut StoreConnection, run: &NewRun, details: &str, now: &Moment) -> QueryResult<()> {
     let by = Actor { user: run.user.clone(), host: run.host.clone() };
     audit::write(connection, &by, "run", Some(&run.job), Some(&run.run_id), Some(details), now.at)
 }
 
 /// Writes a run with its sources; one that is over from the start ends when it began.
 fn write_row(
-    connection: &mut SqliteConnection,
+    connection: &mut StoreConnection,
     run: &NewRun,
     now: &Moment,
     status: RunStatus,

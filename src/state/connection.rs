@@ -1,94 +1,104 @@
-//! Opens the store: the file with its mode, the pragmas, the migrations. The only file that knows which database it is.
+//! An open store: its transactions, and how they are tried again on a server. Knows no table but the workspace's.
 
 use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationSource, MigrationVersion};
+use diesel::connection::{AnsiTransactionManager, Connection, TransactionManager};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
-use diesel::sqlite::{Sqlite, SqliteConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use uuid::Uuid;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
+use super::backends::StoreConnection;
 use super::error::StateError;
+use super::location::{Place, StateLocation};
 use super::schema::workspace;
+use super::server::{self, Purpose};
+use super::{file, migrations};
 
-/// How long a process waits for another one's transaction. Ours take milliseconds; a backup may hold the file for seconds.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a server is tried that went away, or that others' transactions keep from taking ours.
+const PATIENCE: Duration = Duration::from_secs(15);
 
-pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+/// How long is waited between two tries, at most.
+const PAUSE_MAX: Duration = Duration::from_millis(400);
+
+/// How often a row that another host wrote meanwhile is looked at again: a rule of the tables that is broken stays broken.
+const CLASHES_MAX: u32 = 5;
 
 /// The state store of a workspace: jobs, runs, leases, the audit trail.
 pub struct Store {
-    pub(super) connection: SqliteConnection,
-    path: PathBuf,
+    pub(super) connection: StoreConnection,
+    location: StateLocation,
+    /// The server is a standby: it can only be read.
+    is_standby: bool,
+    patience: Duration,
+    /// The server was waited for in vain: whoever asks next waits less, since a run has its own limits to keep.
+    is_away: bool,
 }
+
+/// How long a server is waited for that was waited for in vain before.
+const PATIENCE_SPENT: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Store {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Store").field("path", &self.path).finish_non_exhaustive()
+        write!(formatter, "Store({})", self.place())
     }
 }
 
-#[derive(QueryableByName)]
-struct Applied {
-    #[diesel(sql_type = Text)]
-    version: String,
-}
-
-#[derive(QueryableByName)]
-struct JournalMode {
-    #[diesel(sql_type = Text)]
-    journal_mode: String,
-}
+/// What is to be done in a transaction.
+type Work<'a, T> = &'a mut dyn FnMut(&mut StoreConnection) -> QueryResult<T>;
 
 impl Store {
-    /// Opens the store, made when absent (0600, its `.etlsched` folder 0700), and brings its tables up to date.
+    /// Opens the store, made when absent (a file 0600, its `.etlsched` folder 0700), and brings its tables up to date.
     ///
     /// # Errors
-    /// The folder is missing or read-only; the file is no store, damaged, or made by a newer etlsched.
-    pub fn open(path: &Path) -> Result<Self, StateError> {
-        make_file(path)?;
-        Self::open_file(path)
+    /// It can't be reached or written; it is no store, damaged, or made by a newer etlsched; a pooler that parts sessions is between.
+    pub fn open(location: &StateLocation) -> Result<Self, StateError> {
+        if let StateLocation::Sqlite(path) = location {
+            file::make(path)?;
+        }
+        let mut store = Self::connect(location)?;
+        migrations::apply(&mut store)?;
+        Ok(store)
     }
 
     /// Opens the store if there is one: commands that only read never make it.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn open_existing(path: &Path) -> Result<Option<Self>, StateError> {
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => Err(unreachable_file(path, "it is a folder")),
-            Ok(_) => Self::open_file(path).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StateError::Unreachable { path: path.to_owned(), reason: error.to_string() }),
+    pub fn open_existing(location: &StateLocation) -> Result<Option<Self>, StateError> {
+        if let StateLocation::Sqlite(path) = location {
+            return if file::exists(path)? { Self::open(location).map(Some) } else { Ok(None) };
         }
+        let mut store = Self::connect(location)?;
+        if !migrations::has_any(&mut store)? {
+            return Ok(None);
+        }
+        migrations::apply(&mut store)?;
+        Ok(Some(store))
     }
 
-    fn open_file(path: &Path) -> Result<Self, StateError> {
-        let url = path.to_str().ok_or_else(|| unreachable_file(path, "its path is not UTF-8"))?;
-        let connection = SqliteConnection::establish(url).map_err(|error| StateError::of_message(error.to_string(), path.to_owned()))?;
-        let mut store = Self { connection, path: path.to_owned() };
-        store.prepare()?;
-        store.migrate()?;
-        Ok(store)
+    fn connect(location: &StateLocation) -> Result<Self, StateError> {
+        let (connection, is_standby) = match location {
+            StateLocation::Sqlite(path) => (StoreConnection::Sqlite(file::open(path)?), false),
+            StateLocation::Postgresql(plan) => {
+                let (connection, is_standby) = server::open(plan, PATIENCE)?;
+                (StoreConnection::Server(connection), is_standby)
+            }
+        };
+        Ok(Self { connection, location: location.clone(), is_standby, patience: PATIENCE, is_away: false })
     }
 
     /// Returns the workspace's UUID and leaves no trace: no file beside the store, no migration. `None` where there is no store yet, or
     /// none that can be read.
-    pub fn peek_workspace_id(path: &Path) -> Option<String> {
-        let log = PathBuf::from(format!("{}-wal", path.to_str()?));
-        // Without a log the file holds everything, and nobody writes while it is read; with one somebody works on it right now.
-        if !path.is_file() || log.exists() {
-            return Self::open_existing(path).ok().flatten()?.workspace_id().ok();
+    pub fn peek_workspace_id(location: &StateLocation) -> Option<String> {
+        let mut connection = match location {
+            StateLocation::Sqlite(path) => file::peek(path).map(StoreConnection::Sqlite),
+            StateLocation::Postgresql(_) => None,
+        };
+        match &mut connection {
+            Some(connection) => workspace::table.select(workspace::id).first(connection).ok(),
+            None => Self::open_existing(location).ok().flatten()?.workspace_id().ok(),
         }
-        let mut connection = SqliteConnection::establish(&format!("file:{}?immutable=1", uri_path(path)?)).ok()?;
-        workspace::table.select(workspace::id).first(&mut connection).ok()
     }
 
     /// Returns the UUID that was made with the store; targets remember by it which workspace owns them.
@@ -99,195 +109,133 @@ impl Store {
         self.read(|connection| workspace::table.select(workspace::id).first(connection))
     }
 
-    /// Sets how long another process's transaction is waited for from now on.
+    /// Returns how messages name the store: without a login.
+    pub fn place(&self) -> Place {
+        self.location.place()
+    }
+
+    /// Sets how long another process's transaction, or a server that is away, is waited for from now on.
     ///
     /// # Errors
     /// The store is not usable at all.
     pub fn set_patience(&mut self, patience: Duration) -> Result<(), StateError> {
-        let sql = format!("PRAGMA busy_timeout = {}", patience.min(BUSY_TIMEOUT).as_millis());
-        self.connection.batch_execute(&sql).map_err(|error| StateError::of(error, &self.path))
+        self.patience = patience.min(PATIENCE);
+        match &mut self.connection {
+            StoreConnection::Sqlite(connection) => {
+                file::set_patience(connection, patience).map_err(|error| StateError::of(error, &self.location.place()))
+            }
+            StoreConnection::Server(_) => Ok(()),
+        }
     }
 
-    /// Runs statements that belong together, so that no other process comes between them.
-    pub(super) fn write<T>(&mut self, work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>) -> Result<T, StateError> {
-        self.connection.immediate_transaction(work).map_err(|error| StateError::of(error, &self.path))
+    /// Runs statements that belong together, so that no other process comes between them. On a server they may be run again, from the
+    /// beginning, where another host's transaction or a lost connection kept them from being committed: what was committed without an
+    /// answer is then found, so `work` must know its own rows.
+    pub(super) fn write<T>(&mut self, mut work: impl FnMut(&mut StoreConnection) -> QueryResult<T>) -> Result<T, StateError> {
+        if self.is_standby {
+            return Err(StateError::ReadOnly { place: self.place() });
+        }
+        self.transact(Purpose::Write, &mut work)
     }
 
     /// Runs queries over one state of the store.
-    pub(super) fn read<T>(&mut self, work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>) -> Result<T, StateError> {
-        self.connection.transaction(work).map_err(|error| StateError::of(error, &self.path))
+    pub(super) fn read<T>(&mut self, mut work: impl FnMut(&mut StoreConnection) -> QueryResult<T>) -> Result<T, StateError> {
+        self.transact(Purpose::Read, &mut work)
     }
 
-    fn prepare(&mut self) -> Result<(), StateError> {
-        let pragmas = format!(
-            "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;",
-            BUSY_TIMEOUT.as_millis()
-        );
-        let result = self.connection.batch_execute(&pragmas);
-        result.map_err(|error| StateError::of(error, &self.path))?;
-        // While two processes make the store at once, SQLite answers "locked" to the change of mode without waiting.
+    /// Runs the transaction until it is through, fails for good, or the patience ends.
+    pub(super) fn transact<T>(&mut self, purpose: Purpose, work: Work<'_, T>) -> Result<T, StateError> {
         let began = Instant::now();
+        let patience = if self.is_away { self.patience.min(PATIENCE_SPENT) } else { self.patience };
+        let mut tries = 0;
         loop {
-            match self.use_write_ahead_log() {
-                Err(error @ StateError::Busy { .. }) if began.elapsed() > BUSY_TIMEOUT => return Err(error),
-                Err(StateError::Busy { .. }) => std::thread::sleep(Duration::from_millis(5)),
-                result => return result,
+            tries += 1;
+            let error = match self.try_once(purpose, work, patience.saturating_sub(began.elapsed())) {
+                Ok(value) => {
+                    self.is_away = false;
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            let is_worthwhile = match &error {
+                Trouble::Unreachable(StateError::Server { error, .. }) => error.is_transient,
+                Trouble::Unreachable(_) => false,
+                Trouble::Database(error) => matches!(self.connection, StoreConnection::Server(_)) && may_pass(error, tries),
+            };
+            if !is_worthwhile || began.elapsed() >= patience {
+                self.is_away = is_worthwhile;
+                return Err(match error {
+                    Trouble::Unreachable(error) => error,
+                    Trouble::Database(error) => StateError::of(error, &self.place()),
+                });
+            }
+            std::thread::sleep(pause(tries));
+        }
+    }
+
+    fn try_once<T>(&mut self, purpose: Purpose, work: Work<'_, T>, patience: Duration) -> Result<T, Trouble> {
+        let patience = patience.max(Duration::from_millis(500));
+        if let (StoreConnection::Server(server), StateLocation::Postgresql(plan)) = (&mut self.connection, &self.location)
+            && (server.client().is_over() || AnsiTransactionManager::is_broken_transaction_manager(server))
+        {
+            let (connection, is_standby) = server::open(plan, patience).map_err(Trouble::Unreachable)?;
+            self.connection = StoreConnection::Server(connection);
+            self.is_standby = is_standby;
+        }
+        match &mut self.connection {
+            StoreConnection::Sqlite(connection) if purpose == Purpose::Read => AnsiTransactionManager::begin_transaction(connection)?,
+            StoreConnection::Sqlite(connection) => AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?,
+            StoreConnection::Server(server) => {
+                server.client().set_patience(patience);
+                server::begin(server, purpose)?;
+            }
+        }
+        let result = work(&mut self.connection);
+        match result {
+            Ok(value) => {
+                <StoreConnection as Connection>::TransactionManager::commit_transaction(&mut self.connection)?;
+                Ok(value)
+            }
+            Err(error) => {
+                // Where this fails too, the connection is given up at its next use.
+                let _ = <StoreConnection as Connection>::TransactionManager::rollback_transaction(&mut self.connection);
+                Err(Trouble::Database(error))
             }
         }
     }
+}
 
-    fn use_write_ahead_log(&mut self) -> Result<(), StateError> {
-        let ask = |connection: &mut SqliteConnection, sql: &str| diesel::sql_query(sql.to_owned()).get_result::<JournalMode>(connection);
-        let result = ask(&mut self.connection, "PRAGMA journal_mode").and_then(|mode| match mode.journal_mode.as_str() {
-            "wal" => Ok(()),
-            _ => ask(&mut self.connection, "PRAGMA journal_mode = WAL").map(|_| ()),
-        });
-        result.map_err(|error| StateError::of(error, &self.path))
-    }
+/// Why a try failed.
+enum Trouble {
+    /// The server is not there any more.
+    Unreachable(StateError),
+    Database(DieselError),
+}
 
-    fn migrate(&mut self) -> Result<(), StateError> {
-        let known = known_migrations();
-        let applied = self.applied()?;
-        self.refuse_newer(&known, &applied)?;
-        if known.iter().all(|version| applied.contains(version)) {
-            return Ok(());
-        }
-        let mut failure = None;
-        let result = self.connection.immediate_transaction::<_, diesel::result::Error, _>(|connection| {
-            if let Err(error) = connection.run_pending_migrations(MIGRATIONS) {
-                failure = Some(error.to_string());
-                return Err(diesel::result::Error::RollbackTransaction);
-            }
-            name_workspace(connection)
-        });
-        match (result, failure) {
-            (Ok(()), _) => {
-                let applied = self.applied()?;
-                self.refuse_newer(&known, &applied)
-            }
-            (Err(_), Some(reason)) => Err(StateError::of_message(reason, self.path.clone())),
-            (Err(error), None) => Err(StateError::of(error, &self.path)),
-        }
-    }
-
-    /// Returns the versions of the migrations that the store has; none where it is new.
-    fn applied(&mut self) -> Result<Vec<String>, StateError> {
-        let rows =
-            diesel::sql_query("SELECT version FROM __diesel_schema_migrations ORDER BY version").load::<Applied>(&mut self.connection);
-        match rows {
-            Ok(rows) => Ok(rows.into_iter().map(|row| row.version).collect()),
-            Err(error) if error.to_string().contains("no such table") => Ok(Vec::new()),
-            Err(error) => Err(StateError::of(error, &self.path)),
-        }
-    }
-
-    fn refuse_newer(&self, known: &[String], applied: &[String]) -> Result<(), StateError> {
-        match applied.iter().find(|version| !known.contains(version)) {
-            Some(version) => Err(StateError::Newer { path: self.path.clone(), migration: version.clone() }),
-            None => Ok(()),
-        }
+impl From<DieselError> for Trouble {
+    fn from(error: DieselError) -> Self {
+        Self::Database(error)
     }
 }
 
-/// Returns a path as a URI spells it (<https://www.sqlite.org/uri.html>, section 3.1).
-fn uri_path(path: &Path) -> Option<String> {
-    let text = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    Some(if cfg!(windows) { format!("/{}", text.replace('\\', "/")) } else { text })
-}
-
-fn known_migrations() -> Vec<String> {
-    let migrations: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations().expect("embedded when etlsched was built");
-    migrations.iter().map(|migration| MigrationVersion::as_owned(&migration.name().version()).to_string()).collect()
-}
-
-/// Gives a new store its UUID. The time of a store's making is for people only, so the id's own clock serves.
-fn name_workspace(connection: &mut SqliteConnection) -> QueryResult<()> {
-    let is_named: i64 = workspace::table.count().get_result(connection)?;
-    if is_named == 0 {
-        let id = Uuid::now_v7();
-        let made_at = id.get_timestamp().and_then(|stamp| {
-            let (seconds, nanoseconds) = stamp.to_unix();
-            DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
-        });
-        let made_at = naive(made_at.unwrap_or_default());
-        let row = (workspace::id.eq(id.to_string()), workspace::created_at.eq(made_at));
-        diesel::insert_into(workspace::table).values(row).execute(connection)?;
+/// Whether the same may go well in a moment.
+fn may_pass(error: &DieselError, tries: u32) -> bool {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::ClosedConnection, _) => true,
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => tries < CLASHES_MAX,
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => may_pass(commit_error, tries),
+        DieselError::BrokenTransactionManager => true,
+        _ => false,
     }
-    Ok(())
 }
 
-/// Returns the time as the stores hold it: UTC without a zone.
+/// Returns how long to wait before the next try: longer each time, by chance, so that hosts part.
+fn pause(tries: u32) -> Duration {
+    let longest = Duration::from_millis(10).saturating_mul(1 << tries.min(6)).min(PAUSE_MAX);
+    longest.mul_f64(f64::from(uuid::Uuid::new_v4().as_bytes()[0]) / 255.0)
+}
+
+/// Returns the time as the stores hold it: UTC without a zone, cut to microseconds.
 pub(super) fn naive(time: DateTime<Utc>) -> NaiveDateTime {
     time.naive_utc()
-}
-
-fn unreachable_file(path: &Path, reason: &str) -> StateError {
-    StateError::Unreachable { path: path.to_owned(), reason: reason.to_owned() }
-}
-
-fn make_file(path: &Path) -> Result<(), StateError> {
-    if path.is_dir() {
-        return Err(unreachable_file(path, "it is a folder"));
-    }
-    if path.exists() {
-        return Ok(());
-    }
-    let result = make_folder(path).and_then(|()| private::make_file(path));
-    match result {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => {
-            Err(StateError::ReadOnly { path: path.to_owned() })
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(unreachable_file(path, "its folder doesn't exist")),
-        Err(error) => Err(unreachable_file(path, &error.to_string())),
-    }
-}
-
-/// Makes the private folder of a workspace; any other folder is the user's to make.
-fn make_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if folder.file_name().is_some_and(|name| name == ".etlsched") && !folder.exists() => {
-            match private::make_folder(folder) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                result => result,
-            }
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Modes that hold whatever the umask is; SQLite gives `-wal` and `-shm` the mode of the store's file.
-#[cfg(unix)]
-mod private {
-    use std::fs::{DirBuilder, OpenOptions, Permissions};
-    use std::io;
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-    use std::path::Path;
-
-    pub(super) fn make_file(path: &Path) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.set_permissions(Permissions::from_mode(0o600))
-    }
-
-    pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-        DirBuilder::new().mode(0o700).create(path)?;
-        std::fs::set_permissions(path, Permissions::from_mode(0o700))
-    }
-}
-
-/// New files take the folder's access list, which under a user's profile is that user's alone.
-#[cfg(not(unix))]
-mod private {
-    use std::fs::OpenOptions;
-    use std::io;
-    use std::path::Path;
-
-    pub(super) fn make_file(path: &Path) -> io::Result<()> {
-        OpenOptions::new().write(true).create_new(true).open(path).map(drop)
-    }
-
-    pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-        std::fs::create_dir(path)
-    }
 }

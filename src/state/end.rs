@@ -1,8 +1,8 @@
 //! The end of a run: one transaction closes its row, its sources, the job's counters and status, and the lease.
 
+use super::backends::StoreConnection;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::audit::{self, Actor};
 use super::connection::{Store, naive};
@@ -73,7 +73,7 @@ impl Store {
     pub fn close_run(&mut self, end: &RunEnd, policy: EndPolicy, now: DateTime<Utc>) -> Result<Closed, StateError> {
         self.write(|connection| {
             if !leases::is_held(connection, &end.run_id)? {
-                return Ok(Closed::LeaseLost);
+                return closed_before(connection, end);
             }
             write_end(connection, end, now)?;
             slots::settle(connection, &end.run_id, end.status.into(), policy.slot_now)?;
@@ -88,7 +88,17 @@ impl Store {
     }
 }
 
-fn write_end(connection: &mut SqliteConnection, end: &RunEnd, now: DateTime<Utc>) -> QueryResult<()> {
+/// Returns what became of a run whose lease is gone: closed as it ended where the commit went through and its answer was lost, else by
+/// another run.
+fn closed_before(connection: &mut StoreConnection, end: &RunEnd) -> QueryResult<Closed> {
+    let own = runs::table.find(&end.run_id).filter(runs::is_interrupted.eq(false)).filter(runs::status.eq(end.status.as_str()));
+    let Some(job) = own.select(runs::job).first::<String>(connection).optional()? else { return Ok(Closed::LeaseLost) };
+    let (status, failures): (String, i64) = jobs::table.find(&job).select((jobs::status, jobs::consecutive_failures)).first(connection)?;
+    let status = JobStatus::parse(&status).expect("held by a CHECK of the table");
+    Ok(Closed::Done { status_before: status, status_after: status, consecutive_failures: failures.unsigned_abs() })
+}
+
+fn write_end(connection: &mut StoreConnection, end: &RunEnd, now: DateTime<Utc>) -> QueryResult<()> {
     let RunEnd { run_id, status, exit_code, duration_seconds, summary, sources, streams, events } = end;
     let changes = (
         runs::status.eq(status.as_str()),
@@ -107,7 +117,7 @@ fn write_end(connection: &mut SqliteConnection, end: &RunEnd, now: DateTime<Utc>
     write_events(connection, run_id, events)
 }
 
-fn job_of(connection: &mut SqliteConnection, run_id: &str) -> QueryResult<String> {
+fn job_of(connection: &mut StoreConnection, run_id: &str) -> QueryResult<String> {
     runs::table.find(run_id).select(runs::job).first(connection)
 }
 
@@ -155,7 +165,7 @@ fn judged(before: Standing, status: RunStatus, trigger: Trigger, verdict: Verdic
     Standing { status, failures }
 }
 
-fn judge_job(connection: &mut SqliteConnection, end: &RunEnd, policy: EndPolicy, now: DateTime<Utc>) -> QueryResult<Closed> {
+fn judge_job(connection: &mut StoreConnection, end: &RunEnd, policy: EndPolicy, now: DateTime<Utc>) -> QueryResult<Closed> {
     let (job, trigger, user, host): (String, String, String, String) =
         runs::table.find(&end.run_id).select((runs::job, runs::triggered_by, runs::username, runs::host)).first(connection)?;
     let (status, failures): (String, i64) = jobs::table.find(&job).select((jobs::status, jobs::consecutive_failures)).first(connection)?;
@@ -181,7 +191,7 @@ fn judge_job(connection: &mut SqliteConnection, end: &RunEnd, policy: EndPolicy,
 
 /// Adds a run to its job's counters.
 pub(super) fn count_run(
-    connection: &mut SqliteConnection,
+    connection: &mut StoreConnection,
     job: &str,
     run_id: &str,
     status: RunStatus,

@@ -1,119 +1,220 @@
 //! What can go wrong with the store, each with its remedy.
 
-use std::path::{Path, PathBuf};
-
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use thiserror::Error;
+
+use super::location::Place;
+use super::postgresql::POOLED;
+use crate::connect::ConnectError;
 
 /// Why the store could not be opened, read or written.
 #[derive(Debug, Error)]
 pub enum StateError {
     /// The file or its folder can't be made or opened.
-    #[error("state store {path}: {reason}", path = path.display())]
+    #[error("state store {place}: {reason}")]
     Unreachable {
-        /// The store's file.
-        path: PathBuf,
+        /// The store.
+        place: Place,
         /// What the system said.
         reason: String,
     },
-    /// The file or its folder can't be written.
-    #[error("state store {path}: it is read-only here", path = path.display())]
+    /// The file, its folder or the server can't be written.
+    #[error("state store {place}: it is read-only here")]
     ReadOnly {
-        /// The store's file.
-        path: PathBuf,
+        /// The store.
+        place: Place,
     },
     /// The file is something else.
-    #[error("state store {path}: the file is not a SQLite database", path = path.display())]
+    #[error("state store {place}: the file is not a SQLite database")]
     NotAStore {
-        /// The store's file.
-        path: PathBuf,
+        /// The store.
+        place: Place,
     },
     /// The file is broken.
-    #[error("state store {path}: the file is damaged ({reason})", path = path.display())]
+    #[error("state store {place}: the file is damaged ({reason})")]
     Damaged {
-        /// The store's file.
-        path: PathBuf,
+        /// The store.
+        place: Place,
         /// What SQLite found.
         reason: String,
     },
     /// A later version of etlsched has changed the tables.
-    #[error("state store {path}: made by a newer etlsched (its migration {migration} is not known here)", path = path.display())]
+    #[error("state store {place}: made by a newer etlsched (its migration {migration} is not known here)")]
     Newer {
-        /// The store's file.
-        path: PathBuf,
+        /// The store.
+        place: Place,
         /// The first migration that isn't known.
         migration: String,
     },
     /// Another process held the store for longer than the busy timeout.
-    #[error("state store {path}: another process has held it for {seconds} s", path = path.display())]
+    #[error("state store {place}: another process has held it for {seconds} s")]
     Busy {
-        /// The store's file.
-        path: PathBuf,
+        /// The store.
+        place: Place,
         /// How long was waited.
         seconds: u64,
     },
     /// The disk is full.
-    #[error("state store {path}: the disk is full", path = path.display())]
+    #[error("state store {place}: the disk is full")]
     Full {
-        /// The store's file.
-        path: PathBuf,
+        /// The store.
+        place: Place,
     },
     /// Anything else that the database said.
-    #[error("state store {path}: {reason}", path = path.display())]
+    #[error("state store {place}: {reason}")]
     Query {
-        /// The store's file.
-        path: PathBuf,
+        /// The store.
+        place: Place,
         /// What it said.
         reason: String,
+    },
+    /// The server can't be reached, or doesn't let us in.
+    #[error("state store {place}: {error}")]
+    Server {
+        /// The store.
+        place: Place,
+        /// What happened.
+        error: ConnectError,
+    },
+    /// A run goes on in a store that is to be copied.
+    #[error("state store {place}: run {run_id} of {job} goes on")]
+    InUse {
+        /// The store.
+        place: Place,
+        /// The job.
+        job: String,
+        /// Its run.
+        run_id: String,
+    },
+    /// A store that is to be filled has rows.
+    #[error("state store {place}: it is not empty (its table {table} has rows)")]
+    NotEmpty {
+        /// The store.
+        place: Place,
+        /// The table.
+        table: String,
+    },
+    /// A pooler gives the connection's transactions to any session of its own.
+    #[error("state store {place}: a connection pooler in front of it parts sessions by transactions (PgBouncer: pool_mode = transaction)")]
+    Pooled {
+        /// The store.
+        place: Place,
     },
 }
 
 impl StateError {
     /// Returns what to do next, where there is something to do.
     pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Unreachable { .. } => Some("check `state:` in etlsched.yaml, and that its folder exists and is yours".to_owned()),
-            Self::ReadOnly { path } => {
+        let elsewhere = "name another place with `state:` in etlsched.yaml";
+        Some(match self {
+            Self::Unreachable { .. } => "check `state:` in etlsched.yaml, and that its folder exists and is yours".to_owned(),
+            Self::ReadOnly { place: Place::File(path) } => {
                 let folder = path.parent().unwrap_or(path).display();
-                Some(format!(
-                    "make {folder} and the store's files in it writable for this user, or name another place with `state:` in etlsched.yaml"
-                ))
+                format!("make {folder} and the store's files in it writable for this user, or {elsewhere}")
             }
-            Self::NotAStore { .. } => Some("move the file away, or name another place with `state:` in etlsched.yaml".to_owned()),
-            Self::Damaged { .. } => Some("restore it from a backup, or move it away: a new store begins with an empty log".to_owned()),
-            Self::Newer { .. } => Some(format!("use a newer etlsched (this is {})", env!("CARGO_PKG_VERSION"))),
-            Self::Busy { .. } => Some("look for a process that holds it, such as a backup or an open sqlite3 shell".to_owned()),
-            Self::Full { .. } => Some("free some space".to_owned()),
-            Self::Query { .. } => None,
+            Self::ReadOnly { place: Place::Server(_) } => "let `state:` in etlsched.yaml name the server that takes writes".to_owned(),
+            Self::NotAStore { .. } => format!("move the file away, or {elsewhere}"),
+            Self::Damaged { .. } => "restore it from a backup, or move it away: a new store begins with an empty log".to_owned(),
+            Self::Newer { .. } => format!("use a newer etlsched (this is {})", env!("CARGO_PKG_VERSION")),
+            Self::Busy { .. } => "look for a process that holds it, such as a backup or an open shell".to_owned(),
+            Self::Full { .. } => "free some space".to_owned(),
+            Self::Pooled { .. } => "let `state:` in etlsched.yaml name the server itself, or a pool with pool_mode = session".to_owned(),
+            Self::InUse { job, .. } => format!("wait for it, or stop it with etlsched cancel {job}"),
+            Self::NotEmpty { .. } => {
+                "a store is copied whole or not at all: name an empty database with `state:` in etlsched.yaml".to_owned()
+            }
+            Self::Server { error, .. } => return error.hint.clone(),
+            Self::Query { place: Place::Server(_), .. } => {
+                "give the role a database or a schema of its own, first in its search_path, with CREATE".to_owned()
+            }
+            Self::Query { .. } => return None,
+        })
+    }
+
+    /// Sorts what diesel says: the messages of a file are those of sqlite3_errmsg (<https://www.sqlite.org/rescode.html>), the details of a
+    /// server's error its code (PostgreSQL 15, appendix A).
+    pub(super) fn of(error: DieselError, place: &Place) -> Self {
+        let place = place.clone();
+        // What the rollback says adds nothing.
+        let error = match error {
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
+            error => error,
+        };
+        match &error {
+            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Self::ReadOnly { place },
+            DieselError::DatabaseError(_, said) if matches!(place, Place::Server(_)) => match said.details() {
+                Some(POOLED) => Self::Pooled { place },
+                Some("53100") => Self::Full { place },
+                Some("42501") => {
+                    let hint = "grant the role every right on the store's tables, and CREATE on their schema".to_owned();
+                    let message = said.message().to_owned();
+                    Self::Server {
+                        place,
+                        error: ConnectError {
+                            code: "permission_denied",
+                            message,
+                            hint: Some(hint),
+                            is_transient: false,
+                            retry_after: None,
+                        },
+                    }
+                }
+                _ => {
+                    let (message, hint) = (said.message().to_owned(), said.hint().map(str::to_owned));
+                    Self::Server { place, error: ConnectError { code: "database", message, hint, is_transient: false, retry_after: None } }
+                }
+            },
+            DieselError::DatabaseError(_, said) => Self::of_message(said.message().to_owned(), place),
+            other => Self::of_message(other.to_string(), place),
         }
     }
 
-    /// Sorts what diesel says: its messages are those of sqlite3_errmsg (<https://www.sqlite.org/rescode.html>).
-    pub(super) fn of(error: DieselError, path: &Path) -> Self {
-        let path = path.to_owned();
-        let reason = match &error {
-            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => return Self::ReadOnly { path },
-            DieselError::DatabaseError(_, information) => information.message().to_owned(),
-            other => other.to_string(),
-        };
-        Self::of_message(reason, path)
-    }
-
-    pub(super) fn of_message(reason: String, path: PathBuf) -> Self {
-        if reason.contains("readonly database") {
-            Self::ReadOnly { path }
+    pub(super) fn of_message(reason: String, place: Place) -> Self {
+        if matches!(place, Place::Server(_)) {
+            return Self::Query { place, reason };
+        }
+        if reason.contains("readonly database") || (reason.contains("unable to open") && is_folder_read_only(&place)) {
+            Self::ReadOnly { place }
         } else if reason.contains("is not a database") {
-            Self::NotAStore { path }
+            Self::NotAStore { place }
         } else if reason.contains("malformed") {
-            Self::Damaged { path, reason }
+            Self::Damaged { place, reason }
         } else if reason.contains("is locked") {
-            Self::Busy { path, seconds: super::connection::BUSY_TIMEOUT.as_secs() }
-        } else if reason.contains("is full") {
-            Self::Full { path }
+            Self::Busy { place, seconds: super::file::BUSY_TIMEOUT.as_secs() }
+        } else if reason.contains("is full") || (reason.contains("disk I/O error") && is_disk_full(&place)) {
+            Self::Full { place }
         } else if reason.contains("unable to open") {
-            Self::Unreachable { path, reason }
+            Self::Unreachable { place, reason }
         } else {
-            Self::Query { path, reason }
+            Self::Query { place, reason }
         }
     }
 }
+
+/// Whether there is next to no room where a file lies: SQLite says no more than "disk I/O error" where its shared memory can't grow.
+fn is_disk_full(place: &Place) -> bool {
+    #[cfg(unix)]
+    if let Place::File(path) = place {
+        let room = rustix::fs::statvfs(path).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        return room.is_ok_and(|bytes| bytes < DISK_ROOM_MIN);
+    }
+    #[cfg(not(unix))]
+    let _ = place;
+    false
+}
+
+/// Whether a file is there and its folder takes no others: SQLite then can't make its log beside it, and says only that it can't open.
+fn is_folder_read_only(place: &Place) -> bool {
+    #[cfg(unix)]
+    if let Place::File(path) = place {
+        let folder = path.parent().unwrap_or(path);
+        return path.exists() && rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_err();
+    }
+    #[cfg(not(unix))]
+    let _ = place;
+    false
+}
+
+/// What SQLite's log and its shared memory begin with, in bytes: 32 KiB and a page.
+#[cfg(unix)]
+const DISK_ROOM_MIN: u64 = 64 * 1024;

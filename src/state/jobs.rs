@@ -1,8 +1,8 @@
 //! Jobs as the store knows them: when first seen, status, counters, last run. Their definitions are in files.
 
+use super::backends::StoreConnection;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::audit::{self, Actor};
 use super::connection::{Store, naive};
@@ -240,13 +240,13 @@ impl Store {
     }
 }
 
-pub(super) fn record(connection: &mut SqliteConnection, id: &str) -> QueryResult<Option<JobRecord>> {
+pub(super) fn record(connection: &mut StoreConnection, id: &str) -> QueryResult<Option<JobRecord>> {
     let row = jobs::table.find(id).select(JobRow::as_select()).first(connection).optional()?;
     Ok(row.map(JobRecord::from))
 }
 
 /// Without `active_since` nobody has asked for its slots yet: a run by hand doesn't.
-pub(super) fn register(connection: &mut SqliteConnection, job: &NewJob, now: NaiveDateTime) -> QueryResult<()> {
+pub(super) fn register(connection: &mut StoreConnection, job: &NewJob, now: NaiveDateTime) -> QueryResult<()> {
     let NewJob { id, file, fingerprint, schedule_fingerprint, owner, host } = job;
     let known: Option<(String, String)> = jobs::table.find(id).select((jobs::file, jobs::fingerprint)).first(connection).optional()?;
     let Some((old_file, old_fingerprint)) = known else {
@@ -275,7 +275,7 @@ pub(super) fn register(connection: &mut SqliteConnection, job: &NewJob, now: Nai
 }
 
 fn change_status(
-    connection: &mut SqliteConnection,
+    connection: &mut StoreConnection,
     old: &JobRecord,
     status: NewStatus,
     by: &Actor,

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::backends::StoreConnection;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::audit::{self, Actor};
 use super::connection::{Store, naive};
 use super::error::StateError;
 use super::schema::leases;
+use super::server;
 use crate::clock::BootTime;
 use crate::process::Liveness;
 
@@ -32,6 +33,19 @@ pub struct Moment {
 /// Says whether the process `pid` that began at `start` on `host` still runs; [`crate::process::liveness`] outside tests.
 pub type Probe<'a> = &'a dyn Fn(&str, u32, &str) -> Liveness;
 
+/// The clocks by which a lease is judged: those of this host, and the server's where the store is on one.
+pub(super) struct Clocks<'a> {
+    here: &'a Moment,
+    /// Since 1970.
+    server: Option<Duration>,
+}
+
+impl<'a> Clocks<'a> {
+    pub(super) fn read(connection: &mut StoreConnection, here: &'a Moment) -> QueryResult<Self> {
+        Ok(Self { here, server: server::clock(connection)? })
+    }
+}
+
 /// A lease as the store holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
@@ -45,11 +59,11 @@ pub struct Lease {
     pub pid: u32,
     /// When that process began, in the system's words.
     pub process_start: String,
-    /// Of the clock by which it was renewed.
+    /// Of the boot in which its process runs.
     pub boot_id: String,
-    /// That clock's reading.
+    /// By that boot's clock; by the server's where the store is on one.
     pub renewed_boot: Duration,
-    /// The wall clock's.
+    /// By the wall clock of its host.
     pub renewed_at: DateTime<Utc>,
     /// What its run does, as JSON.
     pub progress: String,
@@ -59,9 +73,15 @@ pub struct Lease {
 
 impl Lease {
     /// Whether the run that holds it is dead: its process is gone, its host was started anew, or it wasn't renewed for 60 s.
-    pub fn is_dead(&self, now: &Moment, probe: Probe<'_>) -> bool {
+    pub(super) fn is_dead(&self, now: &Clocks<'_>, probe: Probe<'_>) -> bool {
         let liveness = probe(&self.host, self.pid, &self.process_start);
-        let is_same_boot = self.boot_id == now.boot.boot_id;
+        let is_same_boot = self.boot_id == now.here.boot.boot_id;
+        if let Some(server) = now.server {
+            // Another machine may have this one's name: only of this boot can it be said that its process is gone.
+            let is_gone = is_same_boot && liveness == Liveness::Gone;
+            return is_gone || server.saturating_sub(self.renewed_boot) > LEASE_LOST_AFTER;
+        }
+        let now = now.here;
         if liveness == Liveness::Gone || (liveness == Liveness::Alive && !is_same_boot) {
             return true;
         }
@@ -135,7 +155,8 @@ pub(super) struct Holder<'a> {
 }
 
 /// Writes the lease of a new run, in place of a dead one.
-pub(super) fn take(connection: &mut SqliteConnection, holder: &Holder<'_>, now: &Moment) -> QueryResult<()> {
+pub(super) fn take(connection: &mut StoreConnection, holder: &Holder<'_>, now: &Moment) -> QueryResult<()> {
+    let renewed_boot = server::clock(connection)?.unwrap_or(now.boot.elapsed);
     let row = LeaseRow {
         job: holder.job.to_owned(),
         run_id: holder.run_id.to_owned(),
@@ -143,7 +164,7 @@ pub(super) fn take(connection: &mut SqliteConnection, holder: &Holder<'_>, now: 
         pid: i64::from(holder.pid),
         process_start: holder.process_start.to_owned(),
         boot_id: now.boot.boot_id.clone(),
-        renewed_boot_micros: boot_micros(now),
+        renewed_boot_micros: micros(renewed_boot),
         renewed_at: naive(now.at),
         progress: "{}".to_owned(),
         cancel_requested_at: None,
@@ -154,23 +175,29 @@ pub(super) fn take(connection: &mut SqliteConnection, holder: &Holder<'_>, now: 
 }
 
 /// Returns the lease of a job.
-pub(super) fn of_job(connection: &mut SqliteConnection, job: &str) -> QueryResult<Option<Lease>> {
+pub(super) fn of_job(connection: &mut StoreConnection, job: &str) -> QueryResult<Option<Lease>> {
     let row = leases::table.find(job).select(LeaseRow::as_select()).first(connection).optional()?;
     Ok(row.map(Lease::from))
 }
 
+/// Returns every lease, by job.
+pub(super) fn all(connection: &mut StoreConnection) -> QueryResult<Vec<Lease>> {
+    let rows = leases::table.order(leases::job).select(LeaseRow::as_select()).load(connection)?;
+    Ok(rows.into_iter().map(Lease::from).collect())
+}
+
 /// Whether a run holds its job's lease.
-pub(super) fn is_held(connection: &mut SqliteConnection, run_id: &str) -> QueryResult<bool> {
+pub(super) fn is_held(connection: &mut StoreConnection, run_id: &str) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(leases::table.filter(leases::run_id.eq(run_id)))).get_result(connection)
 }
 
 /// Gives a run's lease up.
-pub(super) fn release(connection: &mut SqliteConnection, run_id: &str) -> QueryResult<()> {
+pub(super) fn release(connection: &mut StoreConnection, run_id: &str) -> QueryResult<()> {
     diesel::delete(leases::table.filter(leases::run_id.eq(run_id))).execute(connection).map(drop)
 }
 
-fn boot_micros(now: &Moment) -> i64 {
-    i64::try_from(now.boot.elapsed.as_micros()).unwrap_or(i64::MAX)
+fn micros(reading: Duration) -> i64 {
+    i64::try_from(reading.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Store {
@@ -181,9 +208,10 @@ impl Store {
     pub fn renew_lease(&mut self, run_id: &str, progress: &str, now: &Moment) -> Result<Renewal, StateError> {
         self.write(|connection| {
             let own = leases::table.filter(leases::run_id.eq(run_id));
+            let renewed_boot = server::clock(connection)?.unwrap_or(now.boot.elapsed);
             let changes = (
                 leases::boot_id.eq(&now.boot.boot_id),
-                leases::renewed_boot_micros.eq(boot_micros(now)),
+                leases::renewed_boot_micros.eq(micros(renewed_boot)),
                 leases::renewed_at.eq(naive(now.at)),
                 leases::progress.eq(progress),
             );
@@ -198,10 +226,7 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn leases(&mut self) -> Result<Vec<Lease>, StateError> {
-        self.read(|connection| {
-            let rows = leases::table.order(leases::job).select(LeaseRow::as_select()).load(connection)?;
-            Ok(rows.into_iter().map(Lease::from).collect())
-        })
+        self.read(all)
     }
 
     /// Returns a job's lease, a dead one too.
@@ -210,6 +235,17 @@ impl Store {
     /// The store can't be read.
     pub fn lease(&mut self, job: &str) -> Result<Option<Lease>, StateError> {
         self.read(|connection| of_job(connection, job))
+    }
+
+    /// Returns a job's lease where its run lives.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn living_lease(&mut self, job: &str, now: &Moment, probe: Probe<'_>) -> Result<Option<Lease>, StateError> {
+        self.read(|connection| {
+            let clocks = Clocks::read(connection, now)?;
+            Ok(of_job(connection, job)?.filter(|lease| !lease.is_dead(&clocks, probe)))
+        })
     }
 
     /// Asks a run to stop, with a line in the audit trail; its process sees it at its next renewal. Returns whether the

@@ -8,13 +8,19 @@
 //! [`Store::update_source`], [`Store::update_stream`] and [`Store::add_events`], and at the end [`Store::close_run`].
 
 mod audit;
+mod backends;
 mod begin;
 mod connection;
 mod end;
 mod error;
+mod file;
 mod jobs;
 mod leases;
+mod location;
+mod migrate;
+mod migrations;
 mod noticed;
+mod postgresql;
 mod progress;
 mod records;
 mod repair;
@@ -22,6 +28,7 @@ mod retention;
 mod rows;
 mod runs;
 mod schema;
+mod server;
 mod slots;
 mod trail;
 
@@ -32,6 +39,8 @@ pub use end::{Closed, EndPolicy, RunEnd};
 pub use error::StateError;
 pub use jobs::{JobRecord, JobStatus, LastRun, NewJob, NewStatus};
 pub use leases::{LEASE_LOST_AFTER, LEASE_RENEWAL, Lease, Moment, Probe, Renewal};
+pub use location::{Place, StateLocation};
+pub use migrate::Copied;
 pub use noticed::Attention;
 pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord, RunSummary, SourceRecord, StreamRecord};
 pub use repair::{DeadEnd, DeadRun};
@@ -40,6 +49,20 @@ pub use slots::{Claim, Claimed, Published, SlotOrder};
 pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
 #[cfg(test)]
+#[cfg(unix)]
+mod bench;
+#[cfg(test)]
+#[cfg(unix)]
+mod file_tests;
+#[cfg(test)]
+#[cfg(unix)]
+mod server_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod slots_tests;
 #[cfg(test)]
+#[cfg(unix)]
+mod standing_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;

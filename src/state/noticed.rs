@@ -1,11 +1,11 @@
 //! Since when a job's slots count: the moments at which the gate, an installed entry or a person who enables it first saw the job, its
 //! present schedule, or its return to activity.
 
+use super::backends::StoreConnection;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
-use diesel::sqlite::SqliteConnection;
 
 use super::connection::{Store, naive};
 use super::error::StateError;
@@ -70,12 +70,12 @@ impl Store {
     }
 }
 
-fn seen(connection: &mut SqliteConnection, id: &str) -> QueryResult<Option<Seen>> {
+fn seen(connection: &mut StoreConnection, id: &str) -> QueryResult<Option<Seen>> {
     jobs::table.find(id).select(Seen::as_select()).first(connection).optional()
 }
 
 /// Writes down what is new about a job.
-pub(super) fn notice(connection: &mut SqliteConnection, job: &NewJob, attention: Attention, now: NaiveDateTime) -> QueryResult<()> {
+pub(super) fn notice(connection: &mut StoreConnection, job: &NewJob, attention: Attention, now: NaiveDateTime) -> QueryResult<()> {
     records::register(connection, job, now)?;
     let Some(seen) = seen(connection, &job.id)? else { return Ok(()) };
     let row = jobs::table.find(&job.id);
@@ -100,7 +100,7 @@ pub(super) fn notice(connection: &mut SqliteConnection, job: &NewJob, attention:
 
 /// Gives slots of an earlier schedule another key: 02:30 in Berlin and 02:30 in New York are two slots. Both are still known by the
 /// instant at which they were due.
-fn rename_slots(connection: &mut SqliteConnection, job: &str, old_fingerprint: &str) -> QueryResult<()> {
+fn rename_slots(connection: &mut StoreConnection, job: &str, old_fingerprint: &str) -> QueryResult<()> {
     let mark: String = old_fingerprint.chars().take(8).collect();
     let of_present = slots::table.filter(slots::job.eq(job)).filter(sql::<Bool>("slot NOT LIKE '%/%'"));
     // A schedule that comes back may have left the same key before.

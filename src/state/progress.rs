@@ -1,7 +1,7 @@
 //! What a run writes while it works: its sources, their streams, the execution log.
 
+use super::backends::StoreConnection;
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::connection::{Store, naive};
 use super::error::StateError;
@@ -27,8 +27,11 @@ impl Store {
                     run_streams::position.eq(position),
                     run_streams::status.eq(record.status.as_str()),
                 );
-                let insert = diesel::insert_into(run_streams::table).values(row);
-                insert.on_conflict_do_nothing().execute(connection)?;
+                let known = run_streams::table.find((run_id, source, stream));
+                let is_known: bool = diesel::select(diesel::dsl::exists(known)).get_result(connection)?;
+                if !is_known {
+                    diesel::insert_into(run_streams::table).values(row).execute(connection)?;
+                }
             }
             Ok(())
         })
@@ -62,16 +65,16 @@ impl Store {
     }
 }
 
-pub(super) fn write_source(connection: &mut SqliteConnection, run_id: &str, record: &SourceRecord) -> QueryResult<()> {
+pub(super) fn write_source(connection: &mut StoreConnection, run_id: &str, record: &SourceRecord) -> QueryResult<()> {
     diesel::update(run_sources::table.find((run_id, &record.source))).set(SourceChanges::of(record)).execute(connection).map(drop)
 }
 
-pub(super) fn write_stream(connection: &mut SqliteConnection, run_id: &str, record: &StreamRecord) -> QueryResult<()> {
+pub(super) fn write_stream(connection: &mut StoreConnection, run_id: &str, record: &StreamRecord) -> QueryResult<()> {
     let row = run_streams::table.find((run_id, &record.source, &record.stream));
     diesel::update(row).set(StreamChanges::of(record)).execute(connection).map(drop)
 }
 
-pub(super) fn write_events(connection: &mut SqliteConnection, run_id: &str, events: &[EventRecord]) -> QueryResult<()> {
+pub(super) fn write_events(connection: &mut StoreConnection, run_id: &str, events: &[EventRecord]) -> QueryResult<()> {
     let last = run_events::table.filter(run_events::run_id.eq(run_id)).select(diesel::dsl::max(run_events::sequence));
     let last: Option<i64> = last.first(connection)?;
     for (sequence, event) in (last.unwrap_or(0) + 1..).zip(events) {

@@ -107,7 +107,7 @@ pub struct RecordedError {
 
 impl From<WorkerError> for RecordedError {
     fn from(error: WorkerError) -> Self {
-        let WorkerError { code, message, hint, is_transient: _ } = error;
+        let WorkerError { code, message, hint, is_transient: _, retry_after: _ } = error;
         Self { code, message, hint }
     }
 }

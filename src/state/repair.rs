@@ -1,13 +1,14 @@
 //! Runs whose process ended without closing them: which they are, and their closing by the next run of the job.
 
+use super::backends::StoreConnection;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::connection::{Store, naive};
 use super::end::count_run;
 use super::error::StateError;
-use super::leases::{self, Lease, Moment, Probe};
+use super::jobs::JobStatus;
+use super::leases::{self, Clocks, Lease, Moment, Probe};
 use super::progress::{write_events, write_source, write_stream};
 use super::records::{EventRecord, RunDetail, RunSummary, SourceRecord, StreamRecord};
 use super::rows::SummaryChanges;
@@ -17,7 +18,7 @@ use super::slots;
 use crate::exit_code;
 use crate::plan::Level;
 use crate::run::due::SlotStatus;
-use crate::run::{Counts, RunStatus, SourceStatus};
+use crate::run::{Counts, RunStatus, SourceStatus, Trigger};
 
 /// How a dead run is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +49,13 @@ impl Store {
     /// The store can't be read.
     pub fn dead_runs(&mut self, job: &str, now: &Moment, probe: Probe<'_>) -> Result<Vec<DeadRun>, StateError> {
         self.read(|connection| {
+            let clocks = Clocks::read(connection, now)?;
             let open = runs::table.filter(runs::job.eq(job)).filter(runs::status.eq_any(open_statuses()));
             let ids: Vec<String> = open.order(runs::id).select(runs::id).load(connection)?;
             let mut dead = Vec::new();
             for id in ids {
                 let lease = own_lease(connection, job, &id)?;
-                if lease.as_ref().is_none_or(|lease| lease.is_dead(now, probe))
+                if lease.as_ref().is_none_or(|lease| lease.is_dead(&clocks, probe))
                     && let Some(detail) = run_in_full(connection, &id)?
                 {
                     let last_seen_at = last_seen_at(&detail, lease.as_ref());
@@ -70,11 +72,12 @@ impl Store {
     /// The store can't be read.
     pub fn dead_run_ids(&mut self, now: &Moment, probe: Probe<'_>) -> Result<Vec<String>, StateError> {
         self.read(|connection| {
+            let clocks = Clocks::read(connection, now)?;
             let open = runs::table.filter(runs::status.eq_any(open_statuses())).order(runs::id);
             let open: Vec<(String, String)> = open.select((runs::id, runs::job)).load(connection)?;
             let mut dead = Vec::new();
             for (id, job) in open {
-                if own_lease(connection, &job, &id)?.is_none_or(|lease| lease.is_dead(now, probe)) {
+                if own_lease(connection, &job, &id)?.is_none_or(|lease| lease.is_dead(&clocks, probe)) {
                     dead.push(id);
                 }
             }
@@ -93,8 +96,9 @@ impl Store {
         self.write(|connection| {
             let open = runs::table.find(&run.id).filter(runs::status.eq_any(open_statuses()));
             let is_open: bool = diesel::select(diesel::dsl::exists(open)).get_result(connection)?;
+            let clocks = Clocks::read(connection, now)?;
             let lease = own_lease(connection, &run.job, &run.id)?;
-            if !is_open || lease.is_some_and(|lease| !lease.is_dead(now, probe)) {
+            if !is_open || lease.is_some_and(|lease| !lease.is_dead(&clocks, probe)) {
                 return Ok(false);
             }
             close(connection, dead, end, now.at)?;
@@ -106,7 +110,7 @@ impl Store {
     }
 }
 
-fn own_lease(connection: &mut SqliteConnection, job: &str, run_id: &str) -> QueryResult<Option<Lease>> {
+fn own_lease(connection: &mut StoreConnection, job: &str, run_id: &str) -> QueryResult<Option<Lease>> {
     Ok(leases::of_job(connection, job)?.filter(|lease| lease.run_id == run_id))
 }
 
@@ -116,7 +120,7 @@ fn last_seen_at(detail: &RunDetail, lease: Option<&Lease>) -> DateTime<Utc> {
     seen.into_iter().flatten().max().unwrap_or(detail.run.started_at).max(detail.run.started_at)
 }
 
-fn close(connection: &mut SqliteConnection, dead: &DeadRun, end: &DeadEnd, now: DateTime<Utc>) -> QueryResult<()> {
+fn close(connection: &mut StoreConnection, dead: &DeadRun, end: &DeadEnd, now: DateTime<Utc>) -> QueryResult<()> {
     let run = &dead.detail.run;
     let mut summary = RunSummary { sources_processed: vec![], sources_failed: vec![], sources_skipped: vec![], ..run.summary.clone() };
     let mut counts = Counts::default();
@@ -148,13 +152,7 @@ fn ended(status: SourceStatus, end: &DeadEnd) -> SourceStatus {
     }
 }
 
-fn write_end(
-    connection: &mut SqliteConnection,
-    dead: &DeadRun,
-    end: &DeadEnd,
-    summary: &RunSummary,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
+fn write_end(connection: &mut StoreConnection, dead: &DeadRun, end: &DeadEnd, summary: &RunSummary, now: DateTime<Utc>) -> QueryResult<()> {
     let run = &dead.detail.run;
     let (status, code, level, message) = match end {
         DeadEnd::Success => (RunStatus::Success, exit_code::DONE, Level::Warn, "its process ended after all sources were published"),
@@ -177,8 +175,18 @@ fn write_end(
     count_run(connection, &run.job, &run.id, status, dead.last_seen_at)?;
     if status == RunStatus::Success {
         diesel::update(jobs::table.find(&run.job)).set(jobs::consecutive_failures.eq(0)).execute(connection)?;
+        if matches!(run.trigger, Trigger::Manual | Trigger::Ci) {
+            clear_error(connection, &run.job, dead.last_seen_at)?;
+        }
     }
     Ok(())
+}
+
+/// A run by hand that published everything puts a job in `error` right, though it didn't live to say so.
+fn clear_error(connection: &mut StoreConnection, job: &str, at: DateTime<Utc>) -> QueryResult<()> {
+    let spoiled = jobs::table.filter(jobs::id.eq(job)).filter(jobs::status.eq(JobStatus::Error.as_str()));
+    let (status, since) = (jobs::status.eq(JobStatus::Active.as_str()), jobs::active_since.eq(naive(at)));
+    diesel::update(spoiled).set((status, jobs::status_changed_at.eq(naive(at)), since)).execute(connection).map(drop)
 }
 
 /// The code that the process would have ended with.

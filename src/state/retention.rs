@@ -1,8 +1,8 @@
 //! Forgets old runs and slots; the last ones of a job are kept however old they are.
 
+use super::backends::StoreConnection;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::connection::naive;
 use super::schema::{runs, slots};
@@ -11,7 +11,7 @@ use super::schema::{runs, slots};
 pub(super) const RUNS_KEPT: i64 = 20;
 
 /// Deletes the runs of a job that ended before an instant, with their sources, streams and events, but not its last 20.
-pub(super) fn prune(connection: &mut SqliteConnection, job: &str, before: NaiveDateTime) -> QueryResult<()> {
+pub(super) fn prune(connection: &mut StoreConnection, job: &str, before: NaiveDateTime) -> QueryResult<()> {
     let newest = runs::table.filter(runs::job.eq(job)).order((runs::started_at.desc(), runs::id.desc()));
     let kept: Vec<String> = newest.select(runs::id).limit(RUNS_KEPT).load(connection)?;
     let old = runs::table.filter(runs::job.eq(job)).filter(runs::completed_at.lt(before)).filter(runs::id.ne_all(kept));
@@ -25,7 +25,7 @@ const SLOTS_KEPT_DAYS: i64 = 400;
 const SLOTS_KEPT: i64 = 10_000;
 
 /// Deletes the slots of a job that are old by the clock and far behind the newest.
-pub(super) fn prune_slots(connection: &mut SqliteConnection, job: &str, now: DateTime<Utc>) -> QueryResult<()> {
+pub(super) fn prune_slots(connection: &mut StoreConnection, job: &str, now: DateTime<Utc>) -> QueryResult<()> {
     let own = slots::table.filter(slots::job.eq(job));
     let newest = own.order(slots::due_at.desc()).select(slots::due_at).offset(SLOTS_KEPT);
     let Some(beyond) = newest.first::<NaiveDateTime>(connection).optional()? else { return Ok(()) };

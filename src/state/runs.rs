@@ -1,8 +1,8 @@
 //! Questions to the run log: pages of runs, one run in full, the last runs of a job.
 
+use super::backends::{MultiBackend, StoreConnection};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use super::connection::{Store, naive};
 use super::error::StateError;
@@ -44,7 +44,7 @@ pub enum Found<T> {
     Several(Vec<String>),
 }
 
-type Filtered<'a> = runs::BoxedQuery<'a, Sqlite>;
+type Filtered<'a> = runs::BoxedQuery<'a, MultiBackend>;
 
 impl Store {
     /// Returns a page of runs, the newest first; `page` counts from 1.
@@ -122,7 +122,7 @@ pub(super) fn open_statuses() -> [&'static str; 2] {
 }
 
 /// Returns a run with its sources, streams and events.
-pub(super) fn run_in_full(connection: &mut SqliteConnection, id: &str) -> QueryResult<Option<RunDetail>> {
+pub(super) fn run_in_full(connection: &mut StoreConnection, id: &str) -> QueryResult<Option<RunDetail>> {
     let row = runs::table.find(id).select(RunRow::as_select()).first(connection).optional()?;
     let Some(row) = row else { return Ok(None) };
     let sources = run_sources::table.filter(run_sources::run_id.eq(id)).order(run_sources::position);

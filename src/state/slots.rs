@@ -1,14 +1,14 @@
 //! Slots: which one is due, its claim together with lease and run row, and what becomes of it.
 
+use super::backends::StoreConnection;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 
 use super::begin::{self, NewRun};
 use super::connection::{Store, naive};
 use super::error::StateError;
 use super::jobs::JobStatus;
-use super::leases::{self, Lease, Moment, Probe};
+use super::leases::{self, Clocks, Lease, Moment, Probe};
 use super::schema::{jobs, run_sources, run_streams, runs, slots};
 use crate::exit_code;
 use crate::run::due::{Decision, Facts, OnOverlap, Rules, SlotRecord, SlotStatus, Start};
@@ -95,13 +95,17 @@ impl Store {
     /// The store can't be written.
     pub fn begin_slot(&mut self, run: &NewRun, order: &SlotOrder<'_>, now: &Moment, probe: Probe<'_>) -> Result<Claim, StateError> {
         self.write(|connection| {
+            if let Some(claimed) = own_claim(connection, run)? {
+                return Ok(Claim::Started(Box::new(claimed)));
+            }
+            let clocks = Clocks::read(connection, now)?;
             let decision = decide(connection, &run.job, order)?;
             let Some(start) = &decision.start else {
                 write_off(connection, &run.job, &decision, order.now)?;
                 return Ok(Claim::NotDue);
             };
             match leases::of_job(connection, &run.job)? {
-                Some(lease) if !lease.is_dead(now, probe) => overlap(connection, run, order, &decision, Box::new(lease), now),
+                Some(lease) if !lease.is_dead(&clocks, probe) => overlap(connection, run, order, &decision, Box::new(lease), now),
                 _ if begin::has_open_run(connection, &run.job)? => Ok(Claim::Unrepaired),
                 _ => {
                     write_off(connection, &run.job, &decision, order.now)?;
@@ -138,7 +142,7 @@ impl Store {
 
 /// What happens to a due slot while another run goes on.
 fn overlap(
-    connection: &mut SqliteConnection,
+    connection: &mut StoreConnection,
     run: &NewRun,
     order: &SlotOrder<'_>,
     decision: &Decision,
@@ -169,7 +173,7 @@ fn overlap(
     Ok(Claim::Refused(lease))
 }
 
-fn claim(connection: &mut SqliteConnection, run: &NewRun, start: &Start, slot_now: DateTime<Utc>, now: &Moment) -> QueryResult<Claim> {
+fn claim(connection: &mut StoreConnection, run: &NewRun, start: &Start, slot_now: DateTime<Utc>, now: &Moment) -> QueryResult<Claim> {
     let Start { slot, key, claims, trigger } = start;
     let published = if *claims > 0 { Some(published(connection, &run.job, key)?) } else { None };
     let record = SlotRecord {
@@ -189,7 +193,21 @@ fn claim(connection: &mut SqliteConnection, run: &NewRun, start: &Start, slot_no
     Ok(Claim::Started(Box::new(Claimed { key: key.clone(), at: slot.at, trigger: *trigger, published })))
 }
 
-fn published(connection: &mut SqliteConnection, job: &str, key: &str) -> QueryResult<Published> {
+/// Returns what a run has claimed already: the commit went through and its answer was lost.
+fn own_claim(connection: &mut StoreConnection, run: &NewRun) -> QueryResult<Option<Claimed>> {
+    let StoreConnection::Server(_) = connection else { return Ok(None) };
+    let own = slots::table.filter(slots::job.eq(&run.job)).filter(slots::run_id.eq(&run.run_id));
+    let Some(record) = load(own.select(SlotRow::as_select()).load(connection)?)?.pop() else { return Ok(None) };
+    if record.status != SlotStatus::Running {
+        return Ok(None);
+    }
+    let trigger: String = runs::table.find(&run.run_id).select(runs::triggered_by).first(connection)?;
+    let trigger = Trigger::parse(&trigger).expect("held by a CHECK of the table");
+    let published = if record.claims > 1 { Some(published(connection, &run.job, &record.key)?) } else { None };
+    Ok(Some(Claimed { key: record.key, at: record.due_at, trigger, published }))
+}
+
+fn published(connection: &mut StoreConnection, job: &str, key: &str) -> QueryResult<Published> {
     let of_slot = runs::table.filter(runs::job.eq(job)).filter(runs::slot.eq(key)).select(runs::id);
     let ids: Vec<String> = of_slot.load(connection)?;
     let success = SourceStatus::Success.as_str();
@@ -201,7 +219,7 @@ fn published(connection: &mut SqliteConnection, job: &str, key: &str) -> QueryRe
     })
 }
 
-fn decide(connection: &mut SqliteConnection, job: &str, order: &SlotOrder<'_>) -> QueryResult<Decision> {
+fn decide(connection: &mut StoreConnection, job: &str, order: &SlotOrder<'_>) -> QueryResult<Decision> {
     let SlotOrder { rules, now } = order;
     let (Some(counted_since), Some(latest)) = (counted_since(connection, job, *now)?, rules.latest(*now)) else {
         return Ok(Decision::default());
@@ -217,7 +235,7 @@ fn decide(connection: &mut SqliteConnection, job: &str, order: &SlotOrder<'_>) -
 }
 
 /// Returns since when the job's slots count; `None` while it isn't active.
-fn counted_since(connection: &mut SqliteConnection, job: &str, now: DateTime<Utc>) -> QueryResult<Option<DateTime<Utc>>> {
+fn counted_since(connection: &mut StoreConnection, job: &str, now: DateTime<Utc>) -> QueryResult<Option<DateTime<Utc>>> {
     type Columns = (String, Option<NaiveDateTime>, NaiveDateTime, Option<NaiveDateTime>);
     let columns = (jobs::status, jobs::paused_until, jobs::schedule_noticed_at, jobs::active_since);
     let row: Option<Columns> = jobs::table.find(job).select(columns).first(connection).optional()?;
@@ -233,7 +251,7 @@ fn counted_since(connection: &mut SqliteConnection, job: &str, now: DateTime<Utc
 
 /// Returns the records that the decision needs, as [`Facts::records`] says.
 fn records(
-    connection: &mut SqliteConnection,
+    connection: &mut StoreConnection,
     job: &str,
     rules: &Rules<'_>,
     latest: &Slot,
@@ -254,7 +272,7 @@ fn records(
 }
 
 /// Returns begin and end of the last runs. How long a run took is known by a clock that never steps; its end by the wall clock is not.
-fn spans(connection: &mut SqliteConnection, job: &str, now: DateTime<Utc>) -> QueryResult<Vec<(DateTime<Utc>, DateTime<Utc>)>> {
+fn spans(connection: &mut StoreConnection, job: &str, now: DateTime<Utc>) -> QueryResult<Vec<(DateTime<Utc>, DateTime<Utc>)>> {
     type Columns = (NaiveDateTime, Option<NaiveDateTime>, Option<f64>);
     let newest = runs::table.filter(runs::job.eq(job)).order((runs::started_at.desc(), runs::id.desc())).limit(RUNS_LOOKED_AT);
     let rows: Vec<Columns> = newest.select((runs::started_at, runs::completed_at, runs::execution_time_seconds)).load(connection)?;
@@ -266,7 +284,7 @@ fn spans(connection: &mut SqliteConnection, job: &str, now: DateTime<Utc>) -> Qu
     Ok(rows.into_iter().map(span).collect())
 }
 
-fn write_off(connection: &mut SqliteConnection, job: &str, decision: &Decision, now: DateTime<Utc>) -> QueryResult<()> {
+fn write_off(connection: &mut StoreConnection, job: &str, decision: &Decision, now: DateTime<Utc>) -> QueryResult<()> {
     for (slot, status) in &decision.written_off {
         write(connection, job, &unclaimed(slot, *status, now))?;
     }
@@ -277,7 +295,7 @@ fn write_off(connection: &mut SqliteConnection, job: &str, decision: &Decision, 
 }
 
 /// Ends the slot that a run has claimed.
-pub(super) fn settle(connection: &mut SqliteConnection, run_id: &str, status: SlotStatus, at: DateTime<Utc>) -> QueryResult<()> {
+pub(super) fn settle(connection: &mut StoreConnection, run_id: &str, status: SlotStatus, at: DateTime<Utc>) -> QueryResult<()> {
     let key: Option<(String, Option<String>)> = runs::table.find(run_id).select((runs::job, runs::slot)).first(connection).optional()?;
     let Some((job, Some(_))) = key else { return Ok(()) };
     // By the run: an edit of the schedule may have given the slot another key.
@@ -292,10 +310,12 @@ fn unclaimed(slot: &Slot, status: SlotStatus, now: DateTime<Utc>) -> SlotRecord 
 }
 
 /// Writes a slot, in place of what a clock that was ahead wrote.
-fn write(connection: &mut SqliteConnection, job: &str, record: &SlotRecord) -> QueryResult<()> {
+fn write(connection: &mut StoreConnection, job: &str, record: &SlotRecord) -> QueryResult<()> {
     let row = SlotRow::from(record);
-    let insert = diesel::insert_into(slots::table).values((slots::job.eq(job), &row));
-    insert.on_conflict((slots::job, slots::slot)).do_update().set(&row).execute(connection).map(drop)
+    if diesel::update(slots::table.find((job, &record.key))).set(&row).execute(connection)? == 0 {
+        diesel::insert_into(slots::table).values((slots::job.eq(job), &row)).execute(connection)?;
+    }
+    Ok(())
 }
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]

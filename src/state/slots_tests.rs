@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use proptest::prelude::*;
-use tempfile::TempDir;
 
+use super::bench::{BackEnd, Home};
 use super::*;
 use crate::clock::BootTime;
 use crate::process::Liveness;
@@ -61,9 +61,13 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
+fn back_end() -> impl Strategy<Value = BackEnd> {
+    prop_oneof![3 => Just(BackEnd::Sqlite), 1 => Just(BackEnd::Postgresql)]
+}
+
 /// The job in its store, as the gate sees it.
 struct Bench {
-    _folder: TempDir,
+    _home: Home,
     store: Store,
     now: DateTime<Utc>,
     elapsed: TimeDelta,
@@ -90,10 +94,12 @@ fn start() -> DateTime<Utc> {
 }
 
 impl Bench {
-    fn new(catch_up: CatchUp, window_minutes: Option<u64>, on_overlap: OnOverlap) -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut store = Store::open(&folder.path().join("state.db")).unwrap();
-        store.connection.batch_execute("PRAGMA synchronous = OFF").unwrap();
+    fn new(back_end: BackEnd, catch_up: CatchUp, window_minutes: Option<u64>, on_overlap: OnOverlap) -> Self {
+        let home = Home::new(back_end);
+        let mut store = home.open();
+        if back_end == BackEnd::Sqlite {
+            store.connection.batch_execute("PRAGMA synchronous = OFF").unwrap();
+        }
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         let lateness = Lateness {
             grace: minutes(GRACE_MINUTES.unsigned_abs()),
@@ -103,7 +109,7 @@ impl Bench {
             deadline: None,
         };
         let (run, elapsed) = (None, TimeDelta::zero());
-        Self { _folder: folder, store, now: start(), elapsed, schedule: 0, lateness, on_overlap, is_active: true, run, runs_begun: 0 }
+        Self { _home: home, store, now: start(), elapsed, schedule: 0, lateness, on_overlap, is_active: true, run, runs_begun: 0 }
     }
 
     fn job(&self) -> NewJob {
@@ -301,8 +307,8 @@ impl Model {
 }
 
 /// Lives a job's life in the store and in the reference; every firing must start the same slot in both.
-fn live(catch_up: CatchUp, window_minutes: Option<u64>, on_overlap: OnOverlap, life: &[Happening]) {
-    let mut bench = Bench::new(catch_up, window_minutes, on_overlap);
+fn live(back_end: BackEnd, catch_up: CatchUp, window_minutes: Option<u64>, on_overlap: OnOverlap, life: &[Happening]) {
+    let mut bench = Bench::new(back_end, catch_up, window_minutes, on_overlap);
     let mut model = Model::default();
     for happening in life {
         match *happening {
@@ -388,8 +394,9 @@ proptest! {
         window_minutes in prop_oneof![3 => Just(None), 1 => Just(Some(25_u64))],
         on_overlap in prop_oneof![2 => Just(OnOverlap::Skip), 1 => Just(OnOverlap::Wait)],
         life in proptest::collection::vec(happening(), 1..60),
+        back_end in back_end(),
     ) {
-        live(catch_up, window_minutes, on_overlap, &life);
+        live(back_end, catch_up, window_minutes, on_overlap, &life);
     }
 }
 
@@ -400,8 +407,9 @@ proptest! {
     #[test]
     fn catch_up_all_runs_every_slot_of_a_day_once_and_in_order(
         silences in proptest::collection::vec((0_i64..3000, any::<bool>()), 1..6),
+        back_end in back_end(),
     ) {
-        let mut bench = Bench::new(CatchUp::All, None, OnOverlap::Skip);
+        let mut bench = Bench::new(back_end, CatchUp::All, None, OnOverlap::Skip);
         bench.fire();
         bench.finish(true);
         let mut started: Vec<DateTime<Utc>> = Vec::new();

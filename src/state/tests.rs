@@ -1,12 +1,12 @@
-use std::path::PathBuf;
+//! What both back ends keep. Files alone are tested in `file_tests.rs`, servers alone in `server_tests.rs`.
+
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use diesel::connection::SimpleConnection;
+use chrono::{DateTime, Utc};
 use diesel_migrations::MigrationHarness;
-use tempfile::TempDir;
 
-use super::connection::MIGRATIONS;
+use super::bench::{BackEnd, Home, on_both_back_ends};
+use super::migrations::MIGRATIONS;
 use super::*;
 use crate::clock::BootTime;
 use crate::plan::Level;
@@ -16,25 +16,45 @@ use crate::run::{Counts, RunStatus, SourceStatus, Trigger};
 const POLICY: EndPolicy = EndPolicy { failure_threshold: 5, is_partial_counted: false, retention_days: 90, slot_now: DateTime::UNIX_EPOCH };
 
 struct Bench {
-    folder: TempDir,
     store: Store,
+    home: Home,
+    back_end: BackEnd,
+    /// When a lease was last renewed.
+    renewed: u64,
 }
 
 impl Bench {
-    fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let store = Store::open(&folder.path().join("state.db")).unwrap();
-        let mut bench = Self { folder, store };
+    fn new(back_end: BackEnd) -> Self {
+        let home = Home::new(back_end);
+        let mut bench = Self { store: home.open(), home, back_end, renewed: 0 };
         bench.store.register_job(&job("sales"), at(0)).unwrap();
         bench
     }
 
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("state.db")
+    /// Lets time pass: a server's clock can't be set, so its leases are made older, by half a second less than told.
+    fn turn_to(&self, second: u64) {
+        let age = second.saturating_sub(self.renewed);
+        if self.back_end == BackEnd::Postgresql && age > 0 {
+            let renewed = format!("(extract(epoch FROM clock_timestamp()) - {age} + 0.5) * 1000000");
+            self.home.sql(&format!("UPDATE leases SET renewed_boot_micros = {renewed}"));
+        }
     }
 
     fn begin(&mut self, run_id: &str, second: u64) -> Begun {
-        self.store.begin_run(&new_run(run_id), &moment(second), &alive).unwrap()
+        self.turn_to(second);
+        let begun = self.store.begin_run(&new_run(run_id), &moment(second), &alive).unwrap();
+        if begun == Begun::Started {
+            self.renewed = second;
+        }
+        begun
+    }
+
+    fn renew(&mut self, run_id: &str, second: u64) -> Renewal {
+        let renewal = self.store.renew_lease(run_id, "{}", &moment(second)).unwrap();
+        if renewal.is_held {
+            self.renewed = second;
+        }
+        renewal
     }
 
     fn end(&mut self, run_id: &str, status: RunStatus, second: u64) -> Closed {
@@ -47,27 +67,27 @@ impl Bench {
     }
 }
 
-fn at(second: u64) -> DateTime<Utc> {
+pub(super) fn at(second: u64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_000_000, 0).unwrap() + Duration::from_secs(second)
 }
 
-fn moment(second: u64) -> Moment {
+pub(super) fn moment(second: u64) -> Moment {
     Moment { at: at(second), boot: BootTime { boot_id: "b1".to_owned(), elapsed: Duration::from_secs(1000 + second) } }
 }
 
-fn alive(_: &str, _: u32, _: &str) -> Liveness {
+pub(super) fn alive(_: &str, _: u32, _: &str) -> Liveness {
     Liveness::Alive
 }
 
-fn gone(_: &str, _: u32, _: &str) -> Liveness {
+pub(super) fn gone(_: &str, _: u32, _: &str) -> Liveness {
     Liveness::Gone
 }
 
-fn elsewhere(_: &str, _: u32, _: &str) -> Liveness {
+pub(super) fn elsewhere(_: &str, _: u32, _: &str) -> Liveness {
     Liveness::Unknown
 }
 
-fn job(id: &str) -> NewJob {
+pub(super) fn job(id: &str) -> NewJob {
     NewJob {
         id: id.to_owned(),
         file: format!("jobs/{id}.yaml"),
@@ -78,7 +98,7 @@ fn job(id: &str) -> NewJob {
     }
 }
 
-fn new_run(run_id: &str) -> NewRun {
+pub(super) fn new_run(run_id: &str) -> NewRun {
     NewRun {
         run_id: run_id.to_owned(),
         job: "sales".to_owned(),
@@ -93,7 +113,7 @@ fn new_run(run_id: &str) -> NewRun {
     }
 }
 
-fn end(run_id: &str, status: RunStatus) -> RunEnd {
+pub(super) fn end(run_id: &str, status: RunStatus) -> RunEnd {
     RunEnd {
         run_id: run_id.to_owned(),
         status,
@@ -106,13 +126,12 @@ fn end(run_id: &str, status: RunStatus) -> RunEnd {
     }
 }
 
-fn person() -> Actor {
+pub(super) fn person() -> Actor {
     Actor { user: "ana".to_owned(), host: "db1".to_owned() }
 }
 
-#[test]
-fn a_second_run_of_a_job_is_held_off_by_a_living_lease() {
-    let mut bench = Bench::new();
+fn a_second_run_of_a_job_is_held_off_by_a_living_lease(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     assert_eq!(bench.begin("r1", 0), Begun::Started);
     match bench.begin("r2", 5) {
         Begun::Held(lease) => assert_eq!((lease.run_id.as_str(), lease.pid), ("r1", 42)),
@@ -123,11 +142,10 @@ fn a_second_run_of_a_job_is_held_off_by_a_living_lease() {
     assert_eq!(bench.begin("r2", 11), Begun::Started);
 }
 
-#[test]
-fn a_lease_is_lost_after_sixty_seconds_and_its_run_can_t_renew_it_once_another_took_over() {
-    let mut bench = Bench::new();
+fn a_lease_is_lost_after_sixty_seconds_and_its_run_can_t_renew_it_once_another_took_over(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     bench.begin("r1", 0);
-    assert!(bench.store.renew_lease("r1", "{}", &moment(10)).unwrap().is_held);
+    assert!(bench.renew("r1", 10).is_held);
     assert!(matches!(bench.begin("r2", 70), Begun::Held(_)), "sixty seconds after the renewal it still holds");
     assert_eq!(bench.begin("r2", 71), Begun::Unrepaired);
     let dead = bench.store.dead_runs("sales", &moment(71), &alive).unwrap();
@@ -137,47 +155,24 @@ fn a_lease_is_lost_after_sixty_seconds_and_its_run_can_t_renew_it_once_another_t
     assert!(bench.store.close_dead_run(&dead[0], &interrupted, &moment(71), &alive).unwrap());
     assert!(!bench.store.close_dead_run(&dead[0], &interrupted, &moment(72), &alive).unwrap(), "it is closed once");
     assert_eq!(bench.begin("r2", 72), Begun::Started);
-    let late = bench.store.renew_lease("r1", "{}", &moment(73)).unwrap();
+    let late = bench.renew("r1", 73);
     assert_eq!(late, Renewal { is_held: false, cancel_requested_by: None });
     assert_eq!(bench.end("r1", RunStatus::Success, 74), Closed::LeaseLost);
     assert_eq!(bench.statuses(), [("r2".to_owned(), RunStatus::Started), ("r1".to_owned(), RunStatus::Failed)]);
 }
 
-#[test]
-fn a_run_that_wakes_up_before_anyone_repaired_it_goes_on() {
-    let mut bench = Bench::new();
+fn a_run_that_wakes_up_before_anyone_repaired_it_goes_on(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     bench.begin("r1", 0);
+    bench.turn_to(100);
     let dead = bench.store.dead_runs("sales", &moment(100), &alive).unwrap();
-    assert!(bench.store.renew_lease("r1", "{}", &moment(101)).unwrap().is_held);
+    assert!(bench.renew("r1", 101).is_held);
     assert!(!bench.store.close_dead_run(&dead[0], &DeadEnd::Success, &moment(102), &alive).unwrap());
     assert!(matches!(bench.end("r1", RunStatus::Success, 103), Closed::Done { .. }));
 }
 
-#[test]
-fn a_lease_is_dead_at_once_when_its_process_is_gone_or_its_host_was_started_anew() {
-    let mut bench = Bench::new();
-    bench.begin("r1", 0);
-    let lease = bench.store.lease("sales").unwrap().unwrap();
-    let reboot = Moment { boot: BootTime { boot_id: "b2".to_owned(), elapsed: Duration::from_secs(3) }, ..moment(1) };
-    assert!(!lease.is_dead(&moment(1), &alive));
-    assert!(lease.is_dead(&moment(1), &gone));
-    assert!(lease.is_dead(&reboot, &alive), "the process id belongs to another boot");
-    assert!(!lease.is_dead(&reboot, &elsewhere), "another machine has another boot");
-    assert!(lease.is_dead(&Moment { at: at(61), ..reboot }, &elsewhere));
-}
-
-#[test]
-fn a_wall_clock_that_is_set_leaves_a_lease_alone() {
-    let mut bench = Bench::new();
-    bench.begin("r1", 0);
-    let lease = bench.store.lease("sales").unwrap().unwrap();
-    assert!(!lease.is_dead(&Moment { at: at(0) + TimeDelta::days(1), ..moment(5) }, &alive));
-    assert!(lease.is_dead(&Moment { at: at(0) - TimeDelta::hours(2), ..moment(61) }, &alive));
-}
-
-#[test]
-fn repair_takes_over_what_the_destination_shows() {
-    let mut bench = Bench::new();
+fn repair_takes_over_what_the_destination_shows(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     bench.begin("r1", 0);
     let streams = [("a".to_owned(), "t_a".to_owned()), ("b".to_owned(), "t_b".to_owned())];
     bench.store.streams_begun("r1", "orders", &streams).unwrap();
@@ -202,9 +197,8 @@ fn repair_takes_over_what_the_destination_shows() {
     assert!(bench.store.lease("sales").unwrap().is_none());
 }
 
-#[test]
-fn a_dead_run_that_published_everything_ends_as_success() {
-    let mut bench = Bench::new();
+fn a_dead_run_that_published_everything_ends_as_success(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     bench.begin("r1", 0);
     let dead = bench.store.dead_runs("sales", &moment(1), &gone).unwrap();
     bench.store.close_dead_run(&dead[0], &DeadEnd::Success, &moment(1), &gone).unwrap();
@@ -214,9 +208,8 @@ fn a_dead_run_that_published_everything_ends_as_success() {
     assert_eq!(bench.store.job("sales").unwrap().unwrap().success_rate(), Some(100.0));
 }
 
-#[test]
-fn what_a_run_writes_is_read_back_whole() {
-    let mut bench = Bench::new();
+fn what_a_run_writes_is_read_back_whole(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     bench.begin("01890a5d-ac96-774b-bcce-b302099a8057", 0);
     let run_id = "01890a5d-ac96-774b-bcce-b302099a8057";
     bench.store.mark_running(run_id).unwrap();
@@ -282,9 +275,8 @@ fn what_a_run_writes_is_read_back_whole() {
     assert_eq!((last.id.as_str(), last.status), (run_id, RunStatus::Failed));
 }
 
-#[test]
-fn the_beginning_of_an_id_leads_to_one_run_or_names_those_it_may_mean() {
-    let mut bench = Bench::new();
+fn the_beginning_of_an_id_leads_to_one_run_or_names_those_it_may_mean(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     for (second, id) in [(1, "ab1"), (3, "ab2")] {
         bench.begin(id, second);
         bench.end(id, RunStatus::Success, second + 1);
@@ -295,9 +287,8 @@ fn the_beginning_of_an_id_leads_to_one_run_or_names_those_it_may_mean() {
     assert_eq!(bench.store.run("%").unwrap(), Found::None);
 }
 
-#[test]
-fn a_cancel_reaches_the_run_at_its_next_renewal() {
-    let mut bench = Bench::new();
+fn a_cancel_reaches_the_run_at_its_next_renewal(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     assert!(!bench.store.request_cancel("r1", &person(), at(0)).unwrap(), "nothing runs");
     bench.begin("r1", 0);
     assert!(bench.store.request_cancel("r1", &person(), at(1)).unwrap());
@@ -307,9 +298,8 @@ fn a_cancel_reaches_the_run_at_its_next_renewal() {
     assert_eq!((lease.progress.as_str(), lease.cancel_requested), (r#"{"rows": 1}"#, Some(("ana".to_owned(), at(1)))));
 }
 
-#[test]
-fn old_runs_are_forgotten_but_never_the_last_twenty_of_a_job() {
-    let mut bench = Bench::new();
+fn old_runs_are_forgotten_but_never_the_last_twenty_of_a_job(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     let day = 86_400;
     for number in 0..25 {
         let id = format!("r{number:02}");
@@ -325,9 +315,8 @@ fn old_runs_are_forgotten_but_never_the_last_twenty_of_a_job() {
     assert_eq!(job.success_count, 26, "counters outlive the runs");
 }
 
-#[test]
-fn pages_follow_one_another_and_the_total_is_that_of_the_filter() {
-    let mut bench = Bench::new();
+fn pages_follow_one_another_and_the_total_is_that_of_the_filter(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     for number in 0..5 {
         let id = format!("r{number}");
         bench.begin(&id, number * 10);
@@ -346,9 +335,8 @@ fn pages_follow_one_another_and_the_total_is_that_of_the_filter() {
     assert_eq!(page(&RunFilter { job: Some("x' OR 1=1 --".to_owned()), ..all }, 1), (String::new(), 0));
 }
 
-#[test]
-fn a_dead_run_passes_the_filter_as_failed_without_being_written() {
-    let mut bench = Bench::new();
+fn a_dead_run_passes_the_filter_as_failed_without_being_written(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     bench.begin("r1", 0);
     assert_eq!(bench.store.dead_run_ids(&moment(1), &alive).unwrap(), Vec::<String>::new());
     let dead = bench.store.dead_run_ids(&moment(1), &gone).unwrap();
@@ -361,9 +349,8 @@ fn a_dead_run_passes_the_filter_as_failed_without_being_written() {
     assert_eq!(bench.statuses(), [("r1".to_owned(), RunStatus::Started)]);
 }
 
-#[test]
-fn a_status_changes_all_jobs_or_none_and_leaves_a_line_where_something_changed() {
-    let mut bench = Bench::new();
+fn a_status_changes_all_jobs_or_none_and_leaves_a_line_where_something_changed(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     let both = [job("sales"), job("leads")];
     let before = bench.store.set_status(&both, NewStatus::Paused(Some(at(100))), &person(), at(1), at(1)).unwrap();
     assert!(before.iter().all(|job| job.status == JobStatus::Active));
@@ -379,9 +366,8 @@ fn a_status_changes_all_jobs_or_none_and_leaves_a_line_where_something_changed()
     assert_eq!(lines, 2);
 }
 
-#[test]
-fn enabling_a_job_in_error_begins_its_count_anew() {
-    let mut bench = Bench::new();
+fn enabling_a_job_in_error_begins_its_count_anew(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     for number in 0..5_u64 {
         let id = format!("r{number}");
         bench.begin(&id, number * 10);
@@ -394,30 +380,28 @@ fn enabling_a_job_in_error_begins_its_count_anew() {
     assert_eq!((job_now.status, job_now.consecutive_failures), (JobStatus::Active, 0));
 }
 
-#[test]
-fn the_first_user_to_register_a_job_owns_it() {
-    let mut bench = Bench::new();
+fn the_first_user_to_register_a_job_owns_it(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     let other = NewJob { owner: "bob".to_owned(), fingerprint: "f2".to_owned(), ..job("sales") };
     assert_eq!(bench.store.register_job(&other, at(9)).unwrap().owner, "etl");
 }
 
-#[test]
-fn a_store_keeps_its_workspace_id_and_reading_never_makes_one() {
-    let mut bench = Bench::new();
+fn a_store_keeps_its_workspace_id_and_reading_never_makes_one(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     let id = bench.store.workspace_id().unwrap();
-    let mut again = Store::open_existing(&bench.path()).unwrap().unwrap();
+    let mut again = Store::open_existing(&bench.home.location).unwrap().unwrap();
     assert_eq!(again.workspace_id().unwrap(), id);
-    let absent = bench.folder.path().join("absent.db");
-    assert!(Store::open_existing(&absent).unwrap().is_none());
-    assert!(!absent.exists());
+    let empty = Home::new(back_end);
+    assert!(Store::open_existing(&empty.location).unwrap().is_none());
+    assert!(Store::peek_workspace_id(&empty.location).is_none());
+    assert!(Store::open_existing(&empty.location).unwrap().is_none(), "nothing was made");
+    assert_eq!(std::fs::read_dir(empty.folder.path()).unwrap().count(), 0);
 }
 
-#[test]
-fn many_processes_that_make_the_store_at_once_agree_on_it() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join(".etlsched").join("state.db");
+fn many_processes_that_make_the_store_at_once_agree_on_it(back_end: BackEnd) {
+    let home = Home::new(back_end);
     let mut ids: Vec<String> = std::thread::scope(|scope| {
-        let open = || scope.spawn(|| Store::open(&path).unwrap().workspace_id().unwrap());
+        let open = || scope.spawn(|| home.open().workspace_id().unwrap());
         let threads: Vec<_> = (0..8).map(|_| open()).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
@@ -425,87 +409,24 @@ fn many_processes_that_make_the_store_at_once_agree_on_it() {
     assert_eq!(ids.len(), 1);
 }
 
-#[cfg(unix)]
-#[test]
-fn the_store_and_its_folder_belong_to_one_user() {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = TempDir::new().unwrap();
-    let private = folder.path().join(".etlsched");
-    let mut store = Store::open(&private.join("state.db")).unwrap();
-    store.register_job(&job("sales"), at(0)).unwrap();
-    let mode = |name: &str| std::fs::metadata(private.join(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!([mode("."), mode("state.db"), mode("state.db-wal"), mode("state.db-shm")], [0o700, 0o600, 0o600, 0o600]);
-}
-
-#[test]
-fn a_store_made_by_a_newer_etlsched_is_refused() {
-    let mut bench = Bench::new();
-    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')";
-    bench.store.connection.batch_execute(newer).unwrap();
-    let error = Store::open(&bench.path()).unwrap_err();
+fn a_store_made_by_a_newer_etlsched_is_refused(back_end: BackEnd) {
+    let bench = Bench::new(back_end);
+    bench.home.sql("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')");
+    assert!(matches!(Store::open_existing(&bench.home.location), Err(StateError::Newer { .. })));
+    let error = Store::open(&bench.home.location).unwrap_err();
     assert!(matches!(&error, StateError::Newer { migration, .. } if migration == "99990101000000"), "{error}");
     assert!(error.to_string().ends_with("made by a newer etlsched (its migration 99990101000000 is not known here)"));
 }
 
-#[test]
-fn other_files_and_missing_folders_give_one_clear_error() {
-    let folder = TempDir::new().unwrap();
-    let text = folder.path().join("notes.txt");
-    std::fs::write(&text, "not a database, but long enough to look like one to a careless reader".repeat(20)).unwrap();
-    assert!(matches!(Store::open(&text).unwrap_err(), StateError::NotAStore { .. }));
-    assert!(matches!(Store::open(folder.path()).unwrap_err(), StateError::Unreachable { .. }));
-    let absent = folder.path().join("absent").join("state.db");
-    let error = Store::open(&absent).unwrap_err();
-    assert!(error.to_string().ends_with("its folder doesn't exist"), "{error}");
-    assert!(error.hint().is_some());
-}
-
-#[test]
-fn a_damaged_store_says_so() {
-    let bench = Bench::new();
-    let path = bench.path();
-    let folder = bench.folder;
-    drop(bench.store);
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[4096..].fill(0xa5);
-    std::fs::write(&path, bytes).unwrap();
-    let found = Store::open(&path).and_then(|mut store| store.jobs());
-    assert!(matches!(found, Err(StateError::Damaged { .. })), "{found:?} in {folder:?}");
-}
-
-#[test]
-fn migrations_go_down_and_up_again() {
-    let mut bench = Bench::new();
+fn migrations_go_down_and_up_again(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     bench.store.connection.revert_all_migrations(MIGRATIONS).unwrap();
-    let id = Store::open(&bench.path()).unwrap().workspace_id().unwrap();
+    let id = bench.home.open().workspace_id().unwrap();
     assert_eq!(id.len(), 36);
 }
 
-#[test]
-fn the_schema_names_the_columns_that_the_migrations_lay() {
-    use diesel::prelude::*;
-    #[derive(QueryableByName)]
-    struct Column {
-        #[diesel(sql_type = diesel::sql_types::Text)]
-        name: String,
-    }
-    let mut bench = Bench::new();
-    let mut compared = 0;
-    for block in include_str!("schema.rs").split("diesel::table! {").skip(1) {
-        let mut lines = block.lines().map(str::trim).filter(|line| !line.is_empty());
-        let table = lines.next().unwrap().split(' ').next().unwrap().to_owned();
-        let named: Vec<&str> = lines.map_while(|line| line.split_once(" -> ").map(|(column, _)| column)).collect();
-        let sql = format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid");
-        let laid: Vec<Column> = diesel::sql_query(sql).load(&mut bench.store.connection).unwrap();
-        assert_eq!(named, laid.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), "{table}");
-        compared += 1;
-    }
-    assert_eq!(compared, 9);
-}
-
-#[test]
-fn an_edit_is_in_the_trail_once_with_who_noticed_it() {
-    let mut bench = Bench::new();
+fn an_edit_is_in_the_trail_once_with_who_noticed_it(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
     let edited = NewJob { owner: "bob".to_owned(), host: "there".to_owned(), fingerprint: "f2".to_owned(), ..job("sales") };
     for new in [job("sales"), job("sales"), edited.clone(), edited] {
         bench.store.register_job(&new, at(0)).unwrap();
@@ -515,3 +436,25 @@ fn an_edit_is_in_the_trail_once_with_who_noticed_it() {
     assert_eq!((lines, page.total), (vec![("edit", "bob", "there")], 1));
     assert_eq!(page.lines[0].details.as_deref(), Some("noticed: definition f -> f2"));
 }
+
+on_both_back_ends!(
+    a_second_run_of_a_job_is_held_off_by_a_living_lease,
+    a_lease_is_lost_after_sixty_seconds_and_its_run_can_t_renew_it_once_another_took_over,
+    a_run_that_wakes_up_before_anyone_repaired_it_goes_on,
+    repair_takes_over_what_the_destination_shows,
+    a_dead_run_that_published_everything_ends_as_success,
+    what_a_run_writes_is_read_back_whole,
+    the_beginning_of_an_id_leads_to_one_run_or_names_those_it_may_mean,
+    a_cancel_reaches_the_run_at_its_next_renewal,
+    old_runs_are_forgotten_but_never_the_last_twenty_of_a_job,
+    pages_follow_one_another_and_the_total_is_that_of_the_filter,
+    a_dead_run_passes_the_filter_as_failed_without_being_written,
+    a_status_changes_all_jobs_or_none_and_leaves_a_line_where_something_changed,
+    enabling_a_job_in_error_begins_its_count_anew,
+    the_first_user_to_register_a_job_owns_it,
+    a_store_keeps_its_workspace_id_and_reading_never_makes_one,
+    many_processes_that_make_the_store_at_once_agree_on_it,
+    a_store_made_by_a_newer_etlsched_is_refused,
+    migrations_go_down_and_up_again,
+    an_edit_is_in_the_trail_once_with_who_noticed_it,
+);

@@ -11,7 +11,10 @@ use crate::job::load::{self, Loaded, Secrets};
 use crate::job::positions::{Origin, Place};
 use crate::job::report::Text;
 use crate::job::{Environment, Job, JobId, Problem, Settings, Severity, defaults, settings, variables};
+use crate::plan::kinds::postgresql;
+use crate::plan::postgresql::PostgresConnection;
 use crate::secret::Masker;
+pub use crate::state::StateLocation;
 use crate::text::{nearest, shortened};
 use crate::zone::Zone;
 
@@ -27,7 +30,7 @@ pub struct Workspace {
     pub timezone: Zone,
     /// The state store.
     pub state: StateLocation,
-    /// Whether `state:` names PostgreSQL, which this version can only make entries for: then `state` is never to be opened.
+    /// Whether several hosts share the store. For entries alone it may be one whose variables have no values here: then `state` is never opened.
     pub is_state_shared: bool,
     /// How long run logs are kept.
     pub retention_days: u32,
@@ -47,13 +50,6 @@ pub struct Workspace {
     files: files::Files,
     /// Where the user stands: paths in messages are relative to it.
     here: PathBuf,
-}
-
-/// Where the state store is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StateLocation {
-    /// An absolute path.
-    Sqlite(PathBuf),
 }
 
 /// Why there is no workspace.
@@ -82,15 +78,14 @@ impl Workspace {
     /// There is none, or its files have problems.
     pub fn find(here: &Path, project: Option<&Path>, environment: Environment) -> Result<Self, NoWorkspace> {
         let mut workspace = Self::find_for_export(here, project, environment)?;
-        if workspace.is_state_shared {
-            let problem = state_problem(&workspace.settings, "state: postgresql is not in this version", SQLITE_HINT);
+        if let Some(problem) = unset_problem(&workspace.settings) {
             workspace.warnings.push(*problem);
             return Err(NoWorkspace::Invalid(workspace.warnings));
         }
         Ok(workspace)
     }
 
-    /// As [`Workspace::find`], but the state store may be one that this version can't open: other hosts may run other versions.
+    /// As [`Workspace::find`], but the variables of a shared store need no values here: entries are made for other hosts.
     ///
     /// # Errors
     /// As for [`Workspace::find`].
@@ -317,7 +312,8 @@ fn dotenv_problem(path: &Path, line: usize, message: String) -> Problem {
     Problem { file: path.to_owned(), line, column: 0, line_text: "***".to_owned(), severity: Severity::Error, message, hint }
 }
 
-const SQLITE_HINT: &str = "write state: sqlite:.etlsched/state.db";
+const STATE_HINT: &str =
+    "write state: sqlite:.etlsched/state.db, or state: postgresql://user:password@host:5432/database?sslmode=verify-full";
 
 /// Returns where the store is, and whether several hosts share it.
 fn state(settings: &Settings) -> Result<(StateLocation, bool), Box<Problem>> {
@@ -329,9 +325,27 @@ fn state(settings: &Settings) -> Result<(StateLocation, bool), Box<Problem>> {
             let path = path.strip_prefix("///").map(|path| format!("/{path}")).unwrap_or_else(|| path.trim_start_matches("//").to_owned());
             Ok((StateLocation::Sqlite(settings.root.join(path)), false))
         }
-        Some(("postgresql" | "postgres", _)) => Ok((own, true)),
-        _ => Err(state_problem(settings, "state: expected sqlite:PATH", SQLITE_HINT)),
+        Some(("postgresql" | "postgres", _)) if unset(settings).is_some() => Ok((own, true)),
+        Some(("postgresql" | "postgres", _)) => match postgresql::of_url(text, |file| settings.root.join(file)) {
+            Ok(plan) => Ok((StateLocation::Postgresql(Box::new(plan)), true)),
+            Err(why) => Err(state_problem(settings, &format!("state: {why}"), postgresql::URL_HINT)),
+        },
+        _ => match unset_problem(settings) {
+            Some(problem) => Err(problem),
+            None => Err(state_problem(settings, "state: expected sqlite:PATH or postgresql://...", STATE_HINT)),
+        },
     }
+}
+
+/// Returns a variable of `state:` that has no value.
+fn unset(settings: &Settings) -> Option<&str> {
+    let template = settings.tree.get("state")?.as_scalar()?.template.as_ref()?;
+    template.missing.first().map(String::as_str)
+}
+
+fn unset_problem(settings: &Settings) -> Option<Box<Problem>> {
+    let name = unset(settings)?;
+    Some(state_problem(settings, &format!("state: the variable {name} is not set"), "set it in the environment, or in .env"))
 }
 
 fn state_problem(settings: &Settings, message: &str, hint: &str) -> Box<Problem> {
@@ -367,6 +381,12 @@ fn secrets(settings: &Settings, names: &[String]) -> Vec<String> {
         }
     };
     settings.tree.walk(&mut literal);
+    let state = settings.tree.get("state").and_then(|node| node.as_scalar()).map(|scalar| scalar.text.as_str());
+    if let Some(Ok(PostgresConnection { password: Some(password), .. })) =
+        state.map(|url| postgresql::of_url(url, |path| PathBuf::from(path)))
+    {
+        values.push(password.expose().to_owned());
+    }
     values
 }
 

@@ -4,6 +4,8 @@ use super::*;
 use crate::plan::{DestinationKind, Mode, SourceKind};
 
 /// A workspace in a temporary folder.
+mod api;
+
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -64,7 +66,7 @@ fn refuses(settings: &str, job: &str, expected: &[&str]) {
 
 #[test]
 fn every_problem_of_a_file_is_told_at_once_with_its_line_and_a_hint() {
-    let job = "name: 2024\nshedule_type: daily\ntimezone: Europe/Pariss\nhour: 24\nis_active: yes\ntimeout_minutes: 5\nmax_retries: 1\n\
+    let job = "name: 2024\nshedule_type: daily\ntimezone: Europe/Pariss\nhour: 24\nis_active: yes\ntimeout_minutes: 5\nnotify_on_success: true\n\
                data_sources:\n  - path: data/*.csv\n  - path: a.csv\n    columns: {types: {a: integre}, hash: [a]}\n    tables: [x]\n  - connection: erp\n    table: t\n";
     let folder = Folder::new(&[("jobs/x.yaml", job)]);
     let expected = "\
@@ -91,8 +93,8 @@ jobs/x.yaml:6:1: error: unknown key timeout_minutes in a job
   | timeout_minutes: 5
   | ^
   hint: it belongs under etl_config
-jobs/x.yaml:7:1: warning: max_retries has no effect yet: nothing is tried again in this version
-  | max_retries: 1
+jobs/x.yaml:7:1: warning: notify_on_success has no effect yet: nobody is told in this version
+  | notify_on_success: true
   | ^
 jobs/x.yaml:9:5: error: a source with a pattern of files needs a name
   |   - path: data/*.csv
@@ -162,7 +164,9 @@ fn the_resolved_job_names_the_origin_of_each_value_and_shows_no_secret() {
         SourceKind::Sqlite(plan) => {
             assert_eq!((plan.path.clone(), plan.filter.as_deref()), (workspace.root.join("shop.db"), Some("token = 't0ps3cret'")))
         }
-        SourceKind::Csv(_) | SourceKind::Mysql(_) | SourceKind::Postgresql(_) => panic!("a sqlite source"),
+        SourceKind::Api(_) | SourceKind::Csv(_) | SourceKind::Mysql(_) | SourceKind::Odbc(_) | SourceKind::Postgresql(_) => {
+            panic!("a sqlite source")
+        }
     }
 }
 
@@ -259,7 +263,7 @@ fn a_workspace_is_found_upwards_and_its_absence_is_told() {
 
 #[test]
 fn impossible_combinations_are_refused_where_they_stand() {
-    let sqlite = "connections: {shop: {type: sqlite, path: shop.db}, erp: {type: oracle, host: db}}\n";
+    let sqlite = "connections: {shop: {type: sqlite, path: shop.db}, erp: {type: adbc, driver: db}}\n";
     refuses(
         sqlite,
         "data_sources: [{connection: shop, table: t, etl_config: {mode: incremental}}]\n",
@@ -268,7 +272,7 @@ fn impossible_combinations_are_refused_where_they_stand() {
     refuses(
         sqlite,
         "data_sources: [{connection: erp, table: t}]\n",
-        &["1:29: connection erp is of type oracle, which is not in this version"],
+        &["1:29: connection erp is of type adbc, which is not in this version"],
     );
     refuses(sqlite, "schema: raw\ndata_sources: [{path: a.csv}]\n", &["1:1: schema: the destination is SQLite, which has no schemas"]);
     refuses(sqlite, "data_sources: [{connection: shop, custom_sql: SELECT 1}]\n", &["1:35: a source with custom_sql needs a name"]);
@@ -352,7 +356,7 @@ fn every_key_does_what_its_table_says() {
                 Kind::Emails => "[a@example.com]".to_owned(),
                 Kind::Urls => "[\"https://example.com\"]".to_owned(),
                 Kind::Character => "\";\"".to_owned(),
-                Kind::Map(_) | Kind::Any => "{}".to_owned(),
+                Kind::Map(_) | Kind::Params | Kind::TextMap | Kind::Any => "{}".to_owned(),
                 _ => "abc".to_owned(),
             };
             let job = match start {

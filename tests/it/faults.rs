@@ -114,3 +114,44 @@ fn a_state_store_that_is_removed_in_a_run_tears_nothing_and_the_hint_leads_out()
     assert_eq!(etl.warehouse().staging(), Vec::<String>::new());
     assert_eq!(etl.run(&["logs", "-o", "json"]).exits(0).json()["logs"][0]["status"], "success");
 }
+
+/// The store is on a disk of its own, which is filled to some measure before a run and freed after it.
+#[test]
+fn a_state_store_on_a_full_disk_is_a_clean_failure_wherever_the_disk_ends() {
+    let etl = Etl::new().csv_job("rows", "", "a\n1\n").file("etlsched.yaml", "state: sqlite:store/state.db\n");
+    fs::create_dir(etl.path("store")).expect("a folder");
+    let script = "mount -t tmpfs -o size=1m none store && \"$0\" run rows >/dev/null 2>&1 || exit 9
+        for free in 0 4 8 16 24 32 40 48 64 80 96 128 160; do
+          dd if=/dev/zero of=store/filler bs=1k count=1024 2>/dev/null; truncate -s $(( $(stat -c %s store/filler) - free * 1024 )) store/filler
+          \"$0\" run rows >/dev/null 2>said; echo \"$free $? $(grep -c '^error: .*is full' said)\"
+          rm store/filler; \"$0\" run rows >/dev/null 2>&1; echo \"freed $?\"
+        done
+        mount -o remount,ro store; \"$0\" run rows >/dev/null 2>said; echo \"read-only $? $(grep -c '^error: .*it is read-only here' said)\"
+        mount -o remount,rw store; \"$0\" logs -o json --page-size 100";
+    let inner = etl.command(&[]);
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(inner.get_program()).current_dir(etl.path(""));
+    command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.output().expect("unshare starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (lines, log) = said.split_at(said.find('{').unwrap_or_else(|| panic!("{said}{}", String::from_utf8_lossy(&output.stderr))));
+    let mut failed = 0;
+    for line in lines.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["freed", code] => assert_eq!(code, "0", "{lines}"),
+            ["read-only", code, told] => assert_eq!((code, told), ("1", "1"), "{lines}"),
+            [_, "0", _] => {}
+            [_, code, told] => {
+                assert_eq!((code, told), ("1", "1"), "one clear error: {lines}");
+                failed += 1;
+            }
+            _ => panic!("{said}"),
+        }
+    }
+    assert!(failed > 1, "the disk was never full: {lines}");
+    let log: serde_json::Value = serde_json::from_str(log).expect("the log");
+    let open = log["logs"].as_array().expect("runs").iter().filter(|run| run["status"] == "running" || run["status"] == "started").count();
+    assert_eq!(open, 0, "{log:#}");
+    crate::etl::report(&format!("13 disks of the state store, {failed} full: {}", lines.replace('\n', ", ")));
+}

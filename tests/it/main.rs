@@ -20,21 +20,31 @@
 //! | `postgres_destination` | PostgreSQL as destination: the sample, merges, readers, locks, a restarted server; read back by psql |
 //! | `postgres_faults` | the same when workers are killed in their commit, the server crashes, its disk is full, it is a standby |
 //! | `postgres_tables` | tables that people made in PostgreSQL: a full load leaves all of them as they were, by pg_dump |
+//! | `lease` | who may publish: a stopped supervisor, a hundred runs at once, clocks that jump; full disks, deaf workers, deleted jobs |
 //! | `mysql_destination` | MariaDB as destination: the sample, merges, readers, locks, a lax server over TLS, a killed one; read back by its client |
-//! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end |
+//! | `retries` | which real errors pass and which stay, what is tried again, `--retry-failed` |
+//! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end; a web server that does what a test tells it |
 //! | `postgres_source` | PostgreSQL as a source: every type and encoding, several tables, parts of one snapshot, late commits, standbys, poolers, TLS, servers that die, errors |
 //! | `poolers` | PgBouncer in front of sources and destinations: by transactions, by sessions, with hardly a connection |
 //! | `concurrent` | writers at work during many incremental runs, compared at the end; planted faults are convicted |
 //! | `cuts` | connections to PostgreSQL that are cut at random bytes, at both ends |
 //! | `windows` | backfills, the cursor beside them, cursor columns of every type that has an order |
 //! | `mysql_source` | MariaDB as a source: every type into SQLite and PostgreSQL, late commits, writers beside it, TLS, servers that die, errors |
+//! | `sqlserver` | SQL Server as a source, through FreeTDS's driver and a counterpart of the protocol: types, text at every edge of a buffer, cursors, faults, secrets |
+//! | `oracle` | Oracle as a source, through a counterpart of its driver: types, statements as they are said, errors |
+//! | `odbc_source` | databases behind ODBC drivers: loads, drivers that are missing, cut connections, servers that die or never answer |
 //! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
+//! | `api_source` | REST APIs as GitHub, Shopify, Stripe, Salesforce, OData and GraphQL have them, served locally, into SQLite; cursors, windows, cut answers |
+//! | `shared_state` | one state store in PostgreSQL: several hosts, servers that go away, poolers, a store that moves in |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `owners` | whose jobs, connections and files these are, as several users of the system; the audit trail |
 //! | `secrets` | a marked secret through every output, file, store and process |
+//! | `web` | files and APIs of web servers: proxies, redirects to where nothing may be fetched from, pages without end, cuts, bombs, who learns a token |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
+#[cfg(unix)]
+mod api_source;
 #[cfg(target_os = "linux")]
 mod concurrent;
 mod control;
@@ -56,10 +66,16 @@ mod install;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+#[cfg(target_os = "linux")]
+mod lease;
 #[cfg(unix)]
 mod mysql_destination;
 #[cfg(target_os = "linux")]
 mod mysql_source;
+#[cfg(target_os = "linux")]
+mod odbc_source;
+#[cfg(target_os = "linux")]
+mod oracle;
 #[cfg(unix)]
 mod owners;
 #[cfg(unix)]
@@ -77,11 +93,19 @@ mod postgres_source;
 mod postgres_tables;
 mod prints;
 mod proofs;
+#[cfg(target_os = "linux")]
+mod retries;
 #[cfg(unix)]
 mod secrets;
 #[cfg(unix)]
 mod servers;
+#[cfg(target_os = "linux")]
+mod shared_state;
 mod slots;
+#[cfg(target_os = "linux")]
+mod sqlserver;
 mod tables;
+#[cfg(unix)]
+mod web;
 #[cfg(target_os = "linux")]
 mod windows;

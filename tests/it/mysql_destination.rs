@@ -13,7 +13,7 @@ pub fn into_database(etl: Etl, server: &Server, database: &str, more: &str) -> E
     etl.env("DWH_PASSWORD", PASSWORD).file(
         "etlsched.yaml",
         format!(
-            "destination: dwh\nconnections:\n  dwh: {{type: mysql, host: localhost, port: {port}, database: etl, user: etl, \
+            "destination: dwh\ndefaults: {{max_retries: 0}}\nconnections:\n  dwh: {{type: mysql, host: localhost, port: {port}, database: etl, user: etl, \
              password: \"${{DWH_PASSWORD}}\", schema: {database}{more}}}\n"
         ),
     )

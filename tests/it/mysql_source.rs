@@ -19,14 +19,15 @@ fn database_on(server: &Server, setup: &str) -> String {
     database
 }
 
-fn database(setup: &str) -> String {
+pub fn database(setup: &str) -> String {
     database_on(mariadb(), setup)
 }
 
 /// A workspace whose connection `shop` is a server's database, with more keys, and whose job `load` has one source.
-fn workspace(server: &Server, database: &str, keys: &str, source: &str) -> Etl {
+pub fn workspace(server: &Server, database: &str, keys: &str, source: &str) -> Etl {
     let connection = format!("type: mysql, host: 127.0.0.1, port: {}, database: {database}, user: etl", server.port);
-    let settings = format!("connections:\n  shop: {{{connection}, password: \"${{MARIA_PASSWORD}}\"{keys}}}\n");
+    let settings =
+        format!("defaults: {{max_retries: 0}}\nconnections:\n  shop: {{{connection}, password: \"${{MARIA_PASSWORD}}\"{keys}}}\n");
     let etl = Etl::new().env("MARIA_PASSWORD", PASSWORD).file("etlsched.yaml", settings);
     etl.file("jobs/load.yaml", format!("schedule_type: manual\ndata_sources:\n  - connection: shop\n    target: t\n{source}"))
 }

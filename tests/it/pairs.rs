@@ -86,7 +86,8 @@ impl Pair {
             Into::Postgresql => format!("{}, schema: {name}_into", on_postgresql(&format!("{name}_into"))),
             Into::Mysql => on_mysql(&format!("{name}_into")),
         };
-        let settings = format!("destination: dwh\nconnections:\n  src: {{{source}}}\n  dwh: {{{destination}}}\n");
+        let settings =
+            format!("destination: dwh\ndefaults: {{max_retries: 0}}\nconnections:\n  src: {{{source}}}\n  dwh: {{{destination}}}\n");
         pair.etl.write("etlsched.yaml", settings);
         pair.job(keys);
         pair

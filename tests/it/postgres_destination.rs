@@ -12,7 +12,7 @@ pub fn into_schema(etl: Etl, server: &Server, schema: &str) -> Etl {
     etl.env("DWH_PASSWORD", PASSWORD).file(
         "etlsched.yaml",
         format!(
-            "destination: dwh\nconnections:\n  dwh: {{type: postgresql, host: 127.0.0.1, port: {port}, database: etl, user: etl, \
+            "destination: dwh\ndefaults: {{max_retries: 0}}\nconnections:\n  dwh: {{type: postgresql, host: 127.0.0.1, port: {port}, database: etl, user: etl, \
              password: \"${{DWH_PASSWORD}}\", schema: {schema}}}\n"
         ),
     )

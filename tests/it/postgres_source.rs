@@ -30,7 +30,7 @@ fn sql(schema: &str, statements: &str) -> String {
 /// A workspace whose connection `erp` is a server, with more keys, and whose job `load` has one source.
 pub fn workspace(server: &Server, keys: &str, source: &str) -> Etl {
     let connection = format!("type: postgresql, host: 127.0.0.1, port: {}, database: etl, user: etl", server.port);
-    let settings = format!("connections:\n  erp: {{{connection}, password: \"${{PG_PASSWORD}}\"{keys}}}\n");
+    let settings = format!("defaults: {{max_retries: 0}}\nconnections:\n  erp: {{{connection}, password: \"${{PG_PASSWORD}}\"{keys}}}\n");
     let etl = Etl::new().env("PG_PASSWORD", PASSWORD).file("etlsched.yaml", settings);
     etl.file("jobs/load.yaml", format!("schedule_type: manual\ndata_sources:\n  - connection: erp\n    target: t\n{source}"))
 }

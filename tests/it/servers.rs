@@ -11,8 +11,16 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+/// A part of it is for unit tests.
+#[allow(dead_code)]
+#[path = "servers/http.rs"]
+pub mod http;
 #[path = "servers/mariadb.rs"]
 pub mod mariadb;
+#[path = "servers/oracle.rs"]
+pub mod oracle;
+#[path = "servers/sqlserver.rs"]
+pub mod sqlserver;
 
 /// A running server.
 #[derive(Debug)]
@@ -84,13 +92,32 @@ fn program(name: &str, package: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not installed: apt-get install {package}"))
 }
 
+/// Returns the file of an ODBC driver, in whichever folder the distribution keeps it.
+#[track_caller]
+pub fn driver_file(name: &str, package: &str) -> PathBuf {
+    let triplet = format!("/usr/lib/{}-linux-gnu/odbc", std::env::consts::ARCH);
+    let folders = [triplet.as_str(), "/usr/lib64", "/usr/lib", "/usr/local/lib"];
+    let found = folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("these tests need the ODBC driver {name}: apt-get install {package}"))
+}
+
 /// Ends a server without any care, as a crash does, and starts it again.
 pub fn restart_at_once(server: &Server) {
+    stop_at_once(server);
+    start_again(server);
+}
+
+/// Ends a server without any care, as a crash does.
+pub fn stop_at_once(server: &Server) {
     let pid_file = server.folder.join("data/postmaster.pid");
     let text = std::fs::read_to_string(&pid_file).expect("the server's pid");
     let pid = text.lines().next().expect("a line with the pid").to_owned();
     run(Command::new("kill").args(["-QUIT", &pid]));
     wait_until("the server ends", || !Path::new("/proc").join(&pid).exists());
+}
+
+/// Starts a server again that was ended.
+pub fn start_again(server: &Server) {
     launch_postgresql(server, &[]);
 }
 

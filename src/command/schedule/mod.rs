@@ -23,7 +23,7 @@ use crate::job::{Job, OnOverlap, Problem, Severity};
 use crate::scheduler::{Entry, Host, Scope, Unsupported};
 use crate::state::Store;
 use crate::text::{count, printable};
-use crate::workspace::{StateLocation, Workspace};
+use crate::workspace::Workspace;
 use crate::zone::{Zone, database};
 use crate::{clock, exit_code, output, process, schedule};
 
@@ -233,8 +233,7 @@ fn is_alike(zone: Zone, other: &str) -> bool {
 /// # Errors
 /// It can't be opened.
 pub(super) fn workspace_id(workspace: &Workspace) -> Result<String, Failure> {
-    let StateLocation::Sqlite(path) = &workspace.state;
-    match Store::peek_workspace_id(path) {
+    match Store::peek_workspace_id(&workspace.state) {
         Some(id) => Ok(id),
         None => Ok(stored::open(workspace)?.workspace_id()?),
     }

@@ -80,7 +80,7 @@ pub(super) fn refusal(code: &'static str, message: impl Into<String>, hint: impl
 }
 
 fn from_connect(error: ConnectError) -> DestinationError {
-    let ConnectError { code, message, hint, is_transient } = error;
+    let ConnectError { code, message, hint, is_transient, retry_after: _ } = error;
     DestinationError { code, message, hint, is_transient }
 }
 

@@ -194,7 +194,7 @@ pub(super) fn settled(session: &mut Session, target: &str) -> Outcome<Option<Loa
 pub(super) fn settled_records(session: &mut Session, workspace_id: &str, job: &str) -> Outcome<Vec<LoadRecord>> {
     let waited = await_writers(session, "workspace_id = $1 AND job = $2", &[Some(workspace_id), Some(job)], PATIENCE_MS);
     match waited {
-        Err(error) if !matches!(error.code, "cancelled" | "locked") => Err(error),
+        Err(error) if !matches!(error.code, "statement_cancelled" | "locked") => Err(error),
         _ => records(session, workspace_id, job),
     }
 }

@@ -38,6 +38,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     example: Example { connection: None, source: "{path: data/prices.csv}" },
     has_schemas: false,
     is_files: true,
+    config_keys: &["sample_rows"],
     plan,
 };
 

@@ -73,6 +73,8 @@ pub enum Kind {
     Character,
     /// Texts by names
     TextMap,
+    /// Plain values, or lists of them, by names
+    Params,
     /// Column types by column
     TypeMap,
     /// Text, `{file: PATH}` or `{command: [..]}`

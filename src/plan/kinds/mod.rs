@@ -4,11 +4,15 @@
 //! A kind is described by one file here and one line in [`SOURCES`] or [`DESTINATIONS`]. Validation, JSON Schemas, `show`, `source list`
 //! and the test that demands a section in README.md, an example and a conformance run all walk these lists.
 
+mod api;
 mod csv;
 mod key;
 pub mod mysql;
+mod odbc;
+mod oracle;
 pub mod postgresql;
 mod sqlite;
+mod sqlserver;
 mod url;
 
 use std::path::{Path, PathBuf};
@@ -17,11 +21,13 @@ pub use csv::without_login;
 pub use key::{Default, Key, Kind, Level, Part, Status, key};
 
 use super::load::{DestinationKind, SourceKind};
+use super::odbc::Engine;
 use super::tables::Pattern;
 use crate::secret::{Masker, Secret};
 
 /// The kinds of sources.
-pub static SOURCES: &[&SourceType] = &[&csv::SOURCE, &mysql::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE];
+pub static SOURCES: &[&SourceType] =
+    &[&api::SOURCE, &csv::SOURCE, &mysql::SOURCE, &odbc::SOURCE, &oracle::SOURCE, &postgresql::SOURCE, &sqlite::SOURCE, &sqlserver::SOURCE];
 
 /// The kinds of destinations.
 pub static DESTINATIONS: &[&DestinationType] = &[&sqlite::DESTINATION, &postgresql::DESTINATION, &mysql::DESTINATION];
@@ -49,6 +55,8 @@ pub struct SourceType {
     pub has_schemas: bool,
     /// Whether it reads files: bad rows are rejected, types are inferred.
     pub is_files: bool,
+    /// The keys of `etl_config` that only some kinds have, and this one has. One with `sample_rows` infers types and rejects bad rows.
+    pub config_keys: &'static [&'static str],
     /// Makes the plan of a source whose keys are this kind's.
     pub plan: fn(&dyn Given) -> Result<SourceKind, Wrong>,
 }
@@ -102,10 +110,68 @@ pub trait Given {
     fn int(&self, map: Map, key: &str) -> Option<i64>;
     /// Returns a key's list of texts.
     fn texts(&self, map: Map, key: &str) -> Option<Vec<String>>;
+    /// Returns a key's value with all that is in it, variables replaced; `None` where it has none.
+    fn tree(&self, map: Map, key: &str) -> Option<Tree>;
+    /// As [`Given::secret`], for a secret in a key's map; the path leads from there.
+    ///
+    /// # Errors
+    /// As for [`Given::secret`].
+    fn secret_at(&self, map: Map, key: &'static str, path: &[&str]) -> Result<Option<Secret>, Wrong>;
+    /// As [`Given::values`], for every text in a key's value.
+    fn variables(&self, map: Map, key: &str) -> Vec<Secret>;
+    /// Returns a key's texts by their names, in the order in which they stand.
+    fn text_map(&self, map: Map, key: &str) -> Option<Vec<(String, String)>>;
     /// Returns a path of the workspace as an absolute one.
     fn file(&self, path: &str) -> PathBuf;
     /// As [`Given::file`], for a path that may be a pattern of files.
     fn files(&self, path: &str) -> String;
+}
+
+/// A value of a file, without its places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tree {
+    /// Text
+    Text(String),
+    /// A number or a boolean, as written
+    Plain(String),
+    /// Nothing
+    Null,
+    /// A list
+    List(Vec<Tree>),
+    /// A map, in the file's order
+    Map(Vec<(String, Tree)>),
+}
+
+impl Tree {
+    /// Returns a scalar's text.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Plain(text) => Some(text),
+            Self::Null | Self::List(_) | Self::Map(_) => None,
+        }
+    }
+
+    /// Returns a value of a map.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        let Self::Map(entries) = self else { return None };
+        entries.iter().find(|(own, _)| own == key).map(|(_, value)| value)
+    }
+
+    /// Returns it as JSON; a number that JSON doesn't write so is text.
+    pub fn json(&self) -> String {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::Plain(text) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => text.clone(),
+            Self::Plain(text) => quoted(text),
+            Self::Null => "null".to_owned(),
+            Self::List(items) => format!("[{}]", items.iter().map(Self::json).collect::<Vec<_>>().join(",")),
+            Self::Map(entries) => {
+                let members: Vec<String> = entries.iter().map(|(key, value)| format!("{}:{}", quoted(key), value.json())).collect();
+                format!("{{{}}}", members.join(","))
+            }
+        }
+    }
 }
 
 /// Which map a key stands in.
@@ -172,8 +238,14 @@ impl SourceKind {
     /// Returns the name of its kind.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Api(_) => api::SOURCE.name,
             Self::Csv(_) => csv::SOURCE.name,
             Self::Mysql(_) => mysql::SOURCE.name,
+            Self::Odbc(plan) => match plan.connection.engine {
+                Engine::SqlServer => sqlserver::SOURCE.name,
+                Engine::Oracle => oracle::SOURCE.name,
+                Engine::Other => odbc::SOURCE.name,
+            },
             Self::Postgresql(_) => postgresql::SOURCE.name,
             Self::Sqlite(_) => sqlite::SOURCE.name,
         }
@@ -182,8 +254,9 @@ impl SourceKind {
     /// Whether it may have several streams, whose targets are called by the tables.
     pub fn has_several_streams(&self) -> bool {
         match self {
-            Self::Csv(_) => false,
+            Self::Api(_) | Self::Csv(_) => false,
             Self::Mysql(plan) => !plan.tables.is_empty(),
+            Self::Odbc(plan) => !plan.tables.is_empty(),
             Self::Postgresql(plan) => !plan.tables.is_empty(),
             Self::Sqlite(plan) => !plan.tables.is_empty(),
         }
@@ -192,7 +265,7 @@ impl SourceKind {
     /// Asks for one reader where rows matter less than what they are made of.
     pub fn in_one_part(&mut self) {
         match self {
-            Self::Csv(_) | Self::Mysql(_) | Self::Sqlite(_) => {}
+            Self::Api(_) | Self::Csv(_) | Self::Mysql(_) | Self::Odbc(_) | Self::Sqlite(_) => {}
             Self::Postgresql(plan) => plan.partitions = 1,
         }
     }
@@ -200,8 +273,10 @@ impl SourceKind {
     /// Returns what is read, as people know it, without secrets: paths below `root` are shown from there.
     pub fn place(&self, root: &Path, masker: &Masker) -> String {
         match self {
+            Self::Api(plan) => api::place(plan, masker),
             Self::Csv(plan) => csv::place(plan, root, masker),
             Self::Mysql(plan) => mysql::place(plan, masker),
+            Self::Odbc(plan) => odbc::place(plan, masker),
             Self::Postgresql(plan) => postgresql::place(plan, masker),
             Self::Sqlite(plan) => sqlite::place(plan, root, masker),
         }

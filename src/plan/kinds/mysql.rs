@@ -57,6 +57,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     },
     has_schemas: true,
     is_files: false,
+    config_keys: &[],
     plan: source,
 };
 

@@ -1,5 +1,7 @@
 //! PostgreSQL, described: the keys that a connection has, for sources and destinations alike.
 
+use std::path::PathBuf;
+
 use super::key::{Default, Key, Kind, Status::Works, key};
 use super::url::{ServerUrl, is_settled};
 use super::{DestinationType, Example, Given, Map, SourceType, Wrong};
@@ -34,6 +36,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     },
     has_schemas: true,
     is_files: false,
+    config_keys: &[],
     plan: source,
 };
 
@@ -129,32 +132,56 @@ pub fn connection(given: &dyn Given) -> Result<PostgresConnection, Wrong> {
             return Err(wrong("user", "no user".to_owned(), "add user: the role that logs in"));
         }
     }
-    let word = text("sslmode").or(parts.sslmode);
-    let sslmode = match word.as_deref().map(SslMode::parse) {
+    for (part, key) in [
+        (&mut parts.sslmode, "sslmode"),
+        (&mut parts.sslrootcert, "sslrootcert"),
+        (&mut parts.sslcert, "sslcert"),
+        (&mut parts.sslkey, "sslkey"),
+    ] {
+        *part = text(key).or(part.take());
+    }
+    let connection = made(parts, u64::try_from(seconds).unwrap_or(1), |path| given.file(path));
+    let connection = connection.map_err(|message| wrong("url", message, URL_HINT))?;
+    if connection.sslcert.is_some() != connection.sslkey.is_some() {
+        return Err(wrong("sslcert", UNPAIRED.to_owned(), "give both, or none"));
+    }
+    Ok(connection)
+}
+
+/// Makes the connection of a URL alone, as the state store has it; `file` makes paths absolute.
+///
+/// # Errors
+/// What is wrong with it, without any of it.
+pub fn of_url(url: &str, file: impl Fn(&str) -> PathBuf) -> Result<PostgresConnection, String> {
+    let connection = made(url_parts(url)?, CONNECT_TIMEOUT_SECONDS.unsigned_abs(), file)?;
+    if connection.sslcert.is_some() == connection.sslkey.is_some() { Ok(connection) } else { Err(UNPAIRED.to_owned()) }
+}
+
+const UNPAIRED: &str = "sslcert and sslkey go together";
+
+fn made(parts: Parts, connect_timeout_seconds: u64, file: impl Fn(&str) -> PathBuf) -> Result<PostgresConnection, String> {
+    let sslmode = match parts.sslmode.as_deref().map(SslMode::parse) {
         None => SslMode::default(),
         Some(Some(mode)) => mode,
-        Some(None) => return Err(wrong("url", "sslmode of the url is none of libpq's words".to_owned(), URL_HINT)),
+        Some(None) => return Err("sslmode of the url is none of libpq's words".to_owned()),
     };
-    let file = |own: Option<String>, of_url: Option<String>| own.or(of_url).map(|path| given.file(&path));
-    let connection = PostgresConnection {
+    let file = |path: Option<String>| path.map(|path| file(&path));
+    Ok(PostgresConnection {
         host: parts.host.unwrap_or_default(),
         port: parts.port.unwrap_or(5432),
         database: parts.database.or_else(|| parts.user.clone()).unwrap_or_default(),
         user: parts.user.unwrap_or_default(),
         password: parts.password,
         sslmode,
-        sslrootcert: file(text("sslrootcert"), parts.sslrootcert),
-        sslcert: file(text("sslcert"), parts.sslcert),
-        sslkey: file(text("sslkey"), parts.sslkey),
-        connect_timeout_seconds: u64::try_from(seconds).unwrap_or(1),
-    };
-    if connection.sslcert.is_some() != connection.sslkey.is_some() {
-        return Err(wrong("sslcert", "sslcert and sslkey go together".to_owned(), "give both, or none"));
-    }
-    Ok(connection)
+        sslrootcert: file(parts.sslrootcert),
+        sslcert: file(parts.sslcert),
+        sslkey: file(parts.sslkey),
+        connect_timeout_seconds,
+    })
 }
 
-const URL_HINT: &str =
+/// How a URL is written.
+pub const URL_HINT: &str =
     "write it as postgresql://user:password@host:5432/database?sslmode=verify-full; characters such as @ and / as %40 and %2F";
 
 fn wrong(key: &'static str, message: String, hint: &'static str) -> Wrong {

@@ -26,6 +26,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     },
     has_schemas: false,
     is_files: false,
+    config_keys: &[],
     plan: source,
 };
 

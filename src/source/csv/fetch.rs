@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{StatusCode, Url, redirect};
 
+use crate::connect::http::guard::{self, Guard};
+use crate::connect::http::{self, Reason, Wiring};
 use crate::plan::CsvPlan;
 use crate::source::SourceError;
 use crate::text;
@@ -18,8 +17,6 @@ use super::invalid;
 
 /// How long the answer, and each read of its body, may take; the whole is limited by the run's `timeout_minutes`.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// How many redirects are followed.
-const REDIRECTS_MAX: usize = 10;
 /// The most bytes that are fetched (16 GiB).
 const BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// How much of an error's body is shown.
@@ -48,16 +45,14 @@ pub(super) fn parse(plan: &CsvPlan) -> Result<Url, SourceError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(invalid("invalid_url", format!("{}: only http and https are fetched", identity(&url))));
     }
-    refuse_literal(&url, plan.allow_link_local).map_err(|reason| refused(&url, &reason))?;
+    Guard::new(plan.allow_link_local).check(&url).map_err(|reason| refused(&url, &reason))?;
     Ok(url)
 }
 
 /// Fetches a URL whole.
 pub(super) fn fetch(plan: &CsvPlan) -> Result<Fetched, SourceError> {
     let url = parse(plan)?;
-    let client = client(plan).map_err(|error| failed(&url, &error))?;
-    let response = client.get(url.clone()).send().map_err(|error| failed(&url, &error))?;
-    let response = require_success(&url, response)?;
+    let response = ask(plan, &url)?;
     let declared = response.content_length();
     if declared.is_some_and(|bytes| bytes > BYTES_MAX) {
         return Err(too_large(&url));
@@ -65,7 +60,7 @@ pub(super) fn fetch(plan: &CsvPlan) -> Result<Fetched, SourceError> {
     let (file, size) = spool(&url, response)?;
     if declared.is_some_and(|bytes| bytes != size) {
         let message = format!("fetch {}: {size} bytes arrived of {}", identity(&url), declared.unwrap_or(0));
-        return Err(SourceError { code: "cut_short", message, hint: None, is_transient: true });
+        return Err(SourceError { code: "cut_short", message, hint: None, is_transient: true, retry_after: None });
     }
     let name = url.path_segments().and_then(|mut parts| parts.next_back()).filter(|name| !name.is_empty());
     Ok(Fetched { file, size, name: name.unwrap_or("data").to_owned(), identity: identity(&url) })
@@ -74,8 +69,7 @@ pub(super) fn fetch(plan: &CsvPlan) -> Result<Fetched, SourceError> {
 /// Asks for a URL and reads nothing but the answer's head.
 pub(super) fn test(plan: &CsvPlan) -> Result<String, SourceError> {
     let url = parse(plan)?;
-    let response = client(plan).and_then(|client| client.get(url.clone()).send()).map_err(|error| failed(&url, &error))?;
-    let response = require_success(&url, response)?;
+    let response = ask(plan, &url)?;
     Ok(match response.content_length() {
         Some(bytes) => format!("1 file, {}", super::size(bytes)),
         None => "1 file of unknown size".to_owned(),
@@ -93,90 +87,33 @@ pub(super) fn identity(url: &Url) -> String {
     format!("{shown}{}", query.unwrap_or_default())
 }
 
-fn client(plan: &CsvPlan) -> Result<Client, reqwest::Error> {
-    let allow_link_local = plan.allow_link_local;
+fn client(plan: &CsvPlan) -> Result<Client, SourceError> {
+    let guard = Guard::new(plan.allow_link_local);
     let policy = redirect::Policy::custom(move |attempt| {
-        if attempt.previous().len() > REDIRECTS_MAX {
-            return attempt.error(format!("more than {REDIRECTS_MAX} redirects"));
+        if attempt.previous().len() > guard::REDIRECTS_MAX {
+            return attempt.error(format!("more than {} redirects", guard::REDIRECTS_MAX));
         }
-        if !matches!(attempt.url().scheme(), "http" | "https") {
-            return attempt.error("a redirect leads to a scheme that is neither http nor https");
-        }
-        if attempt.previous().last().is_some_and(|from| from.scheme() == "https") && attempt.url().scheme() == "http" {
-            return attempt.error("a redirect leads from https to http");
-        }
-        match refuse_literal(attempt.url(), allow_link_local) {
+        let refusal = attempt.previous().last().map_or(Ok(()), |from| guard.check_redirect(from, attempt.url()));
+        match refusal {
             Ok(()) => attempt.follow(),
             Err(reason) => attempt.error(reason),
         }
     });
-    Client::builder()
-        .tls_backend_preconfigured(tls())
-        .dns_resolver(Arc::new(Guard { allow_link_local }))
-        .redirect(policy)
-        .referer(false)
-        // The bytes as stored: their number is compared with Content-Length.
-        .gzip(false)
-        .connect_timeout(Duration::from_secs(plan.connect_timeout_seconds.max(1)))
-        .timeout(READ_TIMEOUT)
-        .user_agent(concat!("etlsched/", env!("CARGO_PKG_VERSION")))
-        .build()
+    let wiring = Wiring {
+        guard,
+        redirects: policy,
+        connect_timeout: Duration::from_secs(plan.connect_timeout_seconds.max(1)),
+        read_timeout: READ_TIMEOUT,
+        sslrootcert: None,
+    };
+    Ok(wiring.client()?)
 }
 
-fn tls() -> rustls::ClientConfig {
-    let mut roots = rustls::RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(native.certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has the default protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth()
-}
-
-/// Resolves names and refuses forbidden addresses, so that what was checked is what is connected to.
-#[derive(Debug)]
-struct Guard {
-    allow_link_local: bool,
-}
-
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allow_link_local = self.allow_link_local;
-        Box::pin(async move {
-            let addresses: Vec<SocketAddr> = (name.as_str(), 0).to_socket_addrs()?.collect();
-            if let Some(address) = addresses.iter().find(|address| !allow_link_local && is_forbidden(address.ip())) {
-                return Err(forbidden(address.ip()).into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-fn refuse_literal(url: &Url, allow_link_local: bool) -> Result<(), String> {
-    let host = url.host_str().ok_or("the URL has no host")?;
-    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        Ok(address) if !allow_link_local && is_forbidden(address) => Err(forbidden(address)),
-        _ => Ok(()),
-    }
-}
-
-fn forbidden(address: IpAddr) -> String {
-    format!("{address} is a link-local or cloud metadata address; allow_link_local: true allows it")
-}
-
-/// Link-local addresses, and those where clouds hand out credentials (AWS, Alibaba, Azure).
-fn is_forbidden(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_link_local() || v4 == Ipv4Addr::new(100, 100, 100, 200) || v4 == Ipv4Addr::new(168, 63, 129, 16),
-        IpAddr::V6(v6) => {
-            let is_mapped = v6.to_ipv4().is_some_and(|v4| is_forbidden(IpAddr::V4(v4)));
-            is_mapped || v6.is_unicast_link_local() || v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
-        }
-    }
+/// Asks for a URL and returns the head of its answer.
+fn ask(plan: &CsvPlan, url: &Url) -> Result<Response, SourceError> {
+    Guard::new(plan.allow_link_local).check_name(url).map_err(|reason| refused(url, &reason))?;
+    let response = client(plan)?.get(url.clone()).send().map_err(|error| failed(url, &error))?;
+    require_success(url, response)
 }
 
 fn require_success(url: &Url, response: Response) -> Result<Response, SourceError> {
@@ -194,7 +131,13 @@ fn require_success(url: &Url, response: Response) -> Result<Response, SourceErro
     let shown = if body.is_empty() { String::new() } else { format!(": {}", text::printable(&body)) };
     let is_transient = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
     let code = if matches!(status.as_u16(), 404 | 410) { "not_found" } else { "http_status" };
-    Err(SourceError { code, message: format!("fetch {}: the server answered {status}{shown}", identity(url)), hint: None, is_transient })
+    Err(SourceError {
+        code,
+        message: format!("fetch {}: the server answered {status}{shown}", identity(url)),
+        hint: None,
+        is_transient,
+        retry_after: None,
+    })
 }
 
 fn spool(url: &Url, mut response: Response) -> Result<(File, u64), SourceError> {
@@ -203,6 +146,7 @@ fn spool(url: &Url, mut response: Response) -> Result<(File, u64), SourceError> 
         message: format!("keep what {} sends: {error}", identity(url)),
         hint: Some("it is kept in the system's folder for temporary files".to_owned()),
         is_transient: true,
+        retry_after: None,
     };
     let mut file = tempfile::tempfile().map_err(local)?;
     let mut size = 0;
@@ -213,6 +157,7 @@ fn spool(url: &Url, mut response: Response) -> Result<(File, u64), SourceError> 
             message: format!("fetch {}: cut after {size} bytes: {error}", identity(url)),
             hint: None,
             is_transient: true,
+            retry_after: None,
         })?;
         if length == 0 {
             break;
@@ -235,21 +180,11 @@ fn refused(url: &Url, reason: &str) -> SourceError {
     invalid("forbidden_address", format!("fetch {}: {reason}", identity(url)))
 }
 
-/// Makes an error of what reqwest reports, with its causes, without the URL's secrets.
+/// Makes an error of what reqwest reports, without the URL's secrets.
 fn failed(url: &Url, error: &reqwest::Error) -> SourceError {
-    let mut causes = Vec::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        causes.push(inner.to_string());
-        cause = inner.source();
-    }
-    let reason = if error.is_timeout() { "timed out".to_owned() } else { causes.last().cloned().unwrap_or_else(|| "failed".to_owned()) };
-    let is_refused = causes.iter().any(|cause| cause.contains("allow_link_local"));
-    if is_refused {
-        return refused(url, &reason);
-    }
-    let is_transient = !error.is_redirect() && !error.is_builder();
-    SourceError { code: "http", message: format!("fetch {}: {}", identity(url), text::printable(&reason)), hint: None, is_transient }
+    let Reason { code, text, hint, is_transient } = http::why(error);
+    let message = format!("fetch {}: {text}", identity(url));
+    SourceError { code, message, hint: hint.map(str::to_owned), is_transient, retry_after: None }
 }
 
 #[cfg(test)]

@@ -241,6 +241,7 @@ impl InputFile {
             message: format!("{} changed while being read", self.identity),
             hint: Some("write it under another name and rename it when it is complete".to_owned()),
             is_transient: true,
+            retry_after: None,
         }
     }
 }
@@ -261,6 +262,7 @@ fn io_error(verb: &str, what: &str, error: &io::Error) -> SourceError {
         message: format!("{verb} {what}: {}", describe(error)),
         hint: hint.map(str::to_owned),
         is_transient: is_transient && !is_damage,
+        retry_after: None,
     }
 }
 

@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(super) mod conformance;
 mod decode;
+pub(super) mod delimited;
 mod fetch;
 mod input;
 mod known;

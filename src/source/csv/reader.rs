@@ -269,6 +269,7 @@ impl CsvReader {
             message: format!("{position}, column {name}: {value} does not fit {before}, though the whole file was looked at"),
             hint: Some("it changed while being read; write it under another name and rename it when it is complete".to_owned()),
             is_transient: true,
+            retry_after: None,
         };
         if self.has_restarted {
             return Err(inconsistent());

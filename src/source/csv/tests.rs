@@ -107,6 +107,7 @@ impl Case {
         };
         let stream = Stream::only("s");
         source::open(&plan)?.open(&ReadRequest {
+            rows_max: None,
             stream: &stream,
             options: &self.options,
             lower_bound: None,

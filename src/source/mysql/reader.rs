@@ -273,7 +273,7 @@ impl Work {
     /// The error for columns that are others than when the statement was prepared.
     fn changed(&self) -> SourceError {
         let message = format!("read source {} on {}: its columns were changed just now", self.source, self.place);
-        SourceError { code: "conflict", message, hint: None, is_transient: true }
+        SourceError { code: "conflict", message, hint: None, is_transient: true, retry_after: None }
     }
 }
 

@@ -76,6 +76,7 @@ impl Case {
         let at = "2026-01-02T03:04:05Z".parse().unwrap();
         let stream = Stream::only("s");
         self.source().open(&ReadRequest {
+            rows_max: None,
             lower_bound: self.lower.as_ref(),
             upper_bound: self.upper.as_ref(),
             is_without_nulls: self.upper.is_some(),

@@ -173,7 +173,7 @@ impl Work {
         let Rows { mut batch, bytes, is_ended, .. } = rows;
         if !is_ended {
             let message = format!("read source {} on {place}: the rows end before their end mark", self.source);
-            return Err(SourceError { code: "disconnected", message, hint: None, is_transient: true });
+            return Err(SourceError { code: "disconnected", message, hint: None, is_transient: true, retry_after: None });
         }
         let is_heard = batch.finish().is_none_or(|batch| send(outlet, batch, bytes));
         Ok(if is_heard { Pass::Done(bytes) } else { Pass::Unheard })

@@ -68,6 +68,7 @@ impl Case {
 
     fn read(&self) -> Result<Outcome, SourceError> {
         let mut reader = self.source().open(&ReadRequest {
+            rows_max: None,
             stream: &stream(),
             options: &self.options,
             lower_bound: self.lower.as_ref(),

@@ -164,6 +164,7 @@ fn sql_error(verb: &str, path: &Path, error: &rusqlite::Error) -> SourceError {
         message: format!("{verb} {}: {}", path.display(), text::printable(&error)),
         hint: hint.map(str::to_owned),
         is_transient,
+        retry_after: None,
     }
 }
 

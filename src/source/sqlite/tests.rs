@@ -75,6 +75,7 @@ impl Case {
     fn read(&self) -> Result<Outcome, SourceError> {
         let stream = Stream::only("s");
         let mut reader = self.source().open(&ReadRequest {
+            rows_max: None,
             stream: &stream,
             options: &self.options,
             lower_bound: self.lower.as_ref(),

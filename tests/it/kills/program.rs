@@ -15,7 +15,8 @@ pub(super) fn survives(program: &dyn Loader, kills: u64) {
     let seed = super::setting("ETLSCHED_KILLS_SEED", 1);
     match judge(program, kills, seed) {
         Ok(tally) => {
-            println!("seed {seed}: {tally:?}");
+            let name = std::thread::current().name().unwrap_or("kills").to_owned();
+            println!("{name}, seed {seed}: {tally:?}");
             assert!(tally.too_late < tally.kills, "no kill met a run at work: {tally:?}");
         }
         Err(conviction) => panic!("ETLSCHED_KILLS={kills} ETLSCHED_KILLS_SEED={seed}: {conviction}"),

@@ -74,7 +74,7 @@ fn a_statement_that_is_ended_is_never_the_end_of_the_rows() {
     let running = "SELECT id FROM information_schema.processlist WHERE user = 'etl' AND info LIKE 'SELECT %'";
     let (_, reader) = slow(&server);
     mariadb_root(&server, &format!("KILL QUERY {}", mariadb_root(&server, running)));
-    assert_eq!(end(reader).code, "cancelled");
+    assert_eq!(end(reader).code, "statement_cancelled");
     let (_, reader) = slow(&server);
     mariadb_root(&server, &format!("KILL {}", mariadb_root(&server, running)));
     let error = end(reader);

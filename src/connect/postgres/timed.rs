@@ -1,0 +1,178 @@
+//! The connection of the state store: every answer is waited for so long and no longer, since the run that asks must keep its own limits
+//! whatever the server does. Statements are of one round trip and leave nothing behind in the session.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use postgres::types::private::BytesMut;
+use postgres::types::{IsNull, ToSql, Type};
+use postgres::{Error, Row, SimpleQueryMessage};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{Connection, Token, failure};
+use crate::connect::ConnectError;
+
+/// How long an answer is waited for where nothing else was said.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long the server is given to hear that a connection ends.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// An open connection, used by one thread at a time.
+#[derive(Debug)]
+pub struct Client {
+    runtime: Runtime,
+    /// `None` only while it is dropped.
+    client: Option<tokio_postgres::Client>,
+    connection: Option<JoinHandle<Result<(), Error>>>,
+    patience: Duration,
+    is_given_up: bool,
+}
+
+/// A value as the server takes it, in the binary form of its type.
+#[derive(Debug)]
+pub struct Raw(pub Option<Vec<u8>>);
+
+impl ToSql for Raw {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let Some(bytes) = &self.0 else { return Ok(IsNull::Yes) };
+        out.extend_from_slice(bytes);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    postgres::types::to_sql_checked!();
+}
+
+/// Why a statement failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// What the server or the connection reports.
+    Reported(Error),
+    /// No answer came in time; the connection is of no use any more.
+    Late(Duration),
+}
+
+impl Failure {
+    /// Returns the server's code (PostgreSQL 15, appendix A), where it said anything.
+    pub fn state(&self) -> Option<&str> {
+        match self {
+            Self::Reported(error) => error.code().map(postgres::error::SqlState::code),
+            Self::Late(_) => None,
+        }
+    }
+
+    /// Makes an error of it; `what` was attempted.
+    pub fn told(&self, what: &str) -> ConnectError {
+        match self {
+            Self::Reported(error) => failure(what, error),
+            Self::Late(patience) => ConnectError {
+                code: "unreachable",
+                message: format!("{what}: no answer within {:.0} s", patience.as_secs_f64()),
+                hint: Some("look whether the server runs and answers".to_owned()),
+                is_transient: true,
+                retry_after: None,
+            },
+        }
+    }
+}
+
+impl Connection for Client {
+    fn connect(config: &Config, tls: Option<MakeRustlsConnect>) -> Result<(Self, Token), Error> {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime of this thread alone can always be had");
+        let (client, connection) = runtime.block_on(async {
+            Ok::<_, Error>(match tls {
+                Some(tls) => {
+                    let (client, connection) = config.connect(tls).await?;
+                    (client, tokio::spawn(connection))
+                }
+                None => {
+                    let (client, connection) = config.connect(NoTls).await?;
+                    (client, tokio::spawn(connection))
+                }
+            })
+        })?;
+        let token = Token::Reading(client.cancel_token());
+        let own = Self { runtime, client: Some(client), connection: Some(connection), patience: PATIENCE, is_given_up: false };
+        Ok((own, token))
+    }
+}
+
+impl Client {
+    /// Sets how long each answer is waited for from now on.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience.min(PATIENCE);
+    }
+
+    /// Whether nothing more can come of this connection.
+    pub fn is_over(&self) -> bool {
+        self.is_given_up || self.client.as_ref().is_none_or(tokio_postgres::Client::is_closed)
+    }
+
+    /// Runs statements without parameters; returns the rows as texts.
+    ///
+    /// # Errors
+    /// What the server or the connection reports, or that no answer came.
+    pub fn batch(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Failure> {
+        let client = self.client.take().expect("it is there until the end");
+        let answer = self.runtime.block_on(async { tokio::time::timeout(self.patience, client.simple_query(sql)).await });
+        self.client = Some(client);
+        self.settled(answer)
+    }
+
+    /// Runs a statement; returns its rows and how many it changed.
+    ///
+    /// # Errors
+    /// As for [`Client::batch`].
+    pub fn run(&mut self, sql: &str, parameters: Vec<(Raw, Type)>) -> Result<(Vec<Row>, u64), Failure> {
+        let client = self.client.take().expect("it is there until the end");
+        let answer = self.runtime.block_on(async {
+            let work = async {
+                let mut stream = pin!(client.query_typed_raw(sql, parameters).await?);
+                let mut rows = Vec::new();
+                while let Some(row) = stream.try_next().await? {
+                    rows.push(row);
+                }
+                Ok((rows, stream.rows_affected().unwrap_or(0)))
+            };
+            tokio::time::timeout(self.patience, work).await
+        });
+        self.client = Some(client);
+        self.settled(answer)
+    }
+
+    fn settled<T>(&mut self, answer: Result<Result<T, Error>, tokio::time::error::Elapsed>) -> Result<T, Failure> {
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                // Whatever has no code is the connection's fault; class 08 and 57P of the server say that it ends.
+                self.is_given_up |= error.code().is_none_or(|state| state.code().starts_with("08") || state.code().starts_with("57P"));
+                Err(Failure::Reported(error))
+            }
+            Err(_) => {
+                self.is_given_up = true;
+                Err(Failure::Late(self.patience))
+            }
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.client.take();
+        let Some(connection) = self.connection.take() else { return };
+        if self.is_given_up {
+            connection.abort();
+            return;
+        }
+        // The farewell is the connection's last act.
+        let _ = self.runtime.block_on(async { tokio::time::timeout(FAREWELL, connection).await });
+    }
+}

@@ -1,0 +1,109 @@
+//! Brings a store's tables up to date, and refuses one that a newer etlsched has changed.
+
+use chrono::DateTime;
+use diesel::connection::SimpleConnection;
+use diesel::migration::{Migration, MigrationSource, MigrationVersion};
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+use diesel::sql_types::Text;
+use diesel::sqlite::Sqlite;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use uuid::Uuid;
+
+use super::backends::StoreConnection;
+use super::connection::{Store, naive};
+use super::error::StateError;
+use super::schema::workspace;
+use super::server::{self, Purpose};
+
+pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+#[derive(QueryableByName)]
+struct Applied {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+/// Whether the store has tables.
+///
+/// # Errors
+/// It can't be read.
+pub(super) fn has_any(store: &mut Store) -> Result<bool, StateError> {
+    Ok(!applied(store)?.is_empty())
+}
+
+/// Applies what the store doesn't have yet.
+///
+/// # Errors
+/// It can't be written, or was made by a newer etlsched.
+pub(super) fn apply(store: &mut Store) -> Result<(), StateError> {
+    let known = known();
+    let found = applied(store)?;
+    refuse_newer(store, &known, &found)?;
+    if known.iter().all(|version| found.contains(version)) {
+        return Ok(());
+    }
+    let mut failure = None;
+    let result = store.transact(Purpose::Migrate, &mut |connection| {
+        if let Err(error) = connection.run_pending_migrations(MIGRATIONS) {
+            failure = Some(error.to_string());
+            return Err(DieselError::RollbackTransaction);
+        }
+        if let StoreConnection::Server(server) = connection {
+            server.batch_execute(server::ORDER_BY_BYTES)?;
+        }
+        name_workspace(connection)
+    });
+    match (result, failure) {
+        (Ok(()), _) => {
+            let found = applied(store)?;
+            refuse_newer(store, &known, &found)
+        }
+        (Err(_), Some(reason)) => Err(StateError::of_message(reason, store.place())),
+        (Err(error), None) => Err(error),
+    }
+}
+
+/// Returns the versions of the migrations that the store has; none where it is new. In no transaction: it is the first question of every
+/// command, and each round trip counts.
+fn applied(store: &mut Store) -> Result<Vec<String>, StateError> {
+    match diesel::sql_query("SELECT version FROM __diesel_schema_migrations ORDER BY version").load::<Applied>(&mut store.connection) {
+        Ok(rows) => Ok(rows.into_iter().map(|row| row.version).collect()),
+        Err(error) if is_absent(&error) => Ok(Vec::new()),
+        Err(error) => Err(StateError::of(error, &store.place())),
+    }
+}
+
+/// Whether an error says that the table isn't there.
+fn is_absent(error: &DieselError) -> bool {
+    let DieselError::DatabaseError(_, said) = error else { return false };
+    said.details() == Some(server::UNDEFINED_TABLE) || said.message().contains("no such table")
+}
+
+fn refuse_newer(store: &Store, known: &[String], applied: &[String]) -> Result<(), StateError> {
+    match applied.iter().find(|version| !known.contains(version)) {
+        Some(version) => Err(StateError::Newer { place: store.place(), migration: version.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn known() -> Vec<String> {
+    let migrations: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations().expect("embedded when etlsched was built");
+    migrations.iter().map(|migration| MigrationVersion::as_owned(&migration.name().version()).to_string()).collect()
+}
+
+/// Gives a new store its UUID. The time of a store's making is for people only, so the id's own clock serves.
+fn name_workspace(connection: &mut StoreConnection) -> QueryResult<()> {
+    let is_named: i64 = workspace::table.count().get_result(connection)?;
+    if is_named == 0 {
+        let id = Uuid::now_v7();
+        let made_at = id.get_timestamp().and_then(|stamp| {
+            let (seconds, nanoseconds) = stamp.to_unix();
+            DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
+        });
+        let made_at = naive(made_at.unwrap_or_default());
+        let row = (workspace::id.eq(id.to_string()), workspace::created_at.eq(made_at));
+        diesel::insert_into(workspace::table).values(row).execute(connection)?;
+    }
+    Ok(())
+}

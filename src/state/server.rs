@@ -1,0 +1,138 @@
+//! A store on a PostgreSQL server that hosts share: reaching it, its clock, poolers that must not stand between.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use uuid::Uuid;
+
+use super::backends::StoreConnection;
+use super::error::StateError;
+use super::location::{Place, StateLocation};
+use super::postgresql::{SESSION_COLUMN, ServerConnection};
+use crate::connect::postgres::Session;
+use crate::plan::postgresql::PostgresConnection;
+
+/// What every transaction that writes begins with: a process that was stopped in the midst of one must not hold the others up, and what was
+/// committed must outlive a crash of the server. The last statement tells whose session it is.
+const WRITE: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; \
+     SET LOCAL idle_in_transaction_session_timeout = '20s'; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '30s'; \
+     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// What every transaction that only reads begins with.
+const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'";
+
+/// What the transaction of migrations begins with: nobody else's comes between ("etlsched" in hexadecimal).
+const MIGRATE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock(x'65746c7363686564'::bigint)";
+
+/// Gives every text the order of its bytes, as SQLite has it: pages and ids must not be ordered by the database's language.
+pub(super) const ORDER_BY_BYTES: &str = "DO $$ DECLARE own record; BEGIN FOR own IN \
+     SELECT n.nspname, c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+     WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'workspace'::regclass) \
+     AND c.relname IN ('workspace', 'jobs', 'runs', 'run_sources', 'run_streams', 'run_events', 'slots', 'leases', 'audit', 'outbox') \
+     AND a.atttypid = 'text'::regtype AND a.attcollation <> '\"C\"'::regcollation \
+     LOOP EXECUTE format('ALTER TABLE %I.%I ALTER COLUMN %I TYPE text COLLATE \"C\"', own.nspname, own.relname, own.attname); \
+     END LOOP; END $$";
+
+/// The server's code for a table that isn't there.
+pub(super) const UNDEFINED_TABLE: &str = "42P01";
+
+/// Why a transaction is begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Read,
+    Write,
+    Migrate,
+}
+
+#[derive(QueryableByName)]
+struct Greeting {
+    #[diesel(sql_type = Bool)]
+    is_standby: bool,
+    #[diesel(sql_type = Text)]
+    port: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    address: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct Seen {
+    #[diesel(sql_type = Nullable<Text>)]
+    session: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct Clock {
+    #[diesel(sql_type = BigInt)]
+    micros: i64,
+}
+
+/// How long a second connection is tried that tells a pooler: one that parts sessions by clients may have none left to give.
+const PROBE_SECONDS: u64 = 3;
+
+/// Connects; returns the connection, and whether the server takes no writes.
+///
+/// # Errors
+/// It can't be reached, doesn't let us in, or stands behind a pooler that parts sessions.
+pub(super) fn open(plan: &PostgresConnection, patience: Duration) -> Result<(ServerConnection, bool), StateError> {
+    let place = StateLocation::Postgresql(Box::new(plan.clone())).place();
+    let mut connection = connect(plan, patience.as_secs().max(1), &place)?;
+    let hello = diesel::sql_query(
+        "SELECT pg_is_in_recovery() AS is_standby, current_setting('port') AS port, host(inet_server_addr()) AS address, \
+         set_config('etlsched.session', $1, false)",
+    );
+    let name = connection.name.clone();
+    let greeting: Greeting = hello.bind::<Text, _>(name).get_result(&mut connection).map_err(|error| StateError::of(error, &place))?;
+    if is_elsewhere(plan, &greeting) {
+        refuse_pooler(plan, &connection.name, &place)?;
+    }
+    Ok((connection, greeting.is_standby))
+}
+
+fn connect(plan: &PostgresConnection, seconds: u64, place: &Place) -> Result<ServerConnection, StateError> {
+    let plan = PostgresConnection { connect_timeout_seconds: plan.connect_timeout_seconds.min(seconds), ..plan.clone() };
+    let session = Session::open(&plan).map_err(|error| StateError::Server { place: place.clone(), error })?;
+    Ok(ServerConnection::new(session, Uuid::new_v4().to_string()))
+}
+
+/// Whether the server is another one than the plan names: something stands between, which may be a pooler.
+fn is_elsewhere(plan: &PostgresConnection, greeting: &Greeting) -> bool {
+    let is_socket = plan.host.starts_with('/');
+    if greeting.port != plan.port.to_string() || greeting.address.is_none() != is_socket {
+        return true;
+    }
+    let Some(address) = greeting.address.as_ref().and_then(|address| address.parse::<IpAddr>().ok()) else { return false };
+    let named = (plan.host.as_str(), plan.port).to_socket_addrs();
+    !named.is_ok_and(|mut addresses| addresses.any(|named| named.ip() == address))
+}
+
+/// Refuses a pooler that gives the session of a connection to another one while both are open.
+fn refuse_pooler(plan: &PostgresConnection, name: &str, place: &Place) -> Result<(), StateError> {
+    // Where there is no second connection to be had, each transaction still looks whose session it is.
+    let Ok(mut second) = connect(plan, PROBE_SECONDS, place) else { return Ok(()) };
+    second.client().set_patience(Duration::from_secs(PROBE_SECONDS));
+    let ask = diesel::sql_query("SELECT current_setting('etlsched.session', true) AS session");
+    match ask.get_result::<Seen>(&mut second) {
+        Ok(seen) if seen.session.as_deref() == Some(name) => Err(StateError::Pooled { place: place.clone() }),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Begins a transaction.
+pub(super) fn begin(connection: &mut ServerConnection, purpose: Purpose) -> QueryResult<()> {
+    let sql = match purpose {
+        Purpose::Read => READ,
+        Purpose::Write => WRITE,
+        Purpose::Migrate => MIGRATE,
+    };
+    connection.begin(&format!("{sql}; SELECT current_setting('etlsched.session', true) AS {SESSION_COLUMN}"))
+}
+
+/// Returns the server's clock since 1970, by which leases live on a store that hosts share; `None` where the store is a file.
+pub(super) fn clock(connection: &mut StoreConnection) -> QueryResult<Option<Duration>> {
+    let StoreConnection::Server(server) = connection else { return Ok(None) };
+    let ask = diesel::sql_query("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros");
+    Ok(Some(Duration::from_micros(ask.get_result::<Clock>(server)?.micros.unsigned_abs())))
+}
