@@ -30,7 +30,10 @@ pub(super) fn targets(workspace: &Workspace, id: &JobId, workspace_id: &str) -> 
 
 /// Checks that this user may use the connections of a job. Before its secrets are fetched: that starts commands. What else is wrong with
 /// the job is told by whoever loads it.
-fn check_connections(workspace: &Workspace, id: &JobId) -> Result<(), Failure> {
+///
+/// # Errors
+/// The user may not: exit 77.
+pub(super) fn check_connections(workspace: &Workspace, id: &JobId) -> Result<(), Failure> {
     match workspace.load(id, Secrets::Left) {
         Ok(loaded) => Ok(engine::check_connections(&loaded.job, &process::user_name())?),
         Err(_) => Ok(()),
