@@ -205,7 +205,7 @@ impl Migrate {
             return Err(Failure::usage(format!("no store in {}", from.place())).hint("name its file with --from PATH"));
         };
         let mut target = stored::open(workspace)?;
-        let copied = source.copy_into(&mut target, &stored::moment(), &process::liveness)?;
+        let copied = source.copy_into(&mut target, &stored::actor(), &stored::moment(), &process::liveness)?;
         let (from, to) = (from.place().to_string(), workspace.state.place().to_string());
         match context.output {
             Format::Json => {
