@@ -357,7 +357,7 @@ fn state_problem(settings: &Settings, message: &str, hint: &str) -> Box<Problem>
 fn readable_secrets(settings: &Settings, state_group: Option<&str>) -> Vec<Problem> {
     let mut problems = Vec::new();
     settings.tree.walk(&mut |node| {
-        for entry in node.entries().iter().filter(|entry| matches!(entry.key.as_str(), "password" | "hash_key" | "url")) {
+        for entry in node.entries() {
             let Some(file) = entry.node.get("file").and_then(|file| file.as_scalar()) else { continue };
             if let Some(chmod) = files::too_readable(&settings.root.join(&file.text), state_group) {
                 let shown = shortened(file.shown(), 200);
