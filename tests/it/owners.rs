@@ -9,6 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::etl::{Ended, Etl};
+use crate::servers;
 
 const NOBODY: User = User { name: "nobody", id: 65_534 };
 const DAEMON: User = User { name: "daemon", id: 1 };
@@ -77,8 +78,9 @@ esac
 "#;
 
 /// What its owner, root and admins may do with a job, and nobody else.
-const REFUSED: [&[&str]; 10] = [
+const REFUSED: [&[&str]; 11] = [
     &["run", "sales"],
+    &["run", "sales", "--retry-failed"],
     &["run", "sales", "--force"],
     &["disable", "sales"],
     &["enable", "sales"],
@@ -232,6 +234,34 @@ fn a_connection_with_users_is_for_them_alone_and_nothing_opens_for_others() {
     shared.etl.write("etlsched.yaml", connection(&format!("[ann, {user}]")));
     uses.iter().for_each(|arguments| drop(run(arguments).exits(0)));
     assert_eq!(shared.etl.warehouse().value("SELECT count(*) FROM t"), "1");
+    // Its job can still be deleted; the destination isn't asked.
+    shared.etl.write("etlsched.yaml", connection("[ann]"));
+    shared.etl.state().execute("UPDATE runs SET status = 'failed'");
+    if is_root() {
+        chown(shared.etl.path("jobs/books.yaml"), Some(NOBODY.id), None).expect("an owner");
+    }
+    run(&["delete", "books", "--yes"]).exits(0).mentions("stays there: job books uses connection books, which is not for");
+}
+
+#[test]
+fn users_are_kept_for_connections_of_every_kind() {
+    let kinds = [
+        ("api", "base_url: \"http://127.0.0.1:9\"", "endpoint: /x"),
+        ("odbc", "driver: SQLite3", "table: t"),
+        ("sqlserver", "host: 127.0.0.1, port: 9, database: d, user: u", "table: t"),
+        ("oracle", "host: 127.0.0.1, port: 9, service: s, user: u", "table: t"),
+        ("postgresql", "host: 127.0.0.1, port: 9, database: d, user: u", "table: t"),
+        ("mysql", "host: 127.0.0.1, port: 9, database: d, user: u", "table: t"),
+    ];
+    for (kind, fields, source) in kinds {
+        let etl = Etl::new()
+            .file("etlsched.yaml", format!("connections:\n  books: {{type: {kind}, {fields}, users: [ann]}}\n"))
+            .file("jobs/books.yaml", format!("schedule_type: manual\ndata_sources:\n  - {{connection: books, {source}, target: t}}\n"));
+        etl.run(&["validate", "books"]).exits(0);
+        let shared = Shared::new(etl);
+        let ended = if is_root() { shared.run_as(NOBODY, NOBODY.id, &["run", "books"]) } else { shared.etl.run(&["run", "books"]) };
+        ended.exits(77).mentions("job books uses connection books, which is not for ");
+    }
 }
 
 /// Returns every path below `.etlsched` with its mode and group.
@@ -495,6 +525,15 @@ fn whatever_changes_or_starts_a_job_is_in_the_audit_trail() {
     check(&["delete", "sales", "--yes"], "delete", "jobs/sales.yaml");
     etl.run(&["audit", "sales"]).exits(0).mentions("delete");
     etl.run(&["audit", "nobody"]).exits(2).mentions("unknown job nobody");
+    let server = servers::postgresql();
+    servers::psql(server, "postgres", "CREATE DATABASE moved");
+    let password: String = servers::PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    etl.write("etlsched.yaml", format!("state: \"postgresql://etl:{password}@127.0.0.1:{}/moved\"\n", server.port));
+    etl.run(&["state", "migrate"]).exits(0);
+    let line = last();
+    assert_eq!((&line["action"], &line["job"], &line["user"]), (&json!("state migrate"), &Value::Null, &json!(us())), "{line}");
+    assert!(line["details"].as_str().is_some_and(|details| details.contains("state.db -> postgresql://")), "{line}");
+    etl.run(&["audit", "sales"]).exits(0).mentions("delete");
 }
 
 #[test]
