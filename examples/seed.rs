@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let runs: u64 = arguments.next().map_or(Ok(100_000), |text| text.parse())?;
     write_jobs(&folder, jobs)?;
     let path = folder.join(".etlsched").join("state.db");
-    let mut store = Store::open(&etlsched::state::StateLocation::of_file(path.clone()))?;
+    let mut store = Store::open(&etlsched::state::StateLocation::Sqlite(path.clone()))?;
     let end: DateTime<Utc> = END.parse()?;
     for number in 0..jobs {
         store.register_job(&new_job(number), end - TimeDelta::days(400))?;
@@ -37,7 +37,7 @@ fn job_id(number: u64) -> String {
 fn new_job(number: u64) -> NewJob {
     let id = job_id(number);
     let file = format!("jobs/{id}.yaml");
-    NewJob { id, file, fingerprint: String::new(), schedule_fingerprint: String::new(), owner: "etl".to_owned() }
+    NewJob { id, file, fingerprint: String::new(), schedule_fingerprint: String::new(), owner: "etl".to_owned(), host: "here".to_owned() }
 }
 
 fn write_jobs(folder: &Path, jobs: u64) -> Result<(), Box<dyn Error>> {

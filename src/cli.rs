@@ -59,7 +59,10 @@ pub fn definition() -> clap::Command {
 /// Runs the program with the process's own arguments.
 pub fn main() -> ExitCode {
     #[cfg(unix)]
-    crate::process::fail_on_large_files();
+    {
+        crate::process::fail_on_large_files();
+        crate::process::keep_memory_private();
+    }
     crate::zone::database::use_folder(std::env::var_os("TZDIR").filter(|folder| !folder.is_empty()).map(PathBuf::from));
     ExitCode::from(run(std::env::args_os()))
 }

@@ -5,7 +5,7 @@
 //!
 //! | layer | files | never |
 //! | --- | --- | --- |
-//! | 0 | `exit_code`, `clock`, `secret`, `text`, `process/` | import anything of ours |
+//! | 0 | `exit_code`, `clock`, `secret`, `text`, `private`, `process/` | import anything of ours |
 //! | 1 | `zone/`, `schedule/`, `batch/` | touch files (`zone/database` alone reads the system's rules), network, clock |
 //! | 2 | `plan/`, `run/` | do anything: words and rules that both processes share |
 //! | 2 | `connect/` | move rows: it reaches servers, for both ends, and asks web servers |
@@ -29,6 +29,7 @@ pub mod job;
 pub mod load;
 pub mod output;
 pub mod plan;
+pub mod private;
 pub mod process;
 pub mod run;
 pub mod schedule;

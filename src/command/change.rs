@@ -49,7 +49,7 @@ pub fn run(context: &Context, names: &[String], change: &Change) -> Result<u8, F
     for job in &jobs {
         check(&workspace, &mut store, job, change, &by, now)?;
     }
-    let new_jobs: Vec<_> = jobs.iter().map(|job| stored::new_job(job, &by.user)).collect();
+    let new_jobs: Vec<_> = jobs.iter().map(|job| stored::new_job(job, &by)).collect();
     let before = store.set_status(&new_jobs, change.status, &by, now, clock::now())?;
     print(context, workspace.timezone, &before, change, now);
     Ok(exit_code::DONE)

@@ -117,11 +117,18 @@ impl Create {
         let loaded = workspace.check(&id, text.clone()).map_err(Failure::invalid)?;
         // Opened first: a store that can't be used leaves no file behind.
         let mut store = stored::open(&workspace)?;
+        let by = stored::actor();
+        // Its log and its tables are those of the job that had this name before.
+        if let Some(record) = store.job(id.as_str())? {
+            stored::check_permitted(&workspace, &record, &by)?;
+        }
         files::write_new(&file, text.as_bytes(), 0o644).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => exists(&id, &shown),
             _ => Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", shown.display())),
         })?;
-        store.note(&stored::actor(), "create", id.as_str(), Some(&shown.display().to_string()), clock::now())?;
+        let now = clock::now();
+        store.register_job(&stored::new_job(&loaded.job, &by), now)?;
+        store.note(&by, "create", id.as_str(), Some(&shown.display().to_string()), now)?;
         super::init::schemas(&workspace.private_folder())?;
         print(context, &workspace, &loaded.job, &shown);
         Ok(exit_code::DONE)

@@ -87,15 +87,20 @@ impl Delete {
 
 /// Drops what dead runs of the job left in its destination, since no later run will. A destination that can't be reached keeps no job.
 fn clear_up(workspace: &Workspace, store: &mut Store, id: &JobId) -> Result<(), Failure> {
+    if let Err(failure) = worker::check_connections(workspace, id) {
+        tell_what_stays(id, &failure.message);
+        return Ok(());
+    }
     let Ok(job) = workspace.job(id) else { return Ok(()) };
     if !job.missing_variables.is_empty() {
         return Ok(());
     }
     if let Err(why) = engine::clear_up(store, &job, &worker::program()?)? {
-        let why = workspace.masker_for(&job).mask(&why);
-        let text =
-            format!("warning: what runs of {id} that failed left in the destination (_etlsched_...) stays there: {}", printable(&why));
-        output::note(&text);
+        tell_what_stays(id, &workspace.masker_for(&job).mask(&why));
     }
     Ok(())
+}
+
+fn tell_what_stays(id: &JobId, why: &str) {
+    output::note(&format!("warning: whatever failed runs of {id} left in the destination (_etlsched_...) stays there: {}", printable(why)));
 }

@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::exit_code;
 use crate::job::{json_schema, write};
 use crate::output::{self, Format};
+use crate::private;
 use crate::workspace::{FILE, files};
 
 /// Make a workspace that runs at once
@@ -132,11 +133,7 @@ fn ignore(dir: &Path) -> Result<Option<&'static str>, Failure> {
 /// Puts the JSON Schemas where the first lines of created files point to, unless they are there and current.
 pub fn schemas(private_folder: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", private_folder.display()));
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(private_folder).map_err(failed)?;
+    private::make_folder(private_folder).map_err(failed)?;
     for (name, schema) in [("job.schema.json", json_schema::job()), ("workspace.schema.json", json_schema::workspace())] {
         let path = private_folder.join(name);
         let text = format!("{schema:#}\n");
@@ -144,7 +141,7 @@ pub fn schemas(private_folder: &Path) -> Result<(), Failure> {
             continue;
         }
         let _ = fs::remove_file(&path);
-        files::write_new(&path, text.as_bytes(), 0o600).map_err(failed)?;
+        files::write_new(&path, text.as_bytes(), private::file_mode(&path)).map_err(failed)?;
     }
     Ok(())
 }

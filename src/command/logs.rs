@@ -62,7 +62,7 @@ impl Logs {
         let since = since.map(|since| when::past(&since, "--since", zone, clock::now())).transpose()?;
         let mut store = stored::open_existing(&workspace)?;
         if let Some(job) = &job {
-            check_known(&workspace, store.as_mut(), job)?;
+            stored::check_known(&workspace, store.as_mut(), job)?;
         }
         if let Some(run) = run {
             let mut detail = find(store.as_mut(), job.as_deref(), &run)?;
@@ -119,15 +119,6 @@ fn parse_status(word: &str) -> Result<RunStatus, Failure> {
             None => failure,
         }
     })
-}
-
-/// A job is known when it has a file, good or not, or ever ran: its log outlives its file.
-fn check_known(workspace: &Workspace, store: Option<&mut Store>, job: &str) -> Result<(), Failure> {
-    let is_registered = match store {
-        Some(store) => store.job(job)?.is_some(),
-        None => false,
-    };
-    if is_registered || stored::has_file(workspace, job) { Ok(()) } else { Err(stored::unknown(job, workspace.nearest(job))) }
 }
 
 fn find(store: Option<&mut Store>, job: Option<&str>, run: &str) -> Result<RunDetail, Failure> {

@@ -1,5 +1,6 @@
 //! The subcommands: one file each, arguments and `run`.
 
+mod audit;
 mod cancel;
 mod change;
 mod completions;
@@ -142,6 +143,7 @@ pub enum Command {
     Run(run::Run),
     Cancel(cancel::Cancel),
     Logs(logs::Logs),
+    Audit(audit::Audit),
     Status(status::Status),
     Next(next::Next),
     Plan(plan::Plan),
@@ -175,6 +177,7 @@ impl Command {
             Self::Run(command) => command.run(context),
             Self::Cancel(command) => command.run(context),
             Self::Logs(command) => command.run(context),
+            Self::Audit(command) => command.run(context),
             Self::Status(command) => command.run(context),
             Self::Next(command) => command.run(context),
             Self::Plan(command) => command.run(context),

@@ -105,6 +105,9 @@ impl Run {
         if !workspace.warnings.is_empty() && !is_quiet {
             output::note(&errors::problems(&workspace.warnings));
         }
+        if !dry_run {
+            stored::settle_modes(&workspace)?;
+        }
         let stop = Stop::new();
         watch_signals(&stop).map_err(|error| Failure::internal(format!("signals can't be heard: {error}")))?;
         let options = RunOptions {
@@ -125,7 +128,7 @@ impl Run {
             ..RunOptions::new(worker::program()?)
         };
         let names = if due { workspace.job_ids().0.iter().map(|id| id.as_str().to_owned()).collect() } else { jobs };
-        let mut gate = Gate { workspace: &workspace, clock: options.clock, store: None };
+        let mut gate = Gate { workspace: &workspace, clock: options.clock, is_every_job: due, store: None };
         let mut results = Vec::new();
         for typed in &names {
             let name = &super::job_id(&workspace, typed).map_or_else(|_| typed.clone(), |id| id.as_str().to_owned());
@@ -165,6 +168,8 @@ impl Run {
 struct Gate<'a> {
     workspace: &'a Workspace,
     clock: SlotClock,
+    /// Nobody named the jobs: those of others are left to them.
+    is_every_job: bool,
     store: Option<Store>,
 }
 
@@ -179,6 +184,12 @@ impl Gate<'_> {
             Some(store) => store,
             none => none.insert(stored::open(self.workspace)?),
         };
+        if self.is_every_job {
+            let record = store.job(job.id.as_str())?;
+            if stored::check_startable(self.workspace, &job, record.as_ref(), &stored::actor()).is_err() {
+                return Ok(false);
+            }
+        }
         Ok(engine::is_due(store, &job, self.clock)?)
     }
 }

@@ -18,7 +18,7 @@ use crate::output::{self, Format, masked, slots as view, targets};
 use crate::plan::{MendAction, Owner, WorkerError};
 use crate::process::{self, Program};
 use crate::run::due::SlotRecord;
-use crate::state::{StateLocation, Store};
+use crate::state::{Actor, StateLocation, Store};
 use crate::text::{count, printable};
 use crate::workspace::Workspace;
 
@@ -200,12 +200,12 @@ impl Migrate {
         }
         let here = std::env::current_dir().map_err(|error| Failure::internal(format!("the current folder can't be read: {error}")))?;
         let path = self.from.map_or_else(|| workspace.private_folder().join("state.db"), |path| here.join(path));
-        let from = StateLocation::of_file(path);
+        let from = StateLocation::Sqlite(path);
         let Some(mut source) = Store::open_existing(&from)? else {
             return Err(Failure::usage(format!("no store in {}", from.place())).hint("name its file with --from PATH"));
         };
         let mut target = stored::open(workspace)?;
-        let copied = source.copy_into(&mut target, &stored::moment(), &process::liveness)?;
+        let copied = source.copy_into(&mut target, &stored::actor(), &stored::moment(), &process::liveness)?;
         let (from, to) = (from.place().to_string(), workspace.state.place().to_string());
         match context.output {
             Format::Json => {
@@ -257,6 +257,7 @@ impl Reset {
             print_changed(context, &order.job, &masker.mask(&source), &[], is_take_over);
             return Ok(exit_code::DONE);
         };
+        order.check_former_owners(&mut store, &action, &source, &by)?;
         let question = masker.mask(&question(&action, &source));
         if !is_yes && !confirm::ask(&question, "nothing was changed") {
             return Ok(exit_code::FAILED);
@@ -266,7 +267,7 @@ impl Reset {
         let mut changed = engine::mend_targets(&order.program, &order.job, &order.workspace_id, action, ANSWER_TIMEOUT)
             .map_err(|error| order.failure(&source, error))?;
         if !changed.is_empty() {
-            let word = if is_take_over { "take-over" } else { "reset" };
+            let word = if is_take_over { "state take-over" } else { "state reset" };
             let details = format!("source {source}: {}", changed.join(", "));
             store.note(&by, word, order.job.id.as_str(), Some(&details), stored::moment().at)?;
         }
@@ -340,6 +341,22 @@ impl Order {
             })
             .collect();
         Ok((!owners.is_empty()).then_some(MendAction::TakeOver { owners }))
+    }
+
+    /// Checks that this user may change the jobs of this workspace that tables are taken from.
+    fn check_former_owners(&self, store: &mut Store, action: &MendAction, source: &str, by: &Actor) -> Result<(), Failure> {
+        let MendAction::TakeOver { owners } = action else { return Ok(()) };
+        let targets = owners.iter().map(|(target, _)| target.clone()).collect();
+        let order = engine::inspect_order(&self.job, &self.workspace_id, targets);
+        let program = Program { variables_removed: self.job.variables.clone(), ..self.program.clone() };
+        let answer = engine::ask(&program, &order, ANSWER_TIMEOUT).map_err(|error| self.failure(source, error))?;
+        let records = answer["records"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for record in records.iter().filter(|record| record["workspace_id"] == self.workspace_id.as_str()) {
+            if let Some(former) = store.job(record["job"].as_str().unwrap_or_default())? {
+                stored::check_permitted(&self.workspace, &former, by)?;
+            }
+        }
+        Ok(())
     }
 
     fn failure(&self, source: &str, error: WorkerError) -> Failure {

@@ -9,6 +9,7 @@ use crate::error::Failure;
 use crate::exit_code;
 use crate::job::load::{Loaded, Secrets};
 use crate::job::{Job, JobId};
+use crate::private::{self, NotShared};
 use crate::process;
 use crate::schedule::Slot;
 use crate::secret::Masker;
@@ -20,6 +21,7 @@ use crate::workspace::{NoJob, Workspace};
 /// # Errors
 /// It can't be opened.
 pub fn open(workspace: &Workspace) -> Result<Store, Failure> {
+    settle_modes(workspace)?;
     Ok(Store::open(&workspace.state)?)
 }
 
@@ -29,6 +31,34 @@ pub fn open(workspace: &Workspace) -> Result<Store, Failure> {
 /// It can't be opened.
 pub fn open_existing(workspace: &Workspace) -> Result<Option<Store>, Failure> {
     Ok(Store::open_existing(&workspace.state)?)
+}
+
+/// Gives `.etlsched`, and a store that lies elsewhere, the rights that etlsched.yaml says: the owner's alone, or the group's too.
+///
+/// # Errors
+/// This user can't share them with the group.
+pub fn settle_modes(workspace: &Workspace) -> Result<(), Failure> {
+    let folder = workspace.private_folder();
+    let Some(group) = &workspace.state_group else {
+        return private::keep(&folder)
+            .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("keeping {} private: {error}", folder.display())));
+    };
+    private::share(&folder, group).map_err(not_shared)?;
+    match workspace.state.file().filter(|file| !file.starts_with(&folder)) {
+        Some(file) => private::share_file(file, group).map_err(not_shared),
+        None => Ok(()),
+    }
+}
+
+fn not_shared(error: NotShared) -> Failure {
+    let hint = match &error {
+        NotShared::NoGroup(group) => format!("make it (groupadd {group}), or name another as state_group in etlsched.yaml"),
+        NotShared::NotOurs(place, group) => format!("as its owner or root: chgrp {group} {place} && chmod g+rwxs {place}"),
+        NotShared::Failed(_, group, _) => format!("only members share files with a group: usermod -aG {group} {}", process::user_name()),
+        NotShared::NoGroups => "remove state_group from etlsched.yaml".to_owned(),
+    };
+    let code = if matches!(error, NotShared::Failed(..) | NotShared::NotOurs(..)) { exit_code::NOT_PERMITTED } else { exit_code::INVALID };
+    Failure::new(code, "state_group", error.to_string()).hint(hint)
 }
 
 /// Reads both clocks.
@@ -81,13 +111,14 @@ pub fn unknown(name: &str, near: Option<String>) -> Failure {
 }
 
 /// Returns a job as the store registers it.
-pub fn new_job(job: &Job, owner: &str) -> NewJob {
+pub fn new_job(job: &Job, by: &Actor) -> NewJob {
     NewJob {
         id: job.id.as_str().to_owned(),
         file: job.file.display().to_string(),
         fingerprint: job.fingerprint.clone(),
         schedule_fingerprint: job.schedule_fingerprint.clone(),
-        owner: owner.to_owned(),
+        owner: by.user.clone(),
+        host: by.host.clone(),
     }
 }
 
@@ -117,4 +148,27 @@ pub fn next_slots(job: &Job, status: JobStatus, record: Option<&JobRecord>, now:
 /// The user may not: exit 77.
 pub fn check_permitted(workspace: &Workspace, record: &JobRecord, by: &Actor) -> Result<(), Failure> {
     Ok(engine::check_permitted(workspace, record, &by.user)?)
+}
+
+/// Checks that this user may let a scheduler start a job: it is the user's or nobody's yet, and its connections are for the user too.
+///
+/// # Errors
+/// The user may not: exit 77.
+pub fn check_startable(workspace: &Workspace, job: &Job, record: Option<&JobRecord>, by: &Actor) -> Result<(), Failure> {
+    if let Some(record) = record {
+        check_permitted(workspace, record, by)?;
+    }
+    Ok(engine::check_connections(job, &by.user)?)
+}
+
+/// Checks that a job is known: it has a file, good or not, or was ever registered; what is on record outlives its file.
+///
+/// # Errors
+/// Nobody knows it: exit 2.
+pub fn check_known(workspace: &Workspace, store: Option<&mut Store>, job: &str) -> Result<(), Failure> {
+    let is_registered = match store {
+        Some(store) => store.job(job)?.is_some(),
+        None => false,
+    };
+    if is_registered || has_file(workspace, job) { Ok(()) } else { Err(unknown(job, workspace.nearest(job))) }
 }

@@ -49,6 +49,7 @@ pub(super) fn new_job(job: &Job, user: &str) -> NewJob {
         fingerprint: job.fingerprint.clone(),
         schedule_fingerprint: job.schedule_fingerprint.clone(),
         owner: user.to_owned(),
+        host: process::host_name(),
     }
 }
 

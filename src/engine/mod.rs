@@ -34,7 +34,7 @@ pub use gate::is_due;
 pub use observer::{Notice, Observer, Unwatched};
 pub use plan::{discover_order, inspect_order, preview_order, rejects_path, test_order};
 pub use policy::{StopReason, common_exit_code, outcome};
-pub use refusal::{Refusal, check_permitted};
+pub use refusal::{Refusal, check_connections, check_permitted};
 pub use report::RunReport;
 pub use run::{RunOptions, run_job};
 pub use source_run::{SourceReport, StreamReport};

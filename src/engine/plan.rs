@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::job::{DataSource, Job};
 use crate::plan::{DryRun, InspectPlan, LoadPlan, MendAction, MendPlan, Order, PreviewPlan, RunRef, SourceOrder, SourcePlan, Window};
+use crate::secret::Masker;
 
 /// What every plan of a run shares.
 #[derive(Debug)]
@@ -24,14 +25,27 @@ pub(super) struct RunFrame<'a> {
     pub(super) published: &'a [(String, String)],
     /// `.etlsched` of the workspace.
     pub(super) private_folder: &'a Path,
+    pub(super) masker: &'a Masker,
     pub(super) is_full_refresh: bool,
     pub(super) dry_run: Option<DryRun>,
 }
 
 /// Returns the order to load one source; `over` are streams that earlier attempts of the run have settled.
 pub(super) fn load_order(frame: &RunFrame<'_>, source: &DataSource, attempt: u32, over: Vec<String>) -> Order {
-    let RunFrame { job, workspace_id, run_id, started_at, slot, slot_at, window, published: _, private_folder, is_full_refresh, dry_run } =
-        frame;
+    let RunFrame {
+        job,
+        workspace_id,
+        run_id,
+        started_at,
+        slot,
+        slot_at,
+        window,
+        published: _,
+        private_folder,
+        masker,
+        is_full_refresh,
+        dry_run,
+    } = frame;
     let mut options = source.options.clone();
     options.is_full_refresh |= is_full_refresh;
     options.window = window.cloned();
@@ -51,7 +65,7 @@ pub(super) fn load_order(frame: &RunFrame<'_>, source: &DataSource, attempt: u32
         source: source_plan(job, source),
         destination: job.destination.clone(),
         options,
-        rejects_path: rejects_path(private_folder, run_id, &source.name),
+        rejects_path: rejects_path(private_folder, run_id, &source.name, masker),
         published_streams,
         slot_at: *slot_at,
         dry_run: *dry_run,
@@ -110,16 +124,16 @@ fn source_plan(job: &Job, source: &DataSource) -> SourcePlan {
     SourcePlan { name: source.name.clone(), kind: source.kind.clone(), columns: source.columns.clone(), hash_key: job.hash_key.clone() }
 }
 
-/// Returns the reject file of a source in a run: `.etlsched/rejects/<run>/<source>.csv`.
-pub fn rejects_path(private_folder: &Path, run_id: &str, source: &str) -> PathBuf {
-    private_folder.join("rejects").join(run_id).join(format!("{}.csv", file_name(source)))
+/// Returns the reject file of a source in a run: `.etlsched/rejects/<run>/<source>.csv`, secrets hidden.
+pub fn rejects_path(private_folder: &Path, run_id: &str, source: &str, masker: &Masker) -> PathBuf {
+    private_folder.join("rejects").join(run_id).join(format!("{}.csv", file_name(source, &masker.mask(source))))
 }
 
 /// Returns a name that is one plain file name on every system: other characters than letters, digits, `_`, `-` and `.` become `_`.
 /// What was changed gets a mark of its own, so that two names never share a file.
-fn file_name(name: &str) -> String {
+fn file_name(name: &str, shown: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
-    let plain: String = name.chars().take(80).map(|character| if is_plain(character) { character } else { '_' }).collect();
+    let plain: String = shown.chars().take(80).map(|character| if is_plain(character) { character } else { '_' }).collect();
     // Windows keeps no two files whose names differ in case only, and opens devices for some names.
     let is_same =
         plain == name && !plain.is_empty() && !plain.starts_with('.') && !plain.chars().any(|character| character.is_ascii_uppercase());
@@ -139,11 +153,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_secret_in_a_source_name_stays_out_of_its_file_and_two_of_them_apart() {
+        let masker = Masker::new(["hunter22".to_owned(), "hunter33".to_owned()]);
+        let name = |source: &str| rejects_path(Path::new("/w"), "r1", source, &masker).file_name().unwrap().to_string_lossy().into_owned();
+        let (one, other) = (name("of-hunter22"), name("of-hunter33"));
+        assert!(one.starts_with("of-___-") && other.starts_with("of-___-") && one != other, "{one} {other}");
+    }
+
+    #[test]
     fn a_source_name_never_leaves_the_rejects_folder() {
         let folder = Path::new("/w/.etlsched");
-        assert_eq!(rejects_path(folder, "r1", "orders"), Path::new("/w/.etlsched/rejects/r1/orders.csv"));
+        assert_eq!(rejects_path(folder, "r1", "orders", &Masker::default()), Path::new("/w/.etlsched/rejects/r1/orders.csv"));
         for name in ["../../etc/passwd", "..", "a/b", "a\\b", "nul", "com1.x", "é\u{0}\n", "", ".", "C:x", &"x".repeat(500)] {
-            let path = rejects_path(folder, "r1", name);
+            let path = rejects_path(folder, "r1", name, &Masker::default());
             assert_eq!(path.parent(), Some(Path::new("/w/.etlsched/rejects/r1")), "{name:?}");
             let file = path.file_name().expect("it has a name").to_string_lossy().into_owned();
             assert!(file.len() < 120 && file.chars().all(|character| character.is_ascii_graphic()), "{file}");
@@ -154,7 +176,7 @@ mod tests {
     #[test]
     fn names_that_differ_have_files_that_differ() {
         let files: std::collections::BTreeSet<String> =
-            ["a b", "a_b", "a/b", "A_b", "a-b"].iter().map(|name| file_name(name).to_lowercase()).collect();
+            ["a b", "a_b", "a/b", "A_b", "a-b"].iter().map(|name| file_name(name, name).to_lowercase()).collect();
         assert_eq!(files.len(), 5, "{files:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use crate::exit_code;
-use crate::job::Problem;
+use crate::job::{Job, Problem, Reserved};
 use crate::process::StopSignal;
 use crate::state::{JobRecord, JobStatus, StateError};
 use crate::workspace::Workspace;
@@ -68,6 +68,18 @@ pub enum Refusal {
         /// Who asked.
         user: String,
     },
+    /// A connection that the job uses is for other users.
+    #[error("job {job} uses connection {connection}, which is not for {user}")]
+    Reserved {
+        /// The job.
+        job: String,
+        /// The connection.
+        connection: String,
+        /// Who asked.
+        user: String,
+        /// Whom it is for.
+        users: Vec<String>,
+    },
     /// The gate found nothing to start: no slot is due, it is claimed already, another run goes on, or the job isn't active.
     #[error("no slot is due")]
     NotDue,
@@ -106,10 +118,28 @@ pub enum Refusal {
 /// # Errors
 /// The user may not.
 pub fn check_permitted(workspace: &Workspace, record: &JobRecord, user: &str) -> Result<(), Refusal> {
-    if record.owner == user || (cfg!(unix) && user == "root") || workspace.admins.iter().any(|admin| admin == user) {
+    if record.owner == user || is_root(user) || workspace.admins.iter().any(|admin| admin == user) {
         return Ok(());
     }
     Err(Refusal::NotPermitted { job: record.id.clone(), owner: record.owner.clone(), user: user.to_owned() })
+}
+
+/// Checks that a user may use every connection of a job: named under its `users`, or root. Being an admin is about jobs and not enough.
+///
+/// # Errors
+/// The user may not.
+pub fn check_connections(job: &Job, user: &str) -> Result<(), Refusal> {
+    let is_for = |reserved: &&Reserved| is_root(user) || reserved.users.iter().any(|known| known == user);
+    match job.reserved.iter().find(|reserved| !is_for(reserved)) {
+        None => Ok(()),
+        Some(Reserved { connection, users }) => {
+            Err(Refusal::Reserved { job: job.id.to_string(), connection: connection.clone(), user: user.to_owned(), users: users.clone() })
+        }
+    }
+}
+
+fn is_root(user: &str) -> bool {
+    cfg!(unix) && user == "root"
 }
 
 impl Refusal {
@@ -119,7 +149,7 @@ impl Refusal {
             Self::Invalid(_) => exit_code::INVALID,
             Self::UnknownSource { .. } | Self::Window { .. } => exit_code::USAGE,
             Self::InactiveFile { .. } | Self::NotActive { .. } => exit_code::NOT_ACTIVE,
-            Self::NotPermitted { .. } => exit_code::NOT_PERMITTED,
+            Self::NotPermitted { .. } | Self::Reserved { .. } => exit_code::NOT_PERMITTED,
             Self::NotDue | Self::NothingFailed { .. } => exit_code::DONE,
             Self::Held { .. } => exit_code::OVERLAP,
             Self::Stopped(signal) => signal.exit_code(),
@@ -133,7 +163,7 @@ impl Refusal {
             Self::Invalid(_) => "invalid",
             Self::UnknownSource { .. } | Self::Window { .. } => "usage",
             Self::InactiveFile { .. } | Self::NotActive { .. } => "not_active",
-            Self::NotPermitted { .. } => "not_permitted",
+            Self::NotPermitted { .. } | Self::Reserved { .. } => "not_permitted",
             Self::NotDue => "not_due",
             Self::NeverRan { .. } => "never_ran",
             Self::NothingFailed { .. } => "nothing_failed",
@@ -157,6 +187,10 @@ impl Refusal {
                 Some(format!("etlsched {verb} {job}, or run it once with etlsched run {job} --force"))
             }
             Self::NotPermitted { .. } => Some("ask its owner, or be named under admins in etlsched.yaml".to_owned()),
+            Self::Reserved { connection, users, .. } => {
+                let whose = if users.is_empty() { "root alone may use it".to_owned() } else { format!("it is for {}", users.join(", ")) };
+                Some(format!("{whose}: ask them, or be named under connections.{connection}.users in etlsched.yaml"))
+            }
             Self::Held { run_id, .. } => {
                 Some(format!("see etlsched status; wait for it, stop it with etlsched cancel {run_id}, or set on_overlap: wait"))
             }

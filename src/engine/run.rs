@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::clock::{self, SlotClock};
 use crate::job::{DataSource, Job};
 use crate::plan::{DryRun, Level, Window};
-use crate::process::{Program, Stop};
+use crate::process::{self, Program, Stop};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::state::{EndPolicy, Store};
 use crate::workspace::Workspace;
@@ -23,7 +23,7 @@ use super::lease::Keeper;
 use super::observer::Observer;
 use super::plan::{self, RunFrame};
 use super::policy::{self, StopReason};
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 use super::repair;
 use super::report::{RunReport, summary};
 use super::source_run::{SourceReport, stopped};
@@ -107,6 +107,7 @@ pub fn run_job(
     stop: &Stop,
     observer: &mut dyn Observer,
 ) -> Result<RunReport, Refusal> {
+    refusal::check_connections(job, &process::user_name())?;
     if !job.missing_variables.is_empty() {
         return Err(Refusal::Invalid(job.missing_variables.clone()));
     }
@@ -183,8 +184,11 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     let deadline = Instant::now().checked_add(limit);
     let ledger = Ledger::new(store, workspace.state.file().map(Path::to_owned), run_id.clone(), deadline);
     let keeper = Keeper::start(ledger.clone(), setting.channel.0.clone());
-    let rejects: Vec<_> =
-        setting.specs.iter().map(|source| plan::rejects_path(&workspace.private_folder(), &run_id, &source.name)).collect();
+    let rejects: Vec<_> = setting
+        .specs
+        .iter()
+        .map(|source| plan::rejects_path(&workspace.private_folder(), &run_id, &source.name, &workspace.masker))
+        .collect();
     let mut journal = Journal::new(ledger, rejects.clone());
     if let Err(error) = &keeper {
         let why = format!("no thread to renew the lease: {error}");
@@ -263,6 +267,7 @@ fn supervise(
         window: window.as_ref(),
         published,
         private_folder: &private_folder,
+        masker: &workspace.masker,
         is_full_refresh: options.is_full_refresh,
         dry_run: options.dry_run,
     };

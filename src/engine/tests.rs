@@ -97,7 +97,7 @@ impl Bench {
     }
 
     fn state_path(&self) -> PathBuf {
-        let StateLocation::Sqlite { path, .. } = &self.workspace.state else { unreachable!("the tests' store is a file") };
+        let StateLocation::Sqlite(path) = &self.workspace.state else { unreachable!("the tests' store is a file") };
         path.clone()
     }
 
@@ -171,6 +171,7 @@ fn job_of<'a>(root: &Path, names: impl Iterator<Item = &'a str>) -> Job {
         notifications: Notifications::default(),
         hash_key: None,
         missing_variables: vec![],
+        reserved: vec![],
         variables: vec![],
         fingerprint: "f".to_owned(),
         schedule_fingerprint: "s".to_owned(),
@@ -557,6 +558,7 @@ fn begin_and_die(bench: &Bench, run_id: &str) {
         fingerprint: "f".to_owned(),
         schedule_fingerprint: "s".to_owned(),
         owner: process::user_name(),
+        host: process::host_name(),
     };
     store.register_job(&job, now.at).expect("the store can be written");
     let run = NewRun {

@@ -57,12 +57,10 @@ pub fn find<'a>(name: &str, place: Place, settings: &'a Settings, report: &mut R
 
 /// Reports the keys of a used connection that its kind doesn't have.
 fn only(name: &str, node: &Node, kind: &str, report: &mut Report<'_>) {
-    let allowed: Vec<&str> = std::iter::once("type").chain(kinds::connection_keys(kind)).collect();
+    let allowed: Vec<&str> = std::iter::once("type").chain(kinds::connection_keys(kind)).chain(std::iter::once("users")).collect();
     let flat = kinds::destination(kind).filter(|kind| !kind.has_schemas);
     for entry in node.entries().iter().filter(|entry| !entry.node.is_null() && !allowed.contains(&entry.key.as_str())) {
-        if entry.key == "users" {
-            report.error(entry.place, "users is not in this version", "remove it".to_owned());
-        } else if let (Some(flat), "schema") = (flat, entry.key.as_str()) {
+        if let (Some(flat), "schema") = (flat, entry.key.as_str()) {
             report.error(entry.place, format!("connection {name}: {} has no schemas", flat.title), "use table_prefix".to_owned());
         } else if keys::CONNECTION.key(&entry.key).is_some() {
             report.error(

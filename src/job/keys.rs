@@ -206,7 +206,7 @@ pub static CONNECTION: Level = Level {
             key("schema", K::Text, NotYet, Nil, "The schema of tables"),
             key("entrypoint", K::Text, NotYet, Nil, "The function by which an ADBC driver begins"),
             key("infile", K::Any, NotYet, Nil, "Whether a mysql connection loads by LOAD DATA LOCAL"),
-            key("users", K::Texts, NotYet, Nil, "OS users who may use it"),
+            key("users", K::Texts, Works, Nil, "OS users who may run jobs that use it, root aside (default: all)"),
         ]),
     ],
 };
@@ -242,7 +242,7 @@ pub static WORKSPACE: Level = Level {
         key("retention_days", K::Int(1, 36_500), Works, I(d::RETENTION_DAYS), "How long run logs are kept"),
         key("grace_minutes", K::Int(1, 1440), Schedule, I(d::GRACE_MINUTES), "How late a start is still on time"),
         key("crontab_environment", K::TextMap, Schedule, Nil, "Variables set in the installed crontab block"),
-        key("state_group", K::Text, Works, Nil, "The group whose members share the state store"),
+        key("state_group", K::Text, Works, Nil, "The group whose members share .etlsched: state store, warehouse, rejects"),
     ])],
 };
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+use crate::process::withhold;
 use crate::secret::Masker;
 
 use super::connections;
@@ -15,7 +16,7 @@ use super::problem::{Problem, Severity};
 use super::report::{Report, Text};
 use super::settings::{self, Settings, boolean, filled, int, merged, set, text, texts, unset};
 use super::sources;
-use super::spec::{Job, JobId, Limits, Notifications, OnOverlap, Retry};
+use super::spec::{Job, JobId, Limits, Notifications, OnOverlap, Reserved, Retry};
 use super::timing;
 use super::variables;
 
@@ -76,6 +77,8 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
         Some(base) => merged(base, &own),
         None => own.clone(),
     };
+    // Before a command is asked for a secret: it gets no other.
+    withhold(variables_of(&own, settings));
     timing::settle(&mut node, settings, &mut report);
     check_required(&own, &mut report);
     let (destination, prefix) = connections::destination(&node, settings, secrets, &mut report);
@@ -126,6 +129,7 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
         },
         hash_key: hash_key.value,
         missing_variables: missing(&needed, &report),
+        reserved: reserved(&used),
         variables: variables_of(&own, settings),
         warnings: Vec::new(),
     };
@@ -213,6 +217,11 @@ fn used_connections<'a>(tree: &Node, settings: &'a Settings) -> Vec<(&'a str, &'
     let names: Vec<&str> = sources.iter().filter_map(|source| text(source, "connection")).chain(text(tree, "destination")).collect();
     let declared = settings.tree.get("connections").map(Node::entries).unwrap_or_default();
     declared.iter().filter(|entry| names.contains(&entry.key.as_str())).map(|entry| (entry.key.as_str(), &entry.node)).collect()
+}
+
+fn reserved(used: &[(&str, &Node)]) -> Vec<Reserved> {
+    let users = |node: &Node| node.get("users").filter(|users| !users.is_null()).and_then(|_| texts(node, "users"));
+    used.iter().filter_map(|(name, node)| Some(Reserved { connection: (*name).to_owned(), users: users(node)? })).collect()
 }
 
 /// Returns the values that a run of this version needs.

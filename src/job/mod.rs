@@ -27,5 +27,5 @@ pub mod write;
 pub use load::{Loaded, Secrets};
 pub use problem::{Problem, Severity};
 pub use settings::Settings;
-pub use spec::{CatchUp, DataSource, Job, JobId, Lateness, Limits, Notifications, OnOverlap, Retry};
+pub use spec::{CatchUp, DataSource, Job, JobId, Lateness, Limits, Notifications, OnOverlap, Reserved, Retry};
 pub use variables::Environment;

@@ -91,6 +91,8 @@ pub struct Job {
     pub hash_key: Option<Secret>,
     /// `${NAME}`s that the job needs and the environment doesn't have: errors of `run`, and of `validate --online`.
     pub missing_variables: Vec<Problem>,
+    /// The connections that it uses and not every OS user may.
+    pub reserved: Vec<Reserved>,
     /// The names used in `${}`; taken out of the workers' environment.
     pub variables: Vec<String>,
     /// What its file and etlsched.yaml say that has no effect, or not the expected one.
@@ -99,6 +101,15 @@ pub struct Job {
     pub fingerprint: String,
     /// SHA-256 of its schedule fields only, hex.
     pub schedule_fingerprint: String,
+}
+
+/// A connection with `users`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserved {
+    /// Its name.
+    pub connection: String,
+    /// The OS users who may use it.
+    pub users: Vec<String>,
 }
 
 /// A data source of a job.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::process::strip;
 use crate::secret::Secret;
 use crate::text::shortened;
 
@@ -259,6 +260,7 @@ fn run(words: &[&str], root: &Path) -> Result<String, String> {
     let [program, arguments @ ..] = words else { return Err("the command is empty".to_owned()) };
     let mut command = Command::new(program);
     command.args(arguments).current_dir(root).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    strip(&mut command);
     let mut child = command.spawn().map_err(|error| format!("starting {program}: {error}"))?;
     let stdout = child.stdout.take().expect("it was piped");
     // A thread of its own, because a program that hangs must not hold us.

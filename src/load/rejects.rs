@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Fault;
 use crate::plan::{BadRows, OnBadRow};
-use crate::process::private;
+use crate::private;
 use crate::source::RejectedRow;
 use crate::text::{count, grouped};
 
@@ -132,18 +132,12 @@ pub(super) fn forget(path: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Opens the file for appending; returns its length. Only its owner, or the workspace's group, may read it, whatever the umask.
+/// Opens the file for appending; returns its length.
 fn open(path: &Path) -> io::Result<(File, u64)> {
     if let Some(folder) = path.parent() {
         private::make_folder(folder)?;
     }
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(private::file_mode(path.parent().unwrap_or(path))))?;
+    let file = private::open(OpenOptions::new().append(true).create(true), path)?;
     let length = file.metadata()?.len();
     Ok((file, length))
 }

@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::job::Job;
 use crate::plan::WorkerError;
 use crate::secret::Masker;
-use crate::state::{RecordedError, RunDetail, RunRecord};
+use crate::state::{AuditRecord, RecordedError, RunDetail, RunRecord};
 
 /// Masks what a job says of itself.
 pub fn job(job: &mut Job, masker: &Masker) {
@@ -34,6 +34,11 @@ pub fn run(run: &mut RunRecord, masker: &Masker) {
     for words in [&mut summary.error_message, &mut summary.error_details].into_iter().flatten() {
         text(words, masker);
     }
+}
+
+/// Masks what a line of the audit trail says of a job.
+pub fn audit(line: &mut AuditRecord, masker: &Masker) {
+    line.details.iter_mut().for_each(|details| text(details, masker));
 }
 
 /// Masks a run in full.

@@ -1,5 +1,6 @@
 //! The only folder that prints. Results go to stdout, everything else to stderr. Decides nothing.
 
+pub mod audit;
 pub mod diff;
 pub mod errors;
 pub mod json;

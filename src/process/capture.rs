@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::{Exit, platform};
+use super::{Exit, platform, strip};
 
 /// More than this is not read of what a program says.
 const OUTPUT_BYTES_MAX: u64 = 16 << 20;
@@ -46,6 +46,7 @@ pub fn capture(program: &str, arguments: &[&str], input: &[u8], timeout: Duratio
     };
     let mut command = Command::new(program);
     command.args(arguments).env("LC_ALL", "C").env_remove("LANGUAGE");
+    strip(&mut command);
     let mut child = platform::start(&mut command).map_err(failed)?;
     let process = child.process.clone();
     let (end, has_ended) = channel::<()>();

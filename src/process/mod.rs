@@ -5,12 +5,12 @@ mod capture;
 pub mod identity;
 mod local_zone;
 mod memory;
-pub mod private;
 mod stop;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
+mod withheld;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -24,11 +24,12 @@ pub use stop::{Stop, StopSignal, watch_signals};
 #[cfg(unix)]
 use unix as platform;
 #[cfg(unix)]
-pub use unix::{Child, Process, fail_on_large_files, spawn};
+pub use unix::{Child, Process, fail_on_large_files, keep_memory_private, spawn};
 #[cfg(windows)]
 use windows as platform;
 #[cfg(windows)]
 pub use windows::{Child, Process, spawn};
+pub use withheld::{strip, withhold};
 
 /// What is started, and with which environment.
 #[derive(Debug, Clone)]

@@ -42,6 +42,20 @@ pub fn fail_on_large_files() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
+/// Keeps the memory of this process, which holds secrets, from other processes of the same user and from core files, also those that the
+/// system hands to a program (core(5), prctl(2) PR_SET_DUMPABLE; execve(2) takes it back, so workers do it too).
+pub fn keep_memory_private() {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a plain system call with a pointer to a value that lives through it. To lower a limit is always allowed.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
+    // Mounted with hidepid, /proc would hide such a process from its own user too: nobody could keep it to its memory limit.
+    #[cfg(target_os = "linux")]
+    if std::fs::File::open("/proc/1/stat").is_ok() {
+        // SAFETY: a plain system call with integers, which these can't fail.
+        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0 as libc::c_ulong) };
+    }
+}
+
 /// Starts a program.
 ///
 /// # Errors

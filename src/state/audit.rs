@@ -70,3 +70,17 @@ pub(super) fn write(
     );
     diesel::insert_into(audit::table).values(row).execute(connection).map(drop)
 }
+
+/// Adds that a job's definition is another one than when it was last looked at. Who edited it isn't known: `by` noticed. Slots may go by
+/// a clock that was set, so the time is the row's own.
+pub(super) fn write_edit(connection: &mut StoreConnection, by: &Actor, job: &str, old: &str, new: &str) -> QueryResult<()> {
+    let short = |fingerprint: &str| fingerprint.chars().take(8).collect::<String>();
+    let details = format!("noticed: definition {} -> {}", short(old), short(new));
+    write(connection, by, "edit", Some(job), None, Some(&details), time_of(Uuid::now_v7()))
+}
+
+/// Returns the time that an id of version 7 was made at.
+fn time_of(id: Uuid) -> DateTime<Utc> {
+    let (seconds, nanoseconds) = id.get_timestamp().map(|stamp| stamp.to_unix()).unwrap_or_default();
+    i64::try_from(seconds).ok().and_then(|seconds| DateTime::from_timestamp(seconds, nanoseconds)).unwrap_or_default()
+}

@@ -42,7 +42,7 @@ impl Home {
     pub(super) fn new(back_end: BackEnd) -> Self {
         let folder = TempDir::new().unwrap();
         if back_end == BackEnd::Sqlite {
-            let location = StateLocation::of_file(folder.path().join("state.db"));
+            let location = StateLocation::Sqlite(folder.path().join("state.db"));
             return Self { folder, location, database: None };
         }
         let server = server();
@@ -60,7 +60,7 @@ impl Home {
     pub(super) fn sql(&self, sql: &str) {
         match (&self.location, &self.database) {
             (_, Some(database)) => drop(servers::psql(server(), database, sql)),
-            (StateLocation::Sqlite { path, .. }, None) => rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap(),
+            (StateLocation::Sqlite(path), None) => rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap(),
             (StateLocation::Postgresql(_), None) => unreachable!("a server's store has a database"),
         }
     }
@@ -98,5 +98,5 @@ pub(super) fn plan(server: &servers::Server, database: &str) -> PostgresConnecti
 
 /// A file as a store's place.
 pub(super) fn file(path: impl Into<PathBuf>) -> StateLocation {
-    StateLocation::of_file(path.into())
+    StateLocation::Sqlite(path.into())
 }

@@ -53,8 +53,8 @@ impl Store {
     /// # Errors
     /// It can't be reached or written; it is no store, damaged, or made by a newer etlsched; a pooler that parts sessions is between.
     pub fn open(location: &StateLocation) -> Result<Self, StateError> {
-        if let StateLocation::Sqlite { path, group } = location {
-            file::make(path, group.as_deref())?;
+        if let StateLocation::Sqlite(path) = location {
+            file::make(path)?;
         }
         let mut store = Self::connect(location)?;
         migrations::apply(&mut store)?;
@@ -66,7 +66,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_existing(location: &StateLocation) -> Result<Option<Self>, StateError> {
-        if let StateLocation::Sqlite { path, .. } = location {
+        if let StateLocation::Sqlite(path) = location {
             return if file::exists(path)? { Self::open(location).map(Some) } else { Ok(None) };
         }
         let mut store = Self::connect(location)?;
@@ -79,7 +79,7 @@ impl Store {
 
     fn connect(location: &StateLocation) -> Result<Self, StateError> {
         let (connection, is_standby) = match location {
-            StateLocation::Sqlite { path, .. } => (StoreConnection::Sqlite(file::open(path)?), false),
+            StateLocation::Sqlite(path) => (StoreConnection::Sqlite(file::open(path)?), false),
             StateLocation::Postgresql(plan) => {
                 let (connection, is_standby) = server::open(plan, PATIENCE)?;
                 (StoreConnection::Server(connection), is_standby)
@@ -92,7 +92,7 @@ impl Store {
     /// none that can be read.
     pub fn peek_workspace_id(location: &StateLocation) -> Option<String> {
         let mut connection = match location {
-            StateLocation::Sqlite { path, .. } => file::peek(path).map(StoreConnection::Sqlite),
+            StateLocation::Sqlite(path) => file::peek(path).map(StoreConnection::Sqlite),
             StateLocation::Postgresql(_) => None,
         };
         match &mut connection {

@@ -76,18 +76,6 @@ pub enum StateError {
         /// What happened.
         error: ConnectError,
     },
-    /// The store can't be given to the group that is to share it.
-    #[error("state store {place}: it can't be shared with the group {group}: {reason}")]
-    NotShared {
-        /// The file or its folder.
-        place: Place,
-        /// The group.
-        group: String,
-        /// The mode that it needs.
-        mode: u32,
-        /// What the system said.
-        reason: String,
-    },
     /// A run goes on in a store that is to be copied.
     #[error("state store {place}: run {run_id} of {job} goes on")]
     InUse {
@@ -131,9 +119,6 @@ impl StateError {
             Self::Busy { .. } => "look for a process that holds it, such as a backup or an open shell".to_owned(),
             Self::Full { .. } => "free some space".to_owned(),
             Self::Pooled { .. } => "let `state:` in etlsched.yaml name the server itself, or a pool with pool_mode = session".to_owned(),
-            Self::NotShared { place, group, mode, .. } => {
-                format!("let its owner run: chgrp {group} {place} && chmod {mode:o} {place}; or correct state_group in etlsched.yaml")
-            }
             Self::InUse { job, .. } => format!("wait for it, or stop it with etlsched cancel {job}"),
             Self::NotEmpty { .. } => {
                 "a store is copied whole or not at all: name an empty database with `state:` in etlsched.yaml".to_owned()

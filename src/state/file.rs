@@ -12,8 +12,7 @@ use diesel::sqlite::SqliteConnection;
 
 use super::error::StateError;
 use super::location::Place;
-#[cfg(unix)]
-use crate::process::private;
+use crate::private;
 
 /// How long a process waits for another one's transaction. Ours take milliseconds; a backup may hold the file for seconds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -94,98 +93,27 @@ fn unreachable(path: &Path, reason: &str) -> StateError {
     StateError::Unreachable { place: Place::File(path.to_owned()), reason: reason.to_owned() }
 }
 
-/// Makes the file of a store where there is none: 0600, its `.etlsched` folder 0700; 0660 and 2770 where a group shares it.
+/// Makes the file of a store where there is none, and the private folder of a workspace around it; any other folder is the user's to make.
+/// SQLite gives `-wal` and `-shm` the mode of the store's file.
 ///
 /// # Errors
-/// The folder is missing or read-only, or can't be shared.
-pub(super) fn make(path: &Path, group: Option<&str>) -> Result<(), StateError> {
+/// The folder is missing or read-only.
+pub(super) fn make(path: &Path) -> Result<(), StateError> {
     if path.is_dir() {
         return Err(unreachable(path, "it is a folder"));
     }
     if path.exists() {
-        return group.map_or(Ok(()), |group| share(path, group));
+        return Ok(());
     }
-    match make_folder(path).and_then(|()| modes::make_file(path)) {
-        Ok(()) => group.map_or(Ok(()), |group| share(path, group)),
+    let folder = path.parent().filter(|folder| folder.file_name().is_some_and(|name| name == private::FOLDER));
+    let made = folder.map_or(Ok(()), private::make_folder);
+    match made.and_then(|()| private::open(fs::OpenOptions::new().write(true).create_new(true), path)) {
+        Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) if matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => {
             Err(StateError::ReadOnly { place: Place::File(path.to_owned()) })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(unreachable(path, "its folder doesn't exist")),
         Err(error) => Err(unreachable(path, &error.to_string())),
-    }
-}
-
-/// Gives the store, and the workspace's own folder around it, to a group where it isn't so yet.
-#[cfg(unix)]
-fn share(path: &Path, group: &str) -> Result<(), StateError> {
-    use std::os::unix::fs::MetadataExt;
-    let folder = path.parent().filter(|folder| folder.file_name().is_some_and(|name| name == ".etlsched"));
-    for (path, mode) in folder.into_iter().map(|folder| (folder, 0o2770)).chain([(path, 0o660)]) {
-        // Whoever opens it afterwards can't, and needn't, change it.
-        let is_shared = fs::metadata(path).is_ok_and(|metadata| metadata.mode() & mode == mode);
-        if !is_shared {
-            private::share(path, group, mode).map_err(|error| StateError::NotShared {
-                place: Place::File(path.to_owned()),
-                group: group.to_owned(),
-                mode,
-                reason: error.to_string(),
-            })?;
-        }
-    }
-    Ok(())
-}
-
-/// Groups are the system's own affair there: a folder's access list says who shares it.
-#[cfg(not(unix))]
-fn share(_: &Path, _: &str) -> Result<(), StateError> {
-    Ok(())
-}
-
-/// Makes the private folder of a workspace; any other folder is the user's to make.
-fn make_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if folder.file_name().is_some_and(|name| name == ".etlsched") && !folder.exists() => {
-            match modes::make_folder(folder) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                result => result,
-            }
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Modes that hold whatever the umask is; SQLite gives `-wal` and `-shm` the mode of the store's file.
-#[cfg(unix)]
-mod modes {
-    use std::fs::{DirBuilder, OpenOptions, Permissions};
-    use std::io;
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-    use std::path::Path;
-
-    pub(super) fn make_file(path: &Path) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.set_permissions(Permissions::from_mode(0o600))
-    }
-
-    pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-        DirBuilder::new().mode(0o700).create(path)?;
-        std::fs::set_permissions(path, Permissions::from_mode(0o700))
-    }
-}
-
-/// New files take the folder's access list, which under a user's profile is that user's alone.
-#[cfg(not(unix))]
-mod modes {
-    use std::fs::OpenOptions;
-    use std::io;
-    use std::path::Path;
-
-    pub(super) fn make_file(path: &Path) -> io::Result<()> {
-        OpenOptions::new().write(true).create_new(true).open(path).map(drop)
-    }
-
-    pub(super) fn make_folder(path: &Path) -> io::Result<()> {
-        std::fs::create_dir(path)
     }
 }

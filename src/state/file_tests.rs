@@ -64,7 +64,7 @@ fn other_files_and_missing_folders_give_one_clear_error() {
 fn a_damaged_store_says_so() {
     let home = Home::new(BackEnd::Sqlite);
     drop(home.open());
-    let StateLocation::Sqlite { path, .. } = &home.location else { unreachable!("it is a file") };
+    let StateLocation::Sqlite(path) = &home.location else { unreachable!("it is a file") };
     let mut bytes = std::fs::read(path).unwrap();
     bytes[4096..].fill(0xa5);
     std::fs::write(path, bytes).unwrap();
@@ -96,31 +96,19 @@ fn the_schema_names_the_columns_that_the_migrations_lay() {
 }
 
 #[test]
-fn a_store_that_a_group_shares_is_its_folder_s_and_files_beside_it_follow() {
+fn a_store_in_a_folder_that_a_group_shares_is_the_group_s_too() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let folder = TempDir::new().unwrap();
     let private = folder.path().join(".etlsched");
-    // One that was a single user's becomes the group's.
-    let path = private.join("state.db");
-    drop(Store::open(&file(&path)).unwrap());
-    let group = std::fs::metadata(&path).unwrap().gid();
-    let shared = StateLocation::Sqlite { path, group: Some(group.to_string()) };
-    let mut store = Store::open(&shared).unwrap();
-    store.register_job(&job("sales"), at(0)).unwrap();
     let mode = |name: &str| std::fs::metadata(private.join(name)).unwrap().permissions().mode() & 0o7777;
-    assert_eq!([mode("."), mode("state.db"), mode("state.db-wal"), mode("state.db-shm")], [0o2770, 0o660, 0o660, 0o660]);
-    let rejects = private.join("rejects").join("run");
-    crate::process::private::make_folder(&rejects).unwrap();
-    assert_eq!([mode("rejects"), mode("rejects/run")], [0o2770, 0o2770]);
-    assert_eq!(crate::process::private::file_mode(&rejects), 0o660);
-    assert_eq!(crate::process::private::file_mode(folder.path()), 0o600, "only the workspace's own folder is the group's");
-}
-
-#[test]
-fn a_group_that_does_not_exist_is_told() {
-    let folder = TempDir::new().unwrap();
-    let shared = StateLocation::Sqlite { path: folder.path().join("state.db"), group: Some("no-such-group".to_owned()) };
-    let error = Store::open(&shared).unwrap_err();
-    assert!(error.to_string().ends_with("it can't be shared with the group no-such-group: there is no group no-such-group"), "{error}");
-    assert!(error.hint().unwrap().contains("chgrp no-such-group"));
+    // One that was a single user's becomes the group's, and one that is made there is so from the start.
+    for name in ["state.db", "later.db"] {
+        let path = private.join(name);
+        let mut store = Store::open(&file(&path)).unwrap();
+        let group = std::fs::metadata(&path).unwrap().gid();
+        crate::private::share(&private, &group.to_string()).unwrap();
+        store.register_job(&job("sales"), at(0)).unwrap();
+        let modes = ["", "-wal", "-shm"].map(|end| mode(&format!("{name}{end}")));
+        assert_eq!((mode("."), modes), (0o2770, [0o660; 3]), "{name}");
+    }
 }

@@ -57,6 +57,8 @@ pub struct NewJob {
     pub schedule_fingerprint: String,
     /// The user who registers it, and owns it if nobody does.
     pub owner: String,
+    /// The host where that user does so.
+    pub host: String,
 }
 
 /// A job as the store knows it.
@@ -245,7 +247,7 @@ pub(super) fn record(connection: &mut StoreConnection, id: &str) -> QueryResult<
 
 /// Without `active_since` nobody has asked for its slots yet: a run by hand doesn't.
 pub(super) fn register(connection: &mut StoreConnection, job: &NewJob, now: NaiveDateTime) -> QueryResult<()> {
-    let NewJob { id, file, fingerprint, schedule_fingerprint, owner } = job;
+    let NewJob { id, file, fingerprint, schedule_fingerprint, owner, host } = job;
     let known: Option<(String, String)> = jobs::table.find(id).select((jobs::file, jobs::fingerprint)).first(connection).optional()?;
     let Some((old_file, old_fingerprint)) = known else {
         let row = (
@@ -264,6 +266,10 @@ pub(super) fn register(connection: &mut StoreConnection, job: &NewJob, now: Naiv
     if old_file != *file || old_fingerprint != *fingerprint {
         let changes = (jobs::file.eq(file), jobs::fingerprint.eq(fingerprint));
         diesel::update(jobs::table.find(id)).set(changes).execute(connection)?;
+    }
+    if old_fingerprint != *fingerprint {
+        let by = Actor { user: owner.clone(), host: host.clone() };
+        audit::write_edit(connection, &by, id, &old_fingerprint, fingerprint)?;
     }
     Ok(())
 }
@@ -294,14 +300,15 @@ fn change_status(
     }
     let until = paused_until.map(|until| format!(" until {}", until.to_rfc3339())).unwrap_or_default();
     let details = format!("{} -> {}{until}", old.status.as_str(), status.as_str());
-    audit::write(connection, by, status_action(status), Some(&old.id), None, Some(&details), now)
+    audit::write(connection, by, status_action(old.status, status), Some(&old.id), None, Some(&details), now)
 }
 
-fn status_action(status: JobStatus) -> &'static str {
-    match status {
-        JobStatus::Active => "enable",
-        JobStatus::Inactive => "disable",
-        JobStatus::Paused => "pause",
-        JobStatus::Error => "error",
+fn status_action(old: JobStatus, new: JobStatus) -> &'static str {
+    match (old, new) {
+        (JobStatus::Paused, JobStatus::Active) => "resume",
+        (_, JobStatus::Active) => "enable",
+        (_, JobStatus::Inactive) => "disable",
+        (_, JobStatus::Paused) => "pause",
+        (_, JobStatus::Error) => "error",
     }
 }

@@ -10,26 +10,19 @@ use crate::plan::postgresql::PostgresConnection;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateLocation {
     /// A file of this host.
-    Sqlite {
+    Sqlite(
         /// Absolute.
-        path: PathBuf,
-        /// Whose members share it; else it is one user's.
-        group: Option<String>,
-    },
+        PathBuf,
+    ),
     /// A server that any number of hosts share.
     Postgresql(Box<PostgresConnection>),
 }
 
 impl StateLocation {
-    /// Returns the place of a file that is one user's.
-    pub fn of_file(path: PathBuf) -> Self {
-        Self::Sqlite { path, group: None }
-    }
-
     /// Returns the file, where the store is one.
     pub fn file(&self) -> Option<&Path> {
         match self {
-            Self::Sqlite { path, .. } => Some(path),
+            Self::Sqlite(path) => Some(path),
             Self::Postgresql(_) => None,
         }
     }
@@ -37,7 +30,7 @@ impl StateLocation {
     /// Returns how messages name it.
     pub fn place(&self) -> Place {
         match self {
-            Self::Sqlite { path, .. } => Place::File(path.clone()),
+            Self::Sqlite(path) => Place::File(path.clone()),
             Self::Postgresql(plan) => Place::Server(format!("postgresql://{}", postgres::place(plan))),
         }
     }

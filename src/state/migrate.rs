@@ -5,6 +5,7 @@ use diesel::result::Error as DieselError;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::Value;
 
+use super::audit::{self, Actor};
 use super::backends::StoreConnection;
 use super::connection::Store;
 use super::error::StateError;
@@ -46,13 +47,14 @@ struct Count {
 }
 
 impl Store {
-    /// Copies every row of this store, a file, into another one on a server, whose tables are empty. The workspace's id goes along.
-    /// While it is copied nothing begins in this store.
+    /// Copies every row of this store, a file, into another one on a server, whose tables are empty, and adds a line to the trail there. The
+    /// workspace's id goes along. While it is copied nothing begins in this store.
     ///
     /// # Errors
     /// A run goes on, the other store isn't empty, either can't be used: nothing was copied then.
-    pub fn copy_into(&mut self, target: &mut Self, now: &Moment, probe: Probe<'_>) -> Result<Vec<Copied>, StateError> {
+    pub fn copy_into(&mut self, target: &mut Self, by: &Actor, now: &Moment, probe: Probe<'_>) -> Result<Vec<Copied>, StateError> {
         let (place, target_place) = (self.place(), target.place());
+        let details = format!("{place} -> {target_place}");
         self.write(|source| {
             let clocks = Clocks::read(source, now)?;
             if let Some(lease) = leases::all(source)?.into_iter().find(|lease| !lease.is_dead(&clocks, probe)) {
@@ -66,7 +68,9 @@ impl Store {
                     return Err(DieselError::RollbackTransaction);
                 }
                 diesel::sql_query("DELETE FROM workspace").execute(target)?;
-                tables.iter().map(|table| Ok((table.clone(), copy(source, target, table)?))).collect()
+                let copied = tables.iter().map(|table| Ok((table.clone(), copy(source, target, table)?))).collect::<QueryResult<_>>()?;
+                audit::write(target, by, "state migrate", None, None, Some(&details), now.at)?;
+                Ok(copied)
             });
             Ok(match full.take() {
                 Some(table) => Err(StateError::NotEmpty { place: target_place.clone(), table }),

@@ -30,6 +30,7 @@ mod runs;
 mod schema;
 mod server;
 mod slots;
+mod trail;
 
 pub use audit::Actor;
 pub use begin::{Begun, NewRun};
@@ -45,6 +46,7 @@ pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
+pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
 #[cfg(test)]
 #[cfg(unix)]

@@ -119,6 +119,7 @@ impl Bench {
             fingerprint: format!("f{}{}", self.schedule, self.is_active),
             schedule_fingerprint: format!("s{}", self.schedule),
             owner: "etl".to_owned(),
+            host: "here".to_owned(),
         }
     }
 

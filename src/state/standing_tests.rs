@@ -106,7 +106,7 @@ fn at(second: u64) -> DateTime<Utc> {
 impl Life {
     fn new(threshold: u32, is_partial_counted: bool) -> Self {
         let folder = TempDir::new().unwrap();
-        let store = Store::open(&StateLocation::of_file(folder.path().join("state.db"))).unwrap();
+        let store = Store::open(&StateLocation::Sqlite(folder.path().join("state.db"))).unwrap();
         let policy = EndPolicy { failure_threshold: threshold, is_partial_counted, retention_days: 90, slot_now: at(0) };
         let mut life = Self { folder, store, policy, second: 0, told: 0 };
         life.store.register_job(&job(), at(0)).unwrap();
@@ -190,7 +190,7 @@ impl Life {
                 let by = Actor { user: "ann".to_owned(), host: "h".to_owned() };
                 self.store.set_status(&[job()], status, &by, now, now).unwrap();
             }
-            Happening::Reopened => self.store = Store::open(&StateLocation::of_file(self.folder.path().join("state.db"))).unwrap(),
+            Happening::Reopened => self.store = Store::open(&StateLocation::Sqlite(self.folder.path().join("state.db"))).unwrap(),
         }
     }
 }
@@ -202,6 +202,7 @@ fn job() -> NewJob {
         fingerprint: "f".to_owned(),
         schedule_fingerprint: "s".to_owned(),
         owner: "etl".to_owned(),
+        host: "here".to_owned(),
     }
 }
 

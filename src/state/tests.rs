@@ -94,6 +94,7 @@ pub(super) fn job(id: &str) -> NewJob {
         fingerprint: "f".to_owned(),
         schedule_fingerprint: "s".to_owned(),
         owner: "etl".to_owned(),
+        host: "here".to_owned(),
     }
 }
 
@@ -424,6 +425,18 @@ fn migrations_go_down_and_up_again(back_end: BackEnd) {
     assert_eq!(id.len(), 36);
 }
 
+fn an_edit_is_in_the_trail_once_with_who_noticed_it(back_end: BackEnd) {
+    let mut bench = Bench::new(back_end);
+    let edited = NewJob { owner: "bob".to_owned(), host: "there".to_owned(), fingerprint: "f2".to_owned(), ..job("sales") };
+    for new in [job("sales"), job("sales"), edited.clone(), edited] {
+        bench.store.register_job(&new, at(0)).unwrap();
+    }
+    let page = bench.store.audit(&AuditFilter::default(), 1, 10).unwrap();
+    let lines: Vec<_> = page.lines.iter().map(|line| (line.action.as_str(), line.user.as_str(), line.host.as_str())).collect();
+    assert_eq!((lines, page.total), (vec![("edit", "bob", "there")], 1));
+    assert_eq!(page.lines[0].details.as_deref(), Some("noticed: definition f -> f2"));
+}
+
 on_both_back_ends!(
     a_second_run_of_a_job_is_held_off_by_a_living_lease,
     a_lease_is_lost_after_sixty_seconds_and_its_run_can_t_renew_it_once_another_took_over,
@@ -443,4 +456,5 @@ on_both_back_ends!(
     many_processes_that_make_the_store_at_once_agree_on_it,
     a_store_made_by_a_newer_etlsched_is_refused,
     migrations_go_down_and_up_again,
+    an_edit_is_in_the_trail_once_with_who_noticed_it,
 );

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::job::positions::{self, Origin};
 use crate::job::report::Text;
 use crate::job::{JobId, Problem, Severity};
+use crate::private;
 
 use super::whole;
 
@@ -51,7 +52,7 @@ impl Files {
                 problems.push(failed(&text, "is not a file".to_owned()));
                 return None;
             }
-            problems.extend(self.check_mode(&metadata, kind, &text, origin));
+            problems.extend(self.check_mode(&metadata, &text, origin));
         }
         let mut bytes = Vec::new();
         if let Err(error) = file.take(positions::BYTES_MAX as u64 + 1).read_to_end(&mut bytes) {
@@ -87,7 +88,7 @@ impl Files {
     }
 
     #[cfg(unix)]
-    fn check_mode(&self, metadata: &fs::Metadata, kind: Kind, text: &Text, origin: Origin) -> Vec<Problem> {
+    fn check_mode(&self, metadata: &fs::Metadata, text: &Text, origin: Origin) -> Vec<Problem> {
         use std::os::unix::fs::MetadataExt;
         let (mode, owner, us) = (metadata.mode(), metadata.uid(), rustix::process::geteuid().as_raw());
         let shown = text.path.display();
@@ -103,16 +104,32 @@ impl Files {
             let hint = format!("chown -R {us} {}, or set {TRUSTED_OWNER}={owner} if you trust that user", self.root.display());
             problems.push(problem(Severity::Error, message, hint));
         }
-        if kind == Kind::Secret && mode & 0o044 != 0 {
-            problems.push(problem(Severity::Warning, "others can read it".to_owned(), format!("chmod 600 {shown}")));
-        }
         problems
     }
 
+    /// Tells where others can read a file of secrets.
+    pub fn check_readable(&self, path: &Path, shown: &Path, state_group: Option<&str>) -> Option<Problem> {
+        let chmod = too_readable(path, state_group)?;
+        let text = Text { path: shown.to_owned(), text: String::new() };
+        let hint = format!("chmod {chmod} {}", shown.display());
+        Some(text.problem(Severity::Warning, whole(Origin::Workspace), "others can read it".to_owned(), Some(hint)))
+    }
+
     #[cfg(not(unix))]
-    fn check_mode(&self, _metadata: &fs::Metadata, _kind: Kind, _text: &Text, _origin: Origin) -> Vec<Problem> {
+    fn check_mode(&self, _metadata: &fs::Metadata, _text: &Text, _origin: Origin) -> Vec<Problem> {
         let _ = (&self.root, self.trusted_owner);
         Vec::new()
+    }
+}
+
+/// Returns the mode that a file of secrets should have, where others can read it; the group that `.etlsched` is shared with runs the jobs
+/// and needs it.
+pub fn too_readable(path: &Path, state_group: Option<&str>) -> Option<u32> {
+    let readers = fs::metadata(path).ok().and_then(|metadata| private::readers(&metadata))?;
+    match (readers, state_group) {
+        (private::Readers::Group(id), Some(name)) if private::is_group(id, name) => None,
+        (_, Some(_)) => Some(640),
+        (_, None) => Some(600),
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Workspace {
     pub crontab_environment: Vec<(String, String)>,
     /// OS users who may change every job.
     pub admins: Vec<String>,
+    /// The group that `.etlsched` is shared with.
+    pub state_group: Option<String>,
     /// Hides every secret that this workspace knows; [`Workspace::masker_for`] adds those of a job.
     pub masker: Masker,
     /// What etlsched.yaml and .env say that has no effect, or not the expected one.
@@ -146,6 +148,10 @@ impl Workspace {
                 return Err(problems);
             }
         };
+        crate::process::withhold(settings.variables());
+        let state_group = settings::text(&settings.tree, "state_group").filter(|group| !group.is_empty()).map(str::to_owned);
+        problems.extend(readable_secrets(&settings, state_group.as_deref()));
+        problems.extend(files.check_readable(&dotenv_path, &shown(&dotenv_path), state_group.as_deref()));
         let (state, is_state_shared) = state(&settings).map_err(|problem| {
             problems.push(*problem);
             std::mem::take(&mut problems)
@@ -160,6 +166,7 @@ impl Workspace {
                 .and_then(|days| u32::try_from(days).ok())
                 .unwrap_or(defaults::RETENTION_DAYS as u32),
             admins: settings::texts(&settings.tree, "admins").unwrap_or_default(),
+            state_group,
             masker: Masker::new(secrets(&settings, &settings.variables())),
             warnings: problems,
             settings: Arc::new(settings),
@@ -242,6 +249,11 @@ impl Workspace {
         load::load(id, file.clone(), &Text { path: self.shown(&file), text }, &self.settings, Secrets::Left)
     }
 
+    /// Keeps what job files use in `${}` from programs that are started from now on; etlsched.yaml's is kept from them already.
+    pub fn withhold_variables(&self) {
+        drop(self.load_all());
+    }
+
     /// Loads every job, by id, and returns the problems of those that can't be, and of files that are none. Fetches no secrets.
     pub fn jobs(&self) -> (Vec<Job>, Vec<Problem>) {
         let (loaded, problems) = self.load_all();
@@ -305,15 +317,13 @@ const STATE_HINT: &str =
 
 /// Returns where the store is, and whether several hosts share it.
 fn state(settings: &Settings) -> Result<(StateLocation, bool), Box<Problem>> {
-    let group = settings::text(&settings.tree, "state_group").map(str::to_owned);
-    let of_file = |path: PathBuf| StateLocation::Sqlite { path, group: group.clone() };
-    let own = of_file(settings.root.join(".etlsched").join("state.db"));
+    let own = StateLocation::Sqlite(settings.root.join(".etlsched").join("state.db"));
     let Some(node) = settings.tree.get("state") else { return Ok((own, false)) };
     let text = node.as_scalar().map_or("", |scalar| scalar.text.as_str());
     match text.split_once(':') {
         Some(("sqlite", path)) if !path.trim_start_matches("//").is_empty() => {
             let path = path.strip_prefix("///").map(|path| format!("/{path}")).unwrap_or_else(|| path.trim_start_matches("//").to_owned());
-            Ok((of_file(settings.root.join(path)), false))
+            Ok((StateLocation::Sqlite(settings.root.join(path)), false))
         }
         Some(("postgresql" | "postgres", _)) if unset(settings).is_some() => Ok((own, true)),
         Some(("postgresql" | "postgres", _)) => match postgresql::of_url(text, |file| settings.root.join(file)) {
@@ -341,6 +351,22 @@ fn unset_problem(settings: &Settings) -> Option<Box<Problem>> {
 fn state_problem(settings: &Settings, message: &str, hint: &str) -> Box<Problem> {
     let place = settings.tree.get("state").map_or(whole(Origin::Workspace), |node| node.place);
     Box::new(settings.text.problem(Severity::Error, place, message.to_owned(), Some(hint.to_owned())))
+}
+
+/// Tells of the files of secrets (`{file: PATH}`) that others can read.
+fn readable_secrets(settings: &Settings, state_group: Option<&str>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    settings.tree.walk(&mut |node| {
+        for entry in node.entries() {
+            let Some(file) = entry.node.get("file").and_then(|file| file.as_scalar()) else { continue };
+            if let Some(chmod) = files::too_readable(&settings.root.join(&file.text), state_group) {
+                let shown = shortened(file.shown(), 200);
+                let hint = format!("chmod {chmod} {shown}");
+                problems.push(settings.text.problem(Severity::Warning, entry.place, format!("others can read {shown}"), Some(hint)));
+            }
+        }
+    });
+    problems
 }
 
 /// Returns what must never be printed: what `.env` holds, and the values of the variables used.

@@ -255,7 +255,7 @@ fn a_workspace_is_found_upwards_and_its_absence_is_told() {
     let found = Workspace::find(&folder.path().join("data/deep"), None, Environment::default()).unwrap();
     assert_eq!(
         (found.root.clone(), found.state.clone()),
-        (folder.path(), StateLocation::of_file(folder.path().join(".etlsched").join("state.db")))
+        (folder.path(), StateLocation::Sqlite(folder.path().join(".etlsched").join("state.db")))
     );
     let empty = tempfile::tempdir().unwrap();
     assert!(matches!(Workspace::find(&folder.path(), Some(empty.path()), Environment::default()), Err(NoWorkspace::NotFound(_))));

@@ -57,7 +57,7 @@ fn a_reset_source_is_read_anew_by_its_next_run() {
     assert_eq!(etl.run(&["state", "show", "-o", "json"]).exits(0).json()["cursors"][0]["cursor"], serde_json::Value::Null);
     assert_eq!(
         etl.state().value("SELECT action || ' ' || details FROM audit ORDER BY at DESC, id DESC LIMIT 1"),
-        "reset source orders: orders"
+        "state reset source orders: orders"
     );
     assert_eq!(added(), "full");
 }

@@ -96,7 +96,7 @@ fn a_state_store_that_cannot_be_used_fails_the_run_before_any_source_is_opened()
 
 #[test]
 fn a_state_store_that_is_removed_in_a_run_tears_nothing_and_the_hint_leads_out() {
-    let rows: String = (0..300_000).map(|number| format!("{number},a text of some length\n")).collect();
+    let rows: String = (0..1_500_000).map(|number| format!("{number},a text of some length\n")).collect();
     let etl = Etl::new().csv_job("rows", "", format!("number,text\n{rows}"));
     let run = etl.start("rows");
     for name in ["state.db", "state.db-wal", "state.db-shm"] {
@@ -110,7 +110,7 @@ fn a_state_store_that_is_removed_in_a_run_tears_nothing_and_the_hint_leads_out()
     assert_eq!(etl.warehouse().value("SELECT count(*) FROM sqlite_schema WHERE name = 'rows'") == "1", is_published);
     etl.run(&["state", "reset", "rows", "--source", "rows", "--take-over", "--yes"]).exits(0);
     etl.run(&["run", "rows"]).exits(0);
-    assert_eq!(etl.warehouse().value("SELECT count(*) FROM rows"), "300000");
+    assert_eq!(etl.warehouse().value("SELECT count(*) FROM rows"), "1500000");
     assert_eq!(etl.warehouse().staging(), Vec::<String>::new());
     assert_eq!(etl.run(&["logs", "-o", "json"]).exits(0).json()["logs"][0]["status"], "success");
 }

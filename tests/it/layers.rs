@@ -11,7 +11,7 @@ const LINES_MAX: usize = 430;
 
 /// The layers, lowest first, as in src/lib.rs.
 const LAYERS: [&[&str]; 9] = [
-    &["exit_code", "clock", "secret", "text", "process"],
+    &["exit_code", "clock", "secret", "text", "private", "process"],
     &["zone", "schedule", "batch"],
     &["plan", "run", "connect"],
     &["source", "destination", "scheduler", "state"],

@@ -55,7 +55,7 @@ const SECOND: &str = "number,text\n7,of the second run\n";
 
 #[test]
 fn a_supervisor_that_was_stopped_past_its_lease_is_refused_its_publish_and_ends_as_failed() {
-    let etl = Etl::new().csv_job("rows", "", many(300_000));
+    let etl = Etl::new().csv_job("rows", "", many(1_500_000));
     let run = etl.command(&["run", "rows"]).spawn().expect("it starts");
     // The worker goes on, and is ready by the time its supervisor wakes up.
     wait_until("the worker starts", || !children(run.id()).is_empty());
@@ -120,7 +120,7 @@ fn kill_all(run: crate::etl::AtWork) {
 
 #[test]
 fn a_job_that_is_deleted_after_a_kill_leaves_nothing_behind() {
-    let etl = Etl::new().csv_job("rows", "", many(300_000));
+    let etl = Etl::new().csv_job("rows", "", many(1_500_000));
     kill_all(etl.start("rows"));
     assert_ne!(etl.warehouse().staging(), Vec::<String>::new());
     etl.run(&["delete", "rows", "--yes"]).exits(0);
@@ -132,7 +132,7 @@ fn a_job_that_is_deleted_after_a_kill_leaves_nothing_behind() {
 
 #[test]
 fn a_job_whose_destination_is_gone_can_be_deleted_all_the_same() {
-    let etl = Etl::new().csv_job("rows", "", many(300_000));
+    let etl = Etl::new().csv_job("rows", "", many(1_500_000));
     kill_all(etl.start("rows"));
     std::fs::write(etl.path(".etlsched/warehouse.db"), b"no database at all".repeat(500)).expect("it can be spoiled");
     for log in ["warehouse.db-wal", "warehouse.db-shm"] {
@@ -176,7 +176,7 @@ fn a_hundred_runs_of_one_slot_at_once_are_one_run() {
 #[test]
 fn clocks_that_jump_in_a_run_neither_take_its_lease_nor_its_time() {
     // The whole program lives ten hours ahead, then ten hours behind, of a run that goes on: boot time decides about leases.
-    let etl = Etl::new().csv_job("rows", "", many(200_000));
+    let etl = Etl::new().csv_job("rows", "", many(1_500_000));
     etl.run(&["run", "rows"]).exits(0);
     for jump in ["+10h", "-10h"] {
         let run = etl.start("rows");

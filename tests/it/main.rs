@@ -39,6 +39,8 @@
 //! | `api_runs` | REST APIs: NDJSON, CSV, children of parents, progress while pages come, how soon a cancelled wait ends |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
+//! | `owners` | whose jobs, connections and files these are, as several users of the system; the audit trail |
+//! | `secrets` | a marked secret through every output, file, store and process |
 //! | `web` | files and APIs of web servers: proxies, redirects to where nothing may be fetched from, pages without end, cuts, bombs, who learns a token |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
 
@@ -80,6 +82,8 @@ mod odbc_source;
 #[cfg(target_os = "linux")]
 mod oracle;
 #[cfg(unix)]
+mod owners;
+#[cfg(unix)]
 mod pairs;
 mod plan;
 #[cfg(target_os = "linux")]
@@ -96,6 +100,8 @@ mod prints;
 mod proofs;
 #[cfg(target_os = "linux")]
 mod retries;
+#[cfg(unix)]
+mod secrets;
 #[cfg(unix)]
 mod servers;
 #[cfg(target_os = "linux")]

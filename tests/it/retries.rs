@@ -152,7 +152,7 @@ fn errors_of_files_and_of_http_pass_or_stay_as_the_table_says() {
         let (port, _) = answering(vec![format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")]);
         fails(&csv(&format!("http://127.0.0.1:{port}/t.csv")), code, passes);
     }
-    fails(&csv(&format!("http://127.0.0.1:{}/t.csv", nobody())), "http", PASSES);
+    fails(&csv(&format!("http://127.0.0.1:{}/t.csv", nobody())), "unreachable", PASSES);
     let (port, _) = answering(vec!["HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nid\n1\n".to_owned()]);
     fails(&csv(&format!("http://127.0.0.1:{port}/t.csv")), "cut_short", PASSES);
 }

@@ -73,7 +73,7 @@ pub fn put(context: &Context, names: &[String], options: &Options, confirmed: Co
     let after = machine.after(&before, &wanted)?;
     let change = Change::new(&machine, before, after)?;
     let outcome = apply::apply(context, &machine, &change, Manner { is_dry, is_yes }, || match &mut store {
-        Some(store) => register(context, store, &workspace, &machine, &wanted, &change),
+        Some(store) => register(context, store, &workspace, &machine, &wanted, &change, orphans),
         None => Ok(()),
     })?;
     let code = apply::tell(context, &machine, &change, outcome, &wanted.left_out)?;
@@ -103,20 +103,25 @@ fn register(
     machine: &Machine,
     wanted: &Wanted,
     change: &Change,
+    orphans: Orphans,
 ) -> Result<(), Failure> {
+    let action = match orphans {
+        Orphans::Stay => "schedule install",
+        Orphans::Go => "schedule sync",
+    };
     let (by, now) = (stored::actor(), clock::now());
     for job in &wanted.jobs {
-        if let Some(record) = store.job(job.id.as_str())? {
-            stored::check_permitted(workspace, &record, &by)?;
-        }
+        // Somebody may have registered it while the question stood.
+        let record = store.job(job.id.as_str())?;
+        stored::check_startable(workspace, job, record.as_ref(), &by)?;
     }
     for job in &wanted.jobs {
         let attention = if job.is_active { Attention::Active } else { Attention::Inactive };
-        store.notice_job(&stored::new_job(job, &by.user), attention, context.slot_clock().now())?;
+        store.notice_job(&stored::new_job(job, &by), attention, context.slot_clock().now())?;
     }
     let place = machine.target.place();
     let jobs: Vec<&str> = wanted.jobs.iter().map(|job| job.id.as_str()).collect();
-    store.note_all(&by, "schedule install", &jobs, Some(&place), now)?;
+    store.note_all(&by, action, &jobs, Some(&place), now)?;
     let removed: Vec<&str> = change.removed.iter().map(String::as_str).collect();
     store.note_all(&by, "schedule remove", &removed, Some(&place), now)?;
     Ok(())

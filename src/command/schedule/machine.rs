@@ -15,7 +15,7 @@ use crate::scheduler::install::{Crontab, Lock, NotInstalled, Systemd, Target, Ta
 use crate::scheduler::{EXPORTERS, Entry, Exporter, Host, Rendered, Scope};
 use crate::state::{JobRecord, JobStatus};
 use crate::workspace::Workspace;
-use crate::{clock, process, schedule};
+use crate::{clock, private, process, schedule};
 
 /// A scheduler that entries are put into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,6 +121,8 @@ impl Machine {
     /// # Errors
     /// This machine has none of them, or a path or the zone of this machine can't be told to a scheduler.
     pub fn find(workspace: &Workspace, options: &Options, workspace_id: Option<&str>) -> Result<Self, Failure> {
+        // Before any program of the scheduler is started.
+        workspace.withhold_variables();
         let (choice, place) = (&options.choice, &options.place());
         let scheduler = choice.scheduler.map_or_else(usual, Ok)?;
         if choice.system && scheduler != Scheduler::Systemd {
@@ -133,15 +135,19 @@ impl Machine {
         let zone = if exporter.nature().is_local { host_zone(place)? } else { crate::zone::Zone::UTC };
         let scope = if choice.system { Scope::System } else { Scope::User };
         let host = Host { scope, ..host(workspace, place, zone, workspace_id)? };
-        let private = workspace.private_folder();
+        let folder = workspace.private_folder();
         let (user, id) = (process::user_name(), host.id.clone());
         let digest = host.digest().to_owned();
         let target: Box<dyn Target> = match scheduler {
-            Scheduler::Crontab => Box::new(Crontab { user, id, backup: private.join("crontab.before") }),
+            Scheduler::Crontab => {
+                // In a folder of several users each keeps a crontab of their own.
+                let of = if private::is_shared(&folder) { format!("-{user}") } else { String::new() };
+                Box::new(Crontab { user, id, backup: folder.join(format!("{}{of}", private::NEVER_SHARED)) })
+            }
             Scheduler::Systemd => Box::new(Systemd { scope, folder: units(scope)?, user, digest }),
-            Scheduler::Windows => Box::new(Tasks { program: "schtasks".to_owned(), digest, folder: private.join("tasks") }),
+            Scheduler::Windows => Box::new(Tasks { program: "schtasks".to_owned(), digest, folder: folder.join("tasks") }),
         };
-        Ok(Self { target, exporter, host, lock: lock_file(&private) })
+        Ok(Self { target, exporter, host, lock: lock_file(&folder) })
     }
 
     /// Takes the lock that all changes of this user's schedules are made under.
@@ -170,10 +176,11 @@ impl Machine {
     }
 }
 
-/// Sorts the jobs out: which get entries, which keep theirs, which lose them. `names` are the only ones that get new entries; none: all.
+/// Sorts the jobs out: which get entries, which keep theirs, which lose them. `names` are the only ones that get new entries; none: all
+/// that this user may run.
 ///
 /// # Errors
-/// A job named is unknown (exit 2), has a file with problems (exit 4), or is never due (exit 2 or 6).
+/// A job named is unknown (exit 2), has a file with problems (exit 4), is never due (exit 2 or 6), or isn't this user's (exit 77).
 pub fn wanted(workspace: &Workspace, records: &[JobRecord], installed: &BTreeSet<String>, names: &[String]) -> Result<Wanted, Failure> {
     let named: BTreeSet<String> =
         names.iter().map(|name| stored::job(workspace, name).map(|job| job.id.as_str().to_owned())).collect::<Result<_, Failure>>()?;
@@ -181,11 +188,24 @@ pub fn wanted(workspace: &Workspace, records: &[JobRecord], installed: &BTreeSet
     let (ids, _) = workspace.job_ids();
     let loaded: BTreeSet<String> = jobs.iter().map(|job| job.id.as_str().to_owned()).collect();
     let mut wanted = Wanted { problems, ..Wanted::default() };
-    let now = clock::now();
+    let (now, by) = (clock::now(), stored::actor());
     for job in jobs {
         let id = job.id.as_str();
         let is_named = named.contains(id);
         let record = records.iter().find(|record| record.id == id);
+        match stored::check_startable(workspace, &job, record, &by) {
+            Err(refusal) if is_named => return Err(refusal),
+            // Entries of this user for the job of another are of an earlier time; the gate refuses what they start.
+            Err(_) if installed.contains(id) => {
+                wanted.kept.insert(id.to_owned());
+                continue;
+            }
+            Err(refusal) => {
+                wanted.left_out.push(format!("job {id}: left out, {}", refusal.message));
+                continue;
+            }
+            Ok(()) => {}
+        }
         let reason = match stored::status(&job, record, now) {
             _ if job.schedule == schedule::Schedule::Manual => Some("it runs by hand only"),
             // What is installed stays: the gate obeys the status.
@@ -204,7 +224,9 @@ pub fn wanted(workspace: &Workspace, records: &[JobRecord], installed: &BTreeSet
             None => {}
         }
     }
-    for id in installed.iter().filter(|id| wanted.entries.iter().all(|entry| entry.job != **id)) {
+    let without = |id: &&String| wanted.entries.iter().all(|entry| entry.job != **id) && !wanted.kept.contains(*id);
+    let without: Vec<&String> = installed.iter().filter(without).collect();
+    for id in without {
         let is_broken = !loaded.contains(id) && ids.iter().any(|known| known.as_str() == id);
         if is_broken { &mut wanted.kept } else { &mut wanted.orphans }.insert(id.clone());
     }

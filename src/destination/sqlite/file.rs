@@ -8,7 +8,7 @@ use std::path::Path;
 use super::failure::{Outcome, failed};
 use super::lock::{PATIENCE, patiently};
 use crate::destination::{Access, DestinationError};
-use crate::process::private;
+use crate::private;
 
 /// Pages of a file that we make. 8 KiB holds twice the rows of the default page: fewer pages to split, log and copy.
 const PAGE_BYTES: u32 = 8192;
@@ -49,18 +49,12 @@ fn is_empty(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0)
 }
 
-/// Makes the file where it is absent, readable by its owner only, or by the workspace's group, whatever the umask, and its folder likewise.
+/// Makes the file where it is absent, and its folder.
 fn make(path: &Path) -> std::io::Result<()> {
     let Some(folder) = path.parent() else { return Err(ErrorKind::InvalidInput.into()) };
     private::make_folder(folder)?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match private::open(OpenOptions::new().write(true).create_new(true), path) {
         Ok(file) => {
-            #[cfg(unix)]
-            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(private::file_mode(folder)))?;
             file.sync_all()?;
             // The new name itself must be on the disk before a publish into the file is said to be.
             #[cfg(unix)]

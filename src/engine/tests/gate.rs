@@ -32,6 +32,7 @@ fn interrupted(sources: &[(&str, &str)]) -> Bench {
         fingerprint: bench.job.fingerprint.clone(),
         schedule_fingerprint: bench.job.schedule_fingerprint.clone(),
         owner: process::user_name(),
+        host: process::host_name(),
     };
     store.notice_job(&job, Attention::Active, slot_now).expect("the store can be written");
     let process::Identity { pid, start } = process::own();

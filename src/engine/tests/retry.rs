@@ -56,6 +56,7 @@ fn an_error_that_does_not_pass_is_never_tried_again() {
     for body in [
         r#"printf x >> "$dir/begun-a"; streams a; failed a login_failed 'password refused'; finished"#,
         r#"printf x >> "$dir/begun-a"; streams a; kill -ABRT $$"#,
+        r#"printf x >> "$dir/begun-a"; streams a; exit 3"#,
         r#"printf x >> "$dir/begun-a"; streams a; echo nonsense; sleep 10"#,
     ] {
         let bench = retrying(&[("a", body)], 3, 0);

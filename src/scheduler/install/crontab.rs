@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{NotInstalled, Rendered, Shown, Target, call, words};
+use crate::private;
 use crate::process::Exit;
 use crate::scheduler::block::{self, Spoiled};
 use crate::scheduler::section;
@@ -223,12 +224,9 @@ impl Crontab {
     }
 
     fn keep(&self, before: &[u8]) -> Result<(), NotInstalled> {
-        let written = self.backup.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {
-            let mut options = std::fs::OpenOptions::new();
-            options.create(true).truncate(true).write(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            std::io::Write::write_all(&mut options.open(&self.backup)?, before)
+        let written = self.backup.parent().map_or(Ok(()), private::make_folder).and_then(|()| {
+            let mut file = private::open(std::fs::OpenOptions::new().create(true).truncate(true).write(true), &self.backup)?;
+            std::io::Write::write_all(&mut file, before)
         });
         written.map_err(|error| {
             let message = format!("keeping the crontab as it was in {}: {error}", self.backup.display());

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::NotInstalled;
+use crate::private;
 
 /// How long, and how often, the lock is asked for.
 const POLL: Duration = Duration::from_millis(50);
@@ -27,13 +28,9 @@ impl Lock {
             NotInstalled::new("lock", message, "see that this user may write there")
         };
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
+            private::make_folder(folder).map_err(failed)?;
         }
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(failed)?;
+        let file = private::open(OpenOptions::new().create(true).truncate(false).write(true), path).map_err(failed)?;
         for _ in 0..POLLS_MAX {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{NotInstalled, Rendered, Shown, Target, call, words};
+use crate::private;
 
 /// The Task Scheduler of this host.
 #[derive(Debug, Clone)]
@@ -65,7 +66,7 @@ impl Target for Tasks {
             let message = format!("tasks in {} were changed by another program; nothing was written", self.place());
             return Err(NotInstalled::new("changed", message, "try again"));
         }
-        std::fs::create_dir_all(&self.folder).map_err(|error| self.io("making", "", &error))?;
+        private::make_folder(&self.folder).map_err(|error| self.io("making", "", &error))?;
         for file in before.iter().filter(|file| after.iter().all(|other| other.name != file.name)) {
             let Some(job) = self.job_of(&file.name) else { continue };
             self.schtasks(&["/Delete", "/TN", &self.task(job), "/F"])?;

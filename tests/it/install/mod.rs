@@ -343,13 +343,7 @@ fn what_install_does_is_in_the_store_and_in_json() {
     assert_eq!(remove["removed"], serde_json::json!(["quarter"]));
     assert_eq!(
         state.rows("SELECT action || ' ' || job FROM audit ORDER BY id"),
-        [
-            "schedule install daily",
-            "schedule install quarter",
-            "schedule install quarter",
-            "schedule remove daily",
-            "schedule remove quarter"
-        ]
+        ["schedule install daily", "schedule install quarter", "schedule sync quarter", "schedule remove daily", "schedule remove quarter"]
     );
 }
 
