@@ -87,15 +87,6 @@ impl Encrypt {
             _ => return None,
         })
     }
-
-    /// Returns its word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Optional => "optional",
-            Self::Mandatory => "mandatory",
-            Self::Strict => "strict",
-        }
-    }
 }
 
 /// A table, view or query that an ODBC driver reaches. Exactly one of `table`, `tables` and `custom_sql`.

@@ -124,8 +124,7 @@ pub(super) fn choose(plan: &OdbcConnection) -> Result<Chosen, ConnectError> {
         }
         Some(name) => installed.iter().find(|known| known.name.eq_ignore_ascii_case(name)),
         None => families.iter().find_map(|family| {
-            // Of several versions the newest: their names end with it.
-            installed.iter().filter(|known| Family::of(&known.name) == *family).max_by_key(|known| &known.name)
+            installed.iter().filter(|known| Family::of(&known.name) == *family).max_by_key(|known| (version(&known.name), &known.name))
         }),
     };
     let Some(found) = found else {
@@ -153,6 +152,11 @@ pub(super) fn missing(plan: &OdbcConnection, what: &str, installed: &[Driver]) -
         is_transient: false,
         retry_after: None,
     }
+}
+
+/// Returns the number in a driver's name, `ODBC Driver 18 for SQL Server`; 0 of the old `SQL Server` of every Windows.
+fn version(name: &str) -> u32 {
+    name.split(' ').find_map(|word| word.parse().ok()).unwrap_or(0)
 }
 
 fn is_path(driver: &str) -> bool {
@@ -225,6 +229,12 @@ mod tests {
         for (name, family) in cases {
             assert_eq!(Family::of(name), family, "{name}");
         }
+    }
+
+    #[test]
+    fn the_newest_version_is_that_of_the_greatest_number() {
+        let names = ["ODBC Driver 9 for SQL Server", "SQL Server", "ODBC Driver 18 for SQL Server", "ODBC Driver 17 for SQL Server"];
+        assert_eq!(names.into_iter().max_by_key(|name| (version(name), *name)), Some("ODBC Driver 18 for SQL Server"));
     }
 
     #[test]

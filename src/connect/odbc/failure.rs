@@ -80,6 +80,9 @@ fn by_state(error: &OdbcError, record: &Diagnostic) -> Option<Kind> {
         "28000" => LOGIN_FAILED,
         // PostgreSQL's driver has one SQLSTATE for all that keeps it from connecting.
         "08001" if record.message.contains("authentication failed") => LOGIN_FAILED,
+        "08001" if is_connecting && ["certificate", "SSL Provider"].iter().any(|word| record.message.contains(word)) => {
+            Kind::new("tls", Some("have the server's certificate trusted by this machine, or set trust_server_certificate: true"), false)
+        }
         "HYT00" | "HYT01" | "08001" | "08004" if is_connecting => {
             Kind::new("unreachable", Some("check host and port of the connection, and whether the server runs"), true)
         }
@@ -91,7 +94,7 @@ fn by_state(error: &OdbcError, record: &Diagnostic) -> Option<Kind> {
         "57P01" | "57P02" | "57P03" => Kind::new("disconnected", None, true),
         state if state.starts_with("40") => Kind::new("conflict", None, true),
         "55P03" => Kind::new("locked", Some("another session holds a lock on it"), true),
-        "HY008" | "57014" => Kind::new("cancelled", None, false),
+        "HY008" | "57014" => Kind::new("statement_cancelled", None, false),
         "42S02" | "42P01" | "3F000" | "3D000" => Kind::new("not_found", None, false),
         "07001" | "07002" => Kind::new(
             "invalid_sql",
@@ -126,9 +129,20 @@ mod tests {
         check(Engine::Other, "SQLFetch", "01000", 0, ("disconnected", true));
         check(Engine::Other, "SQLDriverConnect", "08001", 0, ("unreachable", true));
         check(Engine::Other, "SQLExecute", "42S02", 0, ("not_found", false));
+        check(Engine::Other, "SQLFetch", "57014", 0, ("statement_cancelled", false));
         check(Engine::Other, "SQLExecute", "HY000", 0, ("database", false));
         check(Engine::SqlServer, "SQLFetch", "42000", 1205, ("conflict", true));
         check(Engine::Oracle, "SQLDriverConnect", "28000", 1017, ("login_failed", false));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_no_server_that_is_away() {
+        let message = "[Microsoft][ODBC Driver 18 for SQL Server]SSL Provider: [error:0A000086:certificate verify failed]".to_owned();
+        let error =
+            OdbcError { function: "SQLDriverConnect", records: vec![Diagnostic { state: "08001".to_owned(), native: -1, message }] };
+        let made = failure(Engine::SqlServer, "connect to db1/erp", &error, &Masker::new([]));
+        assert_eq!((made.code, made.is_transient), ("tls", false));
+        assert!(made.hint.unwrap_or_default().contains("trust_server_certificate"));
     }
 
     #[test]

@@ -21,9 +21,14 @@ pub(super) fn connection_string(plan: &OdbcConnection, driver: Option<&str>, fam
     server(plan, family, &mut pairs);
     login(plan, &mut pairs);
     if plan.engine == Engine::SqlServer {
-        encryption(plan, family, &mut pairs);
-        // A listener of an availability group may lead us to a copy that is only read; elsewhere it means nothing.
-        pairs.push(("ApplicationIntent", "ReadOnly".to_owned()));
+        // What a data source says is not overruled by defaults of ours.
+        if plan.dsn.is_none() || plan.encrypt != Encrypt::default() || plan.is_certificate_trusted {
+            encryption(plan, family, &mut pairs);
+        }
+        if plan.dsn.is_none() {
+            // A listener of an availability group may lead us to a copy that is only read; elsewhere it means nothing.
+            pairs.push(("ApplicationIntent", "ReadOnly".to_owned()));
+        }
     }
     let own = plan.options.iter().map(|(keyword, value)| (keyword.as_str(), value.clone()));
     let is_said = |keyword: &str| plan.options.iter().any(|(said, _)| said.eq_ignore_ascii_case(keyword));
@@ -65,6 +70,7 @@ fn server(plan: &OdbcConnection, family: Family, pairs: &mut Vec<(&'static str, 
     let host = || plan.host.clone().unwrap_or_default();
     let port = |default: u16| plan.port.unwrap_or(default);
     let database = plan.database.clone();
+    let is_named = host().contains('\\');
     match (plan.engine, family) {
         (Engine::Oracle, _) => {
             if plan.host.is_some() {
@@ -75,11 +81,13 @@ fn server(plan: &OdbcConnection, family: Family, pairs: &mut Vec<(&'static str, 
         }
         (Engine::SqlServer, Family::Microsoft) => {
             if plan.host.is_some() {
-                pairs.push(("SERVER", format!("tcp:{},{}", host(), port(1433))));
+                // An instance by name is asked for its port, unless one is given.
+                let port = plan.port.or((!is_named).then_some(1433)).map_or_else(String::new, |port| format!(",{port}"));
+                pairs.push(("SERVER", format!("tcp:{}{port}", host())));
             }
         }
         _ => {
-            let default = (plan.engine == Engine::SqlServer).then_some(1433);
+            let default = (plan.engine == Engine::SqlServer && !is_named).then_some(1433);
             pairs.extend(plan.host.clone().map(|host| ("SERVER", host)));
             if plan.host.is_some() {
                 pairs.extend(plan.port.or(default).map(|port| ("PORT", port.to_string())));
@@ -105,7 +113,13 @@ fn encryption(plan: &OdbcConnection, family: Family, pairs: &mut Vec<(&'static s
             pairs.push(("Encryption", word.to_owned()));
         }
         _ => {
-            pairs.push(("Encrypt", plan.encrypt.as_str().to_owned()));
+            // The words that every version of Microsoft's driver knows.
+            let word = match plan.encrypt {
+                Encrypt::Optional => "no",
+                Encrypt::Mandatory => "yes",
+                Encrypt::Strict => "strict",
+            };
+            pairs.push(("Encrypt", word.to_owned()));
             pairs.push(("TrustServerCertificate", if plan.is_certificate_trusted { "yes" } else { "no" }.to_owned()));
         }
     }
@@ -143,7 +157,7 @@ mod tests {
     fn a_value_can_t_end_itself() {
         let driver = "ODBC Driver 18 for SQL Server";
         let expected = "DRIVER={ODBC Driver 18 for SQL Server};SERVER={tcp:db1,1433};DATABASE=erp;UID=etl;PWD={a}};PWD={x};\
-             Encrypt=mandatory;TrustServerCertificate=no;ApplicationIntent=ReadOnly;";
+             Encrypt=yes;TrustServerCertificate=no;ApplicationIntent=ReadOnly;";
         check(&plan(Engine::SqlServer), driver, Family::Microsoft, expected);
         let expected = "DRIVER={/o/libsqora.so};DBQ=//db1:1521/erp;UID=etl;PWD={a}};PWD={x};";
         check(&plan(Engine::Oracle), "/o/libsqora.so", Family::Oracle, expected);
@@ -159,6 +173,29 @@ mod tests {
         let expected = "DRIVER={FreeTDS};SERVER=db1;PORT=1433;DATABASE=erp;UID=etl;PWD={a;PWD={x};ApplicationIntent=ReadOnly;\
              tds_version=7.3;Encryption=off;ClientCharset=UTF-8;";
         check(&OdbcConnection { options, ..plan(Engine::SqlServer) }, "FreeTDS", Family::FreeTds, expected);
+    }
+
+    #[test]
+    fn an_instance_by_name_has_no_port_but_its_own() {
+        let server = |port: Option<u16>, family: Family| {
+            let named = OdbcConnection { host: Some("db1\\ERP".to_owned()), port, password: None, ..plan(Engine::SqlServer) };
+            let text = connection_string(&named, Some("d"), family).unwrap();
+            text.split(';').filter(|pair| pair.starts_with("SERVER") || pair.starts_with("PORT")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(server(None, Family::Microsoft), ["SERVER={tcp:db1\\ERP}"]);
+        assert_eq!(server(Some(5000), Family::Microsoft), ["SERVER={tcp:db1\\ERP,5000}"]);
+        assert_eq!(server(None, Family::FreeTds), ["SERVER={db1\\ERP}"]);
+    }
+
+    #[test]
+    fn a_data_source_keeps_its_own_words_on_encryption() {
+        let named = |encrypt| {
+            let plan = plan(Engine::SqlServer);
+            let named = OdbcConnection { dsn: Some("erp".to_owned()), host: None, database: None, password: None, encrypt, ..plan };
+            connection_string(&named, None, Family::Other).unwrap()
+        };
+        assert_eq!(named(Encrypt::Mandatory), "DSN=erp;UID=etl;");
+        assert_eq!(named(Encrypt::Strict), "DSN=erp;UID=etl;Encrypt=strict;TrustServerCertificate=no;");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::connect::odbc::{ColumnFacts, OdbcError, Parameter, Session};
-use crate::plan::odbc::OdbcSourcePlan;
+use crate::plan::odbc::{Engine, OdbcSourcePlan};
 use crate::plan::tables::{self, Listed, Unmatched};
 use crate::source::SourceError;
 use crate::source::placeholders;
@@ -39,8 +39,10 @@ pub(super) fn describe(session: &Session, dialect: &dyn Dialect, source: &str, p
     let mut facts = facts(session, dialect, &from, is_filtered).map_err(|error| {
         let error: SourceError = failed(session, source, &error);
         match &plan.table {
-            // Drivers have many words for it.
-            Some(given) if !error.is_transient => missing(session, dialect, source, given).unwrap_or(error),
+            // Drivers have many words for it. Servers with numbers of their own have one, and hide tables that may not be read.
+            Some(given) if !error.is_transient && (session.engine == Engine::Other || error.code == "not_found") => {
+                missing(session, dialect, source, given).unwrap_or(error)
+            }
             _ => error,
         }
     })?;

@@ -168,7 +168,8 @@ impl Source for OdbcSource {
 
     fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {
         let (name, plan) = self.of(stream);
-        let Reached { session, dialect } = self.connect()?;
+        // In a snapshot where there is one: whoever writes now would keep the greatest value from being read.
+        let (Reached { session, dialect }, _) = self.begin()?;
         let described = describe::describe(&session, &*dialect, &name, &plan)?;
         let cursor = query::cursor(&name, &*dialect, &described, &self.rules, column)?;
         let dialect::Limit { value, note } = dialect.limit(&session, &name, &described, &cursor)?;

@@ -8,7 +8,7 @@ use crate::connect::odbc::{OdbcError, Session, Statement};
 use crate::plan::OnInvalidValue;
 use crate::source::columns::Hasher;
 use crate::source::nulled::Nulled;
-use crate::source::{BATCH_SHARES, Moments, Read, RejectedRow, SourceError};
+use crate::source::{Moments, Read, RejectedRow, SourceError};
 use crate::text;
 
 use super::describe::{self, Described};
@@ -18,6 +18,9 @@ use super::query::{Bounds, Query};
 use super::rowset::{Cell, RowSet, TextForm};
 use super::types::{Mapping, Wire};
 use super::{decode, streamed};
+
+/// Batches are so many times smaller than others: the places of row sets and the driver itself are memory that no other source takes.
+const SHARES: usize = 8;
 
 /// What the thread hands over: rows, or the news that it begins again; and the bytes taken so far.
 pub(super) type Item = Result<(Handed, u64), SourceError>;
@@ -104,7 +107,7 @@ impl Work {
         loop {
             let mut flow = Flow {
                 sender,
-                batch: BatchBuilder::new(&lane::schema(&self.lanes), self.batch_rows_max).smaller(BATCH_SHARES),
+                batch: BatchBuilder::new(&lane::schema(&self.lanes), self.batch_rows_max).smaller(SHARES),
                 number: 0,
                 bytes: 0,
                 is_begun: false,

@@ -58,17 +58,17 @@ pub(super) fn limit(
     cursor: &Cursor,
 ) -> Result<Limit, SourceError> {
     let failed = |error: OdbcError| -> SourceError { describe::failed(session, source, &error) };
-    if types::is_rowversion(&cursor.facts) && cursor.column_type == ColumnType::Int64 {
-        let least = asked(session, ROWVERSION).map_err(failed)?.into_iter().next().flatten();
-        let least: Option<i128> = least.and_then(|text| text.trim().parse().ok());
-        let value = least.and_then(|least| CursorValue::at(ColumnType::Int64, least - 1));
-        return Ok(Limit { value, note: None });
-    }
     let clocks = asked(session, CLOCK).map_err(failed)?;
     let text = |place: usize| clocks.get(place).and_then(|text| text.as_deref());
     let (Some(now), is_copy) = (text(0).and_then(micros), text(2) == Some("READ_ONLY")) else { return Ok(untold(UNTOLD)) };
     if is_copy {
         return Ok(untold(READ_ONLY));
+    }
+    if types::is_rowversion(&cursor.facts) && cursor.column_type == ColumnType::Int64 {
+        let least = asked(session, ROWVERSION).map_err(failed)?.into_iter().next().flatten();
+        let least: Option<i128> = least.and_then(|text| text.trim().parse().ok());
+        let value = least.and_then(|least| CursorValue::at(ColumnType::Int64, least - 1));
+        return Ok(Limit { value, note: None });
     }
     let is_instant = types::is_offset(&cursor.facts);
     let greatest = if is_instant { None } else { greatest(dialect, session, source, described, cursor, now)? };

@@ -74,7 +74,8 @@ fn variant(column: &str) -> String {
         branch("varbinary", "varbinary(8000)", 1),
         branch("binary", "varbinary(8000)", 1),
     ];
-    let base = format!("SQL_VARIANT_PROPERTY({column}, 'BaseType')");
+    // As text of the database: a variant of another collation equals no word.
+    let base = format!("CAST(SQL_VARIANT_PROPERTY({column}, 'BaseType') AS nvarchar(128))");
     format!("CASE {base} {} ELSE CAST({column} AS nvarchar(max)) END", branches.join(" "))
 }
 
