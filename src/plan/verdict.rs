@@ -110,6 +110,7 @@ pub const CODES: &[(&str, Verdict, &str)] = &[
     ("too_many_columns", Permanent, "more columns than the destination can have"),
     ("unauthorized", Permanent, "credentials that a web server refuses"),
     ("unknown_column", Permanent, "a column that isn't there"),
+    ("unknown_records", Permanent, "an answer without the place of its records"),
     ("unreachable", Transient, "no connection: refused, no answer in time, too many connections"),
     ("unsettled", Permanent, "the destination can't tell what was published"),
     ("worker_crashed", Permanent, "a worker that ended in the middle"),
@@ -168,6 +169,7 @@ mod tests {
             "Failure::new(",
             "Kind::new(",
             "reason(",
+            "self.error(",
             "{ (",
         ];
         let mut codes = BTreeSet::new();

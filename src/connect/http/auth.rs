@@ -4,7 +4,7 @@ use reqwest::Url;
 use reqwest::blocking::Client;
 use reqwest::header::AUTHORIZATION;
 
-use crate::plan::api::{ApiAuth, ApiConnection, KeyPlace};
+use crate::plan::api::{ApiAuth, ApiConnection, KeyPlace, Oauth2};
 use crate::secret::{MASK, Masker, Secret};
 
 /// Headers that other origins may see: none of them says who asks.
@@ -20,6 +20,8 @@ pub(super) struct Credentials {
     masker: Masker,
     /// The Authorization header, where there is one.
     header: Option<Secret>,
+    /// That of the requests for tokens.
+    token_header: Option<Secret>,
 }
 
 impl Credentials {
@@ -31,7 +33,12 @@ impl Credentials {
             ApiAuth::Basic { user, password } => basic(client, &base, user, password.as_ref().map_or("", Secret::expose)),
             ApiAuth::None | ApiAuth::ApiKey { .. } | ApiAuth::Oauth2(_) => None,
         };
-        let mut credentials = Self { auth, base, variables: connection.secrets.clone(), masker: Masker::default(), header };
+        let token_header = match &auth {
+            ApiAuth::Oauth2(oauth2) => token_basic(client, &base, oauth2),
+            _ => None,
+        };
+        let variables = connection.secrets.clone();
+        let mut credentials = Self { auth, base, variables, masker: Masker::default(), header, token_header };
         credentials.remember(None);
         credentials
     }
@@ -47,7 +54,8 @@ impl Credentials {
         known.extend(token.map(|token| token.expose().to_owned()));
         known.extend(self.variables.iter().map(|secret| secret.expose().to_owned()));
         // Of "Basic dXNlcjpwdw==" the part that is the secret.
-        known.extend(self.header.as_ref().and_then(|header| header.expose().split_once(' ')).map(|(_, value)| value.to_owned()));
+        let headers = [&self.header, &self.token_header].into_iter().flatten();
+        known.extend(headers.filter_map(|header| header.expose().split_once(' ')).map(|(_, value)| value.to_owned()));
         self.masker = Masker::new(known.iter().flat_map(|value| spellings(value)));
     }
 
@@ -130,6 +138,12 @@ pub(super) fn basic(client: &Client, url: &Url, user: &str, password: &str) -> O
     request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(Secret::new)
 }
 
+/// Returns the Authorization header by which a client shows itself to the token server: both are form-encoded first (RFC 6749, 2.3.1).
+pub(super) fn token_basic(client: &Client, url: &Url, oauth2: &Oauth2) -> Option<Secret> {
+    let encoded = |value: &str| form_encoded(&[("", value)]).trim_start_matches('=').to_owned();
+    basic(client, url, &encoded(&oauth2.client_id), &encoded(oauth2.client_secret.0.expose()))
+}
+
 /// Returns a text as `application/x-www-form-urlencoded` spells it.
 pub(super) fn form_encoded(pairs: &[(&str, &str)]) -> String {
     let mut url = Url::parse("http://form/").expect("a URL");
@@ -163,8 +177,31 @@ fn spellings(secret: &str) -> Vec<String> {
     let json = serde_json::Value::from(secret).to_string();
     let percent = form.replace('+', "%20");
     let path = path.path().trim_start_matches('/').to_owned();
-    let lower = [&form, &percent, &path].map(|text| with_small_digits(text));
-    [secret.to_owned(), percent, form, path, json.trim_matches('"').to_owned()].into_iter().chain(lower).collect()
+    // Some keep the slash where others write it in percent digits.
+    let slashed = percent.replace("%2F", "/");
+    let lower = [&form, &percent, &path, &slashed].map(|text| with_small_digits(text));
+    let json = json[1..json.len() - 1].to_owned();
+    let ascii = in_ascii(&json);
+    // PHP escapes slashes.
+    let escaped = [&json, &ascii].map(|text| text.replace('/', "\\/"));
+    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+    let apostrophes = ["&#39;", "&#x27;", "&apos;"].map(|sign| html.replace('\'', sign));
+    let plain = [secret.to_owned(), percent, form, path, slashed, json, ascii, html];
+    plain.into_iter().chain(lower).chain(escaped).chain(apostrophes).collect()
+}
+
+/// Returns a JSON text with `\uXXXX` for what is not ASCII.
+fn in_ascii(json: &str) -> String {
+    let mut units = [0; 2];
+    let mut written = String::new();
+    for sign in json.chars() {
+        if sign.is_ascii() {
+            written.push(sign);
+        } else {
+            sign.encode_utf16(&mut units).iter().for_each(|unit| written += &format!("\\u{unit:04x}"));
+        }
+    }
+    written
 }
 
 /// Returns a text with the digits of its percent signs in small letters, as some servers spell them.

@@ -8,7 +8,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::auth::{basic, form_encoded};
+use super::auth::{form_encoded, token_basic};
 use super::client::HttpClient;
 use super::failure::{self, Failure};
 use super::{body, wire};
@@ -55,9 +55,7 @@ pub(super) fn fetch(http: &HttpClient, oauth2: &Oauth2) -> Result<Token, Failure
     let mut request = http.client.post(url.clone()).header(ACCEPT, "application/json");
     request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form(oauth2));
     if oauth2.style == ClientStyle::Basic {
-        // Both are form-encoded first (RFC 6749, 2.3.1).
-        let encoded = |value: &str| form_encoded(&[("", value)]).trim_start_matches('=').to_owned();
-        let header = basic(&http.client, &url, &encoded(&oauth2.client_id), &encoded(oauth2.client_secret.0.expose()));
+        let header = token_basic(&http.client, &url, oauth2);
         let value = header.and_then(|header| HeaderValue::from_str(header.expose()).ok());
         request = request.header(AUTHORIZATION, value.ok_or_else(|| invalid(&what, "client_id or client_secret can't be sent"))?);
     }

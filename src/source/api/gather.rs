@@ -103,6 +103,11 @@ impl Gather {
     /// Returns an answer; `None` where a server says that there is no page behind the last one.
     fn answer(&mut self, request: &HttpRequest, pager: &Pager) -> Result<Option<crate::connect::http::HttpResponse>, SourceError> {
         match self.client.send(request) {
+            // Nobody asked for a part: some servers say so where they have cut the answer to a page.
+            Ok(response) if response.status == 206 && pager.is_single() => {
+                let message = format!("{}: the server answered 206 Partial Content: there is more", self.client.shown(&response.url));
+                Err(SourceError::new("invalid_answer", message).hint("say under pagination how the rest is found"))
+            }
             Ok(response) => Ok(Some(response)),
             Err(error) if pager.is_probe() && error.code == "not_found" => Ok(None),
             Err(error) => Err(error.into()),

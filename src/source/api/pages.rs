@@ -20,8 +20,6 @@ const EMPTY_PAGES_MAX: u64 = 1_000;
 const EQUAL_PAGES_MAX: u64 = 3;
 /// How many pages in a row whose contents all came before are a circle.
 const KNOWN_PAGES_MAX: u64 = 10;
-/// A page shorter than this was not cut to a server's own limit.
-const CAP_MIN: u64 = 10;
 
 /// What was seen of a page.
 #[derive(Debug, Clone)]
@@ -51,7 +49,7 @@ pub(super) struct Pager {
     records: u64,
     /// The page's number or the record's offset of the last request.
     position: u64,
-    /// Whether a page was as long as was asked: the server keeps to the size.
+    /// Whether a page was as long as was asked: the server keeps to the size. Until then a shorter page may be what the server cuts to.
     is_size_kept: bool,
     is_probe: bool,
     empty_pages: u64,
@@ -111,6 +109,11 @@ impl Pager {
     /// Returns the request of the first page.
     pub fn first(&self) -> HttpRequest {
         self.first.clone()
+    }
+
+    /// Whether nothing leads beyond the first page.
+    pub fn is_single(&self) -> bool {
+        matches!(self.pagination, Pagination::None)
     }
 
     /// Whether the last request was made only to be sure that the page before it was the last: servers that answer it with 404 mean so.
@@ -271,8 +274,12 @@ impl Pager {
                 let message = format!("a page without records, though {total} are said to be there and {reached} were read");
                 return Err(contradiction(seen, &message).hint("leave the total out of pagination if it is an estimate"));
             }
+            (None, Some(total)) if self.pages == 1 && seen.records > 0 && reached > total => {
+                let message = format!("{total} are said to be there, and the first page is more");
+                return Err(contradiction(seen, &message).hint("leave the total out of pagination if it counts something else"));
+            }
             (None, Some(total)) => reached >= total,
-            (None, None) => seen.records == 0 || size.is_some_and(|size| seen.records < size && self.is_short(seen.records, size)),
+            (None, None) => seen.records == 0 || self.is_size_kept && size.is_some_and(|size| seen.records < size),
         };
         if is_last {
             return Ok(None);
@@ -281,11 +288,6 @@ impl Pager {
         let mut request = self.first.clone();
         set(&mut request, param, &self.position.to_string())?;
         Ok(Some(request))
-    }
-
-    /// Whether a page below the size is the last: not if the server may have a size of its own, to which it cut the first page.
-    fn is_short(&self, records: u64, size: u64) -> bool {
-        self.is_size_kept || records < CAP_MIN.min(size)
     }
 }
 

@@ -197,14 +197,20 @@ fn a_server_with_a_smaller_page_of_its_own_loses_no_rows() {
     capped.check(of(100), Some("q=a%20b&per_page=1000&page=2"));
     assert!(capped.pager.is_probe());
     capped.check(of(100), Some("q=a%20b&per_page=1000&page=3"));
-    capped.check(of(3), None);
+    capped.check(of(3), Some("q=a%20b&per_page=1000&page=4"));
+    capped.check(of(0), None);
     let mut capped = bench(offset(Some(1000), false));
     capped.check(of(250), Some("q=a%20b&limit=1000&offset=250"));
     capped.check(of(250), Some("q=a%20b&limit=1000&offset=500"));
     capped.check(of(0), None);
-    // Nobody's own page is so small.
-    bench(page_number(Some(1000), false, false)).check(of(9), None);
-    bench(page_number(Some(5), false, false)).check(of(4), None);
+    bench(page_number(Some(1000), false, false)).check(of(9), Some("q=a%20b&per_page=1000&page=2"));
+    bench(page_number(Some(5), false, false)).check(of(4), Some("q=a%20b&per_page=5&page=2"));
+}
+
+#[test]
+fn a_total_that_the_first_page_exceeds_is_a_contradiction() {
+    let mut counted = bench(page_number(Some(100), true, false));
+    counted.fails(saying(100, &[Some("0")]), "invalid_answer", "0 are said to be there, and the first page is more");
 }
 
 #[test]

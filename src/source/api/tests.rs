@@ -267,7 +267,9 @@ fn answers_that_are_not_what_was_asked_for_are_told() {
     csv.fails("not_json", "the answer is not CSV; it begins: <!doctype html><p>no");
     assert!(Api::json(r#"[{"id":1},{"id":2"#).fails("cut_short", "ends in the midst").is_transient);
     Api::json("").fails("not_json", "the answer is empty");
-    Api::json(r#"{"error":"no rights"}"#).fails("unknown_records", r#"its members are error; it begins: {"error":"no rights"}"#);
+    Api::json(r#"{"error":"no rights"}"#).fails("unknown_records", r#"the answer tells of errors; it begins: {"error":"no rights"}"#);
+    let part = Api::new(|_| Response::new(206, r#"[{"id":1}]"#));
+    part.fails("invalid_answer", "the server answered 206 Partial Content: there is more");
     Api::json(r#"[{"id":1} {"id":2}]"#).fails("not_json", "byte 11: expected a comma or ]");
     Api::json(r#"[{"id":01}]"#).fails("not_json", "page 1, record 1: not JSON: byte 8 of the record");
     Api::json(&format!("[{}1{}]", "[".repeat(200), "]".repeat(200))).fails("invalid_data", "more than 128 deep");

@@ -50,7 +50,8 @@ pub(super) type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), SourceError>;
 /// Walks through a document; returns the texts of the values that are kept.
 pub(super) fn document<R: Read>(scanner: &mut Scanner<R>, sought: &Sought, take: Take<'_>) -> Result<Vec<Option<String>>, WalkError> {
     let values = vec![None; sought.values.len()];
-    let mut walk = Walk { scanner, sought, take, values, path: Vec::new(), found: None, members: Vec::new() };
+    let mut walk =
+        Walk { scanner, sought, take, values, path: Vec::new(), found: None, is_null: false, tells_errors: false, members: Vec::new() };
     walk.value()?;
     if walk.scanner.peek_value()?.is_some() {
         return Err(walk.scanner.wrong("the end of the document").into());
@@ -67,6 +68,10 @@ struct Walk<'a, R> {
     path: Vec<String>,
     /// Where records were found.
     found: Option<Vec<String>>,
+    /// Whether null stands in the place of the records.
+    is_null: bool,
+    /// Whether the answer has a member `error` or `errors` that says something.
+    tells_errors: bool,
     /// Members of the answer, for messages.
     members: Vec<String>,
 }
@@ -115,8 +120,13 @@ impl<R: Read> Walk<'_, R> {
             if self.path.is_empty() && self.members.len() < NAMES_MAX {
                 self.members.push(key.clone());
             }
+            let is_of_errors = self.path.is_empty() && ["error", "errors"].iter().any(|name| key.eq_ignore_ascii_case(name));
             self.path.push(key);
-            self.value()?;
+            if is_of_errors && !self.is_sought() {
+                self.errors()?
+            } else {
+                self.value()?
+            }
             self.path.pop();
             match self.scanner.peek_value()? {
                 Some(b',') => self.scanner.take(),
@@ -128,6 +138,19 @@ impl<R: Read> Walk<'_, R> {
                 None => return Err(ScanError::Cut.into()),
             }
         }
+    }
+
+    /// Whether this place, or one in it, was asked for.
+    fn is_sought(&self) -> bool {
+        self.sought.records.iter().chain(&self.sought.values).any(|wanted| wanted.starts_with(&self.path))
+    }
+
+    /// Passes what a server says of errors; a list of these is never taken for the records.
+    fn errors(&mut self) -> Result<(), WalkError> {
+        let raw = self.scanner.value()?;
+        let said: Vec<u8> = raw.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        self.tells_errors |= !matches!(said.as_slice(), b"null" | b"false" | b"0" | b"\"\"" | b"[]" | b"{}");
+        Ok(())
     }
 
     fn key(&mut self) -> Result<String, WalkError> {
@@ -158,7 +181,10 @@ impl<R: Read> Walk<'_, R> {
         match first {
             b'[' => self.list(),
             b'{' => self.record(),
-            b'n' => Ok(self.scanner.pass()?),
+            b'n' => {
+                self.is_null = true;
+                Ok(self.scanner.pass()?)
+            }
             _ => {
                 let place = if self.path.is_empty() { "the answer".to_owned() } else { self.path.join(".") };
                 Err(shape(format!("{place} is no list of records"), "look at records: it names a list, or an object that is one record"))
@@ -193,6 +219,12 @@ impl<R: Read> Walk<'_, R> {
 
     /// Asserts that there was a place of records.
     fn judge(&self) -> Result<(), WalkError> {
+        if self.tells_errors && (self.is_null || self.found.is_none() || self.sought.records.is_none()) {
+            return Err(shape(
+                "the answer tells of errors".to_owned(),
+                "look at what the server says; where that is no failure, say under records where the records are",
+            ));
+        }
         if self.found.is_some() {
             return Ok(());
         }
@@ -264,12 +296,29 @@ mod tests {
 
     #[test]
     fn answers_without_a_clear_place_of_records_are_refused() {
-        refused(r#"{"items":[1],"errors":[2]}"#, None, "several lists: items and errors");
+        refused(r#"{"items":[1],"more":[2]}"#, None, "several lists: items and more");
         refused(r#"{"items":[1],"items":[2]}"#, Some("items"), "stands twice");
-        refused(r#"{"error":"no","code":7}"#, None, "no list and has none: its members are error, code");
+        refused(r#"{"message":"no","code":7}"#, None, "no list and has none: its members are message, code");
         refused(r#"{"data":{"rows":[1]}}"#, Some("data.items"), "nothing at data.items: its members are data");
         refused(r#"{"items":7}"#, Some("items"), "items is no list");
         refused("{}", None, "it has no member");
+    }
+
+    #[test]
+    fn errors_in_an_answer_are_never_the_end_of_the_records_nor_records() {
+        for answer in [
+            r#"{"data":null,"errors":[{"message":"timeout"}]}"#,
+            r#"{"errors":[{"message":"timeout"}],"data":null}"#,
+            r#"{"error":{"code":1},"data":null}"#,
+        ] {
+            refused(answer, Some("data"), "the answer tells of errors");
+        }
+        refused(r#"{"errors":[{"message":"x"}]}"#, None, "the answer tells of errors");
+        refused(r#"{"items":[1],"errors":[2]}"#, None, "the answer tells of errors");
+        check(r#"{"items":[1],"errors":[ ],"error":null}"#, None, &["1"]);
+        check(r#"{"data":null,"errors":[]}"#, Some("data"), &[]);
+        check(r#"{"data":[1],"errors":["a field is old"]}"#, Some("data"), &["1"]);
+        check(r#"{"errors":[{"id":1}]}"#, Some("errors"), &[r#"{"id":1}"#]);
     }
 
     #[test]
