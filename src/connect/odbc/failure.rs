@@ -90,6 +90,10 @@ fn by_state(error: &OdbcError, record: &Diagnostic) -> Option<Kind> {
         // A note that is the only word on a failed call: FreeTDS tells so of a cut connection.
         "01000" if is_connecting => Kind::new("unreachable", Some("check host and port of the connection"), true),
         "01000" => Kind::new("disconnected", Some(ENDED), true),
+        // All that FreeTDS says where the connection is reset amid rows that it reads: whatever a server says has a number.
+        "HY000" if record.native == 0 && record.message.trim_end().ends_with("]Unknown error") => {
+            Kind::new("disconnected", Some(ENDED), true)
+        }
         "HYT00" | "HYT01" => Kind::new("unreachable", None, true),
         "57P01" | "57P02" | "57P03" => Kind::new("disconnected", None, true),
         state if state.starts_with("40") => Kind::new("conflict", None, true),
@@ -143,6 +147,14 @@ mod tests {
         let made = failure(Engine::SqlServer, "connect to db1/erp", &error, &Masker::new([]));
         assert_eq!((made.code, made.is_transient), ("tls", false));
         assert!(made.hint.unwrap_or_default().contains("trust_server_certificate"));
+    }
+
+    #[test]
+    fn what_freetds_does_not_know_is_a_connection_that_broke() {
+        let message = "[FreeTDS][SQL Server]Unknown error".to_owned();
+        let error = OdbcError { function: "SQLFetch", records: vec![Diagnostic { state: "HY000".to_owned(), native: 0, message }] };
+        let made = failure(Engine::SqlServer, "read source x on db1/erp", &error, &Masker::new([]));
+        assert_eq!((made.code, made.is_transient), ("disconnected", true));
     }
 
     #[test]
