@@ -32,6 +32,7 @@
 //! | `mysql_source` | MariaDB as a source: every type into SQLite and PostgreSQL, late commits, writers beside it, TLS, servers that die, errors |
 //! | `sqlserver` | SQL Server as a source, through FreeTDS's driver and a counterpart of the protocol: types, text at every edge of a buffer, cursors, faults, secrets |
 //! | `oracle` | Oracle as a source, through a counterpart of its driver: types, statements as they are said, errors |
+//! | `odbc_faults` | drivers that answer what they may not, servers that fall silent amid rows |
 //! | `odbc_source` | databases behind ODBC drivers: loads, drivers that are missing, cut connections, servers that die or never answer |
 //! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
 //! | `api_source` | REST APIs as GitHub, Shopify, Stripe, Salesforce, OData and GraphQL have them, served locally, into SQLite; cursors, windows, cut answers |
