@@ -82,8 +82,15 @@ const SQLSERVER: &[(i32, Kind)] = &[
     (1204, BUSY),
     (8645, BUSY),
     (8651, BUSY),
-    // Snapshots: switched off while it ran, or an old version is gone.
-    (3952, Kind::new("conflict", Some("snapshot isolation was switched off meanwhile: run it again"), true)),
+    // Snapshots: not in a database that is read too, or an old version is gone.
+    (
+        3952,
+        Kind::new(
+            "database",
+            Some("a database that is read doesn't allow snapshots: ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON for that one too"),
+            false,
+        ),
+    ),
     (3958, CONFLICT),
     (3966, CONFLICT),
     // Availability groups: a secondary that isn't there, or takes none.
