@@ -9,7 +9,7 @@
 //! | 1 | `zone/`, `schedule/`, `batch/` | touch files (`zone/database` alone reads the system's rules), network, clock |
 //! | 2 | `plan/`, `run/` | do anything: words and rules that both processes share |
 //! | 2 | `connect/` | move rows: it reaches servers, for both ends, and asks web servers |
-//! | 3 | `source/`, `destination/`, `scheduler/`, `state/` | know each other, print, read clock or environment |
+//! | 3 | `source/`, `destination/`, `scheduler/`, `state/`, `notify/` | know each other, print, read clock or environment |
 //! | 4 | `job/`, `workspace` | open a source, a destination or the store |
 //! | 5 | `load/` (the worker), `engine/` (the supervisor) | the worker opens no store; the supervisor opens no end |
 //! | 6 | `output/`, `error` | decide anything |
@@ -27,6 +27,7 @@ pub mod error;
 pub mod exit_code;
 pub mod job;
 pub mod load;
+pub mod notify;
 pub mod output;
 pub mod plan;
 pub mod private;

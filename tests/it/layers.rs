@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 9] = [
     &["exit_code", "clock", "secret", "text", "private", "process"],
     &["zone", "schedule", "batch"],
     &["plan", "run", "connect"],
-    &["source", "destination", "scheduler", "state"],
+    &["source", "destination", "scheduler", "state", "notify"],
     &["job", "workspace"],
     &["load", "engine"],
     &["output", "error"],

@@ -12,7 +12,8 @@ const SETTINGS: &str = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY n
      'client_connection_check_interval', 'client_min_messages', 'standard_conforming_strings', 'default_transaction_read_only')";
 
 /// Everything that a session holds: prepared statements, locks, temporary tables.
-const HELD: &str = "SELECT (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), \
+const HELD: &str = "SELECT (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = \
+     (SELECT oid FROM pg_database WHERE datname = current_database())), \
      (SELECT count(*) FROM pg_class WHERE relpersistence = 't')";
 
 #[track_caller]

@@ -1,0 +1,167 @@
+//! What people are told, as data: facts only, secrets masked, no markup. It is kept in the outbox as JSON and rendered when it is sent.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::run::{RunStatus, SourceStatus, Trigger};
+
+/// What a message is about; the words of `notify_on`, and those of the ends of runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A run failed or hit its time limit.
+    Failure,
+    /// A run refreshed every source.
+    Success,
+    /// The first good run after failures that were told.
+    Recovery,
+    /// The job was put into `error`: its schedule no longer starts it.
+    Disabled,
+    /// One more failure puts the job into `error`.
+    DisabledSoon,
+    /// Slots that nobody started in time.
+    Missed,
+    /// No success by the job's `deadline`.
+    Deadline,
+    /// Columns were added or widened.
+    SchemaChange,
+    /// Rows were rejected.
+    RejectedRows,
+}
+
+/// One message about one job, of one cause.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// What it is about.
+    pub kind: Kind,
+    /// Whether `notify test` made it: said in the subject and at the top.
+    pub is_test: bool,
+    /// The job.
+    pub job: JobFacts,
+    /// The workspace's folder, as the commands in the message name it.
+    pub workspace: String,
+    /// The host that tells.
+    pub host: String,
+    /// When it was written.
+    pub at: DateTime<Utc>,
+    /// The zone in which times are shown: an IANA name.
+    pub timezone: String,
+    /// The run that it is about, where there is one.
+    pub run: Option<RunFacts>,
+    /// What went wrong, one entry a cause: sources that are down on the same host with the same error are one.
+    pub causes: Vec<Cause>,
+    /// The run's sources, in the job's order.
+    pub sources: Vec<SourceFacts>,
+    /// Slots that were missed, or the slot whose deadline passed: due instants, oldest first; at most 20.
+    pub slots: Vec<DateTime<Utc>>,
+    /// How many slots there were in all.
+    pub slot_count: u64,
+    /// Columns that changed, as `target: what changed`.
+    pub schema_changes: Vec<String>,
+    /// Runs in a row that refreshed nothing, and after how many the job is put into `error`.
+    pub standing: Option<Standing>,
+    /// The job's last 14 runs, oldest first, this one last.
+    pub strip: Vec<StripRun>,
+    /// The last lines of the execution log, oldest first; at most 20.
+    pub log_tail: Vec<String>,
+}
+
+/// The job of a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobFacts {
+    /// Its id: `[a-z0-9][a-z0-9_-]{0,62}`.
+    pub id: String,
+    /// Its name, for display.
+    pub name: String,
+    /// Its schedule in words, with the zone.
+    pub schedule: String,
+    /// The next slot, where it has one and is started by it.
+    pub next_run: Option<DateTime<Utc>>,
+}
+
+/// The run of a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// UUID v7.
+    pub id: String,
+    /// How it ended.
+    pub status: RunStatus,
+    /// What started it.
+    pub trigger: Trigger,
+    /// Its slot's instant.
+    pub slot_at: Option<DateTime<Utc>>,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub completed_at: DateTime<Utc>,
+    /// How long it took.
+    pub duration_seconds: f64,
+    /// What its process ends with.
+    pub exit_code: u8,
+    /// Why it failed as a whole, where that is more than its sources' errors.
+    pub error: Option<String>,
+}
+
+/// Why sources were not refreshed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The sources that it concerns, in the job's order; empty where it is the run's.
+    pub sources: Vec<String>,
+    /// The server that they share, where they do: `db1.example.com:5432`.
+    pub host: Option<String>,
+    /// The stable word of the error.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+/// A source of a message's run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceFacts {
+    /// Its name.
+    pub name: String,
+    /// How it ended.
+    pub status: SourceStatus,
+    /// Rows taken from it.
+    pub records_processed: u64,
+    /// New in the targets.
+    pub records_added: u64,
+    /// Changed in the targets.
+    pub records_updated: u64,
+    /// Replaced or removed in the targets.
+    pub records_deleted: u64,
+    /// Kept aside.
+    pub records_rejected: u64,
+    /// The file of the rejected rows.
+    pub rejects_path: Option<String>,
+    /// How long it took.
+    pub duration_seconds: f64,
+    /// The attempt that ended it, from 1; 0 where it was not tried.
+    pub attempt: u32,
+}
+
+/// How near a job is to `error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Runs in a row that count.
+    pub consecutive_failures: u64,
+    /// `failure_threshold`.
+    pub failure_threshold: u32,
+}
+
+/// A run in the strip of the last ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StripRun {
+    /// How it ended.
+    pub status: RunStatus,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// How long it took.
+    pub duration_seconds: Option<f64>,
+    /// Rows taken from its sources.
+    pub records_processed: u64,
+}
