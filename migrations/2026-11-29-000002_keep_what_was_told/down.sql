@@ -1,7 +1,5 @@
 DROP TABLE told;
 
-DROP INDEX slots_by_status;
-
 DROP INDEX outbox_closed;
 
 DROP INDEX outbox_of_run;

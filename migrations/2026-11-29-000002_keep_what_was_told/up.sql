@@ -12,8 +12,6 @@ CREATE INDEX outbox_of_run ON outbox (run_id);
 
 CREATE INDEX outbox_closed ON outbox (closed_at);
 
-CREATE INDEX slots_by_status ON slots (status, updated_at);
-
 CREATE TABLE told (
     job TEXT NOT NULL,
     kind TEXT NOT NULL,

@@ -18,6 +18,7 @@ mod man;
 mod next;
 mod pause;
 mod plan;
+mod post;
 mod resume;
 mod run;
 mod schedule;

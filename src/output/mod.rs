@@ -10,6 +10,7 @@ pub mod masked;
 pub mod measure;
 pub mod next;
 pub mod plan;
+pub mod post;
 pub mod progress;
 pub mod prove;
 pub mod run;

@@ -263,11 +263,8 @@ impl Store {
             if is_held || is_put_off {
                 return Ok(false);
             }
-            let changes = (
-                outbox::leased_by.eq(own),
-                outbox::leased_until.eq(naive(now.at + LEASE_LOST_AFTER)),
-                outbox::attempt.eq(attempt + 1),
-            );
+            let changes =
+                (outbox::leased_by.eq(own), outbox::leased_until.eq(naive(now.at + LEASE_LOST_AFTER)), outbox::attempt.eq(attempt + 1));
             diesel::update(outbox::table.find(&letter.id)).set(changes).execute(connection)?;
             Ok(true)
         })

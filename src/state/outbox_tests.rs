@@ -170,7 +170,8 @@ fn a_run_s_end_is_told_in_the_transaction_that_closes_it(back_end: BackEnd) {
     assert!(store.close_dead_run(&dead, &DeadEnd::Interrupted { message: "interrupted".to_owned() }, &moment(5), &gone).unwrap());
     let bodies: Vec<String> = store.due_letters(at(9)).unwrap().into_iter().map(|letter| letter.body).collect();
     let expected = |before: &str, after: &str, failures: u64, runs: usize, told: usize| {
-        serde_json::json!({"status": "failed", "before": before, "after": after, "failures": failures, "runs": runs, "told": told}).to_string()
+        serde_json::json!({"status": "failed", "before": before, "after": after, "failures": failures, "runs": runs, "told": told})
+            .to_string()
     };
     let all = [
         expected("active", "active", 1, 1, 0),

@@ -326,7 +326,7 @@ fn write(connection: &mut StoreConnection, job: &str, record: &SlotRecord) -> Qu
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = slots, treat_none_as_null = true)]
-pub(super) struct SlotRow {
+struct SlotRow {
     slot: String,
     due_at: NaiveDateTime,
     status: String,
@@ -351,7 +351,7 @@ impl From<&SlotRecord> for SlotRow {
     }
 }
 
-pub(super) fn load(rows: Vec<SlotRow>) -> QueryResult<Vec<SlotRecord>> {
+fn load(rows: Vec<SlotRow>) -> QueryResult<Vec<SlotRecord>> {
     let record = |row: SlotRow| SlotRecord {
         key: row.slot,
         due_at: row.due_at.and_utc(),

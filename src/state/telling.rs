@@ -15,8 +15,6 @@ use super::records::{RunDetail, RunRecord};
 use super::rows::{self, RunRow};
 use super::runs::run_with_tail;
 use super::schema::{jobs, runs, slots, told};
-use super::slots::{self as slot_rows, SlotRow};
-use crate::run::due::{SlotRecord, SlotStatus};
 
 /// How many lines of the execution log are told.
 const LINES_TOLD: i64 = 20;
@@ -93,7 +91,13 @@ pub(super) struct Standing {
 
 impl TellerSlot {
     /// Asks what follows from the end of a run and writes it down.
-    pub(super) fn tell(&self, connection: &mut StoreConnection, run_id: &str, standing: Option<Standing>, now: DateTime<Utc>) -> QueryResult<()> {
+    pub(super) fn tell(
+        &self,
+        connection: &mut StoreConnection,
+        run_id: &str,
+        standing: Option<Standing>,
+        now: DateTime<Utc>,
+    ) -> QueryResult<()> {
         let Some(teller) = &self.0 else { return Ok(()) };
         let Some(run) = ended(connection, run_id, standing, now)? else { return Ok(()) };
         let job = run.detail.run.job.clone();
@@ -106,12 +110,7 @@ impl TellerSlot {
     }
 }
 
-fn ended(
-    connection: &mut StoreConnection,
-    run_id: &str,
-    standing: Option<Standing>,
-    now: DateTime<Utc>,
-) -> QueryResult<Option<EndedRun>> {
+fn ended(connection: &mut StoreConnection, run_id: &str, standing: Option<Standing>, now: DateTime<Utc>) -> QueryResult<Option<EndedRun>> {
     let Some(detail) = run_with_tail(connection, run_id, LINES_TOLD)? else { return Ok(None) };
     let job = &detail.run.job;
     let newest = runs::table.filter(runs::job.eq(job)).filter(runs::completed_at.is_not_null());
@@ -191,9 +190,8 @@ impl Store {
         self.read(|connection| {
             let columns = (told::job, told::kind, told::cause, told::sources, told::told_at);
             let rows: Vec<Columns> = told::table.filter(told::kind.eq_any(kinds)).select(columns).load(connection)?;
-            let told = |(job, kind, cause, sources, at): Columns| {
-                (job, Told { kind, cause, sources: rows::names(&sources), at: at.and_utc() })
-            };
+            let told =
+                |(job, kind, cause, sources, at): Columns| (job, Told { kind, cause, sources: rows::names(&sources), at: at.and_utc() });
             Ok(rows.into_iter().map(told).collect())
         })
     }
@@ -224,19 +222,5 @@ impl Store {
     /// The store can't be written.
     pub fn forget_told(&mut self, job: &str) -> Result<(), StateError> {
         self.write(|connection| diesel::delete(told::table.filter(told::job.eq(job))).execute(connection).map(drop))
-    }
-
-    /// Returns the slots, of any job, that were written off as missed since an instant, with the job of each, oldest first.
-    ///
-    /// # Errors
-    /// The store can't be read.
-    pub fn missed_slots(&mut self, since: DateTime<Utc>) -> Result<Vec<(String, SlotRecord)>, StateError> {
-        self.read(|connection| {
-            let missed = slots::table.filter(slots::status.eq(SlotStatus::Missed.as_str())).filter(slots::updated_at.ge(naive(since)));
-            let ordered = missed.order((slots::job, slots::due_at));
-            let rows: Vec<(String, SlotRow)> = ordered.select((slots::job, SlotRow::as_select())).load(connection)?;
-            let (names, rows): (Vec<String>, Vec<SlotRow>) = rows.into_iter().unzip();
-            Ok(names.into_iter().zip(slot_rows::load(rows)?).collect())
-        })
     }
 }
