@@ -9,6 +9,7 @@ mod begin;
 mod failed;
 mod farewell;
 mod gate;
+pub mod health;
 mod journal;
 mod lease;
 mod memory;

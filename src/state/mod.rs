@@ -30,6 +30,7 @@ mod runs;
 mod schema;
 mod server;
 mod slots;
+mod standings;
 mod trail;
 
 pub use audit::Actor;
@@ -46,6 +47,7 @@ pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
+pub use standings::{EndedRun, JobStanding};
 pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
 #[cfg(test)]
