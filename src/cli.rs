@@ -71,6 +71,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
+        Err(error) if is_plugin(&arguments) && error.use_stderr() => return plugin_misused(&error),
         Err(error) => return errors::usage(&error, asked_format(&arguments, std::env::var_os("ETLSCHED_OUTPUT").as_deref())),
     };
     let Cli { project, output, quiet, verbose, color, now, command } = cli;
@@ -85,6 +86,20 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             failure.exit_code
         }
     }
+}
+
+/// Whether `check --nagios` is asked for by a command line that could not be parsed: its exit codes are those of plugins.
+fn is_plugin(arguments: &[OsString]) -> bool {
+    let is_there = |word: &str| arguments.iter().skip(1).any(|argument| argument == word);
+    is_there("check") && is_there("--nagios")
+}
+
+fn plugin_misused(error: &clap::Error) -> u8 {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let answer = output::nagios::unknown(&format!("wrong usage: {}", first.trim_start_matches("error: ")));
+    output::print(&answer.line);
+    answer.exit_code
 }
 
 /// Returns the format that a command line asks for which could not be parsed, as far as it can be told.

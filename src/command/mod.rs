@@ -3,18 +3,21 @@
 mod audit;
 mod cancel;
 mod change;
+mod check;
 mod completions;
 mod confirm;
 mod create;
 mod delete;
 mod disable;
 mod enable;
+mod examined;
 mod init;
 mod json_schema;
 mod list;
 mod load;
 mod logs;
 mod man;
+mod metrics;
 mod next;
 mod pause;
 mod plan;
@@ -146,6 +149,8 @@ pub enum Command {
     Logs(logs::Logs),
     Audit(audit::Audit),
     Status(status::Status),
+    Check(check::Check),
+    Metrics(metrics::Metrics),
     Next(next::Next),
     Plan(plan::Plan),
     Schedule(schedule::Schedule),
@@ -180,6 +185,8 @@ impl Command {
             Self::Logs(command) => command.run(context),
             Self::Audit(command) => command.run(context),
             Self::Status(command) => command.run(context),
+            Self::Check(command) => command.run(context),
+            Self::Metrics(command) => command.run(context),
             Self::Next(command) => command.run(context),
             Self::Plan(command) => command.run(context),
             Self::Schedule(command) => command.run(context),

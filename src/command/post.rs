@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::stored;
+use crate::clock::SlotClock;
 use crate::engine::{self, Posted};
 use crate::output::{self, post as view};
 use crate::process::Stop;
@@ -40,6 +41,20 @@ impl<'a> Post<'a> {
     pub(super) fn send(&mut self, stop: &Stop, voice: Voice) {
         match stored::open(self.workspace) {
             Ok(mut store) => self.send_from(&mut store, stop, voice),
+            Err(failure) => self.tell_trouble(&failure.message, voice),
+        }
+    }
+
+    /// Tells of other jobs that are late or past their deadline, and sends that.
+    pub(super) fn look_at_jobs(&mut self, clock: SlotClock, stop: &Stop, voice: Voice) {
+        let told = stored::open(self.workspace).and_then(|mut store| {
+            let jobs = self.workspace.jobs().0;
+            let told = engine::tell_overdue(self.workspace, &mut store, &jobs, clock)?;
+            Ok((told, store))
+        });
+        match told {
+            Ok((0, _)) => {}
+            Ok((_, mut store)) => self.send_from(&mut store, stop, voice),
             Err(failure) => self.tell_trouble(&failure.message, voice),
         }
     }

@@ -129,7 +129,7 @@ impl Run {
             ..RunOptions::new(worker::program()?)
         };
         let names = if due { workspace.job_ids().0.iter().map(|id| id.as_str().to_owned()).collect() } else { jobs };
-        let mut gate = Gate { workspace: &workspace, clock: options.clock, is_every_job: due, store: None };
+        let mut gate = Gate { workspace: &workspace, clock: options.clock, is_every_job: due, is_told: options.is_told, store: None };
         let mut results = Vec::new();
         let mut post = options.is_told.then(|| Post::new(&workspace));
         for typed in &names {
@@ -159,6 +159,9 @@ impl Run {
                 is_first = false;
             }
         }
+        if let Some(post) = post.as_mut().filter(|_| !results.is_empty() && stop.requested().is_none()) {
+            post.look_at_jobs(options.clock, &stop, voice(context, is_quiet, &results));
+        }
         if results.is_empty() && options.is_scheduled {
             gate.send_waiting(post, &stop, voice(context, is_quiet, &results))?;
             if !scheduled && !is_quiet {
@@ -176,6 +179,7 @@ struct Gate<'a> {
     clock: SlotClock,
     /// Nobody named the jobs: those of others are left to them.
     is_every_job: bool,
+    is_told: bool,
     store: Option<Store>,
 }
 
@@ -196,7 +200,14 @@ impl Gate<'_> {
                 return Ok(false);
             }
         }
-        Ok(engine::is_due(store, &job, self.clock)?)
+        if engine::is_due(store, &job, self.clock)? {
+            return Ok(true);
+        }
+        // Entries wake the gate at a deadline too.
+        if self.is_told && job.lateness.deadline.is_some() {
+            engine::tell_overdue(self.workspace, store, &[job], self.clock)?;
+        }
+        Ok(false)
     }
 
     /// Sends what waits where nothing was to be started. Most starts end here: whether there is anything is one question to the store.

@@ -92,6 +92,7 @@ fn attention(job: &Job) -> Attention {
     if job.is_active { Attention::Active } else { Attention::Inactive }
 }
 
-fn rules(job: &Job) -> Rules<'_> {
+/// Returns what a job's file says about its slots.
+pub(super) fn rules(job: &Job) -> Rules<'_> {
     Rules { schedule: &job.schedule, zone: job.timezone, lateness: job.lateness, on_overlap: job.on_overlap }
 }

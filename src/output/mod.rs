@@ -1,13 +1,17 @@
 //! The only folder that prints. Results go to stdout, everything else to stderr. Decides nothing.
 
 pub mod audit;
+pub mod check;
 pub mod diff;
 pub mod errors;
+pub mod findings;
 pub mod json;
 pub mod list;
 pub mod logs;
 pub mod masked;
 pub mod measure;
+pub mod metrics;
+pub mod nagios;
 pub mod next;
 pub mod plan;
 pub mod post;
@@ -15,6 +19,7 @@ pub mod progress;
 pub mod prove;
 pub mod run;
 pub mod run_result;
+pub mod screen;
 pub mod show;
 pub mod slots;
 pub mod status;
@@ -70,6 +75,33 @@ pub fn is_colored() -> bool {
     IS_COLORED.load(Ordering::Relaxed)
 }
 
+/// How a piece of a line is set off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Something is wrong.
+    Red,
+    /// Something may go wrong.
+    Yellow,
+    /// For information.
+    Cyan,
+    /// A heading.
+    Bold,
+    /// Beside the matter.
+    Faint,
+}
+
+/// Returns a text in a tone, as it is where this process doesn't colour.
+pub fn toned(text: &str, tone: Tone) -> String {
+    let code = match tone {
+        Tone::Red => "31",
+        Tone::Yellow => "33",
+        Tone::Cyan => "36",
+        Tone::Bold => "1",
+        Tone::Faint => "2",
+    };
+    if is_colored() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
 /// Whether a person is likely to look: stdout or stderr is a terminal.
 pub fn is_terminal() -> bool {
     io::stdout().is_terminal() || io::stderr().is_terminal()
@@ -80,6 +112,13 @@ static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 /// Whether a result could not be written, which a reader that has gone (`| head`) is not.
 pub fn has_failed() -> bool {
     HAS_FAILED.load(Ordering::Relaxed)
+}
+
+static IS_UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// Whether whoever read the results has gone: what goes on by itself may as well end.
+pub fn is_unread() -> bool {
+    IS_UNREAD.load(Ordering::Relaxed) || has_failed()
 }
 
 /// Writes a result to stdout with a line end. A reader that has gone is no error, and the command goes on to its own exit code; any
@@ -95,10 +134,10 @@ pub fn print(text: &str) {
 pub fn print_bytes(bytes: &[u8]) {
     let mut stdout = io::stdout().lock();
     let result = stdout.write_all(bytes);
-    if let Err(error) = result.and_then(|()| stdout.flush())
-        && error.kind() != io::ErrorKind::BrokenPipe
-        && !HAS_FAILED.swap(true, Ordering::Relaxed)
-    {
+    let Err(error) = result.and_then(|()| stdout.flush()) else { return };
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        IS_UNREAD.store(true, Ordering::Relaxed);
+    } else if !HAS_FAILED.swap(true, Ordering::Relaxed) {
         note(&format!("error: the output could not be written: {error}"));
     }
 }

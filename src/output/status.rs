@@ -1,15 +1,18 @@
-//! What runs now, what is in error, what is paused, as `status` shows it.
+//! What is late, what runs, what is in error or paused, what waits to be sent, as `status` shows it.
 
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::check::{blocks, object};
+use super::findings::{Finding, Kind};
 use super::logs::short_id;
 use super::measure::{abbreviation, bytes, local, span, utc};
 use super::table::{Align, Rows};
+use super::{Tone, toned};
 use crate::state::{JobRecord, RunRecord};
-use crate::text::{count, grouped, printable};
+use crate::text::{grouped, printable};
 use crate::zone::Zone;
 
 /// A run that goes on.
@@ -26,6 +29,8 @@ pub struct RunningRun {
 /// What `status` shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overview {
+    /// What is to be said of jobs, the gravest first.
+    pub findings: Vec<Finding>,
     /// What runs.
     pub running: Vec<RunningRun>,
     /// Runs whose process is gone and that no later run of the job has settled.
@@ -34,19 +39,38 @@ pub struct Overview {
     pub in_error: Vec<JobRecord>,
     /// Jobs that are paused now.
     pub paused: Vec<JobRecord>,
+    /// The job whose slot is due next, and when.
+    pub next: Option<(String, DateTime<Utc>)>,
     /// The present instant.
     pub now: DateTime<Utc>,
 }
 
 /// Returns the overview as an object.
 pub fn json(overview: &Overview) -> Value {
-    let Overview { running, interrupted, in_error, paused, now } = overview;
+    let Overview { findings, running, interrupted, in_error, paused, next, now } = overview;
     let running: Vec<Value> = running.iter().map(|run| running_object(run, *now)).collect();
     let interrupted: Vec<Value> =
         interrupted.iter().map(|run| json!({"id": run.id, "job": run.job, "started_at": utc(run.started_at)})).collect();
     let in_error: Vec<Value> = in_error.iter().map(error_object).collect();
     let paused: Vec<Value> = paused.iter().map(|job| json!({"id": job.id, "paused_until": job.paused_until.map(utc)})).collect();
-    json!({"success": true, "running": running, "interrupted": interrupted, "error": in_error, "paused": paused})
+    let findings: Vec<Value> = findings
+        .iter()
+        .map(|finding| {
+            let mut said = object(finding);
+            said["job"] = finding.job.clone().into();
+            said
+        })
+        .collect();
+    let next = next.as_ref().map(|(job, at)| json!({"job": job, "at": utc(*at)}));
+    json!({
+        "success": true,
+        "findings": findings,
+        "running": running,
+        "interrupted": interrupted,
+        "error": in_error,
+        "paused": paused,
+        "next": next,
+    })
 }
 
 fn running_object(running: &RunningRun, now: DateTime<Utc>) -> Value {
@@ -87,9 +111,10 @@ pub fn running_rows(running: &[RunningRun], now: DateTime<Utc>) -> Rows {
         ("Rows", Align::Right),
         ("Rows/s", Align::Right),
         ("Read", Align::Right),
+        ("Left", Align::Right),
         ("Sources", Align::Right),
     ])
-    .giving_way(&["Sources", "Run", "Read"], "Source");
+    .giving_way(&["Run", "Sources", "Left", "Read"], "Source");
     for run in running {
         let head = [run.run.job.clone(), short_id(&run.run.id).to_owned(), span(elapsed(&run.run, now))];
         let done = match (run.progress["sources_done"].as_u64(), run.progress["sources_total"].as_u64()) {
@@ -102,14 +127,15 @@ pub fn running_rows(running: &[RunningRun], now: DateTime<Utc>) -> Rows {
             rows.push(head.iter().cloned().chain(source_cells(source)).chain([done.clone()]).collect());
         }
         if sources.is_empty() {
-            let dashes = std::iter::repeat_n("-".to_owned(), 5);
-            rows.push(head.into_iter().chain(dashes).chain([done]).collect());
+            // Between two attempts, or before the first worker has said anything.
+            let cells = ["-", "waiting", "-", "-", "-", "-"].map(str::to_owned);
+            rows.push(head.into_iter().chain(cells).chain([done]).collect());
         }
     }
     rows
 }
 
-fn source_cells(source: &Value) -> [String; 5] {
+fn source_cells(source: &Value) -> [String; 6] {
     let number = |key: &str| source[key].as_f64().filter(|value| *value >= 0.0);
     let name = source["source"].as_str().unwrap_or("-");
     let stream = source["stream"].as_str().filter(|stream| *stream != name).map(|stream| format!("/{stream}")).unwrap_or_default();
@@ -120,48 +146,98 @@ fn source_cells(source: &Value) -> [String; 5] {
         (None, _) => "-".to_owned(),
     };
     let count = |key: &str| number(key).map_or_else(|| "-".to_owned(), |value| grouped(value as u64));
-    [format!("{name}{stream}{attempt}"), source["phase"].as_str().unwrap_or("-").to_owned(), count("rows"), count("rows_per_second"), read]
+    let left = left_seconds(source).map_or_else(|| "-".to_owned(), |seconds| format!("~{}", span(seconds)));
+    let phase = source["phase"].as_str().unwrap_or("-").to_owned();
+    [format!("{name}{stream}{attempt}"), phase, count("rows"), count("rows_per_second"), read, left]
+}
+
+/// Returns how long the rest of a source takes at its pace so far, where its size is known.
+fn left_seconds(source: &Value) -> Option<f64> {
+    let number = |key: &str| source[key].as_f64().filter(|value| *value > 0.0);
+    let (read, total) = (number("bytes")?, number("bytes_total")?);
+    let seconds = number("rows")? / number("rows_per_second")?;
+    Some(seconds * (total - read).max(0.0) / read)
 }
 
 fn elapsed(run: &RunRecord, now: DateTime<Utc>) -> f64 {
     (now - run.started_at).as_seconds_f64().max(0.0)
 }
 
-/// Returns the overview as text for people.
+/// Returns the overview as text for people: what needs somebody first.
 pub fn text(overview: &Overview, zone: Zone) -> String {
-    let Overview { running, interrupted, in_error, paused, now } = overview;
-    let mut text = if running.is_empty() { "Nothing runs.\n".to_owned() } else { format!("{}\n", running_rows(running, *now).text()) };
-    for RunningRun { run, .. } in running {
-        if let Some(slot) = &run.slot {
-            let _ = writeln!(text, "{}: {} of slot {slot}", run.job, run.trigger.as_str());
-        }
-    }
-    for run in running {
-        if let Some(by) = &run.cancel_requested_by {
-            let _ = writeln!(text, "{}: {} asked it to stop", run.run.job, printable(by));
-        }
-    }
+    let Overview { findings, running, interrupted, in_error, paused, next, now } = overview;
     let shown = |time: DateTime<Utc>| format!("{} {}", local(time, zone), abbreviation([time], zone));
-    if !interrupted.is_empty() {
-        let _ = writeln!(text, "\nInterrupted (the next run of the job settles it)");
-        for run in interrupted {
-            let _ = writeln!(text, "  {}: run {} of {}", run.job, short_id(&run.id), shown(run.started_at));
+    let mut sections = Vec::new();
+    let of_kinds = |kinds: &[Kind]| findings.iter().filter(|finding| kinds.contains(&finding.kind)).cloned().collect::<Vec<_>>();
+    let mut section = |title: &str, text: String| {
+        if !text.is_empty() {
+            sections.push(format!("{}\n{text}", toned(title, Tone::Bold)));
         }
-    }
-    if !in_error.is_empty() {
-        let _ = writeln!(text, "\nIn error (see: etlsched logs JOB; then: etlsched enable JOB)");
-        for job in in_error {
-            let failures = count(job.consecutive_failures, "run");
-            let since = shown(job.status_changed_at);
-            let _ = writeln!(text, "  {}: since {since}, {failures} in a row refreshed nothing", job.id);
+    };
+    section("Late", blocks(&of_kinds(&[Kind::Deadline, Kind::Late])));
+    section("Stuck", blocks(&of_kinds(&[Kind::Stuck])));
+    // Jobs without a file, and paused ones, have no findings.
+    let is_told = |run: &RunRecord| findings.iter().any(|finding| finding.kind == Kind::Stuck && finding.job == run.job);
+    let lines: Vec<String> = interrupted
+        .iter()
+        .filter(|run| !is_told(run))
+        .map(|run| format!("  {}: run {} of {}", run.job, short_id(&run.id), shown(run.started_at)))
+        .collect();
+    section("Interrupted (the next run of the job settles it)", lines.join("\n"));
+    let attention = std::mem::take(&mut sections);
+
+    let mut section = |title: &str, text: String| {
+        if !text.is_empty() {
+            sections.push(format!("{}\n{text}", toned(title, Tone::Bold)));
         }
+    };
+    section("In error", in_error_lines(findings, in_error, &shown));
+    section("Broken", blocks(&of_kinds(&[Kind::Broken])));
+    section("Failing", blocks(&of_kinds(&[Kind::Failing, Kind::Missed])));
+    let until =
+        |job: &JobRecord| job.paused_until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", shown(until)));
+    let lines: Vec<String> = paused.iter().map(|job| format!("  {}: {}", job.id, until(job))).collect();
+    section("Paused", lines.join("\n"));
+
+    let now_running = running_text(running, next.as_ref(), *now, &shown);
+    let mut text: Vec<String> = attention;
+    text.push(now_running);
+    text.extend(sections);
+    format!("{}\n", text.join("\n\n"))
+}
+
+/// What runs, with what is not in its table.
+fn running_text(
+    running: &[RunningRun],
+    next: Option<&(String, DateTime<Utc>)>,
+    now: DateTime<Utc>,
+    shown: &dyn Fn(DateTime<Utc>) -> String,
+) -> String {
+    if running.is_empty() {
+        let next = next.map(|(job, at)| format!(" Next: {job} at {}.", shown(*at))).unwrap_or_default();
+        return format!("Nothing runs.{next}");
     }
-    if !paused.is_empty() {
-        let _ = writeln!(text, "\nPaused");
-        for job in paused {
-            let until = job.paused_until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", shown(until)));
-            let _ = writeln!(text, "  {}: {until}", job.id);
+    let mut text = running_rows(running, now).text();
+    for RunningRun { run, cancel_requested_by, .. } in running {
+        if let Some(slot) = &run.slot {
+            let _ = write!(text, "\n{}: {} of slot {slot}", run.job, run.trigger.as_str());
+        }
+        if let Some(by) = cancel_requested_by {
+            let _ = write!(text, "\n{}: {} asked it to stop", run.job, printable(by));
         }
     }
     text
+}
+
+/// Jobs in error: by their findings, and those without a file by their records.
+fn in_error_lines(findings: &[Finding], in_error: &[JobRecord], shown: &dyn Fn(DateTime<Utc>) -> String) -> String {
+    let told: Vec<Finding> = findings.iter().filter(|finding| finding.kind == Kind::Error).cloned().collect();
+    let mut lines: Vec<String> = Vec::new();
+    if !told.is_empty() {
+        lines.push(blocks(&told));
+    }
+    for job in in_error.iter().filter(|job| told.iter().all(|finding| finding.job != job.id)) {
+        lines.push(format!("  {}: since {}; it has no good file", job.id, shown(job.status_changed_at)));
+    }
+    lines.join("\n")
 }

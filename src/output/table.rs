@@ -166,18 +166,28 @@ fn toned(text: &str) -> Cell {
     }
 }
 
+/// Returns columns and rows of the terminal on standard output, where there is one.
 #[cfg(unix)]
-fn terminal_width() -> Option<u16> {
+pub fn terminal_size() -> Option<(u16, u16)> {
     let stdout = std::io::stdout();
     if !std::io::IsTerminal::is_terminal(&stdout) {
         return None;
     }
-    rustix::termios::tcgetwinsize(stdout).ok().map(|size| size.ws_col).filter(|width| *width > 0)
+    rustix::termios::tcgetwinsize(stdout).ok().map(|size| (size.ws_col, size.ws_row))
 }
 
+/// Returns columns and rows of the terminal on standard output: unknown on this system.
 #[cfg(not(unix))]
-fn terminal_width() -> Option<u16> {
+pub fn terminal_size() -> Option<(u16, u16)> {
     None
+}
+
+pub(super) fn terminal_width() -> Option<u16> {
+    terminal_size().map(|(columns, _)| columns).filter(|width| *width > 0)
+}
+
+pub(super) fn terminal_height() -> Option<u16> {
+    terminal_size().map(|(_, rows)| rows).filter(|height| *height > 0)
 }
 
 #[cfg(test)]

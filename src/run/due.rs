@@ -122,7 +122,7 @@ pub struct SlotRecord {
 
 impl SlotRecord {
     /// Whether the slot's fate stands. A slot that was written off before its time came, by a clock that was ahead, has none yet.
-    fn is_settled(&self, now: DateTime<Utc>) -> bool {
+    pub(super) fn is_settled(&self, now: DateTime<Utc>) -> bool {
         !(matches!(self.status, SlotStatus::Missed | SlotStatus::Skipped) && self.updated_at > now)
     }
 
@@ -188,18 +188,18 @@ pub struct Start {
 
 /// How a slot stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     Open,
     Interrupted { key: String, claims: u32 },
     Settled,
 }
 
 /// A slot at the moment of the decision.
-struct Candidate {
-    slot: Slot,
-    standing: Standing,
-    is_on_time: bool,
-    is_inside_run: bool,
+pub(super) struct Candidate {
+    pub(super) slot: Slot,
+    pub(super) standing: Standing,
+    pub(super) is_on_time: bool,
+    pub(super) is_inside_run: bool,
 }
 
 impl Rules<'_> {
@@ -236,6 +236,12 @@ impl Rules<'_> {
 
     /// Returns the slots that count and may not be settled, oldest first; the last one is the latest.
     fn candidates(&self, facts: &Facts, now: DateTime<Utc>) -> Vec<Candidate> {
+        let first = self.first_looked_at(facts, now);
+        self.candidates_from(first, facts, now)
+    }
+
+    /// Returns the instant from which on slots are looked at.
+    pub(super) fn first_looked_at(&self, facts: &Facts, now: DateTime<Utc>) -> DateTime<Utc> {
         let grace_max = span(self.lateness.grace);
         let settled =
             facts.records.iter().filter(|record| record.due_at <= now && record.is_settled(now)).map(|record| record.due_at).max();
@@ -245,7 +251,12 @@ impl Rules<'_> {
             (None, Some(settled)) => settled,
             (None, None) => facts.counted_since - grace_max,
         };
-        let first = first.max(facts.counted_since - grace_max).max(now - LOOK_BACK);
+        first.max(facts.counted_since - grace_max).max(now - LOOK_BACK)
+    }
+
+    /// As [`Rules::candidates`], of the slots from an instant on.
+    pub(super) fn candidates_from(&self, first: DateTime<Utc>, facts: &Facts, now: DateTime<Utc>) -> Vec<Candidate> {
+        let grace_max = span(self.lateness.grace);
         let slots = self.schedule.between(self.zone, first, now.trunc_subsecs(0) + TimeDelta::seconds(1));
         let after = self.schedule.next(self.zone, now, 1).first().map(|slot| slot.at);
         let ends = slots.iter().skip(1).map(|slot| Some(slot.at)).chain([after]);

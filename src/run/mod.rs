@@ -4,6 +4,7 @@ pub mod counts;
 pub mod cursor;
 pub mod due;
 pub mod file;
+pub mod late;
 
 use std::fmt;
 

@@ -32,6 +32,7 @@ mod runs;
 mod schema;
 mod server;
 mod slots;
+mod standings;
 mod telling;
 mod trail;
 
@@ -50,7 +51,8 @@ pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
-pub use telling::{EndedRun, Teller, Tidings, Told};
+pub use standings::{EndedRun, JobStanding};
+pub use telling::{ClosedRun, Teller, Tidings, Told};
 pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
 #[cfg(test)]

@@ -242,17 +242,31 @@ fn decide(connection: &mut StoreConnection, job: &str, order: &SlotOrder<'_>) ->
 
 /// Returns since when the job's slots count; `None` while it isn't active.
 fn counted_since(connection: &mut StoreConnection, job: &str, now: DateTime<Utc>) -> QueryResult<Option<DateTime<Utc>>> {
-    type Columns = (String, Option<NaiveDateTime>, NaiveDateTime, Option<NaiveDateTime>);
-    let columns = (jobs::status, jobs::paused_until, jobs::schedule_noticed_at, jobs::active_since);
-    let row: Option<Columns> = jobs::table.find(job).select(columns).first(connection).optional()?;
-    let Some((status, paused_until, noticed_at, Some(active_since))) = row else { return Ok(None) };
-    let since = noticed_at.max(active_since);
-    let since = match JobStatus::parse(&status) {
-        Some(JobStatus::Active) => Some(since),
-        Some(JobStatus::Paused) => paused_until.filter(|until| *until <= naive(now)).map(|until| since.max(until)),
-        _ => None,
-    };
-    Ok(since.map(|since| since.and_utc()))
+    let row: Option<Counting> = jobs::table.find(job).select(Counting::as_select()).first(connection).optional()?;
+    Ok(row.and_then(|row| row.since(now)))
+}
+
+/// What says since when a job's slots count.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = jobs)]
+pub(super) struct Counting {
+    status: String,
+    paused_until: Option<NaiveDateTime>,
+    schedule_noticed_at: NaiveDateTime,
+    active_since: Option<NaiveDateTime>,
+}
+
+impl Counting {
+    /// Returns since when; `None` while the job isn't active.
+    pub(super) fn since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let since = self.schedule_noticed_at.max(self.active_since?);
+        let since = match JobStatus::parse(&self.status) {
+            Some(JobStatus::Active) => Some(since),
+            Some(JobStatus::Paused) => self.paused_until.filter(|until| *until <= naive(now)).map(|until| since.max(until)),
+            _ => None,
+        };
+        since.map(|since| since.and_utc())
+    }
 }
 
 /// Returns the records that the decision needs, as [`Facts::records`] says.
@@ -277,17 +291,22 @@ fn records(
     load(rows)
 }
 
-/// Returns begin and end of the last runs. How long a run took is known by a clock that never steps; its end by the wall clock is not.
+/// Returns begin and end of the last runs.
 fn spans(connection: &mut StoreConnection, job: &str, now: DateTime<Utc>) -> QueryResult<Vec<(DateTime<Utc>, DateTime<Utc>)>> {
     type Columns = (NaiveDateTime, Option<NaiveDateTime>, Option<f64>);
     let newest = runs::table.filter(runs::job.eq(job)).order((runs::started_at.desc(), runs::id.desc())).limit(RUNS_LOOKED_AT);
     let rows: Vec<Columns> = newest.select((runs::started_at, runs::completed_at, runs::execution_time_seconds)).load(connection)?;
-    let span = |(started_at, completed_at, seconds): Columns| {
-        let begin = started_at.and_utc();
-        let took = seconds.map_or(TimeDelta::zero(), |seconds| TimeDelta::milliseconds((seconds * 1000.0) as i64));
-        (begin, if completed_at.is_none() { now } else { begin + took.min(RUN_LENGTH_MAX) })
-    };
-    Ok(rows.into_iter().map(span).collect())
+    Ok(rows.into_iter().map(|row| span(row, now)).collect())
+}
+
+/// Returns begin and end of a run. How long it took is known by a clock that never steps; its end by the wall clock is not.
+pub(super) fn span(
+    (started_at, completed_at, seconds): (NaiveDateTime, Option<NaiveDateTime>, Option<f64>),
+    now: DateTime<Utc>,
+) -> (DateTime<Utc>, DateTime<Utc>) {
+    let begin = started_at.and_utc();
+    let took = seconds.map_or(TimeDelta::zero(), |seconds| TimeDelta::milliseconds((seconds * 1000.0) as i64));
+    (begin, if completed_at.is_none() { now } else { begin + took.min(RUN_LENGTH_MAX) })
 }
 
 fn write_off(connection: &mut StoreConnection, job: &str, decision: &Decision, now: DateTime<Utc>) -> QueryResult<()> {

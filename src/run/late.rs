@@ -1,0 +1,127 @@
+//! Whether a job is late, or past its deadline: what monitoring asks. By the same rules as the gate's ([`super::due`]). Pure.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::due::{CatchUp, Facts, Lateness, OnOverlap, Rules, SlotStatus, Standing};
+use crate::schedule::{Schedule, Slot};
+
+/// How far ahead of ours another host's clock may be when it tells of a success. What is further ahead is of another time altogether (`--now`).
+const CLOCK_SKEW_MAX: TimeDelta = TimeDelta::minutes(5);
+
+/// So far back slots are counted that nobody started; the last two of a rarer schedule are looked at all the same.
+const COUNTED_BACK: TimeDelta = TimeDelta::days(2);
+
+/// A slot that was due and is older than its grace, and whose run was not started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LateSlot {
+    /// Under which it is claimed: [`Slot::key`], or what its interrupted run claimed.
+    pub key: String,
+    /// When it was due.
+    pub due_at: DateTime<Utc>,
+    /// How long ago that is.
+    pub by: TimeDelta,
+    /// How many slots in a row nobody started, this one the last; counted over two days.
+    pub slot_count: u64,
+    /// Why it has no run.
+    pub reason: LateReason,
+}
+
+/// Why a late slot has no run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LateReason {
+    /// Nobody started it; the next firing of the gate does.
+    NotStarted,
+    /// Nobody started it, and the gate won't any more: what `catch_up` and its window allow is over.
+    Missed,
+    /// The process of its run died, and it was not started again.
+    Interrupted,
+}
+
+/// A deadline that passed without a success since the slot before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassedDeadline {
+    /// The first deadline after the slot.
+    pub at: DateTime<Utc>,
+    /// The slot.
+    pub slot_at: DateTime<Utc>,
+}
+
+/// What is known of a job's successes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Successes {
+    /// When a run last succeeded, by the wall clock.
+    pub last_at: Option<DateTime<Utc>>,
+    /// The newest slot whose run succeeded.
+    pub last_slot_at: Option<DateTime<Utc>>,
+}
+
+impl Successes {
+    /// Whether a run succeeded at or after an instant.
+    fn is_any_since(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let is_within = |at: DateTime<Utc>| at >= since && at <= now + CLOCK_SKEW_MAX;
+        self.last_slot_at.is_some_and(is_within) || self.last_at.is_some_and(is_within)
+    }
+}
+
+impl Rules<'_> {
+    /// Returns the latest slot whose grace is over, if it was not started and neither was a later one, and nobody has refreshed the job
+    /// since: a run by hand claims no slot and makes the data as fresh. A slot that fell into another run is not late, unless `on_overlap`
+    /// lets it wait and that run is over.
+    ///
+    /// Of [`Facts::records`], the newest settled one and later ones are needed.
+    pub fn late_slot(&self, facts: &Facts, successes: Successes, now: DateTime<Utc>) -> Option<LateSlot> {
+        // The gate may owe more to `catch_up: all`; how fresh the data is the last slot tells.
+        let lateness = Lateness { catch_up: CatchUp::Last, ..self.lateness };
+        let rules = Rules { lateness, ..*self };
+        let latest = rules.latest(now)?;
+        let before = rules.latest(latest.at - TimeDelta::seconds(1)).map_or(latest.at, |slot| slot.at);
+        let first = rules.first_looked_at(facts, now).max(before.min(now - COUNTED_BACK));
+        let candidates = rules.candidates_from(first, facts, now);
+        let overdue: Vec<_> = candidates.iter().filter(|candidate| !candidate.is_on_time).collect();
+        let last = overdue.last()?;
+        let key = last.slot.key();
+        let (key, reason) = match &last.standing {
+            Standing::Interrupted { key, .. } => (key.clone(), LateReason::Interrupted),
+            Standing::Open if last.is_inside_run && !self.has_waited(&last.slot, facts, now) => return None,
+            Standing::Open if self.is_given_up(&last.slot, now) => (key, LateReason::Missed),
+            Standing::Open => (key, LateReason::NotStarted),
+            Standing::Settled if self.is_missed(&last.slot, facts, now) => (key, LateReason::Missed),
+            Standing::Settled => return None,
+        };
+        let is_lost = |slot: &Slot, standing: &Standing| *standing != Standing::Settled || self.is_missed(slot, facts, now);
+        let slot_count = overdue.iter().rev().take_while(|candidate| is_lost(&candidate.slot, &candidate.standing)).count() as u64;
+        let due_at = last.slot.at;
+        (!successes.is_any_since(due_at, now)).then_some(LateSlot { key, due_at, by: now - due_at, slot_count, reason })
+    }
+
+    /// Whether the run that a slot waited for is over.
+    fn has_waited(&self, slot: &Slot, facts: &Facts, now: DateTime<Utc>) -> bool {
+        self.on_overlap == OnOverlap::Wait && !facts.runs.iter().any(|(begin, end)| *begin <= slot.at && *end >= now)
+    }
+
+    /// Whether the gate leaves a slot alone that it finds now, after its grace.
+    fn is_given_up(&self, slot: &Slot, now: DateTime<Utc>) -> bool {
+        let window = self.lateness.catch_up_window.and_then(|window| TimeDelta::from_std(window).ok());
+        self.lateness.catch_up == CatchUp::None || window.is_some_and(|window| now - slot.at > window)
+    }
+
+    fn is_missed(&self, slot: &Slot, facts: &Facts, now: DateTime<Utc>) -> bool {
+        let record = facts.records.iter().find(|record| record.due_at == slot.at && record.is_settled(now));
+        record.is_some_and(|record| record.status == SlotStatus::Missed)
+    }
+
+    /// Returns the deadline that passed without a success since the slot before it, if that slot counts.
+    pub fn passed_deadline(&self, facts: &Facts, successes: Successes, now: DateTime<Utc>) -> Option<PassedDeadline> {
+        let daily = Schedule::Daily(self.lateness.deadline?);
+        let latest = daily.latest(self.zone, now)?.at;
+        let slot_at = self.schedule.latest(self.zone, latest - TimeDelta::seconds(1))?.at;
+        let at = daily.next(self.zone, slot_at, 1).first()?.at;
+        let grace = TimeDelta::from_std(self.lateness.grace).unwrap_or(COUNTED_BACK);
+        let is_counted = slot_at + grace >= facts.counted_since;
+        (is_counted && !successes.is_any_since(slot_at, now)).then_some(PassedDeadline { at, slot_at })
+    }
+}
+
+#[cfg(test)]
+#[path = "late_tests.rs"]
+mod tests;
