@@ -19,6 +19,7 @@ mod logs;
 mod man;
 mod metrics;
 mod next;
+mod notify;
 mod pause;
 mod plan;
 mod post;
@@ -155,6 +156,7 @@ pub enum Command {
     Plan(plan::Plan),
     Schedule(schedule::Schedule),
     Source(source::Source),
+    Notify(notify::Notify),
     State(state::State),
     JsonSchema(json_schema::JsonSchema),
     Completions(completions::Completions),
@@ -191,6 +193,7 @@ impl Command {
             Self::Plan(command) => command.run(context),
             Self::Schedule(command) => command.run(context),
             Self::Source(command) => command.run(context),
+            Self::Notify(command) => command.run(context),
             Self::State(command) => command.run(context),
             Self::JsonSchema(command) => command.run(context),
             Self::Completions(command) => command.run(context),

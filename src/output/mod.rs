@@ -13,6 +13,7 @@ pub mod measure;
 pub mod metrics;
 pub mod nagios;
 pub mod next;
+pub mod notify;
 pub mod plan;
 pub mod post;
 pub mod progress;
