@@ -9,7 +9,7 @@ use crate::clock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::output::logs::{self as view, RunView};
-use crate::output::{self, Format, masked, run as full};
+use crate::output::{self, Format, masked, run as full, told};
 use crate::process;
 use crate::run::RunStatus;
 use crate::secret::Masker;
@@ -157,12 +157,22 @@ fn hide(workspace: &Workspace, runs: &mut [RunRecord]) {
 
 fn show_one(context: &Context, workspace: &Workspace, store: Option<&mut Store>, detail: RunDetail) -> Result<u8, Failure> {
     let now = stored::moment();
-    let dead = store.map_or(Ok(Vec::new()), |store| store.dead_run_ids(&now, &process::liveness))?;
+    let (dead, letters) = match store {
+        Some(store) => (store.dead_run_ids(&now, &process::liveness)?, store.letters_of(&detail.run.id)?),
+        None => (Vec::new(), Vec::new()),
+    };
     let view = RunView { run: &detail.run, is_dead: dead.contains(&detail.run.id), now: now.at };
     match context.output {
-        Format::Json => output::json::print(&full::json(&detail, &view)),
+        Format::Json => {
+            let mut shown = full::json(&detail, &view);
+            shown["log"]["told"] = told::json(&letters);
+            output::json::print(&shown);
+        }
         Format::Csv => output::print(&view::csv(&[view]).csv()),
-        Format::Table => output::print(&full::text(&detail, &view, workspace.timezone)),
+        Format::Table => {
+            output::print(&full::text(&detail, &view, workspace.timezone));
+            told::text(&letters, workspace.timezone).iter().for_each(|text| output::print(text));
+        }
     }
     Ok(exit_code::DONE)
 }

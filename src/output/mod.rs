@@ -26,6 +26,7 @@ pub mod slots;
 pub mod status;
 pub mod table;
 pub mod targets;
+pub mod told;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
