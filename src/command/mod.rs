@@ -21,6 +21,7 @@ mod metrics;
 mod next;
 mod pause;
 mod plan;
+mod post;
 mod resume;
 mod run;
 mod schedule;

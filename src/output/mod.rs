@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod nagios;
 pub mod next;
 pub mod plan;
+pub mod post;
 pub mod progress;
 pub mod prove;
 pub mod run;

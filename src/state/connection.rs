@@ -13,6 +13,7 @@ use super::error::StateError;
 use super::location::{Place, StateLocation};
 use super::schema::workspace;
 use super::server::{self, Purpose};
+use super::telling::TellerSlot;
 use super::{file, migrations};
 
 /// How long a server is tried that went away, or that others' transactions keep from taking ours.
@@ -33,6 +34,8 @@ pub struct Store {
     patience: Duration,
     /// The server was waited for in vain: whoever asks next waits less, since a run has its own limits to keep.
     is_away: bool,
+    /// Says what follows from the ends of runs.
+    pub(super) teller: TellerSlot,
 }
 
 /// How long a server is waited for that was waited for in vain before.
@@ -85,7 +88,7 @@ impl Store {
                 (StoreConnection::Server(connection), is_standby)
             }
         };
-        Ok(Self { connection, location: location.clone(), is_standby, patience: PATIENCE, is_away: false })
+        Ok(Self { connection, location: location.clone(), is_standby, patience: PATIENCE, is_away: false, teller: TellerSlot::default() })
     }
 
     /// Returns the workspace's UUID and leaves no trace: no file beside the store, no migration. `None` where there is no store yet, or

@@ -39,7 +39,9 @@ fn found(etl: &Etl, now: &str, code: i32) -> Vec<String> {
     let words = |job: &serde_json::Value, finding: &serde_json::Value| {
         [&job["id"], &finding["kind"], &finding["severity"]].map(|word| word.as_str().unwrap_or_default().to_owned()).join(" ")
     };
-    jobs.iter().flat_map(|job| job["findings"].as_array().expect("a list").iter().map(|finding| words(job, finding)).collect::<Vec<_>>()).collect()
+    jobs.iter()
+        .flat_map(|job| job["findings"].as_array().expect("a list").iter().map(|finding| words(job, finding)).collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]
@@ -261,7 +263,8 @@ fn a_full_disk_leaves_the_metrics_as_they_were() {
     let script = "mount -t tmpfs -o size=4k none out && echo old >out/m.prom && \"$0\" metrics --out out/m.prom; echo \"$?\"; ls -A out; cat out/m.prom";
     let mut command = std::process::Command::new("unshare");
     command.args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_etlsched")]);
-    let output = command.current_dir(etl.path("")).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().expect("unshare starts");
+    let output =
+        command.current_dir(etl.path("")).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().expect("unshare starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert_eq!(text(&output.stdout), "1\nm.prom\nold\n", "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("writing out/m.prom: "), "{}", text(&output.stderr));
