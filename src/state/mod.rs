@@ -75,4 +75,7 @@ mod slots_tests;
 mod standing_tests;
 #[cfg(test)]
 #[cfg(unix)]
+mod standings_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
