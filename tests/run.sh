@@ -14,6 +14,7 @@ need cron cron
 need faketime faketime
 need systemd-analyze systemd
 need unshare util-linux
+need script bsdutils
 need prlimit util-linux
 need setpriv util-linux
 need hostname hostname

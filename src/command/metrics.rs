@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Context, examined};
+use crate::clock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::output;
+use crate::output::check::Checked;
 use crate::output::metrics::{self, Measured};
 use crate::workspace::files;
 
@@ -33,7 +35,9 @@ impl Metrics {
         let workspace = context.workspace()?;
         let (checked, mut store) = examined::jobs(&workspace, &[], context.slot_clock().now())?;
         let ended = store.as_mut().map(|store| store.ended_runs()).transpose()?.unwrap_or_else(HashMap::new);
-        let measured = Measured { version: env!("CARGO_PKG_VERSION"), jobs: &checked.jobs, broken: &checked.broken, ended: &ended };
+        let outbox = store.as_mut().map(|store| store.outbox_waiting(clock::now())).transpose()?;
+        let Checked { jobs, broken, .. } = &checked;
+        let measured = Measured { version: env!("CARGO_PKG_VERSION"), jobs, broken, ended: &ended, outbox: outbox.as_ref() };
         let text = metrics::text(&measured);
         match out {
             None => output::print(&text),

@@ -123,6 +123,7 @@ fn look(context: &Context) -> Result<(Overview, Zone), Failure> {
         interrupted: Vec::new(),
         in_error: Vec::new(),
         paused: Vec::new(),
+        outbox: None,
         next,
         now: now.at,
     };
@@ -134,6 +135,9 @@ fn look(context: &Context) -> Result<(Overview, Zone), Failure> {
 }
 
 fn mask(workspace: &Workspace, overview: &mut Overview) {
+    for error in overview.outbox.iter_mut().filter_map(|outbox| outbox.last_error.as_mut()) {
+        *error = workspace.masker.mask(error);
+    }
     for running in &mut overview.running {
         let masker = stored::masker_of(workspace, &running.run.job);
         masked::named(&mut running.progress, &["source", "stream"], &masker);
@@ -153,6 +157,7 @@ fn stored_overview(store: &mut Store, overview: Overview, now: &Moment) -> Resul
         interrupted,
         in_error: of_status(JobStatus::Error),
         paused: of_status(JobStatus::Paused),
+        outbox: Some(store.outbox_waiting(now.at)?),
         ..overview
     })
 }

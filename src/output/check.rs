@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::findings::{self, Broken, Finding, Kind, Severity};
 use super::measure::utc;
-use super::table::{Align, Rows};
+use super::table::{Align, Rows, terminal_width};
 use crate::engine::health::Health;
 use crate::state::JobStatus;
 use crate::text::{count, printable};
@@ -61,15 +61,39 @@ pub fn blocks<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> String {
     let findings: Vec<&Finding> = findings.into_iter().collect();
     let job_width = findings.iter().map(|finding| printable(&finding.job).chars().count()).max().unwrap_or(0).min(24);
     let kind_width = findings.iter().map(|finding| finding.kind.as_str().len()).max().unwrap_or(0);
-    let indent = " ".repeat(kind_width + job_width + 4);
+    let indent = kind_width + job_width + 4;
+    let width = terminal_width().map_or(usize::MAX, |width| usize::from(width).saturating_sub(indent).max(WORDS_MIN));
     let mut lines = Vec::with_capacity(findings.len() * 2);
     for finding in findings {
-        let kind = format!("{:kind_width$}", finding.kind.as_str());
-        let kind = super::toned(&kind, tone(finding.severity));
-        lines.push(format!("{kind}  {:job_width$}  {}", printable(&finding.job), printable(&finding.reason)));
-        lines.push(format!("{indent}{}", super::toned(&printable(&finding.remedy), super::Tone::Faint)));
+        let kind = super::toned(&format!("{:kind_width$}", finding.kind.as_str()), tone(finding.severity));
+        let mut head = format!("{kind}  {:job_width$}  ", printable(&finding.job));
+        for line in wrapped(&printable(&finding.reason), width) {
+            lines.push(format!("{head}{line}"));
+            head = " ".repeat(indent);
+        }
+        for line in wrapped(&printable(&finding.remedy), width) {
+            lines.push(format!("{head}{}", super::toned(&line, super::Tone::Faint)));
+        }
     }
     lines.join("\n")
+}
+
+/// So much room stays for words, however narrow the terminal.
+const WORDS_MIN: usize = 24;
+
+/// Returns a text in lines of so many characters at most; longer words stand alone.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn tone(severity: Severity) -> super::Tone {
@@ -170,4 +194,16 @@ pub fn csv(checked: &Checked) -> Rows {
         rows.push([job.job.clone(), job.status.as_str().to_owned()].into_iter().chain(none).collect());
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_keep_to_the_width_and_long_ones_stand_alone() {
+        assert_eq!(wrapped("the slot of noon was not started", 12), ["the slot of", "noon was not", "started"]);
+        assert_eq!(wrapped("a verylongwordindeed b", 6), ["a", "verylongwordindeed", "b"]);
+        assert_eq!(wrapped("as it is", usize::MAX), ["as it is"]);
+    }
 }

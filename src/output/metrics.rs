@@ -10,7 +10,7 @@ use super::check::is_left_out;
 use super::findings::Broken;
 use crate::engine::health::Health;
 use crate::run::RunStatus;
-use crate::state::{EndedRun, JobStatus};
+use crate::state::{JobStatus, LastEnd, OutboxWaiting};
 
 /// What metrics are made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +22,9 @@ pub struct Measured<'a> {
     /// Files with errors.
     pub broken: &'a [Broken],
     /// The run of each job that ended last.
-    pub ended: &'a HashMap<String, EndedRun>,
+    pub ended: &'a HashMap<String, LastEnd>,
+    /// Messages that wait to be sent, where there is a store.
+    pub outbox: Option<&'a OutboxWaiting>,
 }
 
 /// One metric: what stands in front of its samples, and they.
@@ -83,7 +85,7 @@ pub fn text(measured: &Measured<'_>) -> String {
 }
 
 fn metrics(measured: &Measured<'_>) -> Vec<Metric> {
-    let Measured { version, jobs, broken, ended: _ } = measured;
+    let Measured { version, jobs, broken, ended: _, outbox } = measured;
     let valid = jobs.iter().map(|job| (&job.job, 1.0)).chain(broken.iter().map(|broken| (&broken.job, 0.0)));
     let mut validity = Metric::gauge("etlsched_job_file_valid", "Whether the file of the job has no errors.");
     validity.samples.extend(valid.map(|(job, value)| (vec![("job", job.clone())], value)));
@@ -91,6 +93,13 @@ fn metrics(measured: &Measured<'_>) -> Vec<Metric> {
     let mut metrics = vec![build.with(vec![("version", (*version).to_owned())], 1.0), validity];
     metrics.extend(standing(jobs));
     metrics.extend(runs(measured));
+    let number = |name, help, number: fn(&OutboxWaiting) -> f64| match outbox {
+        Some(outbox) => Metric::gauge(name, help).with(Vec::new(), number(outbox)),
+        None => Metric::gauge(name, help),
+    };
+    metrics.push(number("etlsched_outbox_waiting", "How many messages wait to be sent.", |outbox| outbox.count as f64));
+    let given_up = "How many messages of the last 7 days were given up.";
+    metrics.push(number("etlsched_outbox_given_up", given_up, |outbox| outbox.given_up as f64));
     metrics
 }
 
@@ -122,7 +131,7 @@ fn standing(jobs: &[Health]) -> Vec<Metric> {
 
 /// How runs went.
 fn runs(measured: &Measured<'_>) -> Vec<Metric> {
-    let Measured { version: _, jobs, broken: _, ended } = measured;
+    let Measured { version: _, jobs, broken: _, ended, outbox: _ } = measured;
     let last = |job: &Health| ended.get(&job.job);
     let counts = |job: &Health| {
         let counts = job.run_counts;
@@ -176,7 +185,7 @@ mod tests {
     #[test]
     fn labels_are_escaped_and_numbers_are_plain() {
         let broken = [Broken { job: "a\"b\\c\nd".to_owned(), errors: 1, place: String::new() }];
-        let measured = Measured { version: "1.0", jobs: &[], broken: &broken, ended: &HashMap::new() };
+        let measured = Measured { version: "1.0", jobs: &[], broken: &broken, ended: &HashMap::new(), outbox: None };
         let expected = "# HELP etlsched_build_info The version of etlsched that wrote this; always 1.\n\
                         # TYPE etlsched_build_info gauge\n\
                         etlsched_build_info{version=\"1.0\"} 1\n\

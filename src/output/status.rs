@@ -11,8 +11,8 @@ use super::logs::short_id;
 use super::measure::{abbreviation, bytes, local, span, utc};
 use super::table::{Align, Rows};
 use super::{Tone, toned};
-use crate::state::{JobRecord, RunRecord};
-use crate::text::{grouped, printable};
+use crate::state::{JobRecord, OutboxWaiting, RunRecord};
+use crate::text::{count, grouped, printable};
 use crate::zone::Zone;
 
 /// A run that goes on.
@@ -39,6 +39,8 @@ pub struct Overview {
     pub in_error: Vec<JobRecord>,
     /// Jobs that are paused now.
     pub paused: Vec<JobRecord>,
+    /// Messages that wait to be sent.
+    pub outbox: Option<OutboxWaiting>,
     /// The job whose slot is due next, and when.
     pub next: Option<(String, DateTime<Utc>)>,
     /// The present instant.
@@ -47,7 +49,7 @@ pub struct Overview {
 
 /// Returns the overview as an object.
 pub fn json(overview: &Overview) -> Value {
-    let Overview { findings, running, interrupted, in_error, paused, next, now } = overview;
+    let Overview { findings, running, interrupted, in_error, paused, outbox, next, now } = overview;
     let running: Vec<Value> = running.iter().map(|run| running_object(run, *now)).collect();
     let interrupted: Vec<Value> =
         interrupted.iter().map(|run| json!({"id": run.id, "job": run.job, "started_at": utc(run.started_at)})).collect();
@@ -69,8 +71,14 @@ pub fn json(overview: &Overview) -> Value {
         "interrupted": interrupted,
         "error": in_error,
         "paused": paused,
+        "outbox": outbox.as_ref().map(outbox_object),
         "next": next,
     })
+}
+
+fn outbox_object(outbox: &OutboxWaiting) -> Value {
+    let OutboxWaiting { count, oldest_at, last_error, given_up } = outbox;
+    json!({"waiting": count, "oldest_at": oldest_at.map(utc), "last_error": last_error, "given_up": given_up})
 }
 
 fn running_object(running: &RunningRun, now: DateTime<Utc>) -> Value {
@@ -145,10 +153,10 @@ fn source_cells(source: &Value) -> [String; 6] {
         (Some(read), _) => bytes(read),
         (None, _) => "-".to_owned(),
     };
-    let count = |key: &str| number(key).map_or_else(|| "-".to_owned(), |value| grouped(value as u64));
+    let counted = |key: &str| number(key).map_or_else(|| "-".to_owned(), |value| grouped(value as u64));
     let left = left_seconds(source).map_or_else(|| "-".to_owned(), |seconds| format!("~{}", span(seconds)));
     let phase = source["phase"].as_str().unwrap_or("-").to_owned();
-    [format!("{name}{stream}{attempt}"), phase, count("rows"), count("rows_per_second"), read, left]
+    [format!("{name}{stream}{attempt}"), phase, counted("rows"), counted("rows_per_second"), read, left]
 }
 
 /// Returns how long the rest of a source takes at its pace so far, where its size is known.
@@ -165,7 +173,7 @@ fn elapsed(run: &RunRecord, now: DateTime<Utc>) -> f64 {
 
 /// Returns the overview as text for people: what needs somebody first.
 pub fn text(overview: &Overview, zone: Zone) -> String {
-    let Overview { findings, running, interrupted, in_error, paused, next, now } = overview;
+    let Overview { findings, running, interrupted, in_error, paused, outbox, next, now } = overview;
     let shown = |time: DateTime<Utc>| format!("{} {}", local(time, zone), abbreviation([time], zone));
     let mut sections = Vec::new();
     let of_kinds = |kinds: &[Kind]| findings.iter().filter(|finding| kinds.contains(&finding.kind)).cloned().collect::<Vec<_>>();
@@ -198,6 +206,7 @@ pub fn text(overview: &Overview, zone: Zone) -> String {
         |job: &JobRecord| job.paused_until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", shown(until)));
     let lines: Vec<String> = paused.iter().map(|job| format!("  {}: {}", job.id, until(job))).collect();
     section("Paused", lines.join("\n"));
+    section("Messages", outbox.as_ref().map(|outbox| outbox_lines(outbox, &shown)).unwrap_or_default());
 
     let now_running = running_text(running, next.as_ref(), *now, &shown);
     let mut text: Vec<String> = attention;
@@ -227,6 +236,22 @@ fn running_text(
         }
     }
     text
+}
+
+/// What waits to be sent, and what was given up; nothing where nothing does.
+fn outbox_lines(outbox: &OutboxWaiting, shown: &dyn Fn(DateTime<Utc>) -> String) -> String {
+    let OutboxWaiting { count: waiting, oldest_at, last_error, given_up } = outbox;
+    let mut lines = Vec::new();
+    if *waiting > 0 {
+        let oldest = oldest_at.map(|at| format!(", the oldest of {}", shown(at))).unwrap_or_default();
+        let verb = if *waiting == 1 { "waits" } else { "wait" };
+        lines.push(format!("  {} {verb} to be sent{oldest}; any run sends them", count(*waiting, "message")));
+        lines.extend(last_error.iter().map(|error| format!("  the last try: {}", printable(error))));
+    }
+    if *given_up > 0 {
+        lines.push(format!("  {} of the last 7 days could not be sent for 3 days, and will not be", count(*given_up, "message")));
+    }
+    lines.join("\n")
 }
 
 /// Jobs in error: by their findings, and those without a file by their records.

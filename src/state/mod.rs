@@ -51,7 +51,7 @@ pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
-pub use standings::{EndedRun, JobStanding};
+pub use standings::{JobStanding, LastEnd};
 pub use telling::{ClosedRun, Teller, Tidings, Told};
 pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
@@ -73,6 +73,9 @@ mod slots_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod standing_tests;
+#[cfg(test)]
+#[cfg(unix)]
+mod standings_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;

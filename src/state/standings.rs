@@ -56,7 +56,7 @@ pub struct JobStanding {
 
 /// How the run of a job went that ended last.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EndedRun {
+pub struct LastEnd {
     /// Success, failed, cancelled or timeout.
     pub status: RunStatus,
     /// When it ended.
@@ -182,10 +182,10 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn ended_runs(&mut self) -> Result<HashMap<String, EndedRun>, StateError> {
+    pub fn ended_runs(&mut self) -> Result<HashMap<String, LastEnd>, StateError> {
         self.read(|connection| {
             let rows: Vec<EndedRow> = load!(connection, ENDED_RUNS,)?;
-            Ok(rows.into_iter().map(|row| (row.job.clone(), EndedRun::from(row))).collect())
+            Ok(rows.into_iter().map(|row| (row.job.clone(), LastEnd::from(row))).collect())
         })
     }
 }
@@ -210,7 +210,7 @@ fn by_job(rows: Vec<JobSlot>) -> HashMap<String, Vec<SlotRecord>> {
     found
 }
 
-impl From<EndedRow> for EndedRun {
+impl From<EndedRow> for LastEnd {
     fn from(row: EndedRow) -> Self {
         Self {
             status: RunStatus::parse(&row.status).expect("held by a CHECK of the table"),

@@ -42,6 +42,7 @@
 //! | `api_runs` | REST APIs: NDJSON, CSV, children of parents, progress while pages come, how soon a cancelled wait ends |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
+//! | `health` | `check`, `metrics`, `status --watch`: late, past the deadline, in error, stuck, broken, and none of it |
 //! | `owners` | whose jobs, connections and files these are, as several users of the system; the audit trail |
 //! | `secrets` | a marked secret through every output, file, store and process |
 //! | `web` | files and APIs of web servers: proxies, redirects to where nothing may be fetched from, pages without end, cuts, bombs, who learns a token |
@@ -66,6 +67,8 @@ mod faults;
 mod files;
 mod flights;
 mod gate;
+#[cfg(target_os = "linux")]
+mod health;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod install;
