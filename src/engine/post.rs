@@ -153,7 +153,7 @@ fn settle(store: &mut Store, letter: Letter, outcome: Outcome, posted: &mut Post
 /// Returns how long a letter is put off that was tried so often before.
 fn pause(attempt: u32, retry_after: Option<Duration>) -> TimeDelta {
     let doubled = PAUSE.checked_mul(1 << attempt.min(10)).unwrap_or(PAUSE_MAX).min(PAUSE_MAX);
-    let asked = retry_after.and_then(|asked| TimeDelta::from_std(asked).ok()).unwrap_or_default();
+    let asked = retry_after.map_or(TimeDelta::zero(), |asked| TimeDelta::from_std(asked).unwrap_or(PAUSE_PERMANENT));
     doubled.max(asked.min(PAUSE_PERMANENT))
 }
 

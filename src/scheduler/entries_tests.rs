@@ -129,7 +129,7 @@ fn jobs_that_are_woken_hourly_have_every_hour() {
 fn a_job_with_a_deadline_is_started_just_after_it_too() {
     let looked_at = |schedule, zone, hour, minute| Entry { looked_at: Some(TimeOfDay { hour, minute }), ..entry("job", schedule, zone) };
     assert_eq!(rendered("UTC", &looked_at(daily(6, 10), "UTC", 8, 1)), ["10 6 * * *", "1 8 * * *"]);
-    assert_eq!(rendered("UTC", &looked_at(weekly(1, 6, 10), "UTC", 8, 1)), ["10 6 * * 1", "1 8 * * *"]);
+    assert_eq!(rendered("UTC", &looked_at(weekly(0, 6, 10), "UTC", 8, 1)), ["10 6 * * 1", "1 8 * * *"]);
     assert_eq!(rendered("UTC", &looked_at(daily(6, 10), "Asia/Tokyo", 8, 1)), ["10 21 * * *", "1 23 * * *"]);
     assert_eq!(rendered("UTC", &looked_at(every(15, 0), "UTC", 8, 30)), ["0,15,30,45 * * * *"], "it is started then anyway");
     assert_eq!(rendered("Europe/Berlin", &looked_at(daily(6, 10), "Asia/Tokyo", 8, 11)), ["10 * * * *", "11 * * * *"]);
