@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::post::{Post, Voice};
+use super::post::{Post, Talk};
 use super::{Context, stored, worker};
 use crate::clock::{self, SlotClock};
 use crate::engine::{self, Refusal, RunOptions, RunReport, TypedWindow};
@@ -151,7 +151,7 @@ impl Run {
                     tell(&results[results.len() - 1]);
                 }
                 if let Some(post) = &mut post {
-                    post.send(&stop, voice(context, is_quiet, &results));
+                    post.send(&stop, talk(context, is_quiet, &results));
                 }
                 if is_over {
                     break;
@@ -160,10 +160,10 @@ impl Run {
             }
         }
         if let Some(post) = post.as_mut().filter(|_| !results.is_empty() && stop.requested().is_none()) {
-            post.look_at_jobs(options.clock, &stop, voice(context, is_quiet, &results));
+            post.look_at_jobs(options.clock, &stop, talk(context, is_quiet, &results));
         }
         if results.is_empty() && options.is_scheduled {
-            gate.send_waiting(post, &stop, voice(context, is_quiet, &results))?;
+            gate.send_waiting(post, &stop, talk(context, is_quiet, &results))?;
             if !scheduled && !is_quiet {
                 output::note("no job is due");
             }
@@ -211,23 +211,23 @@ impl Gate<'_> {
     }
 
     /// Sends what waits where nothing was to be started. Most starts end here: whether there is anything is one question to the store.
-    fn send_waiting(&mut self, post: Option<Post<'_>>, stop: &Stop, voice: Voice) -> Result<(), Failure> {
+    fn send_waiting(&mut self, post: Option<Post<'_>>, stop: &Stop, talk: Talk) -> Result<(), Failure> {
         if let (Some(mut post), Some(store)) = (post, &mut self.store)
             && store.has_due_letters(clock::now())?
         {
-            post.send_from(store, stop, voice);
+            post.send_from(store, stop, talk);
         }
         Ok(())
     }
 }
 
 /// How much is said of letters: without a terminal and where nothing failed nobody looks.
-fn voice(context: &Context, is_quiet: bool, results: &[JobResult]) -> Voice {
+fn talk(context: &Context, is_quiet: bool, results: &[JobResult]) -> Talk {
     let has_failed = results.iter().any(|result| result.exit_code() != exit_code::DONE);
     match (is_quiet, context.verbose) {
-        (true, _) if context.quiet || !has_failed => Voice::Silent,
-        (false, 1..) => Voice::Verbose,
-        _ => Voice::Plain,
+        (true, _) if context.quiet || !has_failed => Talk::Silent,
+        (false, 1..) => Talk::Verbose,
+        _ => Talk::Plain,
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::etl::{Ended, Etl};
 use crate::servers::http::{HttpServer, Response, serve};
 use crate::servers::mail::{MailServer, header, mail_server};
-use crate::servers::{free_port, wait_until};
+use crate::servers::{PASSWORD, free_port, postgresql, psql, wait_until};
 
 /// A port at which nobody listens.
 fn nobody() -> u16 {
@@ -228,6 +228,28 @@ fn several_processes_at_once_send_no_letter_twice() {
     let mut recipients: Vec<String> = server.mails().iter().map(|mail| mail["to"][0].as_str().expect("an address").to_owned()).collect();
     recipients.sort();
     assert_eq!(recipients, addresses);
+}
+
+#[test]
+fn a_store_that_hosts_share_sends_no_letter_twice() {
+    let database = "notify_runs";
+    psql(postgresql(), "postgres", &format!("CREATE DATABASE {database}"));
+    let encoded: String = PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let state = format!("state: \"postgresql://etl:${{STATE_PASSWORD}}@127.0.0.1:{}/{database}\"\n", postgresql().port);
+    let jobs: Vec<String> = (0..4).map(|number| format!("job{number}")).collect();
+    let mut etl = workspace(nobody(), ANN).env("STATE_PASSWORD", &encoded);
+    etl.write("etlsched.yaml", state.clone() + &settings(nobody()));
+    for job in &jobs {
+        etl = etl.csv_job(job, "", "a\n1\n");
+    }
+    etl.run(&["run", "sales"]).exits(1).mentions("warning: 1 notification waits: ");
+    etl.run(&["run", "sales"]).exits(1);
+    let server = good_server();
+    etl.write("etlsched.yaml", state + &settings(server.port()));
+    psql(postgresql(), database, "UPDATE outbox SET due_at = '2020-01-01'");
+    start_all(&etl, &jobs);
+    assert_eq!(subjects(&server), ["failure"]);
+    assert_eq!(psql(postgresql(), database, "SELECT kind, sent_at IS NOT NULL FROM outbox"), "failure|t");
 }
 
 #[test]
