@@ -4,6 +4,7 @@ pub mod counts;
 pub mod cursor;
 pub mod due;
 pub mod file;
+pub mod spread;
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use counts::Counts;
 pub use cursor::CursorValue;
 pub use file::FileRecord;
+pub use spread::Spread;
 
 /// The state that a run is in, as the log shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ mod connection;
 mod end;
 mod error;
 mod file;
+mod follow;
 mod jobs;
 mod leases;
 mod location;
@@ -30,6 +31,7 @@ mod runs;
 mod schema;
 mod server;
 mod slots;
+mod stats;
 mod trail;
 
 pub use audit::Actor;
@@ -46,6 +48,7 @@ pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
+pub use stats::{ErrorTally, RunTally, SourceTally, StatsFilter, Timing};
 pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
 #[cfg(test)]
@@ -63,6 +66,9 @@ mod slots_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod standing_tests;
+#[cfg(test)]
+#[cfg(unix)]
+mod stats_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
