@@ -70,7 +70,7 @@ impl<'a> Follower<'a> {
     /// The store can't be read.
     pub(super) fn runs(&mut self, filter: &RunFilter, last: u64) -> Result<u8, Failure> {
         match self.context.output {
-            Format::Table if !self.context.quiet => output::print(&self.columns.header()),
+            Format::Table if !self.context.quiet => output::print(&self.columns.header(clock::now())),
             Format::Csv => output::print(&logs::csv(&[]).csv()),
             _ => {}
         }

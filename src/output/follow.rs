@@ -1,9 +1,10 @@
 //! Runs one by one as they end, and lines of the execution log as they come: what `logs --follow` prints.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::logs::{RunView, short_id};
-use super::measure::{local, local_clock, span, utc};
+use super::measure::{abbreviation, local, local_clock, span, utc};
 use super::run::place_of;
 use super::table;
 use super::wrap::columns;
@@ -26,10 +27,10 @@ const STARTED: usize = "2026-11-23 23:18:11".len();
 const ID: usize = 13;
 
 impl Columns {
-    /// Returns the header.
-    pub fn header(&self) -> String {
+    /// Returns the header; `now` tells the zone's abbreviation.
+    pub fn header(&self, now: DateTime<Utc>) -> String {
         let job = self.job.map(|width| format!("{}  ", padded("Job", width))).unwrap_or_default();
-        let started = padded(&format!("Started ({})", self.zone.name()), STARTED);
+        let started = padded(&format!("Started ({})", abbreviation([now], self.zone)), STARTED);
         format!("{}  {job}{}  {started}  {:>7}  {:>11}  Trigger", padded("Run", ID), padded("Status", STATUS), "Took", "Rows")
     }
 

@@ -64,7 +64,7 @@ pub fn table(jobs: &[JobStats], blocks: Blocks) -> Rows {
         ("Durations", Align::Left),
         ("Attention", Align::Left),
     ])
-    .giving_way(&["Memory", "Max", "Stopped", "Rows", "Durations", "p95", "Trend"], "Job");
+    .giving_way(&["Memory", "Max", "Stopped", "Rows", "p95", "Trend", "Durations"], "Job");
     for job in jobs {
         let spread = |pick: fn(&crate::run::Spread) -> f64| job.spread.as_ref().map_or_else(|| "-".to_owned(), |spread| span(pick(spread)));
         rows.push(vec![
@@ -115,8 +115,8 @@ pub fn text(job: &JobStats, sources: &[SourceStats], errors: &[ErrorTally], peri
         lines.push(("Took", format!("p50 {}, p95 {}, at most {}{before}", span(spread.p50), span(spread.p95), span(spread.max))));
         let shown = last(&job.durations, BLOCKS_OF_JOB);
         lines.push(("Durations", sparkline(shown, blocks)));
-        lines
-            .push(("", format!("of the last {}, the oldest first", count(shown.len() as u64, "success").replace("successs", "successes"))));
+        let successes = if shown.len() == 1 { "success" } else { "successes" };
+        lines.push(("", format!("of the last {} {successes}, the oldest first", grouped(shown.len() as u64))));
     }
     lines.push(("Rows", rows_of(job)));
     if job.retries > 0 {
@@ -143,21 +143,18 @@ pub fn text(job: &JobStats, sources: &[SourceStats], errors: &[ErrorTally], peri
 
 fn ends(job: &JobStats) -> String {
     let ends = &job.ends;
+    let partly = if ends.partly > 0 { format!(" ({} in part)", grouped(ends.partly)) } else { String::new() };
     let parts = [
-        (ends.success, "success"),
-        (ends.failed, "failed"),
-        (ends.timeout, "timeout"),
-        (ends.interrupted, "interrupted"),
-        (ends.cancelled, "cancelled"),
-        (ends.open, "running"),
+        (ends.success, "success", ""),
+        (ends.failed, "failed", partly.as_str()),
+        (ends.timeout, "timeout", ""),
+        (ends.interrupted, "interrupted", ""),
+        (ends.cancelled, "cancelled", ""),
+        (ends.open, "running", ""),
     ];
     let words: Vec<String> =
-        parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{} {word}", grouped(*number))).collect();
-    let partly = if ends.partly > 0 { format!(" ({} in part)", grouped(ends.partly)) } else { String::new() };
-    match words.is_empty() {
-        true => "none".to_owned(),
-        false => format!("{}: {}{partly}", grouped(job.runs()), words.join(", ")),
-    }
+        parts.iter().filter(|(number, ..)| *number > 0).map(|(number, word, more)| format!("{} {word}{more}", grouped(*number))).collect();
+    if words.is_empty() { "none".to_owned() } else { format!("{}: {}", grouped(job.runs()), words.join(", ")) }
 }
 
 fn rows_of(job: &JobStats) -> String {

@@ -56,13 +56,21 @@ fn what_needs_attention_comes_first_and_a_narrow_terminal_has_the_columns_that_m
     assert_eq!(
         table(&jobs(), Blocks::Unicode).text_within(Some(200)),
         "\
-Job      Runs   Good  Failed  Stopped    p50    p95    Max   Trend   Rows  Memory  Durations  Attention
-failing     8   63 %       3        0  1.0 s  3.0 s  3.0 s       -  8,000   84 MB  ▁█         failing: 2 in a row, 1 interrupted
+Job      Runs   Good  Failed  Stopped    p50     p95     Max   Trend   Rows  Memory  Durations  Attention
+failing     8   62 %       3        0  1.0 s   3.0 s   3.0 s       -  8,000   84 MB  ▁█         failing: 2 in a row, 1 interrupted
 slow        8  100 %       0        0   40 s  1m 20s  1m 20s  +300 %  8,000   84 MB  ▁▂▃▄▅▆▇█   slower: 4.0 times
-well        6  100 %       0        0  2.0 s  2.0 s  2.0 s   -20 %  6,000   84 MB  ▄▄▄▄▄▄
-stopped     4      -       0        3      -      -      -       -  4,000   84 MB"
+stopped     4      -       0        3      -       -       -       -  4,000   84 MB
+well        6  100 %       0        0  2.0 s   2.0 s   2.0 s   -20 %  6,000   84 MB  ▄▄▄▄▄▄"
     );
-    assert_eq!(table(&jobs(), Blocks::Ascii).text_within(Some(80)), "");
+    assert_eq!(
+        table(&jobs(), Blocks::Ascii).text_within(Some(80)),
+        "\
+Job      Runs   Good  Failed    p50  Attention
+failing     8   62 %       3  1.0 s  failing: 2 in a row, 1 interrupted
+slow        8  100 %       0   40 s  slower: 4.0 times
+stopped     4      -       0      -
+well        6  100 %       0  2.0 s"
+    );
 }
 
 #[test]
@@ -80,7 +88,26 @@ fn one_job_is_told_with_its_sources_and_errors() {
     let sources = data::sources(&[source(SourceStatus::Success, 5), source(SourceStatus::Failed, 3)], &timings("orders", &[1.0, 3.0, 2.0]));
     let errors = [ErrorTally { source: "orders".to_owned(), code: "unreachable".to_owned(), runs: 2, last_started_at: at(0) }];
     let period = Period { since: at(-30), until: at(0) };
-    assert_eq!(text(&job, &sources, &errors, period, Zone::UTC, Blocks::Unicode), "");
+    assert_eq!(
+        text(&job, &sources, &errors, period, Zone::UTC, Blocks::Unicode),
+        "\
+Job         failing
+Runs begun  since 2026-10-19 11:06:40 UTC, compared with the 30d 00h before
+Runs        8: 5 success, 2 failed (1 in part), 1 interrupted
+Success     62.5 % of 8 runs
+Took        p50 1.0 s, p95 3.0 s, at most 3.0 s
+Durations   ▁█
+            of the last 2 successes, the oldest first
+Rows        8,000, 1,000 a run
+Memory      84 MiB at most
+Attention   failing: 2 in a row, 1 interrupted
+
+Source  Runs  Good  Failed  Retries    p50    p95    Max  Slowest run     Rows  Rejected  Memory
+orders     8  62 %       3        6  2.0 s  3.0 s  3.0 s  0190a000-0001  1,000         4   70 MB
+
+Source  Error        Runs  Last (UTC)
+orders  unreachable     2  2026-11-18 11:06:40"
+    );
     assert_eq!(sources[0].slowest_run.as_deref(), Some("0190a000-0001-7000"));
     let object = data::source_object(&sources[0], &errors);
     assert_eq!((&object["failed"], &object["errors"][0]["code"]), (&3.into(), &"unreachable".into()));

@@ -21,8 +21,15 @@ fn columns_of(character: char) -> usize {
 pub fn wrapped(text: &str, (indent, hang): (usize, usize), width: usize, characters_max: usize) -> String {
     let text = shortened(text, characters_max);
     let mut lines = Lines { text: " ".repeat(indent), used: indent, is_fresh: true, hang, width };
+    // Escapes are longer than what they stand for.
+    let mut left = characters_max;
     for word in text.split_whitespace() {
-        lines.add(&printable(word));
+        let word = printable(word);
+        lines.add(&shortened(&word, left));
+        left = left.saturating_sub(word.chars().count());
+        if left == 0 {
+            break;
+        }
     }
     lines.text
 }
@@ -116,7 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn a_megabyte_is_cut() {
+    fn a_megabyte_is_cut_and_so_is_what_escapes_make_of_it() {
+        let found = wrapped(&"\u{1b}".repeat(1000), (0, 0), 80, 200);
+        assert_eq!((found.lines().count(), found.chars().count()), (3, 202));
         let found = wrapped(&"x".repeat(1 << 20), (0, 0), 80, 200);
         assert!(found.chars().count() <= 203 && found.ends_with('…'), "{}", found.len());
     }
