@@ -8,6 +8,8 @@
 //! | `flights` | the sample job from end to end: rows, types, counts, logs, the second delivery |
 //! | `control` | what operators do around runs: cursors, reset, overlap, stopping, permissions |
 //! | `prints` | what commands print: no secrets, errors as one JSON object, every listing as CSV |
+//! | `logging` | `logs` as scripts read it and as it is followed; `--log-file`; what a scheduler's mail says of a failure |
+//! | `stats` | what runs amount to, by job and by source |
 //! | `faults` | a worker that dies, a full disk, stores that are taken away: clean failures, and the next run is good |
 //! | `files` | what the warehouse keeps of loaded files, and which of them are read again |
 //! | `tables` | tables that were there before a load: their rows, columns and rules |
@@ -77,6 +79,7 @@ mod kills;
 mod layers;
 #[cfg(target_os = "linux")]
 mod lease;
+mod logging;
 #[cfg(unix)]
 mod mysql_destination;
 #[cfg(target_os = "linux")]
@@ -119,6 +122,7 @@ mod shared_state;
 mod slots;
 #[cfg(target_os = "linux")]
 mod sqlserver;
+mod stats;
 mod tables;
 #[cfg(unix)]
 mod web;
