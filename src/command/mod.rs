@@ -8,6 +8,7 @@ mod confirm;
 mod create;
 mod delete;
 mod disable;
+mod doctor;
 mod enable;
 mod init;
 mod json_schema;
@@ -145,6 +146,7 @@ pub enum Command {
     Logs(logs::Logs),
     Audit(audit::Audit),
     Status(status::Status),
+    Doctor(doctor::Doctor),
     Next(next::Next),
     Plan(plan::Plan),
     Schedule(schedule::Schedule),
@@ -179,6 +181,7 @@ impl Command {
             Self::Logs(command) => command.run(context),
             Self::Audit(command) => command.run(context),
             Self::Status(command) => command.run(context),
+            Self::Doctor(command) => command.run(context),
             Self::Next(command) => command.run(context),
             Self::Plan(command) => command.run(context),
             Self::Schedule(command) => command.run(context),

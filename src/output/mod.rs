@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod diff;
+pub mod doctor;
 pub mod errors;
 pub mod json;
 pub mod list;
