@@ -72,6 +72,8 @@ pub const NOTIFY_ON_SUCCESS: bool = false;
 pub const NOTIFY_ON: &[&str] = &["recovery", "disabled", "missed", "schema_change", "rejected_rows", "deadline"];
 /// `notify_repeat`
 pub const NOTIFY_REPEAT: &str = "first";
+/// `timeout_seconds` of `smtp`: servers that look a sender up before they answer take up to 20 s.
+pub const SMTP_TIMEOUT_SECONDS: i64 = 30;
 /// `retention_days`
 pub const RETENTION_DAYS: i64 = 90;
 /// `state`

@@ -59,7 +59,6 @@ pub fn check_status(node: &Node, level: &'static Level, report: &mut Report<'_>)
 fn status(entry: &Entry, key: &Key, report: &mut Report<'_>) {
     match key.status {
         Status::Works | Status::Schedule => {}
-        Status::Warns(what) => report.warning(entry.place, format!("{} has no effect yet: {what}", key.name), None),
         Status::NotYet => report.error(entry.place, format!("{} is not in this version", key.name), "remove it".to_owned()),
     }
 }
@@ -178,7 +177,8 @@ fn value(node: &Node, name: &str, kind: Kind, usage: Use, report: &mut Report<'_
         Kind::Clock => values::clock(node, name, report),
         Kind::Cron => values::cron_line(node, name, report),
         Kind::Emails => list(node, name, report, |item, report| values::email(item, name, report)),
-        Kind::Urls => list(node, name, report, |item, report| values::url(item, name, report)),
+        Kind::Mailbox => values::mailbox(node, name, report),
+        Kind::Urls => urls(node, name, report),
         Kind::Map(level) => check(node, level, usage, report),
         Kind::List(level) => match &node.value {
             Value::List(items) => items.iter().for_each(|item| check(item, level, usage, report)),
@@ -330,6 +330,20 @@ fn character(node: &Node, name: &str, report: &mut Report<'_>) {
     });
     if !is_one {
         wrong(node, name, "one ASCII character", Some("in double quotes \"\\t\" is a tab".to_owned()), report);
+    }
+}
+
+/// Checks URLs that are secrets: each is text, or comes out of a file or a command.
+fn urls(node: &Node, name: &str, report: &mut Report<'_>) {
+    for item in items(node) {
+        if report.is_full() {
+            return;
+        }
+        match &item.value {
+            Value::Scalar(scalar) if scalar.is_missing() => {}
+            Value::Scalar(_) => values::url(item, name, report),
+            Value::List(_) | Value::Map(_) => secret(item, name, report),
+        }
     }
 }
 

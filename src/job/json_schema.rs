@@ -99,7 +99,6 @@ fn property(key: &Key) -> Value {
     }
     match key.status {
         Status::Works | Status::Schedule => {}
-        Status::Warns(what) => words.push_str(&format!(" (no effect yet: {what})")),
         Status::NotYet => words.push_str(" (not in this version)"),
     }
     schema["description"] = words.into();
@@ -120,7 +119,7 @@ fn kind(kind: Kind) -> Value {
     let reference = |level: &Level| json!({"$ref": format!("#/$defs/{}", name(level))});
     match kind {
         Kind::Any => json!(true),
-        Kind::Text | Kind::Zone => text,
+        Kind::Text | Kind::Zone | Kind::Mailbox => text,
         Kind::Prose => json!({"type": "string"}),
         Kind::Bool => or_variable(json!({"type": "boolean"})),
         Kind::Int(min, i64::MAX) => or_variable(json!({"type": "integer", "minimum": min})),
@@ -129,7 +128,8 @@ fn kind(kind: Kind) -> Value {
         Kind::Word(words) => or_variable(json!({"enum": words})),
         Kind::ConnectionType => or_variable(json!({"enum": keys::connection_types()})),
         Kind::Words(words) => one_or_many(json!({"enum": words})),
-        Kind::Texts | Kind::Urls | Kind::Emails => one_or_many(text),
+        Kind::Texts | Kind::Emails => one_or_many(text),
+        Kind::Urls => json!({"anyOf": [{"$ref": "#/$defs/secret"}, {"type": "array", "items": {"$ref": "#/$defs/secret"}}]}),
         Kind::Scalars => one_or_many(json!({"type": ["string", "number", "boolean", "null"]})),
         Kind::Character => json!({"type": "string", "minLength": 1, "maxLength": 1}),
         Kind::Params => {

@@ -8,9 +8,7 @@ pub use crate::plan::kinds::{Default, Key, Kind, Level, Part, Status};
 
 use Default::{Bool as B, Depends, Int as I, None as Nil, Text as T, Texts};
 use Kind as K;
-use Status::{NotYet, Schedule, Warns, Works};
-
-const NOT_TOLD: Status = Warns("nobody is told in this version");
+use Status::{NotYet, Schedule, Works};
 
 /// The words of `schedule_type`
 pub const SCHEDULE_TYPES: &[&str] = &["15min", "30min", "hourly", "daily", "weekly", "monthly", "cron", "manual"];
@@ -83,13 +81,13 @@ pub static JOB: Level = Level {
             "After how many failed runs in a row the job is put into error",
         ),
         key("partial_counts", K::Bool, Works, B(d::PARTIAL_COUNTS), "Whether partly failed runs count towards it"),
-        key("notify_on_success", K::Bool, NOT_TOLD, B(d::NOTIFY_ON_SUCCESS), "Whether people are told of successes"),
-        key("notify_on_failure", K::Bool, NOT_TOLD, B(d::NOTIFY_ON_FAILURE), "Whether people are told of failures"),
-        key("notify_on", K::Words(d::NOTIFY_ON), NOT_TOLD, Texts(d::NOTIFY_ON), "What else people are told of"),
-        key("notify_repeat", K::Word(&["first", "all", "daily"]), NOT_TOLD, T(d::NOTIFY_REPEAT), "How often they are told of one trouble"),
-        key("notification_emails", K::Emails, NOT_TOLD, Nil, "Who is told by mail"),
-        key("webhooks", K::Urls, NOT_TOLD, Nil, "URLs that are told by POST"),
-        key("healthcheck_url", K::Secret, NOT_TOLD, Nil, "A URL that is told of start, success and failure"),
+        key("notify_on_success", K::Bool, Works, B(d::NOTIFY_ON_SUCCESS), "Whether people are told of each success"),
+        key("notify_on_failure", K::Bool, Works, B(d::NOTIFY_ON_FAILURE), "Whether people are told of failures"),
+        key("notify_on", K::Words(d::NOTIFY_ON), Works, Texts(d::NOTIFY_ON), "What else people are told of"),
+        key("notify_repeat", K::Word(&["first", "all", "daily"]), Works, T(d::NOTIFY_REPEAT), "How often they are told of one trouble"),
+        key("notification_emails", K::Emails, Works, Nil, "Who is told by mail"),
+        key("webhooks", K::Urls, Works, Nil, "Web addresses that are told by POST, in the form of Slack, of Teams, or as plain JSON"),
+        key("healthcheck_url", K::Secret, Works, Nil, "A URL that is told of start, success and failure"),
     ])],
 };
 
@@ -215,8 +213,19 @@ pub static CONNECTION: Level = Level {
 pub static SMTP: Level = Level {
     name: "smtp",
     parts: &[Part::Keys(&[
-        key("url", K::Secret, Works, Nil, "The mail server: smtps://user:password@host"),
-        key("from", K::Text, Works, Nil, "The sender"),
+        key("url", K::Secret, Works, Nil, "The mail server: smtps://user:password@host:465, or smtp://host:587 with STARTTLS"),
+        key("from", K::Mailbox, Works, Nil, "The sender: an address, or Name <address>"),
+        key("username", K::Text, Works, Nil, "The login, where url has none"),
+        key("password", K::Secret, Works, Nil, "Its password, as it is; in url, special characters are written as %XX"),
+        key(
+            "tls",
+            K::Word(&["required", "none"]),
+            Works,
+            Depends("required; none for localhost by smtp://"),
+            "Whether the connection must be encrypted",
+        ),
+        key("ca_file", K::Text, Works, Nil, "Certificates (PEM) that are trusted beside those of the system"),
+        key("timeout_seconds", K::Int(1, 300), Works, I(d::SMTP_TIMEOUT_SECONDS), "How long sending one mail may take"),
     ])],
 };
 
@@ -237,7 +246,7 @@ pub static WORKSPACE: Level = Level {
         key("data_sources", K::MapOf(&SOURCE), Works, Nil, "Sources that jobs share, by name or UUID"),
         key("hash_key", K::Secret, Works, Nil, "The key for columns.hash"),
         key("defaults", K::Map(&JOB), Works, Nil, "The keys of a job, for all jobs"),
-        key("smtp", K::Map(&SMTP), NOT_TOLD, Nil, "The mail server"),
+        key("smtp", K::Map(&SMTP), Works, Nil, "The mail server"),
         key("admins", K::Texts, Works, Nil, "OS users who may change every job"),
         key("retention_days", K::Int(1, 36_500), Works, I(d::RETENTION_DAYS), "How long run logs are kept"),
         key("grace_minutes", K::Int(1, 1440), Schedule, I(d::GRACE_MINUTES), "How late a start is still on time"),

@@ -10,13 +10,14 @@ use crate::secret::Masker;
 use super::connections;
 use super::defaults;
 use super::fields::{self, Use};
-use super::keys::{self, RUN_KEYS, Status};
+use super::keys::{self, RUN_KEYS};
+use super::notifications;
 use super::positions::{Node, Origin, Place, ScalarKind, Value};
 use super::problem::{Problem, Severity};
 use super::report::{Report, Text};
 use super::settings::{self, Settings, boolean, filled, int, merged, set, text, texts, unset};
 use super::sources;
-use super::spec::{Job, JobId, Limits, Notifications, OnOverlap, Reserved, Retry};
+use super::spec::{Job, JobId, Limits, OnOverlap, Reserved, Retry};
 use super::timing;
 use super::variables;
 
@@ -89,6 +90,7 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
     let schedule = timing::schedule(&tree, &mut report);
     check_retry(&tree, &mut report);
     let hash_key = hash_key(&sources, settings, secrets, &mut report);
+    let notifications = notifications::of_job(&tree, settings, secrets, &mut report);
     if report.has_errors() {
         return Err(report.finish());
     }
@@ -122,11 +124,7 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
         retry: retry(&tree),
         failure_threshold: small(&tree, "failure_threshold", defaults::FAILURE_THRESHOLD),
         is_partial_counted: boolean(&tree, "partial_counts").unwrap_or(defaults::PARTIAL_COUNTS),
-        notifications: Notifications {
-            emails: texts(&tree, "notification_emails").unwrap_or_default(),
-            on_failure: boolean(&tree, "notify_on_failure").unwrap_or(defaults::NOTIFY_ON_FAILURE),
-            on_success: boolean(&tree, "notify_on_success").unwrap_or(defaults::NOTIFY_ON_SUCCESS),
-        },
+        notifications,
         hash_key: hash_key.value,
         missing_variables: missing(&needed, &report),
         reserved: reserved(&used),
@@ -226,8 +224,8 @@ fn reserved(used: &[(&str, &Node)]) -> Vec<Reserved> {
 
 /// Returns the values that a run of this version needs.
 fn needed<'a>(tree: &'a Node, used: &[(&str, &'a Node)], is_hashed: bool, settings: &'a Settings) -> Vec<&'a Node> {
-    let is_needed = |key: &str| keys::JOB.key(key).is_some_and(|key| !matches!(key.status, Status::Warns(_)));
-    let own = tree.entries().iter().filter(|entry| is_needed(&entry.key)).map(|entry| &entry.node);
+    // A run doesn't stop because nobody can be told of it.
+    let own = tree.entries().iter().filter(|entry| !notifications::KEYS.contains(&entry.key.as_str())).map(|entry| &entry.node);
     let key = settings.tree.get("hash_key").filter(|_| is_hashed);
     own.chain(used.iter().map(|(_, node)| *node)).chain(key).collect()
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::fields::{self, Use};
 use super::keys::{self, Level};
+use super::notifications;
 use super::positions::{self, Entry, Node, Origin, Value};
 use super::problem::Problem;
 use super::report::{Report, Text};
@@ -49,6 +50,7 @@ impl Settings {
                 report.error(entry.place, format!("connection {} has no type", entry.key), hint);
             }
         }
+        notifications::check_smtp(&tree, &root, &mut report);
         let zone_override = match environment.get("ETLSCHED_TIMEZONE").filter(|zone| !zone.is_empty()) {
             None => None,
             Some(name) => match crate::zone::Zone::parse(name) {

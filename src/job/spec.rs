@@ -1,8 +1,10 @@
 //! A job as its file, the workspace and the defaults make it: checked whole, every path absolute.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::notify::Kind;
 use crate::plan::{ColumnRules, DestinationPlan, LoadOptions, SourceKind};
 pub use crate::run::due::{CatchUp, Lateness, OnOverlap};
 use crate::schedule::Schedule;
@@ -152,10 +154,51 @@ pub struct Retry {
 /// Who is told of what.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Notifications {
-    /// Checked addresses.
+    /// Checked addresses, each once.
     pub emails: Vec<String>,
+    /// http(s) URLs, in the file's order; an empty one where it was not fetched, or could not be.
+    pub webhooks: Vec<Secret>,
+    /// An http(s) URL; an empty one where it was not fetched, or could not be.
+    pub healthcheck_url: Option<Secret>,
     /// Whether failures are told.
     pub on_failure: bool,
     /// Whether successes are told.
     pub on_success: bool,
+    /// What else is told: the words of `notify_on`.
+    pub on: BTreeSet<Kind>,
+    /// How often one trouble is told.
+    pub repeat: Repeat,
+    /// Why webhooks or the healthcheck URL can't be reached, though the job has them: a variable or a file that is missing. A run goes on.
+    pub unresolved: Vec<String>,
+}
+
+impl Notifications {
+    /// Whether people are told of this.
+    pub fn tells(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Failure => self.on_failure,
+            Kind::Success => self.on_success,
+            Kind::DisabledSoon => self.on.contains(&Kind::Disabled),
+            Kind::Recovery | Kind::Disabled | Kind::Missed | Kind::Deadline | Kind::SchemaChange | Kind::RejectedRows => {
+                self.on.contains(&kind)
+            }
+        }
+    }
+
+    /// Whether there is anybody to tell, healthchecks aside.
+    pub fn has_recipients(&self) -> bool {
+        !self.emails.is_empty() || self.webhooks.iter().any(|url| !url.expose().is_empty())
+    }
+}
+
+/// How often people are told of one trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repeat {
+    /// Once, and once of the recovery.
+    #[default]
+    First,
+    /// After every run.
+    All,
+    /// Once a day.
+    Daily,
 }

@@ -1,6 +1,7 @@
 //! Values that are one text with a form of its own: zones, days, times, cron lines, types, addresses.
 
 use crate::batch::ColumnType;
+use crate::notify::{Address, Mailbox};
 use crate::schedule::cron;
 use crate::text::{is_http, shortened};
 use crate::zone::Zone;
@@ -79,24 +80,19 @@ pub fn cron_line(node: &Node, name: &str, report: &mut Report<'_>) {
 /// Checks a mail address.
 pub fn email(node: &Node, name: &str, report: &mut Report<'_>) {
     let Some(address) = text(node, name, report) else { return };
-    if !is_email(address) {
-        wrong(node, name, "a mail address", Some("write it as name@example.com".to_owned()), report);
+    if let Err(reason) = Address::parse(address) {
+        let hint = format!("{reason}; write it as name@example.com");
+        wrong(node, name, "a mail address", Some(hint), report);
     }
 }
 
-/// Whether a text is a mail address as RFC 5321 allows it unquoted, with a dot in the domain or `localhost`.
-fn is_email(address: &str) -> bool {
-    let is_atom = |character: char| character.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(character);
-    let Some((local, domain)) = address.split_once('@') else { return false };
-    let is_local = local.len() <= 64 && local.split('.').all(|part| !part.is_empty() && part.chars().all(is_atom));
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label.chars().all(|character| character.is_alphanumeric() || character == '-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    is_local && domain.len() <= 253 && (domain.contains('.') || domain == "localhost") && domain.split('.').all(is_label)
+/// Checks a mail address that may have a name before it.
+pub fn mailbox(node: &Node, name: &str, report: &mut Report<'_>) {
+    let Some(mailbox) = text(node, name, report) else { return };
+    if let Err(reason) = Mailbox::parse(mailbox) {
+        let hint = format!("{reason}; write name@example.com, or Name <name@example.com>");
+        wrong(node, name, "a mail address", Some(hint), report);
+    }
 }
 
 /// Checks an http(s) URL.

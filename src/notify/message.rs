@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 
 /// What a message is about; the words of `notify_on`, and those of the ends of runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A run failed or hit its time limit.
@@ -27,6 +27,41 @@ pub enum Kind {
     SchemaChange,
     /// Rows were rejected.
     RejectedRows,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Failure,
+        Self::Success,
+        Self::Recovery,
+        Self::Disabled,
+        Self::DisabledSoon,
+        Self::Missed,
+        Self::Deadline,
+        Self::SchemaChange,
+        Self::RejectedRows,
+    ];
+
+    /// Returns its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Success => "success",
+            Self::Recovery => "recovery",
+            Self::Disabled => "disabled",
+            Self::DisabledSoon => "disabled_soon",
+            Self::Missed => "missed",
+            Self::Deadline => "deadline",
+            Self::SchemaChange => "schema_change",
+            Self::RejectedRows => "rejected_rows",
+        }
+    }
+
+    /// Returns the kind of a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 /// One message about one job, of one cause.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use crate::job::load::{self, Loaded, Secrets};
 use crate::job::positions::{Origin, Place};
 use crate::job::report::Text;
-use crate::job::{Environment, Job, JobId, Problem, Settings, Severity, defaults, settings, variables};
+use crate::job::{Environment, Job, JobId, Problem, Settings, Severity, defaults, notifications, settings, variables};
+use crate::notify::SmtpSettings;
 use crate::plan::kinds::postgresql;
 use crate::plan::postgresql::PostgresConnection;
 use crate::secret::Masker;
@@ -196,6 +197,14 @@ impl Workspace {
         shown(path, &self.here)
     }
 
+    /// Returns the mail server, its secrets fetched now; `None` where etlsched.yaml names none.
+    ///
+    /// # Errors
+    /// A variable without a value, or a secret that can't be fetched: a lower-case fragment.
+    pub fn smtp(&self) -> Result<Option<SmtpSettings>, String> {
+        notifications::smtp(&self.settings)
+    }
+
     /// Returns the file of a job, whether it exists or not.
     pub fn job_file(&self, id: &JobId) -> PathBuf {
         self.jobs_folder().join(format!("{id}.yaml"))
@@ -206,6 +215,7 @@ impl Workspace {
         let mut values = secrets(&self.settings, &self.settings.variables());
         values.extend(secrets(&self.settings, &job.variables));
         values.extend(job.hash_key.as_ref().map(|key| key.expose().to_owned()));
+        values.extend(job.notifications.webhooks.iter().chain(&job.notifications.healthcheck_url).map(|url| url.expose().to_owned()));
         Masker::new(values)
     }
 
@@ -381,6 +391,7 @@ fn secrets(settings: &Settings, names: &[String]) -> Vec<String> {
         }
     };
     settings.tree.walk(&mut literal);
+    values.extend(notifications::literal_secrets(&settings.tree));
     let state = settings.tree.get("state").and_then(|node| node.as_scalar()).map(|scalar| scalar.text.as_str());
     if let Some(Ok(PostgresConnection { password: Some(password), .. })) =
         state.map(|url| postgresql::of_url(url, |path| PathBuf::from(path)))

@@ -42,8 +42,6 @@ pub enum Status {
     Works,
     /// Accepted and checked; used with schedules, without which it means nothing.
     Schedule,
-    /// Accepted with a warning that says what doesn't happen yet.
-    Warns(&'static str),
     /// An error: "not in this version".
     NotYet,
 }
@@ -91,7 +89,9 @@ pub enum Kind {
     Cron,
     /// Mail addresses
     Emails,
-    /// http(s) URLs
+    /// A mail address, with a name or without
+    Mailbox,
+    /// http(s) URLs, as secret as passwords are
     Urls,
     /// A map of a level
     Map(&'static Level),
