@@ -7,6 +7,7 @@ mod cron;
 mod disk;
 mod drivers;
 mod environment;
+mod mail;
 mod permissions;
 mod reach;
 mod scene;
@@ -74,6 +75,7 @@ static CHECKS: &[Check] = &[
     Check { name: "drivers", needs_workspace: true, limit: usual, run: drivers::check },
     Check { name: "scheduler", needs_workspace: true, limit: scheduler::limit, run: scheduler::check },
     Check { name: "clock", needs_workspace: false, limit: usual, run: clock::check },
+    Check { name: "mail", needs_workspace: true, limit: mail::limit, run: mail::check },
     Check { name: "permissions", needs_workspace: true, limit: usual, run: permissions::check },
     Check { name: "disk", needs_workspace: true, limit: usual, run: disk::check },
     Check { name: "environment", needs_workspace: true, limit: usual, run: environment::check },

@@ -60,14 +60,15 @@ pub fn check(scene: &Scene, tell: &Tell) {
             Err(failure) => failures.push((choice, failure)),
         }
     }
-    // A scheduler that can't be read may hold entries; a systemd that isn't there holds none.
+    // A crontab that can't be read may hold entries; a systemd that isn't in use may well be unable to say some schedule.
     for (choice, failure) in failures {
         let name = choice.scheduler.map_or("", Scheduler::name);
         let remedy = failure.hint.unwrap_or_else(|| "etlsched schedule status".to_owned());
-        if choice.scheduler == Some(Scheduler::Crontab) {
-            tell.fail(name, failure.message, remedy);
-        } else {
-            tell.skipped(name, failure.message);
+        match choice.scheduler {
+            Some(Scheduler::Crontab) if used.is_empty() => tell.fail(name, failure.message, remedy),
+            Some(Scheduler::Crontab) => tell.warn(name, failure.message, remedy),
+            _ if used.is_empty() && !is_in_path("crontab") => tell.warn(name, failure.message, remedy),
+            _ => {}
         }
     }
     if used.is_empty() {
