@@ -18,6 +18,10 @@ use crate::text::{count, printable};
 /// Longer than any check may be silent, beside its connections.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
 
+/// Looks from both environments; returns the exit code.
+///
+/// # Errors
+/// A job named is unknown, or this program does not run in that environment.
 pub fn run(doctor: &Doctor, context: &Context) -> Result<u8, Failure> {
     if cfg!(not(unix)) {
         return Err(Failure::usage("--as-cron is for systems with cron").hint("leave it out"));

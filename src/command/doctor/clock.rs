@@ -13,6 +13,7 @@ const SLACK: TimeDelta = TimeDelta::days(2);
 /// How far ahead a change of the clocks is told.
 const AHEAD: TimeDelta = TimeDelta::days(366);
 
+/// Looks, and tells what it finds.
 pub fn check(scene: &Scene, tell: &Tell) {
     sane(scene.now, tell);
     match process::clock_keeping() {

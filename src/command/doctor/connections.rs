@@ -25,6 +25,7 @@ const BESIDE: Duration = Duration::from_secs(20);
 /// The owner of bookkeeping that nobody has: asked for in a workspace that has no store yet.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
+/// Returns how long it may take at most.
 pub fn limit(scene: &Scene) -> Duration {
     let rounds = reach::ends(scene).len() / AT_ONCE + 1;
     (scene.timeout + BESIDE) * u32::try_from(rounds).unwrap_or(u32::MAX) + BESIDE
@@ -37,6 +38,7 @@ enum Outcome {
     Failed(String, String),
 }
 
+/// Looks, and tells what it finds.
 pub fn check(scene: &Scene, tell: &Tell) {
     let ends = reach::ends(scene);
     if ends.is_empty() {

@@ -21,6 +21,7 @@ const SHARE_WARNED_BELOW: u64 = 10 * GIB;
 /// A write-ahead log is emptied when nobody reads: a large one is held open by somebody.
 const LOG_WARNED_ABOVE: u64 = 256 * MIB;
 
+/// Looks, and tells what it finds.
 pub fn check(scene: &Scene, tell: &Tell) {
     let mut told: Vec<(u64, String)> = Vec::new();
     for (subject, folder) in places(scene) {

@@ -8,6 +8,7 @@ use crate::connect::odbc::drivers;
 use crate::plan::SourceKind;
 use crate::text::count;
 
+/// Looks, and tells what it finds.
 pub fn check(scene: &Scene, tell: &Tell) {
     let plans: Vec<_> = scene
         .jobs

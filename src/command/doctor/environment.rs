@@ -42,6 +42,7 @@ const NOTED: &[&str] = &[
 /// Where a variable stands for jobs under cron.
 const REMEDY: &str = "put it into .env of the workspace, or under crontab_environment in etlsched.yaml";
 
+/// Looks, and tells what it finds.
 pub fn check(scene: &Scene, tell: &Tell) {
     let mut missing_here: BTreeSet<String> = BTreeSet::new();
     for loaded in &scene.jobs {

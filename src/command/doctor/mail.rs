@@ -15,10 +15,12 @@ use crate::text::count;
 /// How long a name may be looked up: the system's resolver has limits of its own, of which this is longer than the usual one.
 const LOOKUP: Duration = Duration::from_secs(30);
 
+/// Returns how long it may take at most.
 pub fn limit(scene: &Scene) -> Duration {
     scene.timeout * 2 + LOOKUP + Duration::from_secs(20)
 }
 
+/// Looks, and tells what it finds.
 pub fn check(scene: &Scene, tell: &Tell) {
     server(scene, tell);
     hosts(scene, tell);

@@ -10,6 +10,7 @@ use crate::process;
 use crate::state::JobRecord;
 use crate::text::count;
 
+/// Looks, and tells what it finds.
 pub fn check(scene: &Scene, tell: &Tell) {
     let mut is_good = true;
     for problem in scene.problems(true) {

@@ -13,6 +13,7 @@ use crate::text::{count, shortened};
 use crate::{process, scheduler};
 
 /// Programs of schedulers have 10 s each, and half a dozen are asked.
+/// Returns how long it may take at most.
 pub fn limit(scene: &Scene) -> Duration {
     scene.timeout + Duration::from_secs(120)
 }
@@ -44,6 +45,7 @@ pub fn store_of(scene: &Scene) -> Option<Store> {
     }
 }
 
+/// Looks, and tells what it finds.
 pub fn check(scene: &Scene, tell: &Tell) {
     let mut store = store_of(scene);
     let candidates = candidates();

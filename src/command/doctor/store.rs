@@ -24,10 +24,12 @@ const CLOCK_WARNED: TimeDelta = TimeDelta::seconds(2);
 /// Half of the minute after which a lease counts as lost: hosts that differ by more start slots at times that others don't expect.
 const CLOCK_FAILED: TimeDelta = TimeDelta::seconds(30);
 
+/// Returns how long it may take at most.
 pub fn limit(scene: &Scene) -> Duration {
     scene.timeout + Duration::from_secs(60)
 }
 
+/// Looks, and tells what it finds.
 pub fn check(scene: &Scene, tell: &Tell) {
     let location = &scene.there().state;
     if let StateLocation::Sqlite(file) = location {

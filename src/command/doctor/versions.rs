@@ -5,6 +5,7 @@ use super::tell::Tell;
 use crate::process;
 use crate::state::sqlite_version;
 
+/// Looks, and tells what it finds.
 pub fn check(_scene: &Scene, tell: &Tell) {
     let build = if cfg!(debug_assertions) { "a debug build, several times slower than a release build" } else { "a release build" };
     let version = env!("CARGO_PKG_VERSION");

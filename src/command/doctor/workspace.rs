@@ -11,6 +11,7 @@ use crate::workspace::FILE;
 /// The most problems that are told one by one; `etlsched validate` tells all.
 const PROBLEMS_MAX: usize = 5;
 
+/// Looks, and tells what it finds.
 pub fn check(scene: &Scene, tell: &Tell) {
     let Some(workspace) = &scene.workspace else { return absent(scene, tell) };
     let with = if workspace.root.join(FILE).is_file() { "with" } else { "without" };
