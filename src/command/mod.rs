@@ -17,6 +17,7 @@ mod load;
 mod logs;
 mod man;
 mod next;
+mod notify;
 mod pause;
 mod plan;
 mod resume;
@@ -151,6 +152,7 @@ pub enum Command {
     Plan(plan::Plan),
     Schedule(schedule::Schedule),
     Source(source::Source),
+    Notify(notify::Notify),
     State(state::State),
     JsonSchema(json_schema::JsonSchema),
     Completions(completions::Completions),
@@ -186,6 +188,7 @@ impl Command {
             Self::Plan(command) => command.run(context),
             Self::Schedule(command) => command.run(context),
             Self::Source(command) => command.run(context),
+            Self::Notify(command) => command.run(context),
             Self::State(command) => command.run(context),
             Self::JsonSchema(command) => command.run(context),
             Self::Completions(command) => command.run(context),

@@ -10,6 +10,7 @@ pub mod logs;
 pub mod masked;
 pub mod measure;
 pub mod next;
+pub mod notify;
 pub mod plan;
 pub mod progress;
 pub mod prove;

@@ -37,6 +37,7 @@
 //! | `odbc_source` | databases behind ODBC drivers: loads, drivers that are missing, cut connections, servers that die or never answer |
 //! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
 //! | `api_source` | REST APIs as GitHub, Shopify, Stripe, Salesforce, OData and GraphQL have them, served locally, into SQLite; cursors, windows, cut answers |
+//! | `notify` | mails and webhooks as servers take them: TLS, logins, hostile servers, hostile names; `notify test` |
 //! | `shared_state` | one state store in PostgreSQL: several hosts, servers that go away, poolers, a store that moves in |
 //! | `api_runs` | REST APIs: NDJSON, CSV, children of parents, progress while pages come, how soon a cancelled wait ends |
 //! | `slots` | due instants against answers worked out without this program |
@@ -79,6 +80,8 @@ mod lease;
 mod mysql_destination;
 #[cfg(target_os = "linux")]
 mod mysql_source;
+#[cfg(unix)]
+mod notify;
 #[cfg(target_os = "linux")]
 mod odbc_faults;
 #[cfg(target_os = "linux")]

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 #[allow(dead_code)]
 #[path = "servers/http.rs"]
 pub mod http;
+#[path = "servers/mail.rs"]
+pub mod mail;
 #[path = "servers/mariadb.rs"]
 pub mod mariadb;
 #[path = "servers/oracle.rs"]
