@@ -20,6 +20,7 @@ mod next;
 mod notify;
 mod pause;
 mod plan;
+mod post;
 mod resume;
 mod run;
 mod schedule;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::post::{Post, Voice};
 use super::{Context, stored, worker};
-use crate::clock::SlotClock;
+use crate::clock::{self, SlotClock};
 use crate::engine::{self, Refusal, RunOptions, RunReport, TypedWindow};
 use crate::error::Failure;
 use crate::exit_code;
@@ -82,7 +83,6 @@ impl Run {
     /// # Errors
     /// What keeps it from being done.
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
-        // Nobody is told by this version whether or not --no-notify is given.
         let Self {
             jobs,
             scheduled,
@@ -93,7 +93,7 @@ impl Run {
             since,
             until,
             force,
-            no_notify: _,
+            no_notify,
             dry_run,
             limit,
             log_format,
@@ -125,11 +125,13 @@ impl Run {
             is_forced: force,
             dry_run: dry_run.then_some(DryRun { limit }),
             timeout: timeout_seconds.map(Duration::from_secs),
+            is_told: !no_notify && !dry_run,
             ..RunOptions::new(worker::program()?)
         };
         let names = if due { workspace.job_ids().0.iter().map(|id| id.as_str().to_owned()).collect() } else { jobs };
         let mut gate = Gate { workspace: &workspace, clock: options.clock, is_every_job: due, store: None };
         let mut results = Vec::new();
+        let mut post = options.is_told.then(|| Post::new(&workspace));
         for typed in &names {
             let name = &super::job_id(&workspace, typed).map_or_else(|_| typed.clone(), |id| id.as_str().to_owned());
             let mut is_first = true;
@@ -148,6 +150,9 @@ impl Run {
                 if context.output != Format::Json || names.len() > 1 {
                     tell(&results[results.len() - 1]);
                 }
+                if let Some(post) = &mut post {
+                    post.send(&stop, voice(context, is_quiet, &results));
+                }
                 if is_over {
                     break;
                 }
@@ -155,6 +160,7 @@ impl Run {
             }
         }
         if results.is_empty() && options.is_scheduled {
+            gate.send_waiting(post, &stop, voice(context, is_quiet, &results))?;
             if !scheduled && !is_quiet {
                 output::note("no job is due");
             }
@@ -191,6 +197,26 @@ impl Gate<'_> {
             }
         }
         Ok(engine::is_due(store, &job, self.clock)?)
+    }
+
+    /// Sends what waits where nothing was to be started. Most starts end here: whether there is anything is one question to the store.
+    fn send_waiting(&mut self, post: Option<Post<'_>>, stop: &Stop, voice: Voice) -> Result<(), Failure> {
+        if let (Some(mut post), Some(store)) = (post, &mut self.store)
+            && store.has_due_letters(clock::now())?
+        {
+            post.send_from(store, stop, voice);
+        }
+        Ok(())
+    }
+}
+
+/// How much is said of letters: without a terminal and where nothing failed nobody looks.
+fn voice(context: &Context, is_quiet: bool, results: &[JobResult]) -> Voice {
+    let has_failed = results.iter().any(|result| result.exit_code() != exit_code::DONE);
+    match (is_quiet, context.verbose) {
+        (true, _) if context.quiet || !has_failed => Voice::Silent,
+        (false, 1..) => Voice::Verbose,
+        _ => Voice::Plain,
     }
 }
 

@@ -18,6 +18,7 @@ use super::backfill::{self, TypedWindow};
 use super::begin::{self, Begun};
 use super::failed;
 use super::gate;
+use super::herald::Herald;
 use super::journal::{Closing, Journal, Ledger};
 use super::lease::Keeper;
 use super::observer::Observer;
@@ -27,6 +28,7 @@ use super::refusal::{self, Refusal};
 use super::repair;
 use super::report::{RunReport, summary};
 use super::source_run::{SourceReport, stopped};
+use super::start_ping::StartPing;
 use super::supervisor::{Commission, Message, Supervisor, Times};
 
 /// How long a worker has between the request to stop and its end.
@@ -62,6 +64,8 @@ pub struct RunOptions {
     pub timeout: Option<Duration>,
     /// In place of 8 s from SIGTERM to SIGKILL.
     pub grace: Option<Duration>,
+    /// Whether people are told of it: letters go into the outbox, the healthcheck is pinged.
+    pub is_told: bool,
 }
 
 impl RunOptions {
@@ -80,6 +84,7 @@ impl RunOptions {
             dry_run: None,
             timeout: None,
             grace: None,
+            is_told: true,
         }
     }
 }
@@ -172,6 +177,9 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
     let mut store = Store::open(&workspace.state)?;
     let workspace_id = store.workspace_id()?;
+    if options.is_told {
+        store.tell_by(Herald::new(workspace, &workspace_id, job, options.clock).teller());
+    }
     let done_before = if options.is_retry_failed { failed::narrow(&mut store, &mut setting, &workspace_id, observer)? } else { Vec::new() };
     let begun = if options.is_scheduled {
         gate::begin(&mut store, &setting, &workspace_id, stop, observer)?
@@ -179,6 +187,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
         begin::begin(&mut store, &setting, &workspace_id, stop, observer)?
     };
     let Begun { run_id, started_at, trigger, slot, slot_at, published, dead } = begun;
+    let start_ping = StartPing::begin(job.notifications.healthcheck_url.as_ref().filter(|_| options.is_told));
     setting.specs.retain(|source| published.as_ref().is_none_or(|published| !published.sources.contains(&source.name)));
     let limit = options.timeout.unwrap_or_else(|| timeout_of(job));
     let deadline = Instant::now().checked_add(limit);
@@ -230,7 +239,11 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
         error: None,
         job_status: None,
     };
-    Ok(close(draft, &mut journal, workspace, job, options.clock, stop))
+    let report = close(draft, &mut journal, workspace, job, options.clock, stop);
+    if let Some(ping) = start_ping {
+        ping.wait();
+    }
+    Ok(report)
 }
 
 pub(super) fn timeout_of(job: &Job) -> Duration {

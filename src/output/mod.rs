@@ -12,6 +12,7 @@ pub mod measure;
 pub mod next;
 pub mod notify;
 pub mod plan;
+pub mod post;
 pub mod progress;
 pub mod prove;
 pub mod run;

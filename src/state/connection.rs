@@ -13,6 +13,7 @@ use super::error::StateError;
 use super::location::{Place, StateLocation};
 use super::schema::workspace;
 use super::server::{self, Purpose};
+use super::telling::TellerSlot;
 use super::{file, migrations};
 
 /// How long a server is tried that went away, or that others' transactions keep from taking ours.
@@ -33,6 +34,8 @@ pub struct Store {
     patience: Duration,
     /// The server was waited for in vain: whoever asks next waits less, since a run has its own limits to keep.
     is_away: bool,
+    /// Says what follows from the ends of runs.
+    pub(super) teller: TellerSlot,
 }
 
 /// How long a server is waited for that was waited for in vain before.
@@ -90,7 +93,7 @@ impl Store {
 
     /// Makes a store of a connection that is open.
     pub(super) fn over(connection: StoreConnection, location: &StateLocation, is_standby: bool, patience: Duration) -> Self {
-        Self { connection, location: location.clone(), is_standby, patience, is_away: false }
+        Self { connection, location: location.clone(), is_standby, patience, is_away: false, teller: TellerSlot::default() }
     }
 
     /// Whether the server takes no writes.

@@ -12,7 +12,8 @@ use super::progress::{write_events, write_source, write_stream};
 use super::records::{EventRecord, RunSummary, SourceRecord, StreamRecord};
 use super::rows::SummaryChanges;
 use super::schema::{jobs, runs};
-use super::{leases, retention, slots};
+use super::telling::{self, Standing as Around};
+use super::{leases, outbox, retention, slots};
 use crate::run::{RunStatus, Trigger};
 
 /// How a run ended.
@@ -66,12 +67,12 @@ pub enum Closed {
 }
 
 impl Store {
-    /// Closes a run that holds its lease, in one transaction, and forgets old runs of its job.
+    /// Closes a run that holds its lease, in one transaction with what people are told of it, and forgets old runs of its job.
     ///
     /// # Errors
     /// The store can't be written.
     pub fn close_run(&mut self, end: &RunEnd, policy: EndPolicy, now: DateTime<Utc>) -> Result<Closed, StateError> {
-        self.write(|connection| {
+        self.write_telling(|connection, teller| {
             if !leases::is_held(connection, &end.run_id)? {
                 return closed_before(connection, end);
             }
@@ -79,10 +80,15 @@ impl Store {
             slots::settle(connection, &end.run_id, end.status.into(), policy.slot_now)?;
             leases::release(connection, &end.run_id)?;
             let closed = judge_job(connection, end, policy, now)?;
+            if let Closed::Done { status_before: before, status_after: after, .. } = closed {
+                teller.tell(connection, &end.run_id, Some(Around { before, after }), now)?;
+            }
             let job = job_of(connection, &end.run_id)?;
-            let before = now - TimeDelta::days(i64::from(policy.retention_days));
-            retention::prune(connection, &job, naive(before))?;
+            let before = naive(now - TimeDelta::days(i64::from(policy.retention_days)));
+            retention::prune(connection, &job, before)?;
             retention::prune_slots(connection, &job, policy.slot_now)?;
+            outbox::prune(connection, before)?;
+            telling::prune(connection, before)?;
             Ok(closed)
         })
     }

@@ -92,7 +92,7 @@ fn the_schema_names_the_columns_that_the_migrations_lay() {
         assert_eq!(named, laid.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), "{table}");
         compared += 1;
     }
-    assert_eq!(compared, 9);
+    assert_eq!(compared, 11);
 }
 
 #[test]

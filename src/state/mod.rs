@@ -1,4 +1,4 @@
-//! The state store: jobs, slots, leases, the run log and the audit trail. The only user of diesel.
+//! The state store: jobs, slots, leases, the run log, the audit trail and the outbox. The only user of diesel.
 //!
 //! Times, host and user come in as arguments; nothing here prints, reads a clock, or knows a source or destination.
 //!
@@ -6,6 +6,7 @@
 //! or [`Store::begin_slot`],
 //! [`Store::mark_running`], then [`Store::renew_lease`] every few seconds beside [`Store::streams_begun`],
 //! [`Store::update_source`], [`Store::update_stream`] and [`Store::add_events`], and at the end [`Store::close_run`].
+//! Whatever closes a run asks the teller ([`Store::tell_by`]) what follows, in the same transaction.
 
 mod audit;
 mod backends;
@@ -21,6 +22,7 @@ mod location;
 mod migrate;
 mod migrations;
 mod noticed;
+mod outbox;
 mod postgresql;
 mod progress;
 mod records;
@@ -31,6 +33,7 @@ mod runs;
 mod schema;
 mod server;
 mod slots;
+mod telling;
 mod trail;
 
 pub use audit::Actor;
@@ -44,10 +47,12 @@ pub use leases::{LEASE_LOST_AFTER, LEASE_RENEWAL, Lease, Moment, Probe, Renewal}
 pub use location::{Place, StateLocation};
 pub use migrate::Copied;
 pub use noticed::Attention;
+pub use outbox::{LETTER_LIFE, Letter, LetterRecord, NewLetter, OutboxWaiting, Sender};
 pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord, RunSummary, SourceRecord, StreamRecord};
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
+pub use telling::{EndedRun, Teller, Tidings, Told};
 pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
 #[cfg(test)]
@@ -56,6 +61,9 @@ mod bench;
 #[cfg(test)]
 #[cfg(unix)]
 mod file_tests;
+#[cfg(test)]
+#[cfg(unix)]
+mod outbox_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod server_tests;

@@ -344,7 +344,8 @@ pub(super) fn list(names: &[String]) -> String {
     serde_json::to_string(names).expect("strings are JSON")
 }
 
-fn names(list: &str) -> Vec<String> {
+/// Reads names back.
+pub(super) fn names(list: &str) -> Vec<String> {
     serde_json::from_str(list).unwrap_or_default()
 }
 

@@ -123,19 +123,24 @@ pub(super) fn open_statuses() -> [&'static str; 2] {
 
 /// Returns a run with its sources, streams and events.
 pub(super) fn run_in_full(connection: &mut StoreConnection, id: &str) -> QueryResult<Option<RunDetail>> {
+    run_with_tail(connection, id, i64::MAX)
+}
+
+/// Returns a run with its sources, its streams and its last events.
+pub(super) fn run_with_tail(connection: &mut StoreConnection, id: &str, events_max: i64) -> QueryResult<Option<RunDetail>> {
     let row = runs::table.find(id).select(RunRow::as_select()).first(connection).optional()?;
     let Some(row) = row else { return Ok(None) };
     let sources = run_sources::table.filter(run_sources::run_id.eq(id)).order(run_sources::position);
     let sources: Vec<SourceRow> = sources.select(SourceRow::as_select()).load(connection)?;
     let streams = run_streams::table.filter(run_streams::run_id.eq(id)).order((run_streams::source, run_streams::position));
     let streams: Vec<StreamRow> = streams.select(StreamRow::as_select()).load(connection)?;
-    let events = run_events::table.filter(run_events::run_id.eq(id)).order(run_events::sequence);
+    let events = run_events::table.filter(run_events::run_id.eq(id)).order(run_events::sequence.desc()).limit(events_max);
     let events: Vec<EventRow> = events.select(EventRow::as_select()).load(connection)?;
     Ok(Some(RunDetail {
         run: RunRecord::from(row),
         sources: sources.into_iter().map(SourceRecord::from).collect(),
         streams: streams.into_iter().map(StreamRecord::from).collect(),
-        events: events.into_iter().map(EventRecord::from).collect(),
+        events: events.into_iter().rev().map(EventRecord::from).collect(),
     }))
 }
 

@@ -174,5 +174,36 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    outbox (id) {
+        id -> Text,
+        job -> Text,
+        run_id -> Nullable<Text>,
+        channel -> Text,
+        recipient -> Text,
+        kind -> Text,
+        body -> Text,
+        created_at -> Timestamp,
+        due_at -> Timestamp,
+        expires_at -> Timestamp,
+        attempt -> BigInt,
+        leased_by -> Nullable<Text>,
+        leased_until -> Nullable<Timestamp>,
+        last_error -> Nullable<Text>,
+        sent_at -> Nullable<Timestamp>,
+        closed_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    told (job, kind, cause) {
+        job -> Text,
+        kind -> Text,
+        cause -> Text,
+        sources -> Text,
+        told_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(leases -> runs (run_id));
-diesel::allow_tables_to_appear_in_same_query!(jobs, leases, run_sources, run_streams, run_events, runs, slots);
+diesel::allow_tables_to_appear_in_same_query!(jobs, leases, run_sources, run_streams, run_events, runs, slots, told);

@@ -31,7 +31,7 @@ pub(super) const ORDER_BY_BYTES: &str = "DO $$ DECLARE own record; BEGIN FOR own
      SELECT n.nspname, c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
      WHERE c.relkind = 'r' AND c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'workspace'::regclass) \
-     AND c.relname IN ('workspace', 'jobs', 'runs', 'run_sources', 'run_streams', 'run_events', 'slots', 'leases', 'audit', 'outbox') \
+     AND c.relname IN ('workspace', 'jobs', 'runs', 'run_sources', 'run_streams', 'run_events', 'slots', 'leases', 'audit', 'outbox', 'told') \
      AND a.atttypid = 'text'::regtype AND a.attcollation <> '\"C\"'::regcollation \
      LOOP EXECUTE format('ALTER TABLE %I.%I ALTER COLUMN %I TYPE text COLLATE \"C\"', own.nspname, own.relname, own.attname); \
      END LOOP; END $$";

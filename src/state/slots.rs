@@ -94,7 +94,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn begin_slot(&mut self, run: &NewRun, order: &SlotOrder<'_>, now: &Moment, probe: Probe<'_>) -> Result<Claim, StateError> {
-        self.write(|connection| {
+        self.write_telling(|connection, teller| {
             if let Some(claimed) = own_claim(connection, run)? {
                 return Ok(Claim::Started(Box::new(claimed)));
             }
@@ -105,7 +105,13 @@ impl Store {
                 return Ok(Claim::NotDue);
             };
             match leases::of_job(connection, &run.job)? {
-                Some(lease) if !lease.is_dead(&clocks, probe) => overlap(connection, run, order, &decision, Box::new(lease), now),
+                Some(lease) if !lease.is_dead(&clocks, probe) => {
+                    let claim = overlap(connection, run, order, &decision, Box::new(lease), now)?;
+                    if let Claim::Refused(_) = claim {
+                        teller.tell(connection, &run.run_id, None, now.at)?;
+                    }
+                    Ok(claim)
+                }
                 _ if begin::has_open_run(connection, &run.job)? => Ok(Claim::Unrepaired),
                 _ => {
                     write_off(connection, &run.job, &decision, order.now)?;

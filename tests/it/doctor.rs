@@ -66,6 +66,7 @@ ok       connections  without a name: 1 source of files and URLs reached
 skipped  drivers      no valid job needs an ODBC driver
 warn     scheduler    no job has an entry on this host, and 1 job should be started
 skipped  mail         server: no job sends mails, and etlsched.yaml names no mail server
+ok       mail         outbox: nothing waits in it
 ok       permissions  files: etlsched.yaml, .env and job files are for their owner to write, and secrets for nobody else to read
 ok       permissions  .etlsched: what is in it is for those who run the jobs
 ok       environment  variables: 0 variables of the files have values here
@@ -408,4 +409,31 @@ fn the_readme_shows_what_doctor_prints() {
     for line in shown.lines() {
         assert!(SOUND.lines().any(|known| known == line), "README.md shows what doctor doesn't print: {line}");
     }
+}
+
+#[test]
+fn a_mail_server_is_logged_in_to_and_a_wrong_password_is_told_without_it_and_no_mail_is_sent() {
+    let server = servers::mail::mail_server(&serde_json::json!({"login": ["etl", "right-password"]}));
+    let settings = |password: &str| {
+        format!(
+            "smtp: {{url: \"smtp://localhost:{}\", from: etl@example.com, username: etl, password: \"{password}\", ca_file: \"{}\"}}\n",
+            server.port(),
+            server.ca_file().display()
+        )
+    };
+    let etl = Etl::new().csv_job("sales", "", "id\n1\n").file("etlsched.yaml", settings("right-password"));
+    let close = |etl: &Etl| {
+        std::fs::set_permissions(etl.path("etlsched.yaml"), std::fs::Permissions::from_mode(0o600)).expect("a mode");
+    };
+    close(&etl);
+    holds(&findings(&etl, &[], 0), "mail", "ok", &["logged in as etl", "no mail was sent"]);
+    etl.write("etlsched.yaml", settings("wrong-password"));
+    close(&etl);
+    let ended = etl.run(&["doctor"]).exits(10).mentions("fail     mail         server: ").mentions("smtp in etlsched.yaml");
+    assert!(!ended.stdout.contains("wrong-password"), "{}", ended.stdout);
+    assert!(server.mails().is_empty());
+    holds(&findings(&etl, &["--offline"], 0), "mail", "skipped", &["--offline"]);
+    etl.write("jobs/sales.yaml", "notification_emails: [a@example.com]\ndata_sources:\n  - path: jobs/data/sales.csv\n");
+    etl.write("etlsched.yaml", "");
+    holds(&findings(&etl, &[], 10), "mail", "fail", &["names no mail server", "add smtp:"]);
 }

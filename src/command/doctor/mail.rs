@@ -5,11 +5,13 @@ use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 
 use super::scene::Scene;
+use super::scheduler::store_of;
 use super::tell::Tell;
 use crate::job::{JobId, Secrets};
 use crate::notify::{SendError, email};
 use crate::plan::kinds::without_login;
 use crate::secret::Secret;
+use crate::state::OutboxWaiting;
 use crate::text::count;
 
 /// How long a name may be looked up: the system's resolver has limits of its own, of which this is longer than the usual one.
@@ -24,6 +26,31 @@ pub fn limit(scene: &Scene) -> Duration {
 pub fn check(scene: &Scene, tell: &Tell) {
     server(scene, tell);
     hosts(scene, tell);
+    waiting(scene, tell);
+}
+
+/// What is in the outbox and could not be sent yet.
+fn waiting(scene: &Scene, tell: &Tell) {
+    let Some(mut store) = store_of(scene) else { return };
+    let remedy = "see why above; runs try again by themselves for 72 hours";
+    match store.outbox_waiting(scene.now) {
+        Ok(OutboxWaiting { count: 0, given_up: 0, .. }) => tell.ok("outbox", "nothing waits in it"),
+        Ok(OutboxWaiting { count: waiting, oldest_at, last_error, given_up }) => {
+            let mut found = format!("{} waiting", count(waiting, "message"));
+            if let Some(at) = oldest_at {
+                found.push_str(&format!(", the oldest since {}", at.format("%Y-%m-%dT%H:%M:%SZ")));
+            }
+            if given_up > 0 {
+                found.push_str(&format!("; {given_up} given up in the last seven days"));
+            }
+            match last_error {
+                Some(error) => tell.warn("outbox", format!("{found}; the last try: {error}"), remedy),
+                None if given_up > 0 => tell.warn("outbox", found, remedy),
+                None => tell.ok("outbox", format!("{found}; the next run sends them")),
+            }
+        }
+        Err(error) => tell.fail("outbox", error.to_string(), error.hint().unwrap_or_default()),
+    }
 }
 
 fn server(scene: &Scene, tell: &Tell) {

@@ -1,0 +1,277 @@
+//! Makes letters of a run's end: the message with its facts, secrets masked, and one letter for each recipient of the job. Whether there
+//! is anything to tell is decided in `news`; nothing is sent here.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::SlotClock;
+use crate::job::{Job, Notifications};
+use crate::notify::{Channel, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
+use crate::plan::{Level, SchemaChange};
+use crate::process;
+use crate::run::RunStatus;
+use crate::secret::{Masker, Secret};
+use crate::state::{EndedRun, EventRecord, JobStatus, NewLetter, RunDetail, RunRecord, SourceRecord, StreamRecord, Teller, Tidings};
+use crate::workspace::Workspace;
+
+use super::causes::{self, Found};
+use super::news::{self, Judged, News};
+
+/// Tells of one job.
+#[derive(Debug, Clone)]
+pub(super) struct Herald {
+    job: Job,
+    masker: Masker,
+    workspace: String,
+    workspace_id: String,
+    clock: SlotClock,
+}
+
+impl Herald {
+    pub(super) fn new(workspace: &Workspace, workspace_id: &str, job: &Job, clock: SlotClock) -> Self {
+        Self {
+            job: job.clone(),
+            masker: workspace.masker_for(job),
+            workspace: workspace.root.display().to_string(),
+            workspace_id: workspace_id.to_owned(),
+            clock,
+        }
+    }
+
+    /// Returns what closes of runs ask.
+    pub(super) fn teller(self) -> Teller {
+        Box::new(move |run| self.tidings(run))
+    }
+
+    fn tidings(&self, run: &EndedRun) -> Tidings {
+        let causes = causes::found(&self.job, &run.detail, &self.masker);
+        let changes: Vec<String> = run.detail.streams.iter().flat_map(changes_of).map(|change| self.masker.mask(&change)).collect();
+        let sources: Vec<String> = self.job.sources.iter().map(|source| source.name.clone()).collect();
+        let judged = Judged {
+            run,
+            rules: &self.job.notifications,
+            zone: self.job.timezone,
+            failure_threshold: self.job.failure_threshold,
+            sources: &sources,
+            causes: &causes,
+            changes: &changes,
+        };
+        let News { kinds, told, over } = news::news(&judged);
+        let mut letters: Vec<NewLetter> = Vec::new();
+        for kind in kinds {
+            letters.extend(self.letters(&self.message(kind, run, &causes, changes.clone())));
+        }
+        letters.extend(self.ping(run, &causes));
+        Tidings { letters, told, over }
+    }
+
+    /// Returns a letter with a message for each recipient of the job.
+    pub(super) fn letters(&self, message: &Message) -> Vec<NewLetter> {
+        let body = serde_json::to_string(message).expect("plain data with string keys");
+        let letter = |channel: Channel, recipient: String| NewLetter {
+            channel: channel.as_str().to_owned(),
+            recipient,
+            kind: message.kind.as_str().to_owned(),
+            body: body.clone(),
+            is_overtaking: false,
+        };
+        let Notifications { emails, webhooks, .. } = &self.job.notifications;
+        let mails = emails.iter().map(|address| letter(Channel::Email, address.clone()));
+        let posts = webhooks.iter().enumerate().map(|(index, url)| letter(Channel::Webhook, known_as(&self.workspace_id, url, index)));
+        mails.chain(posts).collect()
+    }
+
+    /// Returns what the healthcheck is told: how the job stands, whoever else is told.
+    fn ping(&self, run: &EndedRun, causes: &[Found]) -> Option<NewLetter> {
+        let url = self.job.notifications.healthcheck_url.as_ref()?;
+        let kind = match run.detail.run.status {
+            RunStatus::Success => Kind::Success,
+            RunStatus::Failed | RunStatus::Timeout => Kind::Failure,
+            RunStatus::Cancelled | RunStatus::Started | RunStatus::Running => return None,
+        };
+        let message = Message { strip: Vec::new(), ..self.message(kind, run, causes, Vec::new()) };
+        Some(NewLetter {
+            channel: Channel::Healthcheck.as_str().to_owned(),
+            recipient: known_as(&self.workspace_id, url, 0),
+            kind: kind.as_str().to_owned(),
+            body: serde_json::to_string(&message).expect("plain data with string keys"),
+            is_overtaking: true,
+        })
+    }
+
+    fn message(&self, kind: Kind, run: &EndedRun, causes: &[Found], schema_changes: Vec<String>) -> Message {
+        let detail = &run.detail;
+        let is_started = run.status_after == JobStatus::Active;
+        let mut message = Message {
+            run: Some(run_facts(run)),
+            causes: causes.iter().map(|found| found.cause.clone()).collect(),
+            sources: detail.sources.iter().map(source_facts).collect(),
+            schema_changes,
+            standing: Some(Standing { consecutive_failures: run.consecutive_failures, failure_threshold: self.job.failure_threshold }),
+            strip: run.last_runs.iter().rev().map(strip_run).collect(),
+            log_tail: detail.events.iter().map(line).collect(),
+            ..self.about_job(kind, is_started)
+        };
+        message.at = run.now;
+        self.mask(&mut message);
+        message
+    }
+
+    /// Returns a message about the job, and about no run.
+    pub(super) fn about_job(&self, kind: Kind, is_started: bool) -> Message {
+        let now = self.clock.now();
+        let job = &self.job;
+        let next = if is_started && job.is_active { job.schedule.next(job.timezone, now, 1) } else { Vec::new() };
+        let schedule = self.job.schedule.describe();
+        let mut message = Message {
+            kind,
+            is_test: false,
+            job: JobFacts {
+                id: job.id.to_string(),
+                name: job.name.clone(),
+                schedule: if schedule == "Manual" { schedule } else { format!("{schedule} ({})", job.timezone.name()) },
+                next_run: next.first().map(|slot| slot.at),
+            },
+            workspace: self.workspace.clone(),
+            host: process::host_name(),
+            at: now,
+            timezone: job.timezone.name().to_owned(),
+            run: None,
+            causes: Vec::new(),
+            sources: Vec::new(),
+            slots: Vec::new(),
+            slot_count: 0,
+            schema_changes: Vec::new(),
+            standing: None,
+            strip: Vec::new(),
+            log_tail: Vec::new(),
+        };
+        self.mask(&mut message);
+        message
+    }
+
+    /// Hides secrets in every text that comes out of files, errors and data.
+    fn mask(&self, message: &mut Message) {
+        let hide = |text: &mut String| *text = self.masker.mask(text);
+        let Message { job, workspace, run, causes, sources, schema_changes, log_tail, .. } = message;
+        hide(&mut job.name);
+        hide(workspace);
+        run.iter_mut().filter_map(|run| run.error.as_mut()).for_each(hide);
+        for cause in causes {
+            cause.sources.iter_mut().chain(&mut cause.host).chain(&mut cause.hint).for_each(hide);
+            hide(&mut cause.message);
+        }
+        for source in sources {
+            hide(&mut source.name);
+            source.rejects_path.iter_mut().for_each(hide);
+        }
+        schema_changes.iter_mut().chain(log_tail).for_each(hide);
+    }
+}
+
+/// Returns what a URL is known by in the store: its host, for people, and a mark that tells it from others. One that isn't known now is known
+/// by its place.
+pub(super) fn known_as(workspace_id: &str, url: &Secret, index: usize) -> String {
+    let url = url.expose();
+    if url.is_empty() {
+        return format!("address {} of the job, not known yet", index + 1);
+    }
+    let digest = Sha256::digest(format!("{workspace_id}\n{url}").as_bytes());
+    let mark: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("{} #{mark}", host_of(url))
+}
+
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+fn run_facts(ended: &EndedRun) -> RunFacts {
+    let run = &ended.detail.run;
+    let completed_at = run.completed_at.unwrap_or(ended.now);
+    RunFacts {
+        id: run.id.clone(),
+        status: run.status,
+        trigger: run.trigger,
+        slot_at: ended.slot_at,
+        started_at: run.started_at,
+        completed_at,
+        duration_seconds: run.duration_seconds.unwrap_or_else(|| (completed_at - run.started_at).as_seconds_f64()),
+        exit_code: run.exit_code.unwrap_or(crate::exit_code::FAILED),
+        error: whole_error(&ended.detail),
+    }
+}
+
+/// Returns why a run failed as a whole, where no error of a source says the same.
+fn whole_error(detail: &RunDetail) -> Option<String> {
+    let summary = &detail.run.summary;
+    let message = summary.error_message.as_ref()?;
+    let is_of_source = summary.error_details.as_ref().is_some_and(|details| details.starts_with(message.as_str()));
+    (!is_of_source).then(|| message.clone())
+}
+
+fn source_facts(source: &SourceRecord) -> SourceFacts {
+    SourceFacts {
+        name: source.source.clone(),
+        status: source.status,
+        records_processed: source.counts.processed(),
+        records_added: source.counts.added,
+        records_updated: source.counts.updated,
+        records_deleted: source.counts.deleted,
+        records_rejected: source.counts.rejected,
+        rejects_path: source.rejects_path.clone(),
+        duration_seconds: source.duration_seconds.unwrap_or_default(),
+        attempt: source.attempt,
+    }
+}
+
+fn strip_run(run: &RunRecord) -> StripRun {
+    StripRun {
+        status: run.status,
+        started_at: run.started_at,
+        duration_seconds: run.duration_seconds,
+        records_processed: run.summary.totals.processed,
+    }
+}
+
+fn line(event: &EventRecord) -> String {
+    let EventRecord { at, level, source, stream, message } = event;
+    let level = match level {
+        Level::Info => "info ",
+        Level::Warn => "warn ",
+        Level::Error => "error",
+    };
+    let place = match (source, stream) {
+        (Some(source), Some(stream)) if source != stream => format!("{source}, {stream}: "),
+        (Some(source), _) => format!("{source}: "),
+        (None, _) => String::new(),
+    };
+    format!("{} {level} {place}{message}", at.format("%Y-%m-%dT%H:%M:%SZ"))
+}
+
+/// Returns what a stream's publish changed in its target's columns, in words.
+fn changes_of(stream: &StreamRecord) -> Vec<String> {
+    let changes: Vec<SchemaChange> = serde_json::from_str(&stream.schema_changes).unwrap_or_default();
+    let told = |change: &SchemaChange| match change {
+        SchemaChange::Added { column, to } => format!("{}: column {column} was added ({to})", stream.target),
+        SchemaChange::Widened { column, from, to } => format!("{}: column {column} was widened from {from} to {to}", stream.target),
+        SchemaChange::Settled { column, to, .. } => format!("{}: column {column} has its first values: {to}", stream.target),
+        SchemaChange::Gone { column } => format!("{}: column {column} is gone from the source; it stays, NULL in new rows", stream.target),
+    };
+    changes.iter().map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_known_by_its_host_and_a_mark_that_tells_nothing() {
+        let known = |url: &str| known_as("w1", &Secret::new(url), 1);
+        let name = known("https://user:pass@hooks.example.com:8443/services/T0/B0/token?key=hunter22#x");
+        assert!(name.starts_with("hooks.example.com:8443 #") && name.len() == "hooks.example.com:8443 #".len() + 12, "{name}");
+        assert_ne!(known("https://h.example.com/a"), known("https://h.example.com/b"));
+        assert_ne!(known_as("w2", &Secret::new("https://h.example.com/a"), 1), known("https://h.example.com/a"));
+        assert_eq!(known(""), "address 2 of the job, not known yet");
+    }
+}

@@ -1,0 +1,165 @@
+//! Whether a run's end is news, and what is remembered of it: by what the job asks to be told, how often, and what was told before. Pure.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::job::{Notifications, Repeat};
+use crate::notify::Kind;
+use crate::run::{RunStatus, SourceStatus};
+use crate::state::{EndedRun, JobStatus, Told};
+use crate::zone::Zone;
+
+use super::causes::Found;
+
+/// How long a change of columns is remembered: one that a source makes and takes back again and again is told once.
+const CHANGES_REMEMBERED: TimeDelta = TimeDelta::days(30);
+
+/// A run's end, and what it is judged by.
+pub(super) struct Judged<'a> {
+    pub(super) run: &'a EndedRun,
+    pub(super) rules: &'a Notifications,
+    /// The job's zone, whose days are those of `daily`.
+    pub(super) zone: Zone,
+    pub(super) failure_threshold: u32,
+    /// The names of the job's sources.
+    pub(super) sources: &'a [String],
+    pub(super) causes: &'a [Found],
+    /// What changed in the targets' columns.
+    pub(super) changes: &'a [String],
+}
+
+/// What is told, and what is remembered or over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct News {
+    pub(super) kinds: Vec<Kind>,
+    pub(super) told: Vec<Told>,
+    pub(super) over: Vec<(String, String)>,
+}
+
+/// Says what of a run's end is told. A run that was cancelled is nobody's news.
+pub(super) fn news(judged: &Judged<'_>) -> News {
+    let mut news = News::default();
+    match judged.run.detail.run.status {
+        RunStatus::Success => judged.good(&mut news),
+        RunStatus::Failed | RunStatus::Timeout => judged.bad(&mut news),
+        RunStatus::Cancelled | RunStatus::Started | RunStatus::Running => return news,
+    }
+    judged.changed(&mut news);
+    judged.rejected(&mut news);
+    news
+}
+
+impl Judged<'_> {
+    fn good(&self, news: &mut News) {
+        let failures: Vec<&Told> = self.told(Kind::Failure).collect();
+        let is_over = failures.iter().all(|told| self.covers(&told.sources));
+        if is_over {
+            let soon = self.told(Kind::DisabledSoon);
+            news.over.extend(failures.iter().copied().chain(soon).map(|told| (told.kind.clone(), told.cause.clone())));
+        }
+        if is_over && !failures.is_empty() && self.rules.tells(Kind::Recovery) {
+            news.kinds.push(Kind::Recovery);
+        } else if self.rules.tells(Kind::Success) {
+            news.kinds.push(Kind::Success);
+        }
+    }
+
+    /// Whether the run refreshed these sources, as far as the job still has them: `--source` may have left them out.
+    fn covers(&self, sources: &[String]) -> bool {
+        let processed = &self.run.detail.run.summary.sources_processed;
+        let is_whole = self.run.detail.sources.iter().all(|source| self.sources.contains(&source.source))
+            && self.sources.iter().all(|name| self.run.detail.sources.iter().any(|source| source.source == *name));
+        is_whole || sources.iter().filter(|name| self.sources.contains(name)).all(|name| processed.contains(name))
+    }
+
+    fn bad(&self, news: &mut News) {
+        let is_disabled = self.run.status_before != JobStatus::Error && self.run.status_after == JobStatus::Error;
+        let is_soon = !is_disabled && self.is_disabled_soon();
+        let keys = || self.causes.iter().flat_map(|found| &found.keys);
+        let kind = if is_disabled && self.rules.tells(Kind::Disabled) {
+            Kind::Disabled
+        } else if is_soon && self.rules.tells(Kind::DisabledSoon) {
+            Kind::DisabledSoon
+        } else if self.rules.tells(Kind::Failure) && self.is_due(Kind::Failure, keys().map(|(key, _)| key.as_str())) {
+            Kind::Failure
+        } else {
+            return;
+        };
+        news.kinds.push(kind);
+        news.told.extend(keys().map(|(cause, sources)| self.remembered(Kind::Failure, cause, sources.clone())));
+        if kind == Kind::DisabledSoon {
+            news.told.push(self.remembered(kind, "", Vec::new()));
+        }
+    }
+
+    /// Whether one more failure puts the job into `error`, and nobody was told so since its count began.
+    fn is_disabled_soon(&self) -> bool {
+        let failures = self.run.consecutive_failures;
+        let is_near = failures > 0 && failures + 1 == u64::from(self.failure_threshold);
+        is_near && self.run.status_after == JobStatus::Active && !self.told(Kind::DisabledSoon).any(|told| self.is_of_now(told))
+    }
+
+    fn changed(&self, news: &mut News) {
+        if self.changes.is_empty() || !self.rules.tells(Kind::SchemaChange) {
+            return;
+        }
+        let is_known = |change: &String| {
+            let known = self.told(Kind::SchemaChange).find(|told| told.cause == *change);
+            self.rules.repeat != Repeat::All && known.is_some_and(|told| self.run.now - told.at < CHANGES_REMEMBERED)
+        };
+        if self.changes.iter().all(is_known) {
+            return;
+        }
+        news.kinds.push(Kind::SchemaChange);
+        news.told.extend(self.changes.iter().map(|change| self.remembered(Kind::SchemaChange, change, Vec::new())));
+    }
+
+    /// A source without a rejected row ends what was told of it.
+    fn rejected(&self, news: &mut News) {
+        let published = || self.run.detail.sources.iter().filter(|source| source.status == SourceStatus::Success);
+        let clean = published().filter(|source| source.counts.rejected == 0);
+        let is_told = |name: &str| self.told(Kind::RejectedRows).any(|told| told.cause == name);
+        let over = clean.filter(|source| is_told(&source.source));
+        news.over.extend(over.map(|source| (Kind::RejectedRows.as_str().to_owned(), source.source.clone())));
+        let names: Vec<&str> = published().filter(|source| source.counts.rejected > 0).map(|source| source.source.as_str()).collect();
+        let is_due = !names.is_empty() && self.rules.tells(Kind::RejectedRows) && self.is_due(Kind::RejectedRows, names.iter().copied());
+        if is_due {
+            news.kinds.push(Kind::RejectedRows);
+            news.told.extend(names.iter().map(|name| self.remembered(Kind::RejectedRows, name, vec![(*name).to_owned()])));
+        }
+    }
+
+    /// Whether any of these causes is to be told now.
+    fn is_due<'a>(&self, kind: Kind, mut causes: impl Iterator<Item = &'a str>) -> bool {
+        causes.any(|cause| {
+            let known = self.told(kind).find(|told| told.cause == cause && self.is_of_now(told));
+            match (self.rules.repeat, known) {
+                (Repeat::All, _) | (_, None) => true,
+                (Repeat::First, Some(_)) => false,
+                (Repeat::Daily, Some(told)) => self.day(told.at) != self.day(self.run.now),
+            }
+        })
+    }
+
+    /// Whether something was told since the job's status was changed: whoever enabled it has begun anew.
+    fn is_of_now(&self, told: &Told) -> bool {
+        told.at >= self.run.status_changed_at || self.run.status_before != self.run.status_after
+    }
+
+    /// The days since 1970 by the job's zone.
+    fn day(&self, instant: DateTime<Utc>) -> i64 {
+        let seconds = instant.timestamp();
+        (seconds + i64::from(self.zone.offset_at(seconds))).div_euclid(86_400)
+    }
+
+    fn told(&self, kind: Kind) -> impl Iterator<Item = &Told> {
+        self.run.told.iter().filter(move |told| told.kind == kind.as_str())
+    }
+
+    fn remembered(&self, kind: Kind, cause: &str, sources: Vec<String>) -> Told {
+        Told { kind: kind.as_str().to_owned(), cause: cause.to_owned(), sources, at: self.run.now }
+    }
+}
+
+#[cfg(test)]
+#[path = "news_tests.rs"]
+mod tests;

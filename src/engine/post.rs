@@ -1,0 +1,287 @@
+//! Sends what waits in the outbox, of every job, for a limited time. Changes nothing about runs: what can't be sent now is kept for a later
+//! run or start of the gate, for three days in all.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+
+use crate::clock;
+use crate::job::{Job, JobId, Notifications, Secrets};
+use crate::notify::healthcheck::{self, Signal};
+use crate::notify::{Channel, Delivery, Kind, Message, Notifier, SendError, SmtpSettings};
+use crate::process::{self, Stop};
+use crate::secret::{MASK, Masker, Secret};
+use crate::state::{Letter, Sender, StateError, Store};
+use crate::workspace::{NoJob, Workspace};
+
+use super::herald::known_as;
+use super::journal::moment;
+use super::refusal;
+
+/// How long one letter may take: the others must have their turn.
+const LETTER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// With less time than this a letter is not begun.
+const LETTER_TIME_MIN: Duration = Duration::from_secs(1);
+
+/// A server that took so long to fail is not asked again this time.
+const SLOW: Duration = Duration::from_secs(3);
+
+/// The first pause after a failure that may pass; it doubles.
+const PAUSE: TimeDelta = TimeDelta::seconds(30);
+
+/// The longest pause after such a failure.
+const PAUSE_MAX: TimeDelta = TimeDelta::hours(1);
+
+/// The pause after a failure that stays, as far as the other side says: whoever mends the address or the account is not to send it anew.
+const PAUSE_PERMANENT: TimeDelta = TimeDelta::hours(6);
+
+/// What was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The job.
+    pub job: String,
+    /// By which way.
+    pub channel: String,
+    /// To whom.
+    pub recipient: String,
+    /// What it was about.
+    pub kind: String,
+}
+
+/// What became of the letters that were due.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Posted {
+    /// What was sent.
+    pub sent: Vec<Sent>,
+    /// Why letters were not sent, each reason once.
+    pub errors: Vec<String>,
+    /// How many letters wait now, and are tried again.
+    pub waiting: u64,
+}
+
+/// Sends the letters that are due, for a limited time.
+///
+/// # Errors
+/// The store can't be read or written; what was sent before is in it.
+pub fn send_waiting(workspace: &Workspace, store: &mut Store, time: Duration, stop: &Stop) -> Result<Posted, StateError> {
+    let until = Instant::now() + time;
+    let mut letters = store.due_letters(clock::now())?;
+    if letters.is_empty() {
+        return Ok(Posted { waiting: store.outbox_waiting(clock::now())?.count, ..Posted::default() });
+    }
+    // A mail server that hangs may take all the time that there is.
+    letters.sort_by_key(|letter| letter.channel == Channel::Email.as_str());
+    let workspace_id = store.workspace_id()?;
+    let mut post = Post { workspace, workspace_id, smtp: None, notifiers: HashMap::new(), jobs: HashMap::new(), slow: HashSet::new() };
+    let mut posted = Posted::default();
+    let sender = own_sender();
+    for letter in letters {
+        let left = until.saturating_duration_since(Instant::now());
+        if left < LETTER_TIME_MIN || stop.requested().is_some() {
+            break;
+        }
+        if post.slow.contains(&lane(&letter)) || !store.take_letter(&letter, &sender, &moment(), &process::liveness)? {
+            continue;
+        }
+        let began = Instant::now();
+        let outcome = if clock::now() >= letter.expires_at { Outcome::Expired } else { post.send(&letter, left.min(LETTER_TIMEOUT)) };
+        if began.elapsed() >= SLOW && matches!(outcome, Outcome::Later(..)) {
+            post.slow.insert(lane(&letter));
+        }
+        settle(store, letter, outcome, &mut posted)?;
+    }
+    posted.waiting = store.outbox_waiting(clock::now())?.count;
+    Ok(posted)
+}
+
+fn own_sender() -> Sender {
+    let process::Identity { pid, start } = process::own();
+    Sender { host: process::host_name(), pid, process_start: start }
+}
+
+/// What letters have in common that one server takes.
+fn lane(letter: &Letter) -> String {
+    if letter.channel == Channel::Email.as_str() {
+        return letter.channel.clone();
+    }
+    letter.recipient.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// What became of a letter.
+enum Outcome {
+    Sent,
+    /// It is put off, for the reason, at least so long.
+    Later(String, Option<Duration>),
+    /// It is refused for good, as far as the other side says.
+    Refused(String),
+    /// Nobody wants it any more.
+    Dropped(&'static str),
+    /// It was tried for as long as letters are.
+    Expired,
+}
+
+fn settle(store: &mut Store, letter: Letter, outcome: Outcome, posted: &mut Posted) -> Result<(), StateError> {
+    let now = clock::now();
+    let (reason, due_at) = match outcome {
+        Outcome::Sent => {
+            store.letter_sent(&letter.id, now)?;
+            let Letter { job, channel, recipient, kind, .. } = letter;
+            posted.sent.push(Sent { job, channel, recipient, kind });
+            return Ok(());
+        }
+        Outcome::Dropped(reason) => return store.letter_dropped(&letter.id, reason, now),
+        Outcome::Expired => {
+            let hours = crate::state::LETTER_LIFE.num_hours();
+            let reason = format!("given up after {hours} hours and {}", crate::text::count(u64::from(letter.attempt), "try"));
+            store.letter_dropped(&letter.id, &reason, now)?;
+            (format!("to {}: {reason}", letter.recipient), None)
+        }
+        Outcome::Later(reason, retry_after) => (reason, Some(now + pause(letter.attempt, retry_after))),
+        Outcome::Refused(reason) => (reason, Some(now + PAUSE_PERMANENT)),
+    };
+    if let Some(due_at) = due_at {
+        store.letter_put_off(&letter.id, &reason, due_at)?;
+    }
+    if !posted.errors.contains(&reason) {
+        posted.errors.push(reason);
+    }
+    Ok(())
+}
+
+/// Returns how long a letter is put off that was tried so often before.
+fn pause(attempt: u32, retry_after: Option<Duration>) -> TimeDelta {
+    let doubled = PAUSE.checked_mul(1 << attempt.min(10)).unwrap_or(PAUSE_MAX).min(PAUSE_MAX);
+    let asked = retry_after.and_then(|asked| TimeDelta::from_std(asked).ok()).unwrap_or_default();
+    doubled.max(asked.min(PAUSE_PERMANENT))
+}
+
+/// Where people of a job are reached, as its file says now.
+struct Resolved {
+    notifications: Notifications,
+    masker: Masker,
+}
+
+struct Post<'a> {
+    workspace: &'a Workspace,
+    workspace_id: String,
+    smtp: Option<Result<Option<SmtpSettings>, String>>,
+    notifiers: HashMap<Channel, Result<Box<dyn Notifier>, SendError>>,
+    /// `Err(None)`: the job is gone.
+    jobs: HashMap<String, Result<Resolved, Option<String>>>,
+    slow: HashSet<String>,
+}
+
+impl Post<'_> {
+    fn send(&mut self, letter: &Letter, timeout: Duration) -> Outcome {
+        let Some(channel) = Channel::parse(&letter.channel) else { return Outcome::Dropped("this version doesn't know its channel") };
+        let Ok(message) = serde_json::from_str::<Message>(&letter.body) else {
+            return Outcome::Dropped("this version can't read what it says");
+        };
+        if channel == Channel::Email {
+            let delivery = Delivery { id: &letter.id, recipient: &letter.recipient, message: &message, timeout };
+            return self.deliver(channel, &delivery, &Masker::default());
+        }
+        let (url, masker) = match self.url(channel, letter) {
+            Ok(found) => found,
+            Err(outcome) => return outcome,
+        };
+        let delivery = Delivery { id: &letter.id, recipient: url.expose(), message: &message, timeout };
+        if channel == Channel::Webhook {
+            return self.deliver(channel, &delivery, &masker);
+        }
+        let signal = if message.kind == Kind::Success { Signal::Success } else { Signal::Fail };
+        self.outcome(healthcheck::ping(url.expose(), signal, &words_of(&message), timeout), &masker)
+    }
+
+    fn deliver(&mut self, channel: Channel, delivery: &Delivery<'_>, masker: &Masker) -> Outcome {
+        if channel == Channel::Email && self.smtp.is_none() {
+            self.smtp = Some(self.workspace.smtp());
+        }
+        let smtp = match &self.smtp {
+            Some(Err(why)) if channel == Channel::Email => return Outcome::Later(self.workspace.masker.mask(why), None),
+            Some(Ok(Some(settings))) => Some(settings),
+            _ => None,
+        };
+        let notifier = self.notifiers.entry(channel).or_insert_with(|| crate::notify::open(channel, smtp));
+        let result = match notifier {
+            Ok(notifier) => notifier.send(delivery),
+            Err(error) => Err(error.clone()),
+        };
+        self.outcome(result, masker)
+    }
+
+    fn outcome(&self, result: Result<(), SendError>, masker: &Masker) -> Outcome {
+        let hidden = |text: &str| {
+            let text = self.workspace.masker.mask(&masker.mask(text));
+            let smtp = self.smtp.as_ref().and_then(|smtp| smtp.as_ref().ok()?.as_ref());
+            let secrets = smtp.into_iter().flat_map(|smtp| smtp.password.iter().chain([&smtp.url])).map(Secret::expose);
+            secrets.filter(|secret| secret.len() >= 4).fold(text, |text, secret| text.replace(secret, MASK))
+        };
+        match result {
+            Ok(()) => Outcome::Sent,
+            Err(SendError::Temporary { message, retry_after }) => Outcome::Later(hidden(&message), retry_after),
+            Err(SendError::Permanent { message }) => Outcome::Refused(hidden(&message)),
+        }
+    }
+
+    /// Returns the URL that a letter goes to, as the job's file says it now.
+    fn url(&mut self, channel: Channel, letter: &Letter) -> Result<(Secret, Masker), Outcome> {
+        let (workspace, id) = (self.workspace, self.workspace_id.clone());
+        let resolved = match self.jobs.entry(letter.job.clone()).or_insert_with(|| resolve(workspace, &letter.job)) {
+            Ok(resolved) => resolved,
+            Err(None) => return Err(Outcome::Dropped("no longer configured: the job is gone")),
+            Err(Some(why)) => return Err(Outcome::Later(why.clone(), None)),
+        };
+        let Notifications { webhooks, healthcheck_url, unresolved, .. } = &resolved.notifications;
+        let urls: Vec<&Secret> = if channel == Channel::Webhook { webhooks.iter().collect() } else { healthcheck_url.iter().collect() };
+        let is_it = |(index, url): &(usize, &&Secret)| {
+            let by_place = known_as("", &Secret::default(), *index);
+            letter.recipient == known_as(&id, url, *index) || letter.recipient == by_place
+        };
+        match urls.iter().enumerate().find(is_it) {
+            Some((_, url)) if !url.expose().is_empty() => Ok(((*url).clone(), resolved.masker.clone())),
+            None if urls.iter().all(|url| !url.expose().is_empty()) => {
+                Err(Outcome::Dropped("no longer configured: the job's file has another address"))
+            }
+            _ => {
+                let why = unresolved.first().cloned().unwrap_or_else(|| "its address can't be known here".to_owned());
+                Err(Outcome::Later(resolved.masker.mask(&format!("job {}: {why}", letter.job)), None))
+            }
+        }
+    }
+}
+
+/// Reads where people of a job are reached. Secrets of connections that this user may not use are left where they are.
+fn resolve(workspace: &Workspace, job: &str) -> Result<Resolved, Option<String>> {
+    let id = JobId::parse(job).map_err(|_| None)?;
+    let read = |secrets| match workspace.load(&id, secrets) {
+        Ok(loaded) => Ok(loaded.job),
+        Err(NoJob::Unknown(_)) => Err(None),
+        Err(NoJob::Invalid(_)) => Err(Some(format!("the file of job {id} has problems: etlsched validate {id}"))),
+    };
+    let job: Job = read(Secrets::Left)?;
+    let job = if refusal::check_connections(&job, &process::user_name()).is_ok() { read(Secrets::Fetched)? } else { job };
+    Ok(Resolved { masker: workspace.masker_for(&job), notifications: job.notifications })
+}
+
+/// What a healthcheck is told beside the signal: the end of the log.
+fn words_of(message: &Message) -> String {
+    let causes = message.causes.iter().map(|cause| format!("{}: {}", cause.code, cause.message));
+    let lines: Vec<String> = causes.chain(message.log_tail.iter().cloned()).collect();
+    crate::text::printable_lines(&lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_put_off_longer_each_time_and_never_beyond_an_hour_unless_asked() {
+        let minutes = |attempt: u32, asked: Option<u64>| pause(attempt, asked.map(Duration::from_secs)).as_seconds_f64() / 60.0;
+        let pauses: Vec<f64> = [0, 1, 2, 6, 7, 400].iter().map(|attempt| minutes(*attempt, None)).collect();
+        assert_eq!(pauses, [0.5, 1.0, 2.0, 32.0, 60.0, 60.0]);
+        assert_eq!((minutes(0, Some(600)), minutes(3, Some(1)), minutes(0, Some(u64::MAX))), (10.0, 4.0, 360.0));
+    }
+}

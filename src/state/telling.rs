@@ -1,0 +1,226 @@
+//! What the end of a run is told with: what stands in the store when it is closed goes to whoever decides, and what that one says goes
+//! into the outbox, in the same transaction. What was told is remembered until its trouble is over.
+
+use std::fmt;
+
+use super::backends::StoreConnection;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+
+use super::connection::{Store, naive};
+use super::error::StateError;
+use super::jobs::JobStatus;
+use super::outbox::{self, NewLetter};
+use super::records::{RunDetail, RunRecord};
+use super::rows::{self, RunRow};
+use super::runs::run_with_tail;
+use super::schema::{jobs, runs, slots, told};
+
+/// How many lines of the execution log are told.
+const LINES_TOLD: i64 = 20;
+
+/// How many of the job's last runs are told.
+const RUNS_TOLD: i64 = 14;
+
+/// A run that is being closed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndedRun {
+    /// The run as it ended, with the last lines of its log.
+    pub detail: RunDetail,
+    /// When its slot was due.
+    pub slot_at: Option<DateTime<Utc>>,
+    /// The job's last runs that have ended, the newest first, this one among them.
+    pub last_runs: Vec<RunRecord>,
+    /// What is remembered as told about the job.
+    pub told: Vec<Told>,
+    /// The job's status before.
+    pub status_before: JobStatus,
+    /// And after.
+    pub status_after: JobStatus,
+    /// When it was written last.
+    pub status_changed_at: DateTime<Utc>,
+    /// Runs in a row that count towards `failure_threshold`.
+    pub consecutive_failures: u64,
+    /// When it is told.
+    pub now: DateTime<Utc>,
+}
+
+/// Something that was told about a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What it was about.
+    pub kind: String,
+    /// What tells it from others of its kind.
+    pub cause: String,
+    /// The sources that it concerned.
+    pub sources: Vec<String>,
+    /// When it was told last.
+    pub at: DateTime<Utc>,
+}
+
+/// What follows from the end of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tidings {
+    /// Who is told what.
+    pub letters: Vec<NewLetter>,
+    /// What is remembered.
+    pub told: Vec<Told>,
+    /// Kinds and causes that are over.
+    pub over: Vec<(String, String)>,
+}
+
+/// Decides what follows from the end of a run; may be asked again for the same run, where a transaction has to be begun anew.
+pub type Teller = Box<dyn Fn(&EndedRun) -> Tidings + Send>;
+
+/// The one that a store asks; none tells nobody.
+#[derive(Default)]
+pub(super) struct TellerSlot(Option<Teller>);
+
+impl fmt::Debug for TellerSlot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.0.is_some() { "Teller" } else { "None" })
+    }
+}
+
+/// A job's status around a run's end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) before: JobStatus,
+    pub(super) after: JobStatus,
+}
+
+impl TellerSlot {
+    /// Asks what follows from the end of a run and writes it down.
+    pub(super) fn tell(
+        &self,
+        connection: &mut StoreConnection,
+        run_id: &str,
+        standing: Option<Standing>,
+        now: DateTime<Utc>,
+    ) -> QueryResult<()> {
+        let Some(teller) = &self.0 else { return Ok(()) };
+        let Some(run) = ended(connection, run_id, standing, now)? else { return Ok(()) };
+        let job = run.detail.run.job.clone();
+        let Tidings { letters, told, over } = teller(&run);
+        for (kind, cause) in &over {
+            diesel::delete(told::table.find((&job, kind, cause))).execute(connection)?;
+        }
+        told.iter().try_for_each(|told| remember(connection, &job, told))?;
+        outbox::put(connection, &job, Some(run_id), &letters, now)
+    }
+}
+
+fn ended(connection: &mut StoreConnection, run_id: &str, standing: Option<Standing>, now: DateTime<Utc>) -> QueryResult<Option<EndedRun>> {
+    let Some(detail) = run_with_tail(connection, run_id, LINES_TOLD)? else { return Ok(None) };
+    let job = &detail.run.job;
+    let newest = runs::table.filter(runs::job.eq(job)).filter(runs::completed_at.is_not_null());
+    let newest = newest.order((runs::started_at.desc(), runs::id.desc())).limit(RUNS_TOLD);
+    let last_runs = newest.select(RunRow::as_select()).load(connection)?.into_iter().map(RunRecord::from).collect();
+    let columns = (jobs::status, jobs::status_changed_at, jobs::consecutive_failures);
+    let (status, changed_at, failures): (String, NaiveDateTime, i64) = jobs::table.find(job).select(columns).first(connection)?;
+    let status = JobStatus::parse(&status).expect("held by a CHECK of the table");
+    let standing = standing.unwrap_or(Standing { before: status, after: status });
+    let slot_at: Option<NaiveDateTime> = match &detail.run.slot {
+        Some(key) => slots::table.find((job, key)).select(slots::due_at).first(connection).optional()?,
+        None => None,
+    };
+    Ok(Some(EndedRun {
+        slot_at: slot_at.map(|at| at.and_utc()),
+        last_runs,
+        told: told_about(connection, job)?,
+        status_before: standing.before,
+        status_after: standing.after,
+        status_changed_at: changed_at.and_utc(),
+        consecutive_failures: failures.unsigned_abs(),
+        now,
+        detail,
+    }))
+}
+
+fn told_about(connection: &mut StoreConnection, job: &str) -> QueryResult<Vec<Told>> {
+    type Columns = (String, String, String, NaiveDateTime);
+    let own = told::table.filter(told::job.eq(job)).order((told::kind, told::cause));
+    let rows: Vec<Columns> = own.select((told::kind, told::cause, told::sources, told::told_at)).load(connection)?;
+    let told = |(kind, cause, sources, at): Columns| Told { kind, cause, sources: rows::names(&sources), at: at.and_utc() };
+    Ok(rows.into_iter().map(told).collect())
+}
+
+fn remember(connection: &mut StoreConnection, job: &str, told: &Told) -> QueryResult<()> {
+    let Told { kind, cause, sources, at } = told;
+    let changes = (told::sources.eq(rows::list(sources)), told::told_at.eq(naive(*at)));
+    if diesel::update(told::table.find((job, kind, cause))).set(changes.clone()).execute(connection)? == 0 {
+        let key = (told::job.eq(job), told::kind.eq(kind), told::cause.eq(cause));
+        diesel::insert_into(told::table).values((key, changes)).execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Kinds that no end of a trouble makes forgotten: each of their causes comes once.
+const PASSING: [&str; 3] = ["missed", "deadline", "schema_change"];
+
+/// Forgets what was told before an instant; what is to be told again once its trouble is over is kept until then.
+pub(super) fn prune(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<()> {
+    let old = told::table.filter(told::kind.eq_any(PASSING)).filter(told::told_at.lt(before));
+    diesel::delete(old).execute(connection).map(drop)
+}
+
+impl Store {
+    /// As [`Store::write`], for work that closes a run: it may ask the teller.
+    pub(super) fn write_telling<T>(
+        &mut self,
+        mut work: impl FnMut(&mut StoreConnection, &TellerSlot) -> QueryResult<T>,
+    ) -> Result<T, StateError> {
+        let teller = std::mem::take(&mut self.teller);
+        let result = self.write(|connection| work(connection, &teller));
+        self.teller = teller;
+        result
+    }
+
+    /// Sets who decides what follows from the end of a run: everything that closes one asks, in the transaction that closes it.
+    pub fn tell_by(&mut self, teller: Teller) {
+        self.teller = TellerSlot(Some(teller));
+    }
+
+    /// Returns what is remembered as told of these kinds, with the job of each.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn told(&mut self, kinds: &[&str]) -> Result<Vec<(String, Told)>, StateError> {
+        type Columns = (String, String, String, String, NaiveDateTime);
+        self.read(|connection| {
+            let columns = (told::job, told::kind, told::cause, told::sources, told::told_at);
+            let rows: Vec<Columns> = told::table.filter(told::kind.eq_any(kinds)).select(columns).load(connection)?;
+            let told =
+                |(job, kind, cause, sources, at): Columns| (job, Told { kind, cause, sources: rows::names(&sources), at: at.and_utc() });
+            Ok(rows.into_iter().map(told).collect())
+        })
+    }
+
+    /// Tells something about a job that no run's end tells, where it was not told yet: causes are remembered, letters go into the outbox.
+    /// Returns whether any of the causes was new; nothing is written else.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn tell_once(&mut self, job: &str, told: &[Told], letters: &[NewLetter], now: DateTime<Utc>) -> Result<bool, StateError> {
+        self.write(|connection| {
+            let mut is_new = false;
+            for one in told {
+                let known = told::table.find((job, &one.kind, &one.cause));
+                is_new |= !diesel::select(diesel::dsl::exists(known)).get_result::<bool>(connection)?;
+            }
+            if is_new {
+                told.iter().try_for_each(|told| remember(connection, job, told))?;
+                outbox::put(connection, job, None, letters, now)?;
+            }
+            Ok(is_new)
+        })
+    }
+
+    /// Forgets what was told about a job: one that is deleted and made anew begins anew.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn forget_told(&mut self, job: &str) -> Result<(), StateError> {
+        self.write(|connection| diesel::delete(told::table.filter(told::job.eq(job))).execute(connection).map(drop))
+    }
+}
