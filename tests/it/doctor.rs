@@ -257,16 +257,13 @@ fn a_store_of_a_newer_program_one_that_is_damaged_and_one_that_is_none_are_told_
     damage("kept.db");
     state.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')");
     holds(&findings(&machine.etl, &[], 10), "store", "fail", &["made by a newer etlsched", "99990101000000", "use a newer etlsched"]);
-    state.execute("DELETE FROM __diesel_schema_migrations WHERE version = '99990101000000'; DROP INDEX IF EXISTS nothing");
+    state.execute("DELETE FROM __diesel_schema_migrations WHERE version = '99990101000000'");
     let last = state.value("SELECT max(version) FROM __diesel_schema_migrations");
     state.execute(&format!("DELETE FROM __diesel_schema_migrations WHERE version = '{last}'; PRAGMA wal_checkpoint(TRUNCATE)"));
     drop(state);
     let before = machine.etl.listing();
     let found = findings(&machine.etl, &[], 0);
-    let is_absent = found.iter().any(|finding| finding["found"].as_str().is_some_and(|text| text.contains("not made yet")));
-    if !is_absent {
-        holds(&found, "store", "warn", &["made by an older etlsched", "applies 1 migration"]);
-    }
+    holds(&found, "store", "warn", &["made by an older etlsched", "applies 1 migration"]);
     let stores = |listing: &[(std::path::PathBuf, Option<Vec<u8>>)]| {
         listing.iter().filter(|(path, _)| path.to_string_lossy().contains("state.db")).cloned().collect::<Vec<_>>()
     };
@@ -413,10 +410,10 @@ fn the_readme_shows_what_doctor_prints() {
 
 #[test]
 fn a_mail_server_is_logged_in_to_and_a_wrong_password_is_told_without_it_and_no_mail_is_sent() {
-    let server = servers::mail::mail_server(&serde_json::json!({"login": ["etl", "right-password"]}));
+    let server = servers::mail::mail_server(&serde_json::json!({"tls": "smtps", "login": ["etl", "right-password"]}));
     let settings = |password: &str| {
         format!(
-            "smtp: {{url: \"smtp://localhost:{}\", from: etl@example.com, username: etl, password: \"{password}\", ca_file: \"{}\"}}\n",
+            "smtp: {{url: \"smtps://localhost:{}\", from: etl@example.com, username: etl, password: \"{password}\", ca_file: \"{}\"}}\n",
             server.port(),
             server.ca_file().display()
         )

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::reach::{self, Asked, Ends, Way};
 use super::scene::Scene;
+use super::scheduler::store_of;
 use super::tell::Tell;
 use crate::command::worker;
 use crate::engine::{self, ask};
 use crate::job::Job;
 use crate::plan::{Order, WorkerError};
 use crate::process::{self, Program};
-use crate::state::Store;
 use crate::text::count;
 use crate::workspace::{NoJob, Workspace};
 
@@ -44,11 +44,7 @@ pub fn check(scene: &Scene, tell: &Tell) {
     if ends.is_empty() {
         return tell.skipped("", "no valid job uses any");
     }
-    let workspace_id = match scene.is_offline && scene.there().is_state_shared {
-        true => None,
-        false => Store::peek_workspace_id(&scene.there().state),
-    };
-    let workspace_id = workspace_id.unwrap_or_else(|| NOBODY.to_owned());
+    let workspace_id = store_of(scene).and_then(|mut store| store.workspace_id().ok()).unwrap_or_else(|| NOBODY.to_owned());
     let next = AtomicUsize::new(0);
     let (sender, outcomes) = channel();
     let mut plain = 0;
