@@ -284,7 +284,7 @@ fn a_store_of_a_newer_program_one_that_is_damaged_and_one_that_is_none_are_told_
 fn a_run_that_was_left_open_is_told_as_one_that_mends_itself() {
     let machine = machine();
     let state = machine.etl.state();
-    state.execute("UPDATE runs SET status = 'running', ended_at = NULL");
+    state.execute("UPDATE runs SET status = 'running', completed_at = NULL");
     drop(state);
     holds(&findings(&machine.etl, &[], 0), "store", "warn", &["1 run left open", "the job's next run closes them"]);
 }
