@@ -9,6 +9,7 @@ mod confirm;
 mod create;
 mod delete;
 mod disable;
+mod doctor;
 mod enable;
 mod examined;
 mod follow;
@@ -178,6 +179,7 @@ pub enum Command {
     Check(check::Check),
     Metrics(metrics::Metrics),
     Stats(stats::Stats),
+    Doctor(doctor::Doctor),
     Next(next::Next),
     Plan(plan::Plan),
     Schedule(schedule::Schedule),
@@ -216,6 +218,7 @@ impl Command {
             Self::Check(command) => command.run(context),
             Self::Metrics(command) => command.run(context),
             Self::Stats(command) => command.run(context),
+            Self::Doctor(command) => command.run(context),
             Self::Next(command) => command.run(context),
             Self::Plan(command) => command.run(context),
             Self::Schedule(command) => command.run(context),

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod diff;
+pub mod doctor;
 pub mod errors;
 pub mod failure_block;
 pub mod findings;

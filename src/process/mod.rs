@@ -1,10 +1,13 @@
 //! Processes of the operating system: which one this is, whether another still lives; starting one with pipes, stopping it, and what
 //! it used. Knows nothing of orders or events.
 
+mod bare;
 mod capture;
+mod host;
 pub mod identity;
 mod local_zone;
 mod memory;
+mod space;
 mod stop;
 #[cfg(unix)]
 mod unix;
@@ -16,10 +19,13 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use bare::{Bare, run_bare};
 pub use capture::{Captured, NotCaptured, capture};
+pub use host::{ClockKeeping, clock_keeping, home_folder, is_root, system_name};
 pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
 pub use local_zone::{system_zone, zone_of_variable};
 pub use memory::anonymous_bytes;
+pub use space::{Space, is_writable, space};
 pub use stop::{Stop, StopSignal, watch_signals};
 #[cfg(unix)]
 use unix as platform;

@@ -88,7 +88,17 @@ impl Store {
                 (StoreConnection::Server(connection), is_standby)
             }
         };
-        Ok(Self { connection, location: location.clone(), is_standby, patience: PATIENCE, is_away: false, teller: TellerSlot::default() })
+        Ok(Self::over(connection, location, is_standby, PATIENCE))
+    }
+
+    /// Makes a store of a connection that is open.
+    pub(super) fn over(connection: StoreConnection, location: &StateLocation, is_standby: bool, patience: Duration) -> Self {
+        Self { connection, location: location.clone(), is_standby, patience, is_away: false, teller: TellerSlot::default() }
+    }
+
+    /// Whether the server takes no writes.
+    pub(super) fn is_standby(&self) -> bool {
+        self.is_standby
     }
 
     /// Returns the workspace's UUID and leaves no trace: no file beside the store, no migration. `None` where there is no store yet, or

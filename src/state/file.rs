@@ -70,6 +70,19 @@ pub(super) fn peek(path: &Path) -> Option<SqliteConnection> {
     SqliteConnection::establish(&format!("file:{}?immutable=1", uri_path(path)?)).ok()
 }
 
+/// Opens a file as it is: nothing is set in it. Where it may not be written, for reading.
+///
+/// # Errors
+/// It can't be opened.
+pub(super) fn open_as_it_is(path: &Path) -> Result<SqliteConnection, StateError> {
+    let place = || Place::File(path.to_owned());
+    let url = uri_path(path).ok_or_else(|| unreachable(path, "its path is not UTF-8"))?;
+    let opened = |mode: &str| SqliteConnection::establish(&format!("file:{url}?mode={mode}"));
+    let mut connection = opened("rw").or_else(|_| opened("ro")).map_err(|error| StateError::of_message(error.to_string(), place()))?;
+    connection.batch_execute("PRAGMA trusted_schema = OFF").map_err(|error| StateError::of(error, &place()))?;
+    Ok(connection)
+}
+
 /// Sets how long another process's transaction is waited for from now on.
 pub(super) fn set_patience(connection: &mut SqliteConnection, patience: Duration) -> QueryResult<()> {
     connection.batch_execute(&format!("PRAGMA busy_timeout = {}", patience.min(BUSY_TIMEOUT).as_millis()))

@@ -32,6 +32,16 @@ pub(super) fn has_any(store: &mut Store) -> Result<bool, StateError> {
     Ok(!applied(store)?.is_empty())
 }
 
+/// Returns how many migrations the store lacks; `None` where it has none at all.
+///
+/// # Errors
+/// It can't be read, or was made by a newer etlsched.
+pub(super) fn lacking(store: &mut Store) -> Result<Option<usize>, StateError> {
+    let (known, found) = (known(), applied(store)?);
+    refuse_newer(store, &known, &found)?;
+    Ok((!found.is_empty()).then(|| known.iter().filter(|version| !found.contains(version)).count()))
+}
+
 /// Applies what the store doesn't have yet.
 ///
 /// # Errors

@@ -71,6 +71,13 @@ pub fn in_use() -> &'static Database {
     })
 }
 
+/// Returns the version of the system's own database, newer than chrono-tz's or not; `None` where it has none, or none with a version.
+pub fn system_version() -> Option<String> {
+    let folder = FOLDER.get().and_then(Clone::clone);
+    let usual = USUAL_FOLDERS.iter().map(PathBuf::from).filter(|_| folder.is_none());
+    folder.iter().cloned().chain(usual).find_map(|folder| version_of(&folder))
+}
+
 /// Returns what zones are read with, in words: the database in use, and those of them that its folder lacks or can't give.
 pub fn describe(zones: impl IntoIterator<Item = Zone>) -> String {
     let mut lacking: Vec<&str> = lacking(zones);

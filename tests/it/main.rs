@@ -5,6 +5,7 @@
 //! | `etl` | the builder: a workspace in a temporary folder, the real program in a clean environment, whole output compared |
 //! | `layers` | src/ keeps to the map in src/lib.rs: who may import whom, who reads the clock, who prints |
 //! | `docs` | man/, README.md and the job files that it shows are true of this build |
+//! | `doctor` | what `doctor` says of sound installations and of planted faults, from here and as cron starts jobs |
 //! | `flights` | the sample job from end to end: rows, types, counts, logs, the second delivery |
 //! | `control` | what operators do around runs: cursors, reset, overlap, stopping, permissions |
 //! | `prints` | what commands print: no secrets, errors as one JSON object, every listing as CSV |
@@ -62,6 +63,8 @@ mod cuts;
 #[cfg(target_os = "linux")]
 mod disk;
 mod docs;
+#[cfg(target_os = "linux")]
+mod doctor;
 mod etl;
 mod exports;
 #[cfg(target_os = "linux")]

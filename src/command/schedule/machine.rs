@@ -11,7 +11,7 @@ use crate::error::Failure;
 use crate::exit_code;
 use crate::job::{Job, Problem, Severity};
 use crate::output;
-use crate::scheduler::install::{Crontab, Lock, NotInstalled, Systemd, Target, Tasks};
+use crate::scheduler::install::{Crontab, Daemon, Lock, NotInstalled, Systemd, Target, Tasks};
 use crate::scheduler::{EXPORTERS, Entry, Exporter, Host, Rendered, Scope};
 use crate::state::{JobRecord, JobStatus};
 use crate::workspace::Workspace;
@@ -29,7 +29,8 @@ pub enum Scheduler {
 }
 
 impl Scheduler {
-    fn name(self) -> &'static str {
+    /// Returns the word of `--scheduler`.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Crontab => "crontab",
             Self::Systemd => "systemd",
@@ -170,7 +171,12 @@ impl Machine {
 
     /// Says what keeps entries from being started.
     pub fn warn(&self) {
-        for (warning, hint) in self.target.warnings().into_iter().chain(program_warning(&self.host.program)) {
+        let daemon = match self.target.daemon() {
+            // A systemd that can't be reached was told of where it was asked.
+            Daemon::Absent(what, hint) if self.target.name() == Scheduler::Crontab.name() => Some((what, hint)),
+            _ => None,
+        };
+        for (warning, hint) in daemon.into_iter().chain(self.target.warnings()).chain(program_warning(&self.host.program)) {
             output::note(&format!("warning: {warning}\n  hint: {hint}"));
         }
     }

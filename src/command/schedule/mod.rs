@@ -6,10 +6,13 @@ mod install;
 mod machine;
 mod prove;
 mod remove;
+mod standing;
 mod status;
 mod sync;
 
+pub use machine::{Choice, Options, Scheduler, is_in_path};
 pub use remove::OfJob;
+pub use standing::Standing;
 
 use std::path::Path;
 use std::time::Duration;

@@ -139,6 +139,15 @@ pub(super) fn choose(plan: &OdbcConnection) -> Result<Chosen, ConnectError> {
     Ok(Chosen { word: Some(located(found).unwrap_or_else(|| found.name.clone())), family })
 }
 
+/// Returns the driver that serves a connection, as `odbcinst.ini` or its path names it; `None` where a data source or a whole connection string
+/// says it. Connects to nothing.
+///
+/// # Errors
+/// There is none, with the list of those that there are and how to install one.
+pub fn of_connection(plan: &OdbcConnection) -> Result<Option<String>, ConnectError> {
+    choose(plan).map(|chosen| chosen.word)
+}
+
 /// Makes the error for a driver that isn't there.
 pub(super) fn missing(plan: &OdbcConnection, what: &str, installed: &[Driver]) -> ConnectError {
     let (_, hint) = serving(plan.engine);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{NotInstalled, Rendered, Shown, Target, call, words};
+use super::{Daemon, NotInstalled, Rendered, Shown, Target, call, words};
 use crate::private;
 use crate::process::Exit;
 use crate::scheduler::block::{self, Spoiled};
@@ -98,19 +98,56 @@ impl Target for Crontab {
     }
 
     fn warnings(&self) -> Vec<(String, String)> {
-        let mut warnings = Vec::new();
-        if runs_cron() == Some(false) {
-            let warning = "no cron daemon runs on this machine: nothing is started until one does";
-            warnings.push((warning.to_owned(), "start it: systemctl start cron, or service cron start".to_owned()));
-        }
         let crontab = self.list().unwrap_or_default();
-        warnings.extend(self.moved(&crontab));
+        let mut warnings: Vec<(String, String)> = self.moved(&crontab).into_iter().collect();
         for (line, id) in block::left_behind(&crontab, &self.id) {
             let warning = format!("line {line} of {} begins another block of this folder, {id}: its jobs are started twice", self.place());
             warnings.push((warning, "it was made before .etlsched was removed; take it out by hand: crontab -e".to_owned()));
         }
         warnings
     }
+
+    fn daemon(&self) -> Daemon {
+        // Where processes of others are hidden (mount option hidepid), nothing can be said.
+        let entries = std::fs::read("/proc/1/comm").and_then(|_| std::fs::read_dir("/proc"));
+        let Ok(entries) = entries else { return Daemon::Unknown("this system doesn't show its processes".to_owned()) };
+        let names = entries.filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok());
+        let found = names.map(|name| name.trim().to_owned()).find(|name| DAEMONS.contains(&name.as_str()));
+        found.map_or_else(
+            || {
+                let what = "no cron daemon runs on this machine: nothing is started until one does";
+                Daemon::Absent(what.to_owned(), "start it: systemctl start cron, or service cron start".to_owned())
+            },
+            Daemon::Runs,
+        )
+    }
+
+    fn environment(&self, there: &[Rendered]) -> Vec<(String, String)> {
+        match block::find(text(there), &self.id) {
+            Ok(Some(found)) => settings(&text(there)[..found.range.end]),
+            Ok(None) | Err(_) => settings(text(there)),
+        }
+    }
+}
+
+/// How daemons call themselves.
+const DAEMONS: [&str; 5] = ["cron", "crond", "fcron", "bcron-start", "cronie"];
+
+/// Returns the variables that lines set, the last one of a name; they hold for the lines below them (crontab(5)).
+fn settings(text: &[u8]) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in String::from_utf8_lossy(text).lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+        let Some((name, value)) = line.split_once('=') else { continue };
+        let unquoted = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+        let (name, value) = (unquoted(name), unquoted(value));
+        if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && name.chars().all(|sign| sign.is_ascii_alphanumeric() || sign == '_')
+        {
+            found.retain(|(known, _)| *known != name);
+            found.push((name, value));
+        }
+    }
+    found
 }
 
 /// Without the three lines that the program puts at the top of its file.
@@ -259,18 +296,6 @@ fn headless(text: &[u8]) -> Option<&[u8]> {
     header(text).map(|length| &text[length..])
 }
 
-/// Whether a cron daemon runs; `None` where that can't be seen.
-fn runs_cron() -> Option<bool> {
-    // Where processes of others are hidden (mount option hidepid), nothing can be said.
-    std::fs::read("/proc/1/comm").ok()?;
-    let names: Vec<String> = std::fs::read_dir("/proc")
-        .ok()?
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("comm")).ok())
-        .map(|name| name.trim().to_owned())
-        .collect();
-    Some(names.iter().any(|name| ["cron", "crond", "fcron", "bcron-start", "cronie"].contains(&name.as_str())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,5 +313,12 @@ mod tests {
         ] {
             assert_eq!(line_of_zone(text.as_bytes()), line, "{text:?}");
         }
+    }
+
+    #[test]
+    fn variables_are_those_that_lines_set_and_the_last_of_a_name_holds() {
+        let text = "# A=1\nPATH=/a\n  MAILTO = \"x y\"\n5 * * * * B=2 x\nPATH=/b:/c\n@daily C=3\n";
+        let expected = [("MAILTO", "x y"), ("PATH", "/b:/c")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(settings(text.as_bytes()), expected);
     }
 }

@@ -90,8 +90,25 @@ pub trait Target: fmt::Debug {
     /// Something else stands there now, the scheduler refuses it, or doesn't hold what it was given.
     fn apply(&self, before: &[Rendered], after: &[Rendered]) -> Result<Vec<String>, NotInstalled>;
 
-    /// Returns what keeps installed entries from being started: a warning and what to do about it, each.
+    /// Returns what keeps installed entries from being started, beside a daemon that doesn't run: a warning and what to do about it, each.
     fn warnings(&self) -> Vec<(String, String)>;
+
+    /// Looks whether that runs which starts entries.
+    fn daemon(&self) -> Daemon;
+
+    /// Returns the variables that it gives our entries beside its own, as they stand in it.
+    fn environment(&self, there: &[Rendered]) -> Vec<(String, String)>;
+}
+
+/// What starts entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Daemon {
+    /// It runs, by this name.
+    Runs(String),
+    /// It doesn't: in words, and what to do about it.
+    Absent(String, String),
+    /// It can't be seen, for this reason.
+    Unknown(String),
 }
 
 /// Runs a program of the scheduler.

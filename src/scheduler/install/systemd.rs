@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{NotInstalled, Rendered, Shown, Target, call, words};
+use super::{Daemon, NotInstalled, Rendered, Shown, Target, call, words};
 use crate::scheduler::Scope;
 
 /// The units of a user, or of the host.
@@ -118,6 +118,25 @@ impl Target for Systemd {
             }
             _ => Vec::new(),
         }
+    }
+
+    fn daemon(&self) -> Daemon {
+        match self.called(&["is-system-running"]) {
+            // A word (systemctl(1)); its exit code says whether all is well.
+            Ok(said) => match str::from_utf8(&said.stdout).unwrap_or_default().trim() {
+                "" | "offline" | "unknown" => {
+                    let what = format!("{} doesn't run, or can't be reached: {}", self.place(), words(&said));
+                    Daemon::Absent(what, "log in as this user itself (not by su or sudo), or schedule by crontab".to_owned())
+                }
+                word => Daemon::Runs(format!("systemd ({})", crate::text::printable(word))),
+            },
+            Err(error) => Daemon::Unknown(error.message),
+        }
+    }
+
+    /// Units say what they set, and begin with what the manager has, which isn't known here.
+    fn environment(&self, _there: &[Rendered]) -> Vec<(String, String)> {
+        Vec::new()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{NotInstalled, Rendered, Shown, Target, call, words};
+use super::{Daemon, NotInstalled, Rendered, Shown, Target, call, words};
 use crate::private;
 
 /// The Task Scheduler of this host.
@@ -96,6 +96,23 @@ impl Target for Tasks {
     }
 
     fn warnings(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn daemon(&self) -> Daemon {
+        match call("sc", &["query", "Schedule"], b"") {
+            Ok(said) if said.exit.is_done() => match String::from_utf8_lossy(&said.stdout).contains("RUNNING") {
+                true => Daemon::Runs("Task Scheduler".to_owned()),
+                false => {
+                    Daemon::Absent("the Task Scheduler doesn't run".to_owned(), "start it as administrator: sc start Schedule".to_owned())
+                }
+            },
+            Ok(said) => Daemon::Unknown(words(&said)),
+            Err(error) => Daemon::Unknown(error.message),
+        }
+    }
+
+    fn environment(&self, _there: &[Rendered]) -> Vec<(String, String)> {
         Vec::new()
     }
 }

@@ -1,7 +1,7 @@
 //! Entries in the machine's own scheduler: what is theirs stays, what is ours is right, and whatever fails changes nothing.
 
 mod cron;
-mod fake;
+pub mod fake;
 mod units;
 
 use fake::{Machine, job, strangers};
