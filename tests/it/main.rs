@@ -21,6 +21,7 @@
 //! | `postgres_faults` | the same when workers are killed in their commit, the server crashes, its disk is full, it is a standby |
 //! | `postgres_tables` | tables that people made in PostgreSQL: a full load leaves all of them as they were, by pg_dump |
 //! | `lease` | who may publish: a stopped supervisor, a hundred runs at once, clocks that jump; full disks, deaf workers, deleted jobs |
+//! | `hangs` | sources and stores that hang in five ways, each run ended within ten seconds of its limit |
 //! | `mysql_destination` | MariaDB as destination: the sample, merges, readers, locks, a lax server over TLS, a killed one; read back by its client |
 //! | `retries` | which real errors pass and which stay, what is tried again, `--retry-failed` |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end; a web server that does what a test tells it |
@@ -65,6 +66,8 @@ mod files;
 mod flights;
 mod gate;
 mod hostile;
+#[cfg(target_os = "linux")]
+mod hangs;
 #[cfg(target_os = "linux")]
 mod install;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,91 @@
+//! A run ends within ten seconds of its time limit, wherever it hangs: in a web server's answer, at a locked table, at a server that takes
+//! connections and says nothing, in a worker that hears no signal, at a warehouse that another program holds.
+//!
+//! `ETLSCHED_HANGS=20` hangs so often in each way.
+
+use std::net::TcpListener;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, kill_process};
+
+use crate::etl::{Ended, Etl, report};
+use crate::faults::children;
+use crate::servers::http::{Response, serve};
+use crate::servers::{self, PASSWORD, postgresql, psql, wait_until};
+
+/// The run's limit, and how much longer it may take: SIGTERM at the limit, SIGKILL 8 s later.
+const LIMIT: Duration = Duration::from_secs(1);
+const OVER_MAX: Duration = Duration::from_secs(10);
+
+/// Runs a job that hangs, as often as asked, and demands that each run ends in time, as `timeout`, with nothing left behind.
+#[track_caller]
+fn ends_in_time(kind: &str, etl: &Etl, interfere: &dyn Fn(&Child)) {
+    let rounds: u32 = std::env::var("ETLSCHED_HANGS").map_or(1, |text| text.parse().expect("a number"));
+    let (mut kept, mut worst) = (0, Duration::ZERO);
+    for _ in 0..rounds {
+        let began = Instant::now();
+        let run = etl.command(&["run", "stuck", "--timeout-seconds", "1"]).spawn().expect("it starts");
+        interfere(&run);
+        let ended = Ended::new(etl, &["run", "stuck"], run.wait_with_output().expect("it ends"));
+        let over = began.elapsed().saturating_sub(LIMIT);
+        worst = worst.max(over);
+        kept += u32::from(over <= OVER_MAX);
+        let ended = ended.exits(124).mentions("time limit of 1 s passed");
+        assert_eq!(etl.run(&["logs", "-o", "json"]).exits(0).json()["logs"][0]["status"], "timeout", "{}", ended.stderr);
+        assert_eq!(etl.state().value("SELECT count(*) FROM leases"), "0");
+    }
+    report(&format!("hangs: kind={kind} runs={rounds} kept={kept} worst_over_seconds={:.1}", worst.as_secs_f64()));
+    assert_eq!(kept, rounds, "{kind}: {worst:?} over the limit");
+}
+
+/// A job on a PostgreSQL connection.
+fn of_server(port: u16, database: &str) -> Etl {
+    let connection = format!("{{type: postgresql, host: 127.0.0.1, port: {port}, database: {database}, user: etl");
+    Etl::new()
+        .env("PG_PASSWORD", PASSWORD)
+        .file("etlsched.yaml", format!("connections:\n  erp: {connection}, password: \"${{PG_PASSWORD}}\"}}\n"))
+        .file("jobs/stuck.yaml", "data_sources:\n  - {name: stuck, connection: erp, table: public.held, target: held}\n")
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_left_at_the_limit() {
+    let server = serve(|_| Response::hang());
+    let etl = Etl::new().file("jobs/stuck.yaml", format!("data_sources:\n  - {{name: stuck, path: \"{}\"}}\n", server.url("/x.csv")));
+    ends_in_time("web-answer", &etl, &|_| {});
+}
+
+#[test]
+fn a_locked_table_is_left_at_the_limit() {
+    psql(postgresql(), "postgres", "CREATE DATABASE hangs");
+    psql(postgresql(), "hangs", "CREATE TABLE held (id int PRIMARY KEY)");
+    let mut session = servers::session(postgresql(), "hangs");
+    session.say("BEGIN; LOCK TABLE held IN ACCESS EXCLUSIVE MODE;");
+    ends_in_time("locked-table", &of_server(postgresql().port, "hangs"), &|_| {});
+}
+
+#[test]
+fn a_server_that_takes_connections_and_says_nothing_is_left_at_the_limit() {
+    // Its backlog takes them; nobody accepts.
+    let server = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    ends_in_time("silent-server", &of_server(server.local_addr().expect("an address").port(), "any"), &|_| {});
+}
+
+#[test]
+fn a_worker_that_hears_nothing_is_killed_after_the_limit() {
+    let server = serve(|_| Response::hang());
+    let etl = Etl::new().file("jobs/stuck.yaml", format!("data_sources:\n  - {{name: stuck, path: \"{}\"}}\n", server.url("/x.csv")));
+    ends_in_time("stopped-worker", &etl, &|run| {
+        wait_until("the worker starts", || !children(run.id()).is_empty());
+        kill_process(children(run.id())[0], Signal::STOP).expect("it runs");
+    });
+}
+
+#[test]
+fn a_warehouse_that_another_program_holds_is_left_at_the_limit() {
+    let etl = Etl::new().csv_job("stuck", "", "id\n1\n");
+    etl.run(&["run", "stuck"]).exits(0);
+    let holder = rusqlite::Connection::open(etl.path(".etlsched/warehouse.db")).expect("the warehouse");
+    holder.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    ends_in_time("held-warehouse", &etl, &|_| {});
+}
