@@ -180,9 +180,15 @@ impl Gate<'_> {
         if !is_first && job.lateness.catch_up != CatchUp::All {
             return Ok(false);
         }
+        if engine::is_settled_by_note(self.workspace, &job, self.clock) {
+            return Ok(false);
+        }
         let store = match &mut self.store {
             Some(store) => store,
-            none => none.insert(stored::open(self.workspace)?),
+            none => {
+                stored::settle_modes(self.workspace)?;
+                none.insert(engine::open_gate(self.workspace, &job, self.clock)?)
+            }
         };
         if self.is_every_job {
             let record = store.job(job.id.as_str())?;
@@ -190,7 +196,7 @@ impl Gate<'_> {
                 return Ok(false);
             }
         }
-        Ok(engine::is_due(store, &job, self.clock)?)
+        Ok(engine::is_due(store, self.workspace, &job, self.clock)?)
     }
 }
 

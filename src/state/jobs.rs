@@ -138,7 +138,7 @@ impl NewStatus {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = jobs)]
-struct JobRow {
+pub(super) struct JobRow {
     id: String,
     owner: String,
     first_seen_at: NaiveDateTime,

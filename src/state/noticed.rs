@@ -24,18 +24,18 @@ pub enum Attention {
 /// What noticing looks at.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = jobs)]
-struct Seen {
+pub(super) struct Seen {
     file: String,
     fingerprint: String,
     schedule_fingerprint: String,
-    schedule_noticed_at: NaiveDateTime,
-    active_since: Option<NaiveDateTime>,
+    pub(super) schedule_noticed_at: NaiveDateTime,
+    pub(super) active_since: Option<NaiveDateTime>,
 }
 
 impl Seen {
     /// Whether there is anything to write down. A time of noticing that lies ahead is of a clock that was wrong then: it would silence
     /// the job until then.
-    fn is_news(&self, job: &NewJob, attention: Attention, now: NaiveDateTime) -> bool {
+    pub(super) fn is_news(&self, job: &NewJob, attention: Attention, now: NaiveDateTime) -> bool {
         let is_active_known = match attention {
             Attention::Active => self.active_since.is_some_and(|since| since <= now),
             Attention::Inactive => self.active_since.is_none(),
@@ -70,7 +70,7 @@ impl Store {
     }
 }
 
-fn seen(connection: &mut StoreConnection, id: &str) -> QueryResult<Option<Seen>> {
+pub(super) fn seen(connection: &mut StoreConnection, id: &str) -> QueryResult<Option<Seen>> {
     jobs::table.find(id).select(Seen::as_select()).first(connection).optional()
 }
 

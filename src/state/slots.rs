@@ -7,9 +7,10 @@ use diesel::prelude::*;
 use super::begin::{self, NewRun};
 use super::connection::{Store, naive};
 use super::error::StateError;
-use super::jobs::JobStatus;
+use super::jobs::{self as jobs_of, JobRecord, JobStatus};
 use super::leases::{self, Clocks, Lease, Moment, Probe};
-use super::schema::{jobs, run_sources, run_streams, runs, slots};
+use super::noticed::{self, Seen};
+use super::schema::{run_sources, run_streams, runs, slots};
 use crate::exit_code;
 use crate::run::due::{Decision, Facts, OnOverlap, Rules, SlotRecord, SlotStatus, Start};
 use crate::run::{RunStatus, SourceStatus, Trigger};
@@ -221,9 +222,11 @@ fn published(connection: &mut StoreConnection, job: &str, key: &str) -> QueryRes
 
 fn decide(connection: &mut StoreConnection, job: &str, order: &SlotOrder<'_>) -> QueryResult<Decision> {
     let SlotOrder { rules, now } = order;
-    let (Some(counted_since), Some(latest)) = (counted_since(connection, job, *now)?, rules.latest(*now)) else {
+    let (Some(seen), Some(record), Some(latest)) = (noticed::seen(connection, job)?, jobs_of::record(connection, job)?, rules.latest(*now))
+    else {
         return Ok(Decision::default());
     };
+    let Some(counted_since) = counted_since(&seen, &record, *now) else { return Ok(Decision::default()) };
     let records = records(connection, job, rules, &latest, *now)?;
     let facts = Facts { counted_since, records, runs: Vec::new() };
     let decision = rules.decide(&facts, *now);
@@ -235,18 +238,18 @@ fn decide(connection: &mut StoreConnection, job: &str, order: &SlotOrder<'_>) ->
 }
 
 /// Returns since when the job's slots count; `None` while it isn't active.
-fn counted_since(connection: &mut StoreConnection, job: &str, now: DateTime<Utc>) -> QueryResult<Option<DateTime<Utc>>> {
-    type Columns = (String, Option<NaiveDateTime>, NaiveDateTime, Option<NaiveDateTime>);
-    let columns = (jobs::status, jobs::paused_until, jobs::schedule_noticed_at, jobs::active_since);
-    let row: Option<Columns> = jobs::table.find(job).select(columns).first(connection).optional()?;
-    let Some((status, paused_until, noticed_at, Some(active_since))) = row else { return Ok(None) };
-    let since = noticed_at.max(active_since);
-    let since = match JobStatus::parse(&status) {
-        Some(JobStatus::Active) => Some(since),
-        Some(JobStatus::Paused) => paused_until.filter(|until| *until <= naive(now)).map(|until| since.max(until)),
-        _ => None,
-    };
-    Ok(since.map(|since| since.and_utc()))
+pub(super) fn counted_since(seen: &Seen, record: &JobRecord, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let since = seen.schedule_noticed_at.max(seen.active_since?).and_utc();
+    match record.status {
+        JobStatus::Active => Some(since),
+        JobStatus::Paused => record.paused_until.filter(|until| *until <= now).map(|until| since.max(until)),
+        JobStatus::Inactive | JobStatus::Error => None,
+    }
+}
+
+/// The statuses of slots that nobody claimed.
+pub(super) fn written_off() -> [&'static str; 2] {
+    [SlotStatus::Missed.as_str(), SlotStatus::Skipped.as_str()]
 }
 
 /// Returns the records that the decision needs, as [`Facts::records`] says.
@@ -258,8 +261,7 @@ fn records(
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<SlotRecord>> {
     let own = slots::table.filter(slots::job.eq(job));
-    let written_off = [SlotStatus::Missed.as_str(), SlotStatus::Skipped.as_str()];
-    let is_settled = slots::status.ne_all(written_off).or(slots::updated_at.le(naive(now)));
+    let is_settled = slots::status.ne_all(written_off()).or(slots::updated_at.le(naive(now)));
     let newest = own.filter(slots::due_at.le(naive(now))).filter(is_settled).order(slots::due_at.desc()).limit(1);
     let mut rows: Vec<SlotRow> = newest.select(SlotRow::as_select()).load(connection)?;
     let of_latest = own.filter(slots::slot.eq(latest.key())).select(SlotRow::as_select());
@@ -320,7 +322,7 @@ fn write(connection: &mut StoreConnection, job: &str, record: &SlotRecord) -> Qu
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = slots, treat_none_as_null = true)]
-struct SlotRow {
+pub(super) struct SlotRow {
     slot: String,
     due_at: NaiveDateTime,
     status: String,
@@ -345,7 +347,7 @@ impl From<&SlotRecord> for SlotRow {
     }
 }
 
-fn load(rows: Vec<SlotRow>) -> QueryResult<Vec<SlotRecord>> {
+pub(super) fn load(rows: Vec<SlotRow>) -> QueryResult<Vec<SlotRecord>> {
     let record = |row: SlotRow| SlotRecord {
         key: row.slot,
         due_at: row.due_at.and_utc(),

@@ -38,10 +38,12 @@
 //! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
 //! | `api_source` | REST APIs as GitHub, Shopify, Stripe, Salesforce, OData and GraphQL have them, served locally, into SQLite; cursors, windows, cut answers |
 //! | `shared_state` | one state store in PostgreSQL: several hosts, servers that go away, poolers, a store that moves in |
+//! | `store_server` | a state store on a server: how seldom the gate asks it, its full disk |
 //! | `api_runs` | REST APIs: NDJSON, CSV, children of parents, progress while pages come, how soon a cancelled wait ends |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
-//! | `owners` | whose jobs, connections and files these are, as several users of the system; the audit trail |
+//! | `owners` | whose jobs and connections these are, as several users of the system; the audit trail |
+//! | `modes` | who may read and write the private folder, whatever the umask; a group that shares it; files that others can change |
 //! | `secrets` | a marked secret through every output, file, store and process |
 //! | `web` | files and APIs of web servers: proxies, redirects to where nothing may be fetched from, pages without end, cuts, bombs, who learns a token |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
@@ -75,6 +77,8 @@ mod kills;
 mod layers;
 #[cfg(target_os = "linux")]
 mod lease;
+#[cfg(unix)]
+mod modes;
 #[cfg(unix)]
 mod mysql_destination;
 #[cfg(target_os = "linux")]
@@ -113,6 +117,8 @@ mod shared_state;
 mod slots;
 #[cfg(target_os = "linux")]
 mod sqlserver;
+#[cfg(target_os = "linux")]
+mod store_server;
 mod tables;
 #[cfg(unix)]
 mod web;
