@@ -52,7 +52,8 @@ impl Validate {
             reached.push(Reached { job: &job.job, answers: source::reach(&workspace, id) });
         }
         let is_reached = reached.iter().all(Reached::is_good);
-        let is_for_others = |reached: &&Reached<'_>| reached.answers.as_ref().is_err_and(|failure| failure.exit_code == exit_code::NOT_PERMITTED);
+        let is_for_others =
+            |reached: &&Reached<'_>| reached.answers.as_ref().is_err_and(|failure| failure.exit_code == exit_code::NOT_PERMITTED);
         let is_permitted = reached.iter().any(|reached| !reached.is_good() && !is_for_others(&reached));
         print(&workspace, checked, &loaded, &problems, &reached, context);
         let has_errors = problems.iter().any(|problem| problem.severity == Severity::Error);
@@ -127,14 +128,7 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-fn print(
-    workspace: &Workspace,
-    checked: usize,
-    loaded: &[Loaded],
-    problems: &[Problem],
-    reached: &[Reached<'_>],
-    context: &Context,
-) {
+fn print(workspace: &Workspace, checked: usize, loaded: &[Loaded], problems: &[Problem], reached: &[Reached<'_>], context: &Context) {
     let is_reached = reached.iter().all(Reached::is_good);
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     if context.output == Format::Json {

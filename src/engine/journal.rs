@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::plan::{Level, StreamResult};
 use crate::run::{RunStatus, SourceStatus};
-use crate::state::{Closed, EndPolicy, EventRecord, Moment, Place, Renewal, RunEnd, RunSummary, SourceRecord, StateError, Store, StreamRecord};
+use crate::state::{
+    Closed, EndPolicy, EventRecord, Moment, Place, Renewal, RunEnd, RunSummary, SourceRecord, StateError, Store, StreamRecord,
+};
 
 use super::policy::StopReason;
-use super::source_run::{SourceReport, StreamReport};
+use super::source_run::SourceReport;
+use super::stream_run::StreamReport;
 
 /// So many lines are written at once at the latest.
 const LINES_TOGETHER_MAX: usize = 200;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::plan::{Event, Phase, StreamResult, WorkerError};
+use crate::plan::{Event, StreamResult, WorkerError};
 use crate::process::Usage;
 use crate::run::{Counts, SourceStatus};
 
@@ -316,7 +316,9 @@ pub(super) fn stopped(stop: &StopReason) -> WorkerError {
     let hint = match stop {
         StopReason::Timeout(_) => Some("raise timeout_minutes under etl_config, or load less at a time"),
         StopReason::LeaseLost(_) => Some("another run of this job may have begun: see etlsched status"),
-        StopReason::LeaseLapsed(_) => Some("nothing more was published; the slot of a scheduled run is due again, a run by hand is to be started again"),
+        StopReason::LeaseLapsed(_) => {
+            Some("nothing more was published; the slot of a scheduled run is due again, a run by hand is to be started again")
+        }
         StopReason::StoreFailed(_) => Some("make room or repair the state store; the next run settles this one"),
         StopReason::Unsettled(_) => Some("see that the destination can be reached, then run the job by hand"),
         StopReason::Signal(_) | StopReason::Requested => None,

@@ -96,7 +96,8 @@ impl Store {
 /// Returns what became of a run whose lease is gone: closed as it ended where the commit went through and its answer was lost, else by
 /// another run.
 fn closed_before(connection: &mut StoreConnection, end: &RunEnd) -> QueryResult<Closed> {
-    let own = runs::table.find(&end.run_id).filter(runs::is_interrupted.eq(end.is_interrupted)).filter(runs::status.eq(end.status.as_str()));
+    let own =
+        runs::table.find(&end.run_id).filter(runs::is_interrupted.eq(end.is_interrupted)).filter(runs::status.eq(end.status.as_str()));
     let Some(job) = own.select(runs::job).first::<String>(connection).optional()? else { return Ok(Closed::LeaseLost) };
     let (status, failures): (String, i64) = jobs::table.find(&job).select((jobs::status, jobs::consecutive_failures)).first(connection)?;
     let status = JobStatus::parse(&status).expect("held by a CHECK of the table");

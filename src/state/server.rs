@@ -78,11 +78,7 @@ const PROBE_SECONDS: u64 = 3;
 ///
 /// # Errors
 /// It can't be reached, doesn't let us in, or stands behind a pooler that parts sessions.
-pub(super) fn open(
-    plan: &PostgresConnection,
-    patience: Duration,
-    questions: Work<'_, ()>,
-) -> Result<(StoreConnection, bool), StateError> {
+pub(super) fn open(plan: &PostgresConnection, patience: Duration, questions: Work<'_, ()>) -> Result<(StoreConnection, bool), StateError> {
     let place = StateLocation::Postgresql(Box::new(plan.clone())).place();
     let mut server = connect(plan, patience.as_secs().max(1), &place)?;
     let name = server.name.clone();

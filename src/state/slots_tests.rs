@@ -112,7 +112,20 @@ impl Bench {
             deadline: None,
         };
         let (run, elapsed) = (None, TimeDelta::zero());
-        Self { _home: home, back_end, store, now: start(), elapsed, schedule: 0, lateness, on_overlap, is_active: true, run, runs_begun: 0, note: None }
+        Self {
+            _home: home,
+            back_end,
+            store,
+            now: start(),
+            elapsed,
+            schedule: 0,
+            lateness,
+            on_overlap,
+            is_active: true,
+            run,
+            runs_begun: 0,
+            note: None,
+        }
     }
 
     fn job(&self) -> NewJob {

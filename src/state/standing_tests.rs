@@ -70,7 +70,12 @@ impl Reference {
                 Happening::Run(RunStatus::Success, ..) | Happening::Dies { is_published: true, .. } | Happening::Set(_) => break,
                 Happening::Run(RunStatus::Failed | RunStatus::Timeout, true, _) if !self.is_partial_counted => break,
                 Happening::Run(RunStatus::Failed | RunStatus::Timeout, ..) => failures += 1,
-                Happening::Run(..) | Happening::Dies { .. } | Happening::Lapses(_) | Happening::Refused | Happening::Skipped | Happening::Reopened => {}
+                Happening::Run(..)
+                | Happening::Dies { .. }
+                | Happening::Lapses(_)
+                | Happening::Refused
+                | Happening::Skipped
+                | Happening::Reopened => {}
             }
         }
         failures

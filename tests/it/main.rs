@@ -67,9 +67,9 @@ mod faults;
 mod files;
 mod flights;
 mod gate;
-mod hostile;
 #[cfg(target_os = "linux")]
 mod hangs;
+mod hostile;
 #[cfg(target_os = "linux")]
 mod install;
 #[cfg(target_os = "linux")]

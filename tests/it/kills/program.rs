@@ -66,7 +66,11 @@ data_sources:
         .file("etlsched.yaml", "connections:\n  shop: {type: sqlite, path: data/shop.db}\n")
         .file("data/.keep", "")
         .file("jobs/kills.yaml", job);
-    survives("sqlite-window", &Program { etl, targets: &["windowed"], deliver: deliver_sqlite, first_rows: 8_000 }, super::setting("ETLSCHED_KILLS", 30));
+    survives(
+        "sqlite-window",
+        &Program { etl, targets: &["windowed"], deliver: deliver_sqlite, first_rows: 8_000 },
+        super::setting("ETLSCHED_KILLS", 30),
+    );
 }
 
 #[test]
