@@ -2,6 +2,7 @@
 //! it used. Knows nothing of orders or events.
 
 mod capture;
+mod file_lock;
 pub mod identity;
 mod local_zone;
 mod memory;
@@ -17,6 +18,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use capture::{Captured, NotCaptured, capture};
+pub use file_lock::writer as lock_holder;
 pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
 pub use local_zone::{system_zone, zone_of_variable};
 pub use memory::anonymous_bytes;

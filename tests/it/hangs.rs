@@ -89,3 +89,33 @@ fn a_warehouse_that_another_program_holds_is_left_at_the_limit() {
     holder.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
     ends_in_time("held-warehouse", &etl, &|_| {});
 }
+
+/// Where the run's limit leaves time for it, the log says who holds the lock: here a worker of another run that was stopped.
+#[test]
+fn who_waits_for_a_stopped_worker_says_which_process_that_is() {
+    let rows: String = (0..1_500_000).map(|number| format!("{number},a text of some length that fills the file\n")).collect();
+    let etl = Etl::new().csv_job("first", "", format!("id,text\n{rows}")).csv_job("second", "", "id\n1\n");
+    let first = etl.start("first");
+    let worker = children(first.id())[0];
+    let holds = || {
+        let warehouse = rusqlite::Connection::open(etl.path(".etlsched/warehouse.db")).expect("the warehouse");
+        warehouse.busy_timeout(Duration::ZERO).expect("a timeout can be set");
+        warehouse.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err()
+    };
+    // Stopped between two chunks it holds nothing: again, until it is met within one.
+    wait_until("the worker is stopped in a transaction", || {
+        kill_process(worker, Signal::STOP).expect("it runs");
+        let is_held = holds();
+        if !is_held {
+            kill_process(worker, Signal::CONT).expect("it is stopped");
+        }
+        is_held
+    });
+    let second = etl.run(&["run", "second", "--timeout-seconds", "7"]);
+    kill_process(worker, Signal::CONT).expect("it is stopped");
+    let holder = format!("process {} (etlsched, stopped) holds the lock on ", worker.as_raw_nonzero());
+    second.exits(124).mentions("waiting for the turn to write: ").mentions(&holder).mentions("warehouse.db");
+    let (code, said) = first.end();
+    assert_eq!(code, Some(0), "{said}");
+    etl.run(&["run", "second"]).exits(0);
+}
