@@ -1,11 +1,18 @@
-//! Who holds a lock on a file, as the system tells it. Never opens the file: closing it would give up this process's own locks on it (fcntl(2)).
+//! Who writes a SQLite file, as the system tells it. Never opens the file: closing it would give up this process's own locks on it (fcntl(2)).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Returns the process that holds a byte of a file locked for writing, in words: `process 4711 (etlsched, stopped)`. `None` where nobody does,
+/// The byte that a writer of a database with a log holds, in the file of its shared memory (WAL_WRITE_LOCK; sqlite.org/walformat.html, 2.3.1).
+const WRITER_OF_LOG: u64 = 120;
+
+/// The byte that a writer of any other database holds, in the file itself (RESERVED; sqlite.org/lockingv3.html).
+const WRITER_OF_FILE: u64 = 0x4000_0001;
+
+/// Returns the process that holds the lock of writers on a database, in words: `process 4711 (etlsched, stopped)`. `None` where nobody does,
 /// or the system doesn't tell: it is not Linux, or the process is out of sight.
-pub fn writer(file: &Path, byte: u64) -> Option<String> {
-    system::writer(file, byte)
+pub fn database_writer(file: &Path) -> Option<String> {
+    let memory = PathBuf::from(format!("{}-shm", file.to_str()?));
+    system::writer(&memory, WRITER_OF_LOG).or_else(|| system::writer(file, WRITER_OF_FILE))
 }
 
 #[cfg(target_os = "linux")]

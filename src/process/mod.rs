@@ -18,7 +18,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use capture::{Captured, NotCaptured, capture};
-pub use file_lock::writer as lock_holder;
+pub use file_lock::database_writer;
 pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
 pub use local_zone::{system_zone, zone_of_variable};
 pub use memory::anonymous_bytes;

@@ -3,7 +3,7 @@
 //! SQLite has one writer at a time. A load stages in chunks, each in a transaction of its own, and asks for the next turn here.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, Error, ErrorCode};
@@ -26,12 +26,6 @@ const WAITING: &str = "waiting for the turn to write";
 /// After so many polls who waits says what for: about five seconds.
 const POLLS_SILENT: u32 = 1_500;
 
-/// The byte that a writer of a database with a log holds, in the file of its shared memory (WAL_WRITE_LOCK; sqlite.org/walformat.html, 2.3.1).
-const WRITER_OF_LOG: u64 = 120;
-
-/// The byte that a writer of any other database holds, in the file itself (RESERVED; sqlite.org/lockingv3.html).
-const WRITER_OF_FILE: u64 = 0x4000_0001;
-
 thread_local! {
     /// Who is told what this thread waits for.
     static TELL: RefCell<Option<Box<dyn Fn(String)>>> = const { RefCell::new(None) };
@@ -45,8 +39,7 @@ pub(super) fn tell_waits(tell: Box<dyn Fn(String)>) {
 /// Says whom a writer waits for, as far as the system tells.
 fn waits_for(connection: &Connection) -> String {
     let Some(path) = connection.path() else { return "another program holds the lock".to_owned() };
-    let memory = PathBuf::from(format!("{path}-shm"));
-    let holder = process::lock_holder(&memory, WRITER_OF_LOG).or_else(|| process::lock_holder(Path::new(path), WRITER_OF_FILE));
+    let holder = process::database_writer(Path::new(path));
     format!("{} holds the lock on {path}", holder.as_deref().unwrap_or("another program"))
 }
 
