@@ -180,14 +180,15 @@ impl Gate<'_> {
         if !is_first && job.lateness.catch_up != CatchUp::All {
             return Ok(false);
         }
-        if engine::is_settled_by_note(self.workspace, &job, self.clock) {
+        let now = self.clock.now();
+        if engine::is_settled_by_note(self.workspace, &job, now) {
             return Ok(false);
         }
         let store = match &mut self.store {
             Some(store) => store,
             none => {
                 stored::settle_modes(self.workspace)?;
-                none.insert(engine::open_gate(self.workspace, &job, self.clock)?)
+                none.insert(engine::open_gate(self.workspace, &job, now)?)
             }
         };
         if self.is_every_job {
@@ -196,7 +197,7 @@ impl Gate<'_> {
                 return Ok(false);
             }
         }
-        Ok(engine::is_due(store, self.workspace, &job, self.clock)?)
+        Ok(engine::is_due(store, self.workspace, &job, now)?)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::clock::SlotClock;
 use crate::job::Job;
 use crate::process::{self, Stop};
 use crate::run::due::Rules;
@@ -17,12 +16,12 @@ use super::observer::{Notice, Observer};
 use super::refusal::{self, Refusal};
 use super::run::Setting;
 
-/// Opens the store for the gate's look at a job.
+/// Opens the store for the gate's look at a job at an instant: it is answered already if it asks for the same one.
 ///
 /// # Errors
 /// As for [`Store::open`].
-pub fn open(workspace: &Workspace, job: &Job, clock: SlotClock) -> Result<Store, StateError> {
-    let (new_job, order) = (begin::new_job(job, &process::user_name()), SlotOrder { rules: rules(job), now: clock.now() });
+pub fn open(workspace: &Workspace, job: &Job, now: DateTime<Utc>) -> Result<Store, StateError> {
+    let (new_job, order) = (begin::new_job(job, &process::user_name()), SlotOrder { rules: rules(job), now });
     Store::open_for_look(&workspace.state, &Glance { job: &new_job, attention: attention(job), order })
 }
 
@@ -31,8 +30,7 @@ pub fn open(workspace: &Workspace, job: &Job, clock: SlotClock) -> Result<Store,
 ///
 /// # Errors
 /// The store can't be read or written.
-pub fn is_due(store: &mut Store, workspace: &Workspace, job: &Job, clock: SlotClock) -> Result<bool, StateError> {
-    let now = clock.now();
+pub fn is_due(store: &mut Store, workspace: &Workspace, job: &Job, now: DateTime<Utc>) -> Result<bool, StateError> {
     let attention = attention(job);
     let new_job = begin::new_job(job, &process::user_name());
     if let Look::Idle { settled } = store.look(&Glance { job: &new_job, attention, order: SlotOrder { rules: rules(job), now } }) {

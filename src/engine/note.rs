@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::SlotClock;
 use crate::job::{Job, JobId};
 use crate::private;
 use crate::process;
@@ -41,8 +40,7 @@ struct Note {
 
 /// Whether a note says that nothing is to be done for a job: its latest slot is the one that was settled. A slot that was settled stays so,
 /// whatever other hosts do; enabling, pausing or disabling the job makes none due that lies before.
-pub fn is_settled(workspace: &Workspace, job: &Job, clock: SlotClock) -> bool {
-    let now = clock.now();
+pub fn is_settled(workspace: &Workspace, job: &Job, now: DateTime<Utc>) -> bool {
     let (Some(latest), Some(note)) = (job.schedule.latest(job.timezone, now), read(workspace, &job.id)) else { return false };
     // A clock that went back may stand before slots that are not settled.
     let noted_at = note.noted_at;
@@ -74,6 +72,10 @@ pub fn forget(workspace: &Workspace, job: &JobId) {
 
 fn new(workspace: &Workspace, job: &Job, slot: &Slot, noted_at: DateTime<Utc>) -> Option<Note> {
     let StateLocation::Postgresql(plan) = &workspace.state else { return None };
+    // Entries wake the gate at a deadline too, when it may have passed.
+    if job.lateness.deadline.is_some() {
+        return None;
+    }
     Some(Note {
         store: format!("{} as {}", workspace.state.place(), plan.user),
         file: job.file.display().to_string(),

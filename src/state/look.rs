@@ -12,7 +12,7 @@ use super::jobs::{JobRecord, JobRow, NewJob};
 use super::location::StateLocation;
 use super::noticed::{Attention, Seen};
 use super::schema::{jobs, slots};
-use super::slots::{SlotOrder, SlotRow, counted_since, load, written_off};
+use super::slots::{Counting, SlotOrder, SlotRow, load, written_off};
 use crate::run::due::Facts;
 use crate::schedule::Slot;
 
@@ -33,7 +33,7 @@ pub enum Look {
     Unclear,
 }
 
-type Found = (Seen, JobRow, Option<SlotRow>, bool);
+type Found = (Seen, JobRow, Counting, Option<SlotRow>, bool);
 
 /// What the gate looks for: the job as its file says it, and its rules.
 #[derive(Debug, Clone, Copy)]
@@ -84,18 +84,24 @@ fn find(connection: &mut StoreConnection, glance: &Glance<'_>, latest: &Slot) ->
         .left_join(slots::table.on(slots::job.eq(jobs::id).and(is_asked)))
         .filter(jobs::id.eq(id))
         .order(slots::due_at.desc())
-        .select((Seen::as_select(), JobRow::as_select(), Option::<SlotRow>::as_select(), sql::<Bool>(IS_SOMETHING_TO_TELL)))
+        .select((
+            Seen::as_select(),
+            JobRow::as_select(),
+            Counting::as_select(),
+            Option::<SlotRow>::as_select(),
+            sql::<Bool>(IS_SOMETHING_TO_TELL),
+        ))
         .load(connection)
 }
 
 fn judge(found: Vec<Found>, glance: &Glance<'_>, latest: &Slot) -> Look {
     let Glance { job, attention, order: SlotOrder { rules, now } } = *glance;
     let (mut known, mut rows) = (None, Vec::new());
-    for (seen, record, slot, is_telling) in found {
+    for (seen, record, counting, slot, is_telling) in found {
         rows.extend(slot);
-        known = Some((seen, JobRecord::from(record), is_telling));
+        known = Some((seen, JobRecord::from(record), counting, is_telling));
     }
-    let Some((seen, record, is_telling)) = known else { return Look::Unclear };
+    let Some((seen, record, counting, is_telling)) = known else { return Look::Unclear };
     let Ok(records) = load(rows) else { return Look::Unclear };
     if seen.is_news(job, attention, naive(now)) {
         return Look::Unclear;
@@ -104,7 +110,7 @@ fn judge(found: Vec<Found>, glance: &Glance<'_>, latest: &Slot) -> Look {
         return Look::Idle { settled: None };
     }
     let is_run_open = record.last_run.as_ref().is_some_and(|run| run.status.is_open());
-    let Some(counted_since) = counted_since(&seen, &record, now) else { return Look::Unclear };
+    let Some(counted_since) = counting.since(now) else { return Look::Unclear };
     let facts = Facts { counted_since, records, runs: Vec::new() };
     // Runs tell skipped slots from missed ones; where no slot is open they change nothing.
     if is_run_open || !rules.decide(&facts, now).is_idle() {

@@ -28,8 +28,8 @@ pub(super) struct Seen {
     file: String,
     fingerprint: String,
     schedule_fingerprint: String,
-    pub(super) schedule_noticed_at: NaiveDateTime,
-    pub(super) active_since: Option<NaiveDateTime>,
+    schedule_noticed_at: NaiveDateTime,
+    active_since: Option<NaiveDateTime>,
 }
 
 impl Seen {
@@ -70,7 +70,7 @@ impl Store {
     }
 }
 
-pub(super) fn seen(connection: &mut StoreConnection, id: &str) -> QueryResult<Option<Seen>> {
+fn seen(connection: &mut StoreConnection, id: &str) -> QueryResult<Option<Seen>> {
     jobs::table.find(id).select(Seen::as_select()).first(connection).optional()
 }
 

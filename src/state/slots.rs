@@ -7,10 +7,9 @@ use diesel::prelude::*;
 use super::begin::{self, NewRun};
 use super::connection::{Store, naive};
 use super::error::StateError;
-use super::jobs::{self as jobs_of, JobRecord, JobStatus};
+use super::jobs::JobStatus;
 use super::leases::{self, Clocks, Lease, Moment, Probe};
-use super::noticed::{self, Seen};
-use super::schema::{run_sources, run_streams, runs, slots};
+use super::schema::{jobs, run_sources, run_streams, runs, slots};
 use crate::exit_code;
 use crate::run::due::{Decision, Facts, OnOverlap, Rules, SlotRecord, SlotStatus, Start};
 use crate::run::{RunStatus, SourceStatus, Trigger};
@@ -222,11 +221,9 @@ fn published(connection: &mut StoreConnection, job: &str, key: &str) -> QueryRes
 
 fn decide(connection: &mut StoreConnection, job: &str, order: &SlotOrder<'_>) -> QueryResult<Decision> {
     let SlotOrder { rules, now } = order;
-    let (Some(seen), Some(record), Some(latest)) = (noticed::seen(connection, job)?, jobs_of::record(connection, job)?, rules.latest(*now))
-    else {
+    let (Some(counted_since), Some(latest)) = (counted_since(connection, job, *now)?, rules.latest(*now)) else {
         return Ok(Decision::default());
     };
-    let Some(counted_since) = counted_since(&seen, &record, *now) else { return Ok(Decision::default()) };
     let records = records(connection, job, rules, &latest, *now)?;
     let facts = Facts { counted_since, records, runs: Vec::new() };
     let decision = rules.decide(&facts, *now);
@@ -238,12 +235,31 @@ fn decide(connection: &mut StoreConnection, job: &str, order: &SlotOrder<'_>) ->
 }
 
 /// Returns since when the job's slots count; `None` while it isn't active.
-pub(super) fn counted_since(seen: &Seen, record: &JobRecord, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let since = seen.schedule_noticed_at.max(seen.active_since?).and_utc();
-    match record.status {
-        JobStatus::Active => Some(since),
-        JobStatus::Paused => record.paused_until.filter(|until| *until <= now).map(|until| since.max(until)),
-        JobStatus::Inactive | JobStatus::Error => None,
+fn counted_since(connection: &mut StoreConnection, job: &str, now: DateTime<Utc>) -> QueryResult<Option<DateTime<Utc>>> {
+    let row: Option<Counting> = jobs::table.find(job).select(Counting::as_select()).first(connection).optional()?;
+    Ok(row.and_then(|row| row.since(now)))
+}
+
+/// What says since when a job's slots count.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = jobs)]
+pub(super) struct Counting {
+    status: String,
+    paused_until: Option<NaiveDateTime>,
+    schedule_noticed_at: NaiveDateTime,
+    active_since: Option<NaiveDateTime>,
+}
+
+impl Counting {
+    /// Returns since when; `None` while the job isn't active.
+    pub(super) fn since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let since = self.schedule_noticed_at.max(self.active_since?);
+        let since = match JobStatus::parse(&self.status) {
+            Some(JobStatus::Active) => Some(since),
+            Some(JobStatus::Paused) => self.paused_until.filter(|until| *until <= naive(now)).map(|until| since.max(until)),
+            _ => None,
+        };
+        since.map(|since| since.and_utc())
     }
 }
 

@@ -19,6 +19,24 @@ fn many(rows: u32) -> String {
     format!("number,text\n{lines}")
 }
 
+/// Stops processes; a supervisor is stopped again until it is met outside of a transaction, so that the store can be written.
+fn stop(etl: &Etl, processes: &[Pid]) {
+    wait_until("it is stopped outside of a transaction", || {
+        processes.iter().for_each(|process| kill_process(*process, Signal::STOP).expect("it runs"));
+        let file = etl.path(".etlsched/state.db");
+        if !file.exists() {
+            return true;
+        }
+        let state = rusqlite::Connection::open(file).expect("the store");
+        state.busy_timeout(Duration::ZERO).expect("a timeout can be set");
+        let is_free = state.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+        if !is_free {
+            processes.iter().for_each(|process| kill_process(*process, Signal::CONT).expect("it is stopped"));
+        }
+        is_free
+    });
+}
+
 /// Ages the lease of a job as if its holder had been away for so long: what a test can't wait for.
 fn age_lease(etl: &Etl, seconds: u32) {
     etl.state().execute(&format!(
@@ -35,9 +53,7 @@ fn statuses(etl: &Etl) -> Vec<(String, String)> {
 /// Lets a second run publish while the first is away past its lease, then wakes the first up and demands that it ends as failed.
 #[track_caller]
 fn overtake(etl: &Etl, run: Child, stopped: &[Pid], second: &dyn Fn()) {
-    for process in stopped {
-        kill_process(*process, Signal::STOP).expect("it runs");
-    }
+    stop(etl, stopped);
     // Within its time the lease holds, and a second run is refused.
     etl.run(&["run", "rows"]).exits(5);
     age_lease(etl, 61);
@@ -127,7 +143,7 @@ fn sleep_past_the_lease(etl: &Etl, is_whole: bool, age: &dyn Fn(), ask: &dyn Fn(
     wait_until("it has begun", || etl.path(".etlsched/warehouse.db-wal").exists());
     let mut stopped = vec![Pid::from_child(&run)];
     stopped.extend(children(run.id()).into_iter().filter(|_| is_whole));
-    stopped.iter().for_each(|process| kill_process(*process, Signal::STOP).expect("it runs"));
+    stop(etl, &stopped);
     age();
     stopped.iter().for_each(|process| kill_process(*process, Signal::CONT).expect("it is stopped"));
     let ended = Ended::new(etl, &["run", "rows"], run.wait_with_output().expect("it ends")).exits(1).mentions("lost its lease");

@@ -1,7 +1,7 @@
 //! Whose jobs, connections and files these are. As root the program is run as the users `nobody` and `daemon` of a real system; else
 //! what other users own is put into the store by hand.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
