@@ -54,13 +54,13 @@ impl Validate {
         let is_reached = reached.iter().all(Reached::is_good);
         let is_for_others =
             |reached: &&Reached<'_>| reached.answers.as_ref().is_err_and(|failure| failure.exit_code == exit_code::NOT_PERMITTED);
-        let is_permitted = reached.iter().any(|reached| !reached.is_good() && !is_for_others(&reached));
+        let is_another_fault = reached.iter().any(|reached| !reached.is_good() && !is_for_others(&reached));
         print(&workspace, checked, &loaded, &problems, &reached, context);
         let has_errors = problems.iter().any(|problem| problem.severity == Severity::Error);
         Ok(match (has_errors, is_reached) {
             (true, _) => exit_code::INVALID,
             (false, true) => exit_code::DONE,
-            (false, false) if is_permitted => exit_code::FAILED,
+            (false, false) if is_another_fault => exit_code::FAILED,
             (false, false) => exit_code::NOT_PERMITTED,
         })
     }
