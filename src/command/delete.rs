@@ -71,6 +71,7 @@ impl Delete {
         if let Some(store) = &mut store {
             clear_up(&workspace, store, &id)?;
         }
+        engine::forget_note(&workspace, &id);
         std::fs::remove_file(&file)
             .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("deleting {}: {error}", shown.display())))?;
         if let Some(store) = &mut store {

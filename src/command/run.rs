@@ -10,7 +10,7 @@ use crate::clock::{self, SlotClock};
 use crate::engine::{self, Refusal, RunOptions, RunReport, TypedWindow};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::CatchUp;
+use crate::job::{CatchUp, JobId};
 use crate::output::failure_block::{self, Whereabouts};
 use crate::output::log_file::LogFile;
 use crate::output::log_line::LogFormat;
@@ -182,7 +182,7 @@ impl Run {
             post.look_at_jobs(options.clock, &stop, talk(context, is_quiet, &results));
         }
         if results.is_empty() && options.is_scheduled {
-            gate.send_waiting(post, &stop, talk(context, is_quiet, &results));
+            gate.send_waiting(&names, post, &stop, talk(context, is_quiet, &results));
             if !scheduled && !is_quiet {
                 output::note("no job is due");
             }
@@ -209,9 +209,16 @@ impl Gate<'_> {
         if !is_first && job.lateness.catch_up != CatchUp::All {
             return Ok(false);
         }
+        let now = self.clock.now();
+        if engine::is_settled_by_note(self.workspace, &job, now) {
+            return Ok(false);
+        }
         let store = match &mut self.store {
             Some(store) => store,
-            none => none.insert(stored::open(self.workspace)?),
+            none => {
+                stored::settle_modes(self.workspace)?;
+                none.insert(engine::open_gate(self.workspace, &job, now)?)
+            }
         };
         if self.is_every_job {
             let record = store.job(job.id.as_str())?;
@@ -219,7 +226,7 @@ impl Gate<'_> {
                 return Ok(false);
             }
         }
-        if engine::is_due(store, &job, self.clock)? {
+        if engine::is_due(store, self.workspace, &job, now)? {
             return Ok(true);
         }
         // Entries wake the gate at a deadline too.
@@ -231,10 +238,16 @@ impl Gate<'_> {
     }
 
     /// Sends what waits where nothing was to be started. Most starts end here: whether there is anything is one question to the store.
-    fn send_waiting(&mut self, post: Option<Post<'_>>, stop: &Stop, talk: Talk) {
-        if let (Some(mut post), Some(store)) = (post, &mut self.store)
-            && store.has_due_letters(clock::now()).unwrap_or(false)
-        {
+    fn send_waiting(&mut self, names: &[String], post: Option<Post<'_>>, stop: &Stop, talk: Talk) {
+        let (Some(mut post), Some(store)) = (post, &mut self.store) else { return };
+        if !store.has_open_letters().unwrap_or(false) {
+            return;
+        }
+        // By its note the next start would not ask whether letters wait.
+        for job in names.iter().filter_map(|name| JobId::parse(name).ok()) {
+            engine::forget_note(self.workspace, &job);
+        }
+        if store.has_due_letters(clock::now()).unwrap_or(false) {
             post.send_from(store, stop, talk);
         }
     }

@@ -7,7 +7,7 @@ use super::Context;
 use super::source::{self, Answer};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::{Loaded, Problem, Secrets, Severity};
+use crate::job::{Job, Loaded, Problem, Secrets, Severity};
 use crate::output::{self, Format, errors};
 use crate::text::count;
 use crate::workspace::{NoJob, Workspace};
@@ -15,7 +15,7 @@ use crate::workspace::{NoJob, Workspace};
 /// Check job files and print every problem
 ///
 /// Exit 4 if there is any error; warnings alone are no error. With --online, exit 1 if no more is wrong than that a source can't be
-/// reached.
+/// reached, 77 if no more than that connections are for others.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  etlsched validate\n  etlsched validate daily_sales --online")]
 pub struct Validate {
@@ -48,16 +48,61 @@ impl Validate {
         let mut reached = Vec::new();
         for job in loaded.iter().filter(|job| online && job.missing_variables.is_empty()) {
             let id = job.job.id.as_str();
-            reached.push((id, source::reach(&workspace, id)?));
+            // One that can't be asked, as its connection is another user's, keeps no other from being asked.
+            reached.push(Reached { job: &job.job, answers: source::reach(&workspace, id) });
         }
-        let is_reached = reached.iter().flat_map(|(_, answers)| answers).all(|answer| answer.value.is_ok());
-        print(checked, &loaded, &problems, &reached, context);
+        let is_reached = reached.iter().all(Reached::is_good);
+        let is_for_others =
+            |reached: &&Reached<'_>| reached.answers.as_ref().is_err_and(|failure| failure.exit_code == exit_code::NOT_PERMITTED);
+        let is_another_fault = reached.iter().any(|reached| !reached.is_good() && !is_for_others(&reached));
+        print(&workspace, checked, &loaded, &problems, &reached, context);
         let has_errors = problems.iter().any(|problem| problem.severity == Severity::Error);
         Ok(match (has_errors, is_reached) {
             (true, _) => exit_code::INVALID,
-            (false, false) => exit_code::FAILED,
             (false, true) => exit_code::DONE,
+            (false, false) if is_another_fault => exit_code::FAILED,
+            (false, false) => exit_code::NOT_PERMITTED,
         })
+    }
+}
+
+/// What became of reaching the sources of a job.
+struct Reached<'a> {
+    job: &'a Job,
+    /// Or why none was asked.
+    answers: Result<Vec<Answer>, Failure>,
+}
+
+impl Reached<'_> {
+    fn is_good(&self) -> bool {
+        self.counts().1 == 0
+    }
+
+    /// Returns how many sources were reached, and how many not.
+    fn counts(&self) -> (usize, usize) {
+        let Ok(answers) = &self.answers else { return (0, self.job.sources.len()) };
+        let good = answers.iter().filter(|answer| answer.value.is_ok()).count();
+        (good, answers.len() - good)
+    }
+
+    fn tell_errors(&self) {
+        match &self.answers {
+            Ok(answers) => source::tell_errors(self.job.id.as_str(), answers),
+            Err(failure) => errors::print(failure, Format::Table),
+        }
+    }
+
+    fn objects(&self, workspace: &Workspace) -> Vec<serde_json::Value> {
+        let job = self.job.id.as_str();
+        match &self.answers {
+            Ok(answers) => answers.iter().map(|answer| reached_object(job, answer)).collect(),
+            Err(failure) => {
+                let error = json!({"code": failure.code, "message": failure.message, "hint": failure.hint});
+                let masker = workspace.masker_for(self.job);
+                let object = |name: &str| json!({"name": masker.mask(name), "success": false, "error": error, "job": job});
+                self.job.sources.iter().map(|source| object(&source.name)).collect()
+            }
+        }
     }
 }
 
@@ -83,8 +128,8 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-fn print(checked: usize, loaded: &[Loaded], problems: &[Problem], reached: &[(&str, Vec<Answer>)], context: &Context) {
-    let is_reached = reached.iter().flat_map(|(_, answers)| answers).all(|answer| answer.value.is_ok());
+fn print(workspace: &Workspace, checked: usize, loaded: &[Loaded], problems: &[Problem], reached: &[Reached<'_>], context: &Context) {
+    let is_reached = reached.iter().all(Reached::is_good);
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     if context.output == Format::Json {
         let shown: Vec<_> = problems.iter().map(errors::problem_object).collect();
@@ -92,8 +137,7 @@ fn print(checked: usize, loaded: &[Loaded], problems: &[Problem], reached: &[(&s
         let is_good = errors == 0 && is_reached;
         let mut object = json!({"success": is_good, "problems": shown, "jobs_checked": checked, "jobs_valid": valid});
         if !reached.is_empty() {
-            object["sources"] =
-                reached.iter().flat_map(|(job, answers)| answers.iter().map(|answer| reached_object(job, answer))).collect();
+            object["sources"] = reached.iter().flat_map(|reached| reached.objects(workspace)).collect();
         }
         output::json::print(&object);
         return;
@@ -101,18 +145,16 @@ fn print(checked: usize, loaded: &[Loaded], problems: &[Problem], reached: &[(&s
     if !problems.is_empty() {
         output::note(&errors::problems(problems));
     }
-    for (job, answers) in reached {
-        source::tell_errors(job, answers);
-    }
+    reached.iter().for_each(Reached::tell_errors);
     if errors == 0 && !context.quiet {
         let are = if loaded.len() == 1 { "is" } else { "are" };
         let mut text = format!("{} {are} valid", count(loaded.len() as u64, "job"));
         if !reached.is_empty() {
-            let all = reached.iter().flat_map(|(_, answers)| answers);
-            let (good, bad): (Vec<&Answer>, Vec<&Answer>) = all.partition(|answer| answer.value.is_ok());
-            text.push_str(&format!(", {} reached", count(good.len() as u64, "source")));
-            if !bad.is_empty() {
-                text.push_str(&format!(", {} not", bad.len()));
+            let counts = reached.iter().map(Reached::counts);
+            let (good, bad) = counts.fold((0, 0), |sum, (good, bad)| (sum.0 + good, sum.1 + bad));
+            text.push_str(&format!(", {} reached", count(good as u64, "source")));
+            if bad > 0 {
+                text.push_str(&format!(", {bad} not"));
             }
         }
         output::print(&text);

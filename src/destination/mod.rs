@@ -239,6 +239,11 @@ pub trait Rehearsal {
 
 /// A destination that is open.
 pub trait Destination: Send {
+    /// Gives it who is told what it waits for, where that takes long.
+    fn attend(&mut self, tell: Box<dyn Fn(String)>) {
+        drop(tell);
+    }
+
     /// Returns the bookkeeping row of a target.
     ///
     /// # Errors

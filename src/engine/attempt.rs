@@ -7,7 +7,8 @@ use crate::plan::WorkerError;
 use crate::run::SourceStatus;
 
 use super::policy::StopReason;
-use super::source_run::{SourceReport, StreamReport, stopped};
+use super::source_run::{SourceReport, stopped};
+use super::stream_run::StreamReport;
 use super::workers::Ending;
 
 impl StreamReport {

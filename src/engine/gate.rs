@@ -2,27 +2,44 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::clock::SlotClock;
 use crate::job::Job;
 use crate::process::{self, Stop};
 use crate::run::due::Rules;
 use crate::schedule::Slot;
-use crate::state::{Attention, Claim, Claimed, SlotOrder, StateError, Store};
+use crate::state::{Attention, Claim, Claimed, Glance, Look, SlotOrder, StateError, Store};
+use crate::workspace::Workspace;
 
 use super::begin::{self, Begun};
 use super::journal::moment;
+use super::note;
 use super::observer::{Notice, Observer};
 use super::refusal::{self, Refusal};
 use super::run::Setting;
 
-/// Whether the gate has anything to do for a job: a slot is due or to be written off, or a dead run may have left one. Most calls end here.
+/// Opens the store for the gate's look at a job at an instant: it is answered already if it asks for the same one.
+///
+/// # Errors
+/// As for [`Store::open`].
+pub fn open(workspace: &Workspace, job: &Job, now: DateTime<Utc>) -> Result<Store, StateError> {
+    let (new_job, order) = (begin::new_job(job, &process::user_name()), SlotOrder { rules: rules(job), now });
+    Store::open_for_look(&workspace.state, &Glance { job: &new_job, attention: attention(job), order })
+}
+
+/// Whether the gate has anything to do for a job: a slot is due or to be written off, or a dead run may have left one. Most calls end here,
+/// and those after it with the note that is left ([`note::is_settled`]).
 ///
 /// # Errors
 /// The store can't be read or written.
-pub fn is_due(store: &mut Store, job: &Job, clock: SlotClock) -> Result<bool, StateError> {
-    let now = clock.now();
+pub fn is_due(store: &mut Store, workspace: &Workspace, job: &Job, now: DateTime<Utc>) -> Result<bool, StateError> {
     let attention = attention(job);
-    let record = store.notice_job(&begin::new_job(job, &process::user_name()), attention, now)?;
+    let new_job = begin::new_job(job, &process::user_name());
+    if let Look::Idle { settled } = store.look(&Glance { job: &new_job, attention, order: SlotOrder { rules: rules(job), now } }) {
+        if let Some(slot) = settled {
+            note::write(workspace, job, &slot, now);
+        }
+        return Ok(false);
+    }
+    let record = store.notice_job(&new_job, attention, now)?;
     if !record.is_gate_open(attention, now) {
         return Ok(false);
     }

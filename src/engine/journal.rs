@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::plan::{Level, StreamResult};
 use crate::run::{RunStatus, SourceStatus};
-use crate::state::{Closed, EndPolicy, EventRecord, Moment, Place, RunEnd, RunSummary, SourceRecord, StateError, Store, StreamRecord};
+use crate::state::{
+    Closed, EndPolicy, EventRecord, Moment, Place, Renewal, RunEnd, RunSummary, SourceRecord, StateError, Store, StreamRecord,
+};
 
 use super::policy::StopReason;
-use super::source_run::{SourceReport, StreamReport};
+use super::source_run::SourceReport;
+use super::stream_run::StreamReport;
 
 /// So many lines are written at once at the latest.
 const LINES_TOGETHER_MAX: usize = 200;
@@ -83,10 +86,11 @@ impl Ledger {
         self.check_file()?;
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let renewal = self.store().renew_lease(&self.run_id, &progress, &moment())?;
-        if !renewal.is_held {
-            return Ok(Some(StopReason::LeaseLost("another run of this job has taken it".to_owned())));
-        }
-        Ok(renewal.cancel_requested_by.map(|_| StopReason::Requested))
+        Ok(match renewal {
+            Renewal::Held { cancel_requested_by } => cancel_requested_by.map(|_| StopReason::Requested),
+            Renewal::Lapsed { age } => Some(StopReason::LeaseLapsed(age)),
+            Renewal::Taken => Some(StopReason::LeaseLost("another run of this job has taken it".to_owned())),
+        })
     }
 }
 
@@ -228,12 +232,13 @@ impl Journal {
     /// Why it could not be closed; the next run of the job settles it.
     pub(super) fn close(&mut self, end: Closing<'_>, policy: EndPolicy) -> Result<Option<Closed>, StopReason> {
         let Some(ledger) = &self.ledger else { return Ok(None) };
-        let Closing { status, exit_code, duration_seconds, sources, summary } = end;
+        let Closing { status, exit_code, duration_seconds, is_interrupted, sources, summary } = end;
         let end = RunEnd {
             run_id: ledger.run_id.clone(),
             status,
             exit_code,
             duration_seconds,
+            is_interrupted,
             summary,
             sources: sources.iter().zip(&self.rejects).map(|(source, rejects)| source_record(source, rejects)).collect(),
             streams: sources.iter().flat_map(|source| source.streams.iter().map(|stream| stream_record(source, stream))).collect(),
@@ -253,6 +258,8 @@ pub(super) struct Closing<'a> {
     pub(super) status: RunStatus,
     pub(super) exit_code: u8,
     pub(super) duration_seconds: f64,
+    /// Its lease lapsed before it had published everything.
+    pub(super) is_interrupted: bool,
     pub(super) sources: &'a [SourceReport],
     pub(super) summary: RunSummary,
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::plan::{Level, WorkerError};
 
 use super::policy::StopReason;
-use super::source_run::{SourceReport, StreamReport};
+use super::source_run::SourceReport;
+use super::stream_run::StreamReport;
 
 /// Watches a run; must not wait.
 pub trait Observer {

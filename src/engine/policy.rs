@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::exit_code;
 use crate::process::StopSignal;
 use crate::run::{RunStatus, SourceStatus};
+use crate::state::LEASE_LOST_AFTER;
 use crate::text::count;
 
 /// What ended a run before its sources did.
@@ -18,6 +19,8 @@ pub enum StopReason {
     Timeout(Duration),
     /// The lease could not be renewed: another run may begin, so this one must not publish.
     LeaseLost(String),
+    /// It was not renewed for so long that it is lost, though no other run has begun yet: the process or its machine was stopped.
+    LeaseLapsed(Duration),
     /// The state store can't be written any more.
     StoreFailed(String),
     /// The destination can't tell what interrupted runs of the slot have published.
@@ -30,7 +33,7 @@ impl StopReason {
         match self {
             Self::Signal(_) | Self::Requested => SourceStatus::Cancelled,
             Self::Timeout(_) => SourceStatus::Timeout,
-            Self::LeaseLost(_) | Self::StoreFailed(_) | Self::Unsettled(_) => SourceStatus::Failed,
+            Self::LeaseLost(_) | Self::LeaseLapsed(_) | Self::StoreFailed(_) | Self::Unsettled(_) => SourceStatus::Failed,
         }
     }
 
@@ -39,7 +42,7 @@ impl StopReason {
         match self {
             Self::Signal(_) | Self::Requested => "cancelled",
             Self::Timeout(_) => "timeout",
-            Self::LeaseLost(_) => "lease_lost",
+            Self::LeaseLost(_) | Self::LeaseLapsed(_) => "lease_lost",
             Self::StoreFailed(_) => "state",
             Self::Unsettled(_) => "unsettled",
         }
@@ -53,6 +56,11 @@ impl StopReason {
             Self::Requested => "cancelled by etlsched cancel".to_owned(),
             Self::Timeout(limit) => format!("the run's time limit of {} passed", duration_words(*limit)),
             Self::LeaseLost(why) => format!("the run lost its lease: {why}"),
+            Self::LeaseLapsed(age) => format!(
+                "interrupted: the run lost its lease, which was not renewed for {} s ({} s at most): its process was stopped, or its machine was asleep",
+                age.as_secs(),
+                LEASE_LOST_AFTER.as_secs()
+            ),
             Self::StoreFailed(why) => format!("the state store could not be written: {why}"),
             Self::Unsettled(why) => {
                 format!("an earlier run of this slot was interrupted, and the destination can't tell what it published: {why}")
@@ -78,7 +86,7 @@ pub fn outcome(sources: &[SourceStatus], stop: Option<&StopReason>) -> (RunStatu
         Some(StopReason::Signal(signal)) => (RunStatus::Cancelled, signal.exit_code()),
         Some(StopReason::Requested) => (RunStatus::Cancelled, exit_code::TERMINATED),
         Some(StopReason::Timeout(_)) => (RunStatus::Timeout, exit_code::TIMEOUT),
-        Some(StopReason::LeaseLost(_) | StopReason::Unsettled(_)) | None => (RunStatus::Failed, failed),
+        Some(StopReason::LeaseLost(_) | StopReason::LeaseLapsed(_) | StopReason::Unsettled(_)) | None => (RunStatus::Failed, failed),
     }
 }
 
@@ -102,6 +110,7 @@ mod tests {
         let terminate = StopReason::Signal(StopSignal::Terminate);
         let limit = StopReason::Timeout(Duration::from_secs(60));
         let lost = StopReason::LeaseLost("gone".to_owned());
+        let lapsed = StopReason::LeaseLapsed(Duration::from_secs(61));
         let store = StopReason::StoreFailed("disk full".to_owned());
         let cases: &[(&[SourceStatus], Option<&StopReason>, RunStatus, u8)] = &[
             (&[Success, Success], None, RunStatus::Success, 0),
@@ -116,6 +125,8 @@ mod tests {
             (&[Success, Timeout], Some(&limit), RunStatus::Timeout, 124),
             (&[Failed], Some(&lost), RunStatus::Failed, 1),
             (&[Success, Failed], Some(&lost), RunStatus::Failed, 3),
+            (&[Failed], Some(&lapsed), RunStatus::Failed, 1),
+            (&[Success], Some(&lapsed), RunStatus::Success, 0),
             (&[Success], Some(&store), RunStatus::Failed, 1),
         ];
         for (sources, stop, status, code) in cases {

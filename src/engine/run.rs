@@ -318,7 +318,7 @@ fn mend(journal: &mut Journal, job: &Job, workspace_id: &str, program: &Program,
 /// Returns the runs whose staging is to be dropped at this run's end: those that could not be mended at its begin, and itself
 /// where a worker of its own came to a bad end.
 fn left_by(mut unmended: Vec<String>, sources: &[SourceReport], stop: Option<&StopReason>, run_id: &str) -> Vec<String> {
-    if matches!(stop, Some(StopReason::LeaseLost(_) | StopReason::StoreFailed(_))) {
+    if matches!(stop, Some(StopReason::LeaseLost(_) | StopReason::LeaseLapsed(_) | StopReason::StoreFailed(_))) {
         // Without the lease or the log nothing more is touched: the next run drops it.
         return Vec::new();
     }
@@ -349,6 +349,7 @@ fn close(
         status: report.status,
         exit_code: report.exit_code,
         duration_seconds: report.duration_seconds,
+        is_interrupted: report.status == RunStatus::Failed && matches!(stop, Some(StopReason::LeaseLapsed(_))),
         sources: &report.sources,
         summary: summary(&report.sources, &job.sources, stop.as_ref(), report.status, parallel_max),
     };

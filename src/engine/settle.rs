@@ -6,7 +6,7 @@ use crate::batch::Schema;
 use crate::plan::{Mode, StreamResult, WorkerError};
 use crate::run::{Counts, CursorValue};
 
-use super::source_run::StreamReport;
+use super::stream_run::StreamReport;
 
 /// The answer to an `inspect` order.
 #[derive(Debug, Deserialize)]

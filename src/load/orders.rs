@@ -54,6 +54,10 @@ pub(super) fn load_from(
     }
     let access = if plan.dry_run.is_some() { Access::Read } else { Access::Write };
     let mut opened = destination::open(&plan.destination, access)?;
+    if let Some(destination) = &mut opened {
+        let voice = voice.clone();
+        destination.attend(Box::new(move |message| voice.say(&Event::Log { level: Level::Warn, stream: None, message })));
+    }
     if let Some(destination) = opened.as_mut().filter(|_| plan.source.kind.has_several_streams()) {
         tell_gone(destination.as_mut(), plan, &streams, voice)?;
     }

@@ -3,6 +3,7 @@
 
 mod bare;
 mod capture;
+mod file_lock;
 mod host;
 pub mod identity;
 mod local_zone;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 pub use bare::{Bare, run_bare};
 pub use capture::{Captured, NotCaptured, capture};
+pub use file_lock::database_writer;
 pub use host::{ClockKeeping, clock_keeping, home_folder, is_root, system_name};
 pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
 pub use local_zone::{system_zone, zone_of_variable};

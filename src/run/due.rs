@@ -234,6 +234,16 @@ impl Rules<'_> {
         Decision { start, written_off, rest: rest.last().map(|(slot, _)| (*slot, rest.len() as u64)) }
     }
 
+    /// Whether the latest slot's fate stands for good, and so does that of every other that might be started: no run can end in a way that
+    /// makes one of them due again.
+    pub fn is_over(&self, records: &[SlotRecord], latest: &Slot, now: DateTime<Utc>) -> bool {
+        let key = latest.key();
+        let may_return = |record: &SlotRecord| matches!(record.status, SlotStatus::Running | SlotStatus::Interrupted);
+        let mut of_latest = records.iter().filter(|record| record.is_of(latest, &key)).peekable();
+        let is_known = of_latest.peek().is_some() && of_latest.all(|record| record.is_settled(now) && !may_return(record));
+        is_known && (self.lateness.catch_up != CatchUp::All || !records.iter().any(may_return))
+    }
+
     /// Returns the slots that count and may not be settled, oldest first; the last one is the latest.
     fn candidates(&self, facts: &Facts, now: DateTime<Utc>) -> Vec<Candidate> {
         let first = self.first_looked_at(facts, now);

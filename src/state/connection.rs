@@ -48,7 +48,7 @@ impl fmt::Debug for Store {
 }
 
 /// What is to be done in a transaction.
-type Work<'a, T> = &'a mut dyn FnMut(&mut StoreConnection) -> QueryResult<T>;
+pub(super) type Work<'a, T> = &'a mut dyn FnMut(&mut StoreConnection) -> QueryResult<T>;
 
 impl Store {
     /// Opens the store, made when absent (a file 0600, its `.etlsched` folder 0700), and brings its tables up to date.
@@ -56,10 +56,15 @@ impl Store {
     /// # Errors
     /// It can't be reached or written; it is no store, damaged, or made by a newer etlsched; a pooler that parts sessions is between.
     pub fn open(location: &StateLocation) -> Result<Self, StateError> {
+        Self::open_asking(location, &mut |_| Ok(()))
+    }
+
+    /// Opens the store; `question` is what will be asked first, so that a server answers it together with what opening asks.
+    pub(super) fn open_asking(location: &StateLocation, question: Work<'_, ()>) -> Result<Self, StateError> {
         if let StateLocation::Sqlite(path) = location {
             file::make(path)?;
         }
-        let mut store = Self::connect(location)?;
+        let mut store = Self::connect(location, question)?;
         migrations::apply(&mut store)?;
         Ok(store)
     }
@@ -72,7 +77,7 @@ impl Store {
         if let StateLocation::Sqlite(path) = location {
             return if file::exists(path)? { Self::open(location).map(Some) } else { Ok(None) };
         }
-        let mut store = Self::connect(location)?;
+        let mut store = Self::connect(location, &mut |_| Ok(()))?;
         if !migrations::has_any(&mut store)? {
             return Ok(None);
         }
@@ -80,12 +85,15 @@ impl Store {
         Ok(Some(store))
     }
 
-    fn connect(location: &StateLocation) -> Result<Self, StateError> {
+    fn connect(location: &StateLocation, question: Work<'_, ()>) -> Result<Self, StateError> {
         let (connection, is_standby) = match location {
             StateLocation::Sqlite(path) => (StoreConnection::Sqlite(file::open(path)?), false),
             StateLocation::Postgresql(plan) => {
-                let (connection, is_standby) = server::open(plan, PATIENCE)?;
-                (StoreConnection::Server(connection), is_standby)
+                let mut questions = |connection: &mut StoreConnection| {
+                    let _ = migrations::versions(connection);
+                    question(connection)
+                };
+                server::open(plan, PATIENCE, &mut questions)?
             }
         };
         Ok(Self::over(connection, location, is_standby, PATIENCE))
@@ -191,8 +199,8 @@ impl Store {
         if let (StoreConnection::Server(server), StateLocation::Postgresql(plan)) = (&mut self.connection, &self.location)
             && (server.client().is_over() || AnsiTransactionManager::is_broken_transaction_manager(server))
         {
-            let (connection, is_standby) = server::open(plan, patience).map_err(Trouble::Unreachable)?;
-            self.connection = StoreConnection::Server(connection);
+            let (connection, is_standby) = server::open(plan, patience, &mut |_| Ok(())).map_err(Trouble::Unreachable)?;
+            self.connection = connection;
             self.is_standby = is_standby;
         }
         match &mut self.connection {

@@ -14,6 +14,7 @@ use super::rows::SummaryChanges;
 use super::schema::{jobs, runs};
 use super::telling::{self, Standing as Around};
 use super::{leases, outbox, retention, slots};
+use crate::run::due::SlotStatus;
 use crate::run::{RunStatus, Trigger};
 
 /// How a run ended.
@@ -27,6 +28,9 @@ pub struct RunEnd {
     pub exit_code: u8,
     /// How long it took, by a clock that never goes back.
     pub duration_seconds: f64,
+    /// Its lease lapsed before it had published everything: as if its process had died, its slot is due again, and the run doesn't count
+    /// towards `failure_threshold`.
+    pub is_interrupted: bool,
     /// What it amounts to.
     pub summary: RunSummary,
     /// How each source ended.
@@ -77,7 +81,8 @@ impl Store {
                 return closed_before(connection, end);
             }
             write_end(connection, end, now)?;
-            slots::settle(connection, &end.run_id, end.status.into(), policy.slot_now)?;
+            let slot = if end.is_interrupted { SlotStatus::Interrupted } else { end.status.into() };
+            slots::settle(connection, &end.run_id, slot, policy.slot_now)?;
             leases::release(connection, &end.run_id)?;
             let closed = judge_job(connection, end, policy, now)?;
             if let Closed::Done { status_before: before, status_after: after, .. } = closed {
@@ -97,7 +102,8 @@ impl Store {
 /// Returns what became of a run whose lease is gone: closed as it ended where the commit went through and its answer was lost, else by
 /// another run.
 fn closed_before(connection: &mut StoreConnection, end: &RunEnd) -> QueryResult<Closed> {
-    let own = runs::table.find(&end.run_id).filter(runs::is_interrupted.eq(false)).filter(runs::status.eq(end.status.as_str()));
+    let own =
+        runs::table.find(&end.run_id).filter(runs::is_interrupted.eq(end.is_interrupted)).filter(runs::status.eq(end.status.as_str()));
     let Some(job) = own.select(runs::job).first::<String>(connection).optional()? else { return Ok(Closed::LeaseLost) };
     let (status, failures): (String, i64) = jobs::table.find(&job).select((jobs::status, jobs::consecutive_failures)).first(connection)?;
     let status = JobStatus::parse(&status).expect("held by a CHECK of the table");
@@ -105,12 +111,13 @@ fn closed_before(connection: &mut StoreConnection, end: &RunEnd) -> QueryResult<
 }
 
 fn write_end(connection: &mut StoreConnection, end: &RunEnd, now: DateTime<Utc>) -> QueryResult<()> {
-    let RunEnd { run_id, status, exit_code, duration_seconds, summary, sources, streams, events } = end;
+    let RunEnd { run_id, status, exit_code, duration_seconds, is_interrupted, summary, sources, streams, events } = end;
     let changes = (
         runs::status.eq(status.as_str()),
         runs::completed_at.eq(naive(now)),
         runs::execution_time_seconds.eq(duration_seconds),
         runs::exit_code.eq(i64::from(*exit_code)),
+        runs::is_interrupted.eq(is_interrupted),
         SummaryChanges::of(summary),
     );
     diesel::update(runs::table.find(run_id)).set(changes).execute(connection)?;
@@ -138,8 +145,9 @@ enum Verdict {
     Neither,
 }
 
-fn verdict(status: RunStatus, has_refreshed_some: bool, is_partial_counted: bool) -> Verdict {
+fn verdict(status: RunStatus, has_refreshed_some: bool, is_partial_counted: bool, is_interrupted: bool) -> Verdict {
     match status {
+        _ if is_interrupted => Verdict::Neither,
         RunStatus::Success => Verdict::Good,
         RunStatus::Failed | RunStatus::Timeout if has_refreshed_some && !is_partial_counted => Verdict::Good,
         RunStatus::Failed | RunStatus::Timeout => Verdict::Bad,
@@ -178,7 +186,7 @@ fn judge_job(connection: &mut StoreConnection, end: &RunEnd, policy: EndPolicy, 
     let status = JobStatus::parse(&status).expect("held by a CHECK of the table");
     let trigger = Trigger::parse(&trigger).expect("held by a CHECK of the table");
     let before = Standing { status, failures: failures.unsigned_abs() };
-    let verdict = verdict(end.status, !end.summary.sources_processed.is_empty(), policy.is_partial_counted);
+    let verdict = verdict(end.status, !end.summary.sources_processed.is_empty(), policy.is_partial_counted, end.is_interrupted);
     let after = judged(before, end.status, trigger, verdict, policy.failure_threshold);
     count_run(connection, &job, &end.run_id, end.status, now)?;
     let failures = jobs::consecutive_failures.eq(i64::try_from(after.failures).unwrap_or(i64::MAX));
@@ -230,7 +238,7 @@ mod tests {
     #[track_caller]
     fn check(before: (JobStatus, u64), run: (RunStatus, bool, Trigger), is_partial_counted: bool, after: (JobStatus, u64)) {
         let (status, has_refreshed_some, trigger) = run;
-        let verdict = verdict(status, has_refreshed_some, is_partial_counted);
+        let verdict = verdict(status, has_refreshed_some, is_partial_counted, false);
         let found = judged(Standing { status: before.0, failures: before.1 }, status, trigger, verdict, 3);
         assert_eq!((found.status, found.failures), after);
     }
@@ -268,6 +276,13 @@ mod tests {
     fn a_forced_run_of_a_paused_job_changes_no_status() {
         check((PAUSED, 2), (RunStatus::Failed, false, Trigger::Manual), false, (PAUSED, 3));
         check((PAUSED, 2), (RunStatus::Success, true, Trigger::Manual), false, (PAUSED, 0));
+    }
+
+    #[test]
+    fn an_interrupted_run_leaves_the_count_whatever_it_refreshed() {
+        for has_refreshed_some in [false, true] {
+            assert_eq!(verdict(RunStatus::Failed, has_refreshed_some, true, true), Verdict::Neither);
+        }
     }
 
     #[test]

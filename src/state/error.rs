@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::location::Place;
 use super::postgresql::POOLED;
 use crate::connect::ConnectError;
+use crate::process;
 
 /// Why the store could not be opened, read or written.
 #[derive(Debug, Error)]
@@ -47,10 +48,12 @@ pub enum StateError {
         migration: String,
     },
     /// Another process held the store for longer than the busy timeout.
-    #[error("state store {place}: another process has held it for {seconds} s")]
+    #[error("state store {place}: {holder} has held it for {seconds} s")]
     Busy {
         /// The store.
         place: Place,
+        /// Which process that is, as far as the system tells.
+        holder: String,
         /// How long was waited.
         seconds: u64,
     },
@@ -180,7 +183,12 @@ impl StateError {
         } else if reason.contains("malformed") {
             Self::Damaged { place, reason }
         } else if reason.contains("is locked") {
-            Self::Busy { place, seconds: super::file::BUSY_TIMEOUT.as_secs() }
+            let holder = match &place {
+                Place::File(path) => process::database_writer(path),
+                Place::Server(_) => None,
+            };
+            let holder = holder.unwrap_or_else(|| "another process".to_owned());
+            Self::Busy { place, holder, seconds: super::file::BUSY_TIMEOUT.as_secs() }
         } else if reason.contains("is full") || (reason.contains("disk I/O error") && is_disk_full(&place)) {
             Self::Full { place }
         } else if reason.contains("unable to open") {

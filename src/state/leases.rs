@@ -75,23 +75,26 @@ impl Lease {
     /// Whether the run that holds it is dead: its process is gone, its host was started anew, or it wasn't renewed for 60 s.
     pub(super) fn is_dead(&self, now: &Clocks<'_>, probe: Probe<'_>) -> bool {
         let liveness = probe(&self.host, self.pid, &self.process_start);
-        let is_same_boot = self.boot_id == now.here.boot.boot_id;
-        if let Some(server) = now.server {
-            // Another machine may have this one's name: only of this boot can it be said that its process is gone.
-            let is_gone = is_same_boot && liveness == Liveness::Gone;
-            return is_gone || server.saturating_sub(self.renewed_boot) > LEASE_LOST_AFTER;
-        }
-        let now = now.here;
-        if liveness == Liveness::Gone || (liveness == Liveness::Alive && !is_same_boot) {
-            return true;
-        }
-        let age = if is_same_boot {
-            now.boot.elapsed.saturating_sub(self.renewed_boot)
-        } else {
+        let is_same_boot = self.is_of(now.here);
+        // On a server's store another machine may have this one's name: only of this boot can it be said that its process is gone.
+        let is_gone = liveness == Liveness::Gone && (is_same_boot || now.server.is_none());
+        let is_rebooted = liveness == Liveness::Alive && !is_same_boot && now.server.is_none();
+        is_gone || is_rebooted || self.age(now) > LEASE_LOST_AFTER
+    }
+
+    /// Returns how long ago it was renewed.
+    fn age(&self, now: &Clocks<'_>) -> Duration {
+        match now.server {
+            Some(server) => server.saturating_sub(self.renewed_boot),
+            None if self.is_of(now.here) => now.here.boot.elapsed.saturating_sub(self.renewed_boot),
             // Another machine on the same file: only the wall clock is common.
-            (now.at - self.renewed_at).to_std().unwrap_or_default()
-        };
-        age > LEASE_LOST_AFTER
+            None => (now.here.at - self.renewed_at).to_std().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it was renewed in the boot that goes on here.
+    fn is_of(&self, here: &Moment) -> bool {
+        self.boot_id == here.boot.boot_id
     }
 }
 
@@ -104,11 +107,19 @@ impl fmt::Display for Lease {
 
 /// What a renewal found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Renewal {
-    /// Whether this run still holds the lease. If not, it publishes nothing more and ends.
-    pub is_held: bool,
-    /// Who asked the run to stop.
-    pub cancel_requested_by: Option<String>,
+pub enum Renewal {
+    /// The run holds the lease for as long again.
+    Held {
+        /// Who asked the run to stop.
+        cancel_requested_by: Option<String>,
+    },
+    /// The lease was lost before this renewal came, though nobody has taken it yet: it stays lost. The run publishes nothing more and ends.
+    Lapsed {
+        /// How long ago it was renewed.
+        age: Duration,
+    },
+    /// Another run has taken it. The run publishes nothing more and ends.
+    Taken,
 }
 
 #[derive(Queryable, Selectable, Insertable)]
@@ -201,23 +212,30 @@ fn micros(reading: Duration) -> i64 {
 }
 
 impl Store {
-    /// Renews a run's lease and writes what the run does (a JSON object). A run whose lease another one took can't renew it.
+    /// Renews a run's lease and writes what the run does (a JSON object). A lease that is older than its life, or that another run took, can't
+    /// be renewed: nothing is written.
     ///
     /// # Errors
     /// The store can't be written.
     pub fn renew_lease(&mut self, run_id: &str, progress: &str, now: &Moment) -> Result<Renewal, StateError> {
         self.write(|connection| {
             let own = leases::table.filter(leases::run_id.eq(run_id));
-            let renewed_boot = server::clock(connection)?.unwrap_or(now.boot.elapsed);
+            let Some(lease) = own.select(LeaseRow::as_select()).first(connection).optional()?.map(Lease::from) else {
+                return Ok(Renewal::Taken);
+            };
+            let clocks = Clocks::read(connection, now)?;
+            let age = lease.age(&clocks);
+            if age > LEASE_LOST_AFTER {
+                return Ok(Renewal::Lapsed { age });
+            }
             let changes = (
                 leases::boot_id.eq(&now.boot.boot_id),
-                leases::renewed_boot_micros.eq(micros(renewed_boot)),
+                leases::renewed_boot_micros.eq(micros(clocks.server.unwrap_or(now.boot.elapsed))),
                 leases::renewed_at.eq(naive(now.at)),
                 leases::progress.eq(progress),
             );
-            let is_held = diesel::update(own).set(changes).execute(connection)? == 1;
-            let asked_by = own.select(leases::cancel_requested_by).first::<Option<String>>(connection).optional()?;
-            Ok(Renewal { is_held, cancel_requested_by: asked_by.flatten() })
+            diesel::update(own).set(changes).execute(connection)?;
+            Ok(Renewal::Held { cancel_requested_by: lease.cancel_requested.map(|(by, _)| by) })
         })
     }
 

@@ -77,11 +77,17 @@ pub(super) fn apply(store: &mut Store) -> Result<(), StateError> {
 /// Returns the versions of the migrations that the store has; none where it is new. In no transaction: it is the first question of every
 /// command, and each round trip counts.
 fn applied(store: &mut Store) -> Result<Vec<String>, StateError> {
-    match diesel::sql_query("SELECT version FROM __diesel_schema_migrations ORDER BY version").load::<Applied>(&mut store.connection) {
-        Ok(rows) => Ok(rows.into_iter().map(|row| row.version).collect()),
+    match versions(&mut store.connection) {
+        Ok(versions) => Ok(versions),
         Err(error) if is_absent(&error) => Ok(Vec::new()),
         Err(error) => Err(StateError::of(error, &store.place())),
     }
+}
+
+/// Asks for the versions of the migrations that a store has.
+pub(super) fn versions(connection: &mut StoreConnection) -> QueryResult<Vec<String>> {
+    let ask = diesel::sql_query("SELECT version FROM __diesel_schema_migrations ORDER BY version");
+    Ok(ask.load::<Applied>(connection)?.into_iter().map(|row| row.version).collect())
 }
 
 /// Whether an error says that the table isn't there.

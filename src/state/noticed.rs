@@ -24,7 +24,7 @@ pub enum Attention {
 /// What noticing looks at.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = jobs)]
-struct Seen {
+pub(super) struct Seen {
     file: String,
     fingerprint: String,
     schedule_fingerprint: String,
@@ -35,7 +35,7 @@ struct Seen {
 impl Seen {
     /// Whether there is anything to write down. A time of noticing that lies ahead is of a clock that was wrong then: it would silence
     /// the job until then.
-    fn is_news(&self, job: &NewJob, attention: Attention, now: NaiveDateTime) -> bool {
+    pub(super) fn is_news(&self, job: &NewJob, attention: Attention, now: NaiveDateTime) -> bool {
         let is_active_known = match attention {
             Attention::Active => self.active_since.is_some_and(|since| since <= now),
             Attention::Inactive => self.active_since.is_none(),

@@ -3,6 +3,7 @@
 //! Why not diesel-async: its blocking wrapper can't stand in `#[derive(MultiConnection)]`, by which one set of queries serves both back ends,
 //! and it neither limits how long an answer is waited for nor can do without prepared statements, which cost a round trip each.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
 use diesel::connection::{
@@ -35,7 +36,26 @@ pub struct ServerConnection {
     pub(super) name: String,
     transactions: AnsiTransactionManager,
     instrumentation: DynInstrumentation,
+    ahead: Ahead,
 }
+
+/// A statement as the server takes it.
+#[derive(Debug, Clone, PartialEq)]
+struct Statement {
+    sql: String,
+    parameters: Vec<(Raw, Type)>,
+}
+
+/// Statements that are sent in one go, before who asks them takes their answers.
+#[derive(Debug, Default)]
+struct Ahead {
+    is_noting_down: bool,
+    noted: Vec<Statement>,
+    answered: VecDeque<(Statement, Result<Answer, Failure>)>,
+}
+
+/// Rows, and how many a statement changed.
+type Answer = (Vec<Row>, u64);
 
 impl std::fmt::Debug for ServerConnection {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -45,7 +65,8 @@ impl std::fmt::Debug for ServerConnection {
 
 impl ServerConnection {
     pub(super) fn new(session: Session<Client>, name: String) -> Self {
-        Self { session, name, transactions: AnsiTransactionManager::default(), instrumentation: DynInstrumentation::none() }
+        let (transactions, instrumentation) = (AnsiTransactionManager::default(), DynInstrumentation::none());
+        Self { session, name, transactions, instrumentation, ahead: Ahead::default() }
     }
 
     /// The client behind it.
@@ -58,7 +79,35 @@ impl ServerConnection {
         AnsiTransactionManager::begin_transaction_sql(self, sql)
     }
 
-    fn run<T: QueryFragment<Pg>>(&mut self, query: &T) -> QueryResult<(Vec<Row>, u64)> {
+    /// Begins or ends to note statements down in place of running them; meanwhile none has a row. Afterwards they are sent in one go, at the
+    /// first one that is run, and answered one by one as they are run in the same order. Whoever runs another one gets a fresh answer, and
+    /// the others are forgotten.
+    pub(super) fn note_down(&mut self, is_noting_down: bool) {
+        self.ahead.is_noting_down = is_noting_down;
+    }
+
+    fn answer(&mut self, statement: Statement) -> QueryResult<Answer> {
+        if self.ahead.is_noting_down {
+            self.ahead.noted.push(statement);
+            return Ok((Vec::new(), 0));
+        }
+        let noted = std::mem::take(&mut self.ahead.noted);
+        if noted.first() == Some(&statement) {
+            let sent = noted.iter().map(|noted| (noted.sql.as_str(), noted.parameters.clone())).collect();
+            let answers = self.session.client.run_together(sent);
+            self.ahead.answered = noted.into_iter().zip(answers).collect();
+        }
+        let answer = match self.ahead.answered.pop_front() {
+            Some((asked, answer)) if asked == statement => answer,
+            Some(_) | None => {
+                self.ahead.answered.clear();
+                self.session.client.run(&statement.sql, statement.parameters)
+            }
+        };
+        answer.map_err(|failure| of(&failure))
+    }
+
+    fn run<T: QueryFragment<Pg>>(&mut self, query: &T) -> QueryResult<Answer> {
         let mut builder = PgQueryBuilder::default();
         query.to_sql(&mut builder, &Pg)?;
         let mut binds = RawBytesBindCollector::<Pg>::new();
@@ -69,8 +118,7 @@ impl ServerConnection {
             let kind = Type::from_oid(oid).ok_or_else(|| Error::SerializationError(format!("no type has the oid {oid}").into()))?;
             parameters.push((Raw(bytes.map(|bytes| storable(&kind, bytes))), kind));
         }
-        let answer = self.session.client.run(&builder.finish(), parameters);
-        answer.map_err(|failure| of(&failure))
+        self.answer(Statement { sql: builder.finish(), parameters })
     }
 }
 
@@ -149,6 +197,7 @@ fn pooled() -> Error {
 
 impl SimpleConnection for ServerConnection {
     fn batch_execute(&mut self, sql: &str) -> QueryResult<()> {
+        self.ahead = Ahead::default();
         let answer = self.session.client.batch(sql).map_err(|failure| of(&failure))?;
         for message in answer {
             if let SimpleQueryMessage::Row(row) = message

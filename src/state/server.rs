@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use uuid::Uuid;
 
 use super::backends::StoreConnection;
+use super::connection::Work;
 use super::error::StateError;
 use super::location::{Place, StateLocation};
 use super::postgresql::{SESSION_COLUMN, ServerConnection};
@@ -72,23 +73,40 @@ struct Clock {
 /// How long a second connection is tried that tells a pooler: one that parts sessions by clients may have none left to give.
 const PROBE_SECONDS: u64 = 3;
 
-/// Connects; returns the connection, and whether the server takes no writes.
+/// Connects; returns the connection, and whether the server takes no writes. The statements of `questions` are sent together with the
+/// greeting: who asks them next, in that order, finds them answered.
 ///
 /// # Errors
 /// It can't be reached, doesn't let us in, or stands behind a pooler that parts sessions.
-pub(super) fn open(plan: &PostgresConnection, patience: Duration) -> Result<(ServerConnection, bool), StateError> {
+pub(super) fn open(plan: &PostgresConnection, patience: Duration, questions: Work<'_, ()>) -> Result<(StoreConnection, bool), StateError> {
     let place = StateLocation::Postgresql(Box::new(plan.clone())).place();
-    let mut connection = connect(plan, patience.as_secs().max(1), &place)?;
+    let mut server = connect(plan, patience.as_secs().max(1), &place)?;
+    let name = server.name.clone();
+    server.note_down(true);
+    let _ = greet(&mut server, &name);
+    let mut connection = StoreConnection::Server(server);
+    // Nothing is asked yet, so nothing is answered.
+    let _ = questions(&mut connection);
+    let greeting = match &mut connection {
+        StoreConnection::Server(server) => {
+            server.note_down(false);
+            greet(server, &name).map_err(|error| StateError::of(error, &place))?
+        }
+        StoreConnection::Sqlite(_) => return Err(StateError::of_message("a server became a file".to_owned(), place)),
+    };
+    if is_elsewhere(plan, &greeting) {
+        refuse_pooler(plan, &name, &place)?;
+    }
+    Ok((connection, greeting.is_standby))
+}
+
+/// Gives the session its name and asks who answers.
+fn greet(server: &mut ServerConnection, name: &str) -> QueryResult<Greeting> {
     let hello = diesel::sql_query(
         "SELECT pg_is_in_recovery() AS is_standby, current_setting('port') AS port, host(inet_server_addr()) AS address, \
          set_config('etlsched.session', $1, false)",
     );
-    let name = connection.name.clone();
-    let greeting: Greeting = hello.bind::<Text, _>(name).get_result(&mut connection).map_err(|error| StateError::of(error, &place))?;
-    if is_elsewhere(plan, &greeting) {
-        refuse_pooler(plan, &connection.name, &place)?;
-    }
-    Ok((connection, greeting.is_standby))
+    hello.bind::<Text, _>(name).get_result(server)
 }
 
 fn connect(plan: &PostgresConnection, seconds: u64, place: &Place) -> Result<ServerConnection, StateError> {

@@ -269,6 +269,11 @@ impl Counting {
     }
 }
 
+/// The statuses of slots that nobody claimed.
+pub(super) fn written_off() -> [&'static str; 2] {
+    [SlotStatus::Missed.as_str(), SlotStatus::Skipped.as_str()]
+}
+
 /// Returns the records that the decision needs, as [`Facts::records`] says.
 fn records(
     connection: &mut StoreConnection,
@@ -278,8 +283,7 @@ fn records(
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<SlotRecord>> {
     let own = slots::table.filter(slots::job.eq(job));
-    let written_off = [SlotStatus::Missed.as_str(), SlotStatus::Skipped.as_str()];
-    let is_settled = slots::status.ne_all(written_off).or(slots::updated_at.le(naive(now)));
+    let is_settled = slots::status.ne_all(written_off()).or(slots::updated_at.le(naive(now)));
     let newest = own.filter(slots::due_at.le(naive(now))).filter(is_settled).order(slots::due_at.desc()).limit(1);
     let mut rows: Vec<SlotRow> = newest.select(SlotRow::as_select()).load(connection)?;
     let of_latest = own.filter(slots::slot.eq(latest.key())).select(SlotRow::as_select());
@@ -345,7 +349,7 @@ fn write(connection: &mut StoreConnection, job: &str, record: &SlotRecord) -> Qu
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = slots, treat_none_as_null = true)]
-struct SlotRow {
+pub(super) struct SlotRow {
     slot: String,
     due_at: NaiveDateTime,
     status: String,
@@ -370,7 +374,7 @@ impl From<&SlotRecord> for SlotRow {
     }
 }
 
-fn load(rows: Vec<SlotRow>) -> QueryResult<Vec<SlotRecord>> {
+pub(super) fn load(rows: Vec<SlotRow>) -> QueryResult<Vec<SlotRecord>> {
     let record = |row: SlotRow| SlotRecord {
         key: row.slot,
         due_at: row.due_at.and_utc(),

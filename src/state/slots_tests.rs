@@ -13,7 +13,7 @@ use crate::clock::BootTime;
 use crate::process::Liveness;
 use crate::run::due::{CatchUp, Lateness, OnOverlap, Rules, SlotRecord, SlotStatus};
 use crate::run::{RunStatus, Trigger};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Slot};
 use crate::zone::Zone;
 
 const GRACE_MINUTES: i64 = 10;
@@ -68,6 +68,7 @@ fn back_end() -> impl Strategy<Value = BackEnd> {
 /// The job in its store, as the gate sees it.
 struct Bench {
     _home: Home,
+    back_end: BackEnd,
     store: Store,
     now: DateTime<Utc>,
     elapsed: TimeDelta,
@@ -77,6 +78,8 @@ struct Bench {
     is_active: bool,
     run: Option<OpenRun>,
     runs_begun: u32,
+    /// When the gate last noted that a slot is settled, and under which definition.
+    note: Option<(DateTime<Utc>, (String, Option<Slot>))>,
 }
 
 #[derive(Debug, Clone)]
@@ -109,7 +112,20 @@ impl Bench {
             deadline: None,
         };
         let (run, elapsed) = (None, TimeDelta::zero());
-        Self { _home: home, store, now: start(), elapsed, schedule: 0, lateness, on_overlap, is_active: true, run, runs_begun: 0 }
+        Self {
+            _home: home,
+            back_end,
+            store,
+            now: start(),
+            elapsed,
+            schedule: 0,
+            lateness,
+            on_overlap,
+            is_active: true,
+            run,
+            runs_begun: 0,
+            note: None,
+        }
     }
 
     fn job(&self) -> NewJob {
@@ -138,11 +154,15 @@ impl Bench {
         self.renew();
     }
 
-    /// A living run renews its lease, however long it takes.
+    /// A living run renews its lease, however long it takes: also in the hours that have just passed at once.
     fn renew(&mut self) {
         let now = self.moment();
         if let Some(run) = self.run.as_mut().filter(|run| !run.is_killed) {
-            assert!(self.store.renew_lease(&run.id, "{}", &now).unwrap().is_held);
+            if self.back_end == BackEnd::Sqlite {
+                let just_now = format!("UPDATE leases SET renewed_boot_micros = {}", now.boot.elapsed.as_micros());
+                self.store.connection.batch_execute(&just_now).unwrap();
+            }
+            assert!(matches!(self.store.renew_lease(&run.id, "{}", &now).unwrap(), Renewal::Held { .. }));
             run.seen_at = now.at;
         }
     }
@@ -167,9 +187,20 @@ impl Bench {
         let order = SlotOrder { rules, now: self.now };
         let id = format!("r{}", self.runs_begun);
         let has_due = self.store.has_due_slot("sales", &order).unwrap();
+        let glance = Glance { job: &self.job(), attention: self.attention(), order };
+        let look = self.store.look(&glance);
+        let note = (self.job().fingerprint, rules.latest(self.now));
+        let is_noted = self.is_active && self.note.as_ref().is_some_and(|(at, known)| *at <= self.now && *known == note);
         let claim = self.store.begin_slot(&new_run(&id), &order, &now, &probe).unwrap();
         let is_idle = matches!(&claim, Claim::NotDue);
         assert!(has_due || is_idle, "the look and the claim differ: {claim:?}");
+        // A look is sure of what it says; only what an open run may do is not clear to it.
+        assert!(is_idle || look == Look::Unclear, "{look:?}, and yet {claim:?}");
+        assert!(has_due || look != Look::Unclear || self.run.is_some(), "nothing was to be done: {claim:?}");
+        assert!(is_idle || !is_noted, "a note says that all is settled, and yet {claim:?}");
+        if let Look::Idle { settled: Some(slot) } = look {
+            self.note = Some((self.now, (note.0, Some(slot))));
+        }
         let Claim::Started(claimed) = claim else { return None };
         self.runs_begun += 1;
         let record = self.slots().into_iter().find(|record| record.key == claimed.key).unwrap();
@@ -185,6 +216,7 @@ impl Bench {
             status: if is_good { RunStatus::Success } else { RunStatus::Failed },
             exit_code: 0,
             duration_seconds: (self.elapsed - run.begun).as_seconds_f64(),
+            is_interrupted: false,
             summary: RunSummary::default(),
             sources: vec![],
             streams: vec![],

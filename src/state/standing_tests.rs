@@ -18,6 +18,8 @@ enum Happening {
     Run(RunStatus, bool, bool),
     /// A run's process dies; the next run finds that it had published everything, or not.
     Dies { is_published: bool, is_by_hand: bool },
+    /// A run ends because its lease lapsed; whether it had refreshed a source.
+    Lapses(bool),
     /// A run is refused because another goes on.
     Refused,
     /// A slot is skipped: the store hears of no run at all.
@@ -40,6 +42,7 @@ fn happenings() -> impl Strategy<Value = Happening> {
     prop_oneof![
         12 => run,
         1 => (any::<bool>(), any::<bool>()).prop_map(|(is_published, is_by_hand)| Happening::Dies { is_published, is_by_hand }),
+        1 => any::<bool>().prop_map(Happening::Lapses),
         1 => Just(Happening::Refused),
         1 => Just(Happening::Skipped),
         1 => prop_oneof![Just(JobStatus::Active), Just(JobStatus::Inactive), Just(JobStatus::Paused)].prop_map(Happening::Set),
@@ -67,7 +70,12 @@ impl Reference {
                 Happening::Run(RunStatus::Success, ..) | Happening::Dies { is_published: true, .. } | Happening::Set(_) => break,
                 Happening::Run(RunStatus::Failed | RunStatus::Timeout, true, _) if !self.is_partial_counted => break,
                 Happening::Run(RunStatus::Failed | RunStatus::Timeout, ..) => failures += 1,
-                Happening::Run(..) | Happening::Dies { .. } | Happening::Refused | Happening::Skipped | Happening::Reopened => {}
+                Happening::Run(..)
+                | Happening::Dies { .. }
+                | Happening::Lapses(_)
+                | Happening::Refused
+                | Happening::Skipped
+                | Happening::Reopened => {}
             }
         }
         failures
@@ -144,30 +152,33 @@ impl Life {
         run
     }
 
+    fn run(&mut self, status: RunStatus, has_refreshed: bool, is_by_hand: bool, is_interrupted: bool) {
+        let run = self.begin(is_by_hand);
+        let sources_processed = if has_refreshed { vec!["a".to_owned()] } else { Vec::new() };
+        let end = RunEnd {
+            run_id: run.run_id,
+            status,
+            exit_code: 0,
+            duration_seconds: 0.1,
+            is_interrupted,
+            summary: RunSummary { sources_processed, ..RunSummary::default() },
+            sources: Vec::new(),
+            streams: Vec::new(),
+            events: Vec::new(),
+        };
+        let Closed::Done { status_before, status_after, .. } = self.store.close_run(&end, self.policy, at(self.second)).unwrap() else {
+            panic!("the lease is held")
+        };
+        self.told += usize::from(status_before != JobStatus::Error && status_after == JobStatus::Error);
+    }
+
     fn take(&mut self, happening: Happening) {
         self.second += 1;
         let now = at(self.second);
         self.policy.slot_now = now;
         match happening {
-            Happening::Run(status, has_refreshed, is_by_hand) => {
-                let run = self.begin(is_by_hand);
-                let sources_processed = if has_refreshed { vec!["a".to_owned()] } else { Vec::new() };
-                let summary = RunSummary { sources_processed, ..RunSummary::default() };
-                let end = RunEnd {
-                    run_id: run.run_id,
-                    status,
-                    exit_code: 0,
-                    duration_seconds: 0.1,
-                    summary,
-                    sources: Vec::new(),
-                    streams: Vec::new(),
-                    events: Vec::new(),
-                };
-                let Closed::Done { status_before, status_after, .. } = self.store.close_run(&end, self.policy, now).unwrap() else {
-                    panic!("the lease is held")
-                };
-                self.told += usize::from(status_before != JobStatus::Error && status_after == JobStatus::Error);
-            }
+            Happening::Run(status, has_refreshed, is_by_hand) => self.run(status, has_refreshed, is_by_hand, false),
+            Happening::Lapses(has_refreshed) => self.run(RunStatus::Failed, has_refreshed, true, true),
             Happening::Dies { is_published, is_by_hand } => {
                 self.begin(is_by_hand);
                 let (moment, gone) = (self.now(), |_: &str, _: u32, _: &str| Liveness::Gone);

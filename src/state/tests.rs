@@ -13,6 +13,8 @@ use crate::plan::Level;
 use crate::process::Liveness;
 use crate::run::{Counts, RunStatus, SourceStatus, Trigger};
 
+const HELD: Renewal = Renewal::Held { cancel_requested_by: None };
+
 const POLICY: EndPolicy = EndPolicy { failure_threshold: 5, is_partial_counted: false, retention_days: 90, slot_now: DateTime::UNIX_EPOCH };
 
 struct Bench {
@@ -51,7 +53,7 @@ impl Bench {
 
     fn renew(&mut self, run_id: &str, second: u64) -> Renewal {
         let renewal = self.store.renew_lease(run_id, "{}", &moment(second)).unwrap();
-        if renewal.is_held {
+        if matches!(renewal, Renewal::Held { .. }) {
             self.renewed = second;
         }
         renewal
@@ -119,6 +121,7 @@ pub(super) fn end(run_id: &str, status: RunStatus) -> RunEnd {
         status,
         exit_code: 0,
         duration_seconds: 1.5,
+        is_interrupted: false,
         summary: RunSummary::default(),
         sources: Vec::new(),
         streams: Vec::new(),
@@ -145,7 +148,7 @@ fn a_second_run_of_a_job_is_held_off_by_a_living_lease(back_end: BackEnd) {
 fn a_lease_is_lost_after_sixty_seconds_and_its_run_can_t_renew_it_once_another_took_over(back_end: BackEnd) {
     let mut bench = Bench::new(back_end);
     bench.begin("r1", 0);
-    assert!(bench.renew("r1", 10).is_held);
+    assert_eq!(bench.renew("r1", 10), HELD);
     assert!(matches!(bench.begin("r2", 70), Begun::Held(_)), "sixty seconds after the renewal it still holds");
     assert_eq!(bench.begin("r2", 71), Begun::Unrepaired);
     let dead = bench.store.dead_runs("sales", &moment(71), &alive).unwrap();
@@ -155,20 +158,32 @@ fn a_lease_is_lost_after_sixty_seconds_and_its_run_can_t_renew_it_once_another_t
     assert!(bench.store.close_dead_run(&dead[0], &interrupted, &moment(71), &alive).unwrap());
     assert!(!bench.store.close_dead_run(&dead[0], &interrupted, &moment(72), &alive).unwrap(), "it is closed once");
     assert_eq!(bench.begin("r2", 72), Begun::Started);
-    let late = bench.renew("r1", 73);
-    assert_eq!(late, Renewal { is_held: false, cancel_requested_by: None });
+    assert_eq!(bench.renew("r1", 73), Renewal::Taken);
     assert_eq!(bench.end("r1", RunStatus::Success, 74), Closed::LeaseLost);
     assert_eq!(bench.statuses(), [("r2".to_owned(), RunStatus::Started), ("r1".to_owned(), RunStatus::Failed)]);
 }
 
-fn a_run_that_wakes_up_before_anyone_repaired_it_goes_on(back_end: BackEnd) {
+fn a_lease_that_lapsed_stays_lost_though_nobody_took_it_and_its_run_is_closed_as_interrupted(back_end: BackEnd) {
     let mut bench = Bench::new(back_end);
     bench.begin("r1", 0);
-    bench.turn_to(100);
-    let dead = bench.store.dead_runs("sales", &moment(100), &alive).unwrap();
-    assert!(bench.renew("r1", 101).is_held);
-    assert!(!bench.store.close_dead_run(&dead[0], &DeadEnd::Success, &moment(102), &alive).unwrap());
-    assert!(matches!(bench.end("r1", RunStatus::Success, 103), Closed::Done { .. }));
+    bench.turn_to(60);
+    assert_eq!(bench.renew("r1", 60), HELD, "sixty seconds after the renewal it still holds");
+    bench.turn_to(121);
+    for second in [121, 122] {
+        let Renewal::Lapsed { age } = bench.renew("r1", second) else { panic!("it can't be renewed at {second}") };
+        assert!(age.as_secs() >= 60, "{age:?}");
+    }
+    assert_eq!(bench.store.dead_runs("sales", &moment(122), &alive).unwrap().len(), 1, "the refused renewal renewed nothing");
+    let summary = RunSummary { error_message: Some("interrupted: asleep".to_owned()), ..RunSummary::default() };
+    let end = RunEnd { is_interrupted: true, exit_code: 1, summary, ..end("r1", RunStatus::Failed) };
+    for _ in 0..2 {
+        let closed = bench.store.close_run(&end, EndPolicy { failure_threshold: 1, ..POLICY }, at(123)).unwrap();
+        assert!(matches!(closed, Closed::Done { status_after: JobStatus::Active, consecutive_failures: 0, .. }), "{closed:?}");
+    }
+    let Found::One(detail) = bench.store.run("r1").unwrap() else { panic!("r1 is in the log") };
+    assert_eq!((detail.run.status, detail.run.is_interrupted), (RunStatus::Failed, true));
+    assert_eq!(bench.store.job("sales").unwrap().unwrap().failure_count, 1);
+    assert_eq!(bench.begin("r2", 124), Begun::Started);
 }
 
 fn repair_takes_over_what_the_destination_shows(back_end: BackEnd) {
@@ -293,7 +308,7 @@ fn a_cancel_reaches_the_run_at_its_next_renewal(back_end: BackEnd) {
     bench.begin("r1", 0);
     assert!(bench.store.request_cancel("r1", &person(), at(1)).unwrap());
     let renewal = bench.store.renew_lease("r1", r#"{"rows": 1}"#, &moment(2)).unwrap();
-    assert_eq!(renewal, Renewal { is_held: true, cancel_requested_by: Some("ana".to_owned()) });
+    assert_eq!(renewal, Renewal::Held { cancel_requested_by: Some("ana".to_owned()) });
     let lease = bench.store.lease("sales").unwrap().unwrap();
     assert_eq!((lease.progress.as_str(), lease.cancel_requested), (r#"{"rows": 1}"#, Some(("ana".to_owned(), at(1)))));
 }
@@ -440,7 +455,7 @@ fn an_edit_is_in_the_trail_once_with_who_noticed_it(back_end: BackEnd) {
 on_both_back_ends!(
     a_second_run_of_a_job_is_held_off_by_a_living_lease,
     a_lease_is_lost_after_sixty_seconds_and_its_run_can_t_renew_it_once_another_took_over,
-    a_run_that_wakes_up_before_anyone_repaired_it_goes_on,
+    a_lease_that_lapsed_stays_lost_though_nobody_took_it_and_its_run_is_closed_as_interrupted,
     repair_takes_over_what_the_destination_shows,
     a_dead_run_that_published_everything_ends_as_success,
     what_a_run_writes_is_read_back_whole,

@@ -10,12 +10,31 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::etl::{Ended, Etl};
 use crate::faults::children;
-use crate::servers::wait_until;
+use crate::servers::{postgresql, psql, wait_until};
+use crate::shared_state;
 
 /// Returns rows that take a while to load.
 fn many(rows: u32) -> String {
     let lines: String = (0..rows).map(|number| format!("{number},a text of some length that fills the file\n")).collect();
     format!("number,text\n{lines}")
+}
+
+/// Stops processes; a supervisor is stopped again until it is met outside of a transaction, so that the store can be written.
+fn stop(etl: &Etl, processes: &[Pid]) {
+    wait_until("it is stopped outside of a transaction", || {
+        processes.iter().for_each(|process| kill_process(*process, Signal::STOP).expect("it runs"));
+        let file = etl.path(".etlsched/state.db");
+        if !file.exists() {
+            return true;
+        }
+        let state = rusqlite::Connection::open(file).expect("the store");
+        state.busy_timeout(Duration::ZERO).expect("a timeout can be set");
+        let is_free = state.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+        if !is_free {
+            processes.iter().for_each(|process| kill_process(*process, Signal::CONT).expect("it is stopped"));
+        }
+        is_free
+    });
 }
 
 /// Ages the lease of a job as if its holder had been away for so long: what a test can't wait for.
@@ -34,9 +53,7 @@ fn statuses(etl: &Etl) -> Vec<(String, String)> {
 /// Lets a second run publish while the first is away past its lease, then wakes the first up and demands that it ends as failed.
 #[track_caller]
 fn overtake(etl: &Etl, run: Child, stopped: &[Pid], second: &dyn Fn()) {
-    for process in stopped {
-        kill_process(*process, Signal::STOP).expect("it runs");
-    }
+    stop(etl, stopped);
     // Within its time the lease holds, and a second run is refused.
     etl.run(&["run", "rows"]).exits(5);
     age_lease(etl, 61);
@@ -106,6 +123,61 @@ fn a_whole_run_that_was_stopped_past_its_lease_is_refused_too() {
         etl.run(&["run", "rows"]).exits(0);
         go.send(()).expect("the first is answered now");
     });
+}
+
+/// Stops a run of the slot of 01:00 past its lease, whole (as a laptop that sleeps) or its supervisor alone, and wakes it up: nobody came
+/// in between, and yet it publishes nothing more. The slot is due again, and the job has no failure to its account.
+#[track_caller]
+fn sleep_past_the_lease(etl: &Etl, is_whole: bool, age: &dyn Fn(), ask: &dyn Fn(&str) -> String) {
+    let job = "schedule_type: hourly\nfailure_threshold: 1\ndata_sources:\n  - {name: rows, path: jobs/data/rows.csv}\n";
+    etl.write("jobs/rows.yaml", job);
+    etl.write("jobs/data/rows.csv", many(1_500_000));
+    let command = |now: &str| {
+        let mut command = etl.command(&["run", "rows", "--scheduled"]);
+        command.env("ETLSCHED_NOW", now);
+        command
+    };
+    command("2026-11-24T00:30:00Z").output().expect("it starts");
+    let run = command("2026-11-24T01:00:01Z").spawn().expect("it starts");
+    wait_until("the worker starts", || !children(run.id()).is_empty());
+    wait_until("it has begun", || etl.path(".etlsched/warehouse.db-wal").exists());
+    let mut stopped = vec![Pid::from_child(&run)];
+    stopped.extend(children(run.id()).into_iter().filter(|_| is_whole));
+    stop(etl, &stopped);
+    age();
+    stopped.iter().for_each(|process| kill_process(*process, Signal::CONT).expect("it is stopped"));
+    let ended = Ended::new(etl, &["run", "rows"], run.wait_with_output().expect("it ends")).exits(1).mentions("lost its lease");
+    assert!(!ended.stderr.contains("event=stream_published"), "{}", ended.stderr);
+    let log = statuses(etl);
+    assert!(log.len() == 1 && log[0].0 == "failed" && log[0].1.contains("interrupted: the run lost its lease"), "{log:?}");
+    let fate = "SELECT status || ' ' || claim_count || ' ' || (SELECT count(*) FROM leases) || ' ' || \
+                (SELECT status || ' ' || consecutive_failures FROM jobs) || ' ' || (SELECT count(*) FROM runs WHERE is_interrupted) FROM slots";
+    assert_eq!(ask(fate), "interrupted 1 0 active 0 1");
+    assert_eq!(etl.warehouse().value("SELECT count(*) FROM sqlite_master WHERE name = 'rows'"), "0");
+    etl.write("jobs/data/rows.csv", many(1000));
+    Ended::new(etl, &["run", "rows"], command("2026-11-24T01:05:01Z").output().expect("it starts")).exits(0).prints("").says("");
+    assert_eq!(ask(fate), "done 2 0 active 0 1");
+    assert_eq!(etl.warehouse().value("SELECT count(*) FROM rows"), "1000");
+    assert_eq!(etl.warehouse().staging(), Vec::<String>::new());
+}
+
+#[test]
+fn a_supervisor_that_slept_past_its_lease_is_refused_though_nobody_overtook_it() {
+    for is_whole in [false, true] {
+        let etl = Etl::new();
+        sleep_past_the_lease(&etl, is_whole, &|| age_lease(&etl, 61), &|sql| etl.state().value(sql));
+    }
+}
+
+#[test]
+fn a_supervisor_that_slept_past_its_lease_in_a_store_on_a_server_is_refused_too() {
+    for is_whole in [false, true] {
+        let database = shared_state::database();
+        let etl = shared_state::workspace(postgresql(), &database);
+        let ask = |sql: &str| psql(postgresql(), &database, sql);
+        let age = || drop(ask("UPDATE leases SET renewed_boot_micros = renewed_boot_micros - 61000000"));
+        sleep_past_the_lease(&etl, is_whole, &age, &ask);
+    }
 }
 
 /// Ends a run and its workers where they are.

@@ -24,6 +24,7 @@
 //! | `postgres_faults` | the same when workers are killed in their commit, the server crashes, its disk is full, it is a standby |
 //! | `postgres_tables` | tables that people made in PostgreSQL: a full load leaves all of them as they were, by pg_dump |
 //! | `lease` | who may publish: a stopped supervisor, a hundred runs at once, clocks that jump; full disks, deaf workers, deleted jobs |
+//! | `hangs` | sources and stores that hang in five ways, each run ended within ten seconds of its limit |
 //! | `mysql_destination` | MariaDB as destination: the sample, merges, readers, locks, a lax server over TLS, a killed one; read back by its client |
 //! | `retries` | which real errors pass and which stay, what is tried again, `--retry-failed` |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end; a web server that does what a test tells it |
@@ -42,11 +43,13 @@
 //! | `notify` | mails and webhooks as servers take them: TLS, logins, hostile servers, hostile names; `notify test` |
 //! | `notify_runs` | who is told of what, and when: once, again, of recoveries, of what nobody started; servers that are away, hang, refuse; killed and many senders |
 //! | `shared_state` | one state store in PostgreSQL: several hosts, servers that go away, poolers, a store that moves in |
+//! | `store_server` | a state store on a server: how seldom the gate asks it, its full disk |
 //! | `api_runs` | REST APIs: NDJSON, CSV, children of parents, progress while pages come, how soon a cancelled wait ends |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `health` | `check`, `metrics`, `status --watch`: late, past the deadline, in error, stuck, broken, and none of it |
-//! | `owners` | whose jobs, connections and files these are, as several users of the system; the audit trail |
+//! | `owners` | whose jobs and connections these are, as several users of the system; the audit trail |
+//! | `modes` | who may read and write the private folder, whatever the umask; a group that shares it; files that others can change |
 //! | `secrets` | a marked secret through every output, file, store and process |
 //! | `web` | files and APIs of web servers: proxies, redirects to where nothing may be fetched from, pages without end, cuts, bombs, who learns a token |
 //! | `kills` | `kill -9` at random moments, judged; loaders with a planted fault that the judge must convict |
@@ -73,6 +76,8 @@ mod files;
 mod flights;
 mod gate;
 #[cfg(target_os = "linux")]
+mod hangs;
+#[cfg(target_os = "linux")]
 mod health;
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -83,6 +88,8 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod lease;
 mod logging;
+#[cfg(unix)]
+mod modes;
 #[cfg(unix)]
 mod mysql_destination;
 #[cfg(target_os = "linux")]
@@ -126,6 +133,8 @@ mod slots;
 #[cfg(target_os = "linux")]
 mod sqlserver;
 mod stats;
+#[cfg(target_os = "linux")]
+mod store_server;
 mod tables;
 #[cfg(unix)]
 mod web;

@@ -21,6 +21,9 @@ pub mod mail;
 pub mod mariadb;
 #[path = "servers/oracle.rs"]
 pub mod oracle;
+#[allow(dead_code)]
+#[path = "servers/small_disk.rs"]
+pub mod small_disk;
 #[path = "servers/sqlserver.rs"]
 pub mod sqlserver;
 
@@ -238,6 +241,14 @@ pub fn standby(server: &Server) -> Server {
 }
 
 fn start_postgresql(settings: &[&str]) -> Server {
+    let server = initialized(settings);
+    launch_postgresql(&server, settings);
+    psql(&server, "postgres", "CREATE DATABASE etl");
+    server
+}
+
+/// Makes a server's folder and data.
+fn initialized(settings: &[&str]) -> Server {
     let folder = folder("etlsched-pg-");
     let data = folder.join("data");
     let password_file = folder.join("password");
@@ -250,15 +261,16 @@ fn start_postgresql(settings: &[&str]) -> Server {
     if settings.contains(&"ssl=on") {
         make_certificates(&folder);
     }
-    let server = Server { port: free_port(), folder };
-    launch_postgresql(&server, settings);
-    psql(&server, "postgres", "CREATE DATABASE etl");
-    server
+    Server { port: free_port(), folder }
 }
 
 fn launch_postgresql(server: &Server, settings: &[&str]) {
+    launch(as_server(Command::new(postgresql_program("postgres"))), server, settings);
+}
+
+/// Starts a server by a command that takes postgres' arguments.
+fn launch(mut process: Command, server: &Server, settings: &[&str]) {
     let Server { port, folder } = server;
-    let mut process = as_server(Command::new(postgresql_program("postgres")));
     // Nothing here has to outlive a power cut.
     for setting in
         ["listen_addresses=127.0.0.1", "fsync=off", "timezone=America/New_York", "max_prepared_transactions=10", "wal_level=logical"]

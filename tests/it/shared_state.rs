@@ -9,7 +9,7 @@ use crate::etl::{Ended, Etl};
 use crate::servers::{self, PASSWORD, Server, own_postgresql, pgbouncer, pooler, postgresql, psql, wait_until};
 
 /// A database for the store of one test.
-fn database() -> String {
+pub fn database() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("shared_{}", NUMBER.fetch_add(1, Ordering::SeqCst));
     psql(postgresql(), "postgres", &format!("CREATE DATABASE {name}"));
@@ -17,7 +17,7 @@ fn database() -> String {
 }
 
 /// A workspace on a store, with a job of every 15 minutes.
-fn workspace(server: &Server, database: &str) -> Etl {
+pub fn workspace(server: &Server, database: &str) -> Etl {
     let url = format!("postgresql://etl:${{STATE_PASSWORD}}@127.0.0.1:{}/{database}", server.port);
     let encoded: String = PASSWORD.bytes().map(|byte| format!("%{byte:02X}")).collect();
     Etl::new()

@@ -136,6 +136,7 @@ mod tests {
         check(Engine::Other, "SQLFetch", "57014", 0, ("statement_cancelled", false));
         check(Engine::Other, "SQLExecute", "HY000", 0, ("database", false));
         check(Engine::SqlServer, "SQLFetch", "42000", 1205, ("conflict", true));
+        check(Engine::SqlServer, "SQLExecute", "42000", 41332, ("database", false));
         check(Engine::Oracle, "SQLDriverConnect", "28000", 1017, ("login_failed", false));
     }
 

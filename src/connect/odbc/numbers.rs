@@ -29,6 +29,16 @@ const DOWN: Kind = Kind::new("unreachable", Some("the server takes no connection
 const BUSY: Kind = Kind::new("unreachable", Some("the server is short of something now: run it later, or at other times"), true);
 const CUT: Kind = Kind::new("disconnected", None, true);
 
+/// "Transactions with Memory-Optimized Tables", Microsoft Learn.
+const MEMORY_OPTIMIZED: Kind = Kind::new(
+    "database",
+    Some(
+        "memory-optimized tables can't be read in a snapshot of other tables: read a copy in an ordinary table, or ALTER DATABASE ... SET \
+         ALLOW_SNAPSHOT_ISOLATION OFF and MEMORY_OPTIMIZED_ELEVATE_TO_SNAPSHOT ON",
+    ),
+    false,
+);
+
 const NO_SERVICE: Kind = Kind::new("not_found", Some("check host and service of the connection: the name is not known"), false);
 
 /// SQL Server ("Database Engine events and errors", Microsoft Learn).
@@ -93,6 +103,8 @@ const SQLSERVER: &[(i32, Kind)] = &[
     ),
     (3958, CONFLICT),
     (3966, CONFLICT),
+    (41332, MEMORY_OPTIMIZED),
+    (41368, MEMORY_OPTIMIZED),
     // Availability groups: a secondary that isn't there, or takes none.
     (976, DOWN),
     (978, DOWN),

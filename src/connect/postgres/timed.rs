@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
+use futures_util::future::join_all;
 use postgres::types::private::BytesMut;
 use postgres::types::{IsNull, ToSql, Type};
 use postgres::{Error, Row, SimpleQueryMessage};
@@ -34,7 +35,7 @@ pub struct Client {
 }
 
 /// A value as the server takes it, in the binary form of its type.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raw(pub Option<Vec<u8>>);
 
 impl ToSql for Raw {
@@ -133,19 +134,22 @@ impl Client {
     /// As for [`Client::batch`].
     pub fn run(&mut self, sql: &str, parameters: Vec<(Raw, Type)>) -> Result<(Vec<Row>, u64), Failure> {
         let client = self.client.take().expect("it is there until the end");
-        let answer = self.runtime.block_on(async {
-            let work = async {
-                let mut stream = pin!(client.query_typed_raw(sql, parameters).await?);
-                let mut rows = Vec::new();
-                while let Some(row) = stream.try_next().await? {
-                    rows.push(row);
-                }
-                Ok((rows, stream.rows_affected().unwrap_or(0)))
-            };
-            tokio::time::timeout(self.patience, work).await
-        });
+        let work = answered(&client, sql, parameters);
+        let answer = self.runtime.block_on(async { tokio::time::timeout(self.patience, work).await });
         self.client = Some(client);
         self.settled(answer)
+    }
+
+    /// Runs statements that are sent in one go, each a transaction of its own, and returns the answer to each: one round trip for all.
+    pub fn run_together(&mut self, statements: Vec<(&str, Vec<(Raw, Type)>)>) -> Vec<Result<(Vec<Row>, u64), Failure>> {
+        let client = self.client.take().expect("it is there until the end");
+        let patience = self.patience;
+        let answers = self.runtime.block_on(join_all(statements.into_iter().map(|(sql, parameters)| {
+            let work = answered(&client, sql, parameters);
+            async move { tokio::time::timeout(patience, work).await }
+        })));
+        self.client = Some(client);
+        answers.into_iter().map(|answer| self.settled(answer)).collect()
     }
 
     fn settled<T>(&mut self, answer: Result<Result<T, Error>, tokio::time::error::Elapsed>) -> Result<T, Failure> {
@@ -162,6 +166,15 @@ impl Client {
             }
         }
     }
+}
+
+async fn answered(client: &tokio_postgres::Client, sql: &str, parameters: Vec<(Raw, Type)>) -> Result<(Vec<Row>, u64), Error> {
+    let mut stream = pin!(client.query_typed_raw(sql, parameters).await?);
+    let mut rows = Vec::new();
+    while let Some(row) = stream.try_next().await? {
+        rows.push(row);
+    }
+    Ok((rows, stream.rows_affected().unwrap_or(0)))
 }
 
 impl Drop for Client {

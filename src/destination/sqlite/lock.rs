@@ -2,11 +2,14 @@
 //!
 //! SQLite has one writer at a time. A load stages in chunks, each in a transaction of its own, and asks for the next turn here.
 
+use std::cell::RefCell;
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, Error, ErrorCode};
 
 use super::failure::{Outcome, failed};
+use crate::process;
 
 /// How long SQLite itself waits for a lock inside a statement: a reader of a file without WAL meets the moment of a commit.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,12 +20,38 @@ const POLL: Duration = Duration::from_millis(3);
 /// How many times a turn is asked for: about ten minutes. A publish that rewrites a large table may hold the file for a minute.
 const POLLS_MAX: u32 = 200_000;
 
+/// What is done meanwhile.
+const WAITING: &str = "waiting for the turn to write";
+
+/// After so many polls who waits says what for: about five seconds.
+const POLLS_SILENT: u32 = 1_500;
+
+thread_local! {
+    /// Who is told what this thread waits for.
+    static TELL: RefCell<Option<Box<dyn Fn(String)>>> = const { RefCell::new(None) };
+}
+
+/// From now on `tell` hears of long waits of this thread.
+pub(super) fn tell_waits(tell: Box<dyn Fn(String)>) {
+    TELL.set(Some(tell));
+}
+
+/// Says whom a writer waits for, as far as the system tells.
+fn waits_for(connection: &Connection) -> String {
+    let Some(path) = connection.path() else { return "another program holds the lock".to_owned() };
+    let holder = process::database_writer(Path::new(path));
+    format!("{} holds the lock on {path}", holder.as_deref().unwrap_or("another program"))
+}
+
 /// Begins a writing transaction, when it is this connection's turn.
 ///
 /// # Errors
 /// `busy`, transient, when another program has held the file for ten minutes; SQLite's own.
 pub(super) fn begin(connection: &Connection) -> Outcome<()> {
-    patiently(connection, "BEGIN IMMEDIATE").map_err(failed("waiting for the turn to write"))
+    patiently(connection, "BEGIN IMMEDIATE").map_err(|error| {
+        let what = if is_busy(&error) { format!("{WAITING}: {}", waits_for(connection)) } else { WAITING.to_owned() };
+        failed(what)(error)
+    })
 }
 
 /// Commits. In a file without WAL a reader may hold the commit up for a while.
@@ -56,6 +85,9 @@ pub(super) fn patiently(connection: &Connection, sql: &str) -> Result<(), Error>
             match connection.execute_batch(sql) {
                 Err(error) if is_busy(&error) && polls < POLLS_MAX => {
                     polls += 1;
+                    if polls == POLLS_SILENT {
+                        TELL.with_borrow(|tell| tell.iter().for_each(|tell| tell(format!("{WAITING}: {}", waits_for(connection)))));
+                    }
                     std::thread::sleep(POLL);
                 }
                 result => return result,

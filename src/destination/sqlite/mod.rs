@@ -91,6 +91,10 @@ impl Sqlite {
 }
 
 impl Destination for Sqlite {
+    fn attend(&mut self, tell: Box<dyn Fn(String)>) {
+        lock::tell_waits(tell);
+    }
+
     fn record(&mut self, target: &str) -> Outcome<Option<LoadRecord>> {
         bookkeeping::record(&self.connection, target)
     }

@@ -4,6 +4,7 @@ import decimal
 import re
 import uuid
 
+from . import catalogue
 from .tsql import Refused
 from .types import INTEGERS, NANO, Type, moment
 
@@ -166,6 +167,14 @@ def install(db, session):
         minutes = server.faults().get("zone_minutes", 60)
         return f" {'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
 
+    def object_id(text):
+        # Without a schema: the login's own, then dbo ("OBJECT_ID (Transact-SQL)").
+        parts = [part.replace("]]", "]") for part in re.findall(r"\[((?:[^]]|\]\])*)\]", text)] or text.split(".")
+        schemas = parts[:-1] or [server.faults().get("default_schema", "dbo"), "dbo"]
+        numbers = {full.lower(): number for number, full in enumerate(sorted(catalogue.tables(db).values()), 1000)}
+        found = (numbers.get(f"{schema}.{parts[-1]}".lower()) for schema in schemas)
+        return next((number for number in found if number is not None), None)
+
     functions = {
         "tds_cast": (4, cast),
         "tds_variable": (1, session.variable),
@@ -180,7 +189,8 @@ def install(db, session):
         "SYSDATETIMEOFFSET": (0, lambda: now(False, 6) + "0" + zone()),
         "DB_ID": (0, lambda: 5),
         "DB_NAME": (0, lambda: session.database),
-        "SCHEMA_NAME": (0, lambda: "dbo"),
+        "SCHEMA_NAME": (0, lambda: server.faults().get("default_schema", "dbo")),
+        "OBJECT_ID": (1, object_id),
         "HAS_PERMS_BY_NAME": (3, lambda _object, _class, name: int(name not in server.faults().get("deny", []))),
         "SERVERPROPERTY": (1, lambda name: {"ProductVersion": "16.0.1000.6", "EngineEdition": 3, "Edition": "Developer Edition"}.get(name)),
         "DATABASEPROPERTYEX": (2, lambda _name, what: server.faults().get("updateability", "READ_WRITE") if what == "Updateability" else None),

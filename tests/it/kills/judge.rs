@@ -66,6 +66,8 @@ pub struct Conviction {
     /// The kind.
     pub fault: Fault,
     detail: String,
+    /// Rows that are not there, and rows that are there and should not be: more of one than there are, or others.
+    pub rows: (usize, usize),
 }
 
 impl fmt::Display for Conviction {
@@ -75,7 +77,7 @@ impl fmt::Display for Conviction {
 }
 
 fn convict<T>(fault: Fault, detail: impl Into<String>) -> Result<T, Conviction> {
-    Err(Conviction { fault, detail: detail.into() })
+    Err(Conviction { fault, detail: detail.into(), rows: (0, 0) })
 }
 
 /// Where the kills fell, to see that the moments were spread.
@@ -97,12 +99,21 @@ pub struct Tally {
     pub before_publish: u64,
     /// Every table was the new load afterwards.
     pub after_publish: u64,
+    /// Rows compared, after kills and after runs that succeeded.
+    pub rows_compared: u64,
+    /// Runs after kills that succeeded by themselves.
+    pub recoveries: u64,
 }
 
 /// Kills a loader `kills` times; returns where the kills fell, or the first fault.
 pub fn judge(loader: &dyn Loader, kills: u64, seed: u64) -> Result<Tally, Conviction> {
-    let mut random = Random::new(seed);
     let mut tally = Tally::default();
+    judge_into(&mut tally, loader, kills, seed).map(|()| tally)
+}
+
+/// As [`judge`]; the tally holds what was done before a fault too.
+pub fn judge_into(tally: &mut Tally, loader: &dyn Loader, kills: u64, seed: u64) -> Result<(), Conviction> {
+    let mut random = Random::new(seed);
     let mut rows = first_delivery(loader.first_rows(), &mut random);
     loader.deliver(&rows);
     finish(loader, &rows)?;
@@ -122,19 +133,22 @@ pub fn judge(loader: &dyn Loader, kills: u64, seed: u64) -> Result<Tally, Convic
         let mut published = Vec::new();
         for _ in 0..=random.below(3) {
             let delay = usual.mul_f64(random.below(1100) as f64 / 1000.0);
-            strike(loader, delay, &mut random, &mut tally)?;
+            strike(loader, delay, &mut random, tally)?;
             let tables = loader.tables();
             published = examine_tables(&tables, &old, &rows, &published)?;
             examine_log(&loader.log(), known_successes, published.len() == tables.len())?;
+            tally.rows_compared += tables.values().map(|rows| rows.len() as u64).sum::<u64>();
             tally.before_publish += u64::from(published.is_empty());
             tally.after_publish += u64::from(published.len() == tables.len());
         }
         let begun = Instant::now();
-        finish(loader, &rows)?;
+        tally.rows_compared += finish(loader, &rows)?;
+        let took = begun.elapsed();
+        tally.recoveries += 1;
         // The machine may be busy now and free later: go by the fastest, or most kills come too late.
-        usual = usual.min(begun.elapsed());
+        usual = usual.min(took);
     }
-    Ok(tally)
+    Ok(())
 }
 
 /// Starts a load and kills it, or one of its workers, or all of them, after a delay.
@@ -207,7 +221,8 @@ fn examine_tables(tables: &Tables, old: &[Row], new: &[Row], published: &[String
     for (name, rows) in tables {
         if rows != new && (rows != old || published.contains(name)) {
             let differences = [difference("old", old, rows), difference("new", new, rows)].join("; ");
-            return convict(Fault::Torn, format!("table {name} after a kill, {differences}"));
+            let detail = format!("table {name} after a kill, {differences}");
+            return Err(Conviction { fault: Fault::Torn, detail, rows: unequal(old, rows).min(unequal(new, rows)) });
         }
     }
     Ok(tables.iter().filter(|(_, rows)| *rows == new).map(|(name, _)| name.clone()).collect())
@@ -224,8 +239,8 @@ fn examine_log(log: &[String], known_successes: usize, is_all_published: bool) -
     Ok(())
 }
 
-/// Runs the loader to its end and demands that all is well.
-fn finish(loader: &dyn Loader, rows: &[Row]) -> Result<(), Conviction> {
+/// Runs the loader to its end and demands that all is well; returns how many rows it looked at.
+fn finish(loader: &dyn Loader, rows: &[Row]) -> Result<u64, Conviction> {
     let Output { status, stdout, stderr } = loader.command().stdin(Stdio::null()).output().expect("the loader starts");
     if !status.success() {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -237,7 +252,8 @@ fn finish(loader: &dyn Loader, rows: &[Row]) -> Result<(), Conviction> {
     }
     for (name, found) in &tables {
         if found != rows {
-            return convict(Fault::Wrong, format!("table {name} after a run that succeeded: {}", difference("source", rows, found)));
+            let detail = format!("table {name} after a run that succeeded: {}", difference("source", rows, found));
+            return Err(Conviction { fault: Fault::Wrong, detail, rows: unequal(rows, found) });
         }
     }
     let leftovers = loader.leftovers();
@@ -248,7 +264,7 @@ fn finish(loader: &dyn Loader, rows: &[Row]) -> Result<(), Conviction> {
     if log.last().is_none_or(|status| status != "success") || log.iter().any(|status| is_open(status)) {
         return convict(Fault::FalseLog, format!("a run succeeded, and the log says {log:?}"));
     }
-    Ok(())
+    Ok((rows.len() * tables.len()) as u64)
 }
 
 fn successes(log: &[String]) -> usize {
@@ -259,9 +275,17 @@ fn is_open(status: &str) -> bool {
     matches!(status, "started" | "running")
 }
 
+/// Counts the rows of one list that the other doesn't hold as often, both ways.
+fn unequal(expected: &[Row], found: &[Row]) -> (usize, usize) {
+    let mut surplus: BTreeMap<&Row, i64> = BTreeMap::new();
+    expected.iter().for_each(|row| *surplus.entry(row).or_default() -= 1);
+    found.iter().for_each(|row| *surplus.entry(row).or_default() += 1);
+    let sum = |wanted: fn(i64) -> i64| surplus.values().map(|surplus| usize::try_from(wanted(*surplus)).expect("no less than none")).sum();
+    (sum(|surplus| (-surplus).max(0)), sum(|surplus| surplus.max(0)))
+}
+
 fn difference(name: &str, expected: &[Row], found: &[Row]) -> String {
-    let missing = expected.iter().filter(|row| found.binary_search(row).is_err()).count();
-    let strange = found.iter().filter(|row| expected.binary_search(row).is_err()).count();
+    let (missing, strange) = unequal(expected, found);
     format!("against the {name} rows: {} of {}, {missing} missing, {strange} others", found.len(), expected.len())
 }
 

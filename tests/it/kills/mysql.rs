@@ -28,7 +28,7 @@ data_sources:
     etl_config: {mode: incremental}
 ";
     let etl = into_database(Etl::new().file("jobs/kills.yaml", job), mariadb(), "kills", "");
-    survives(&Program { etl }, super::setting("ETLSCHED_KILLS", 30));
+    survives("mariadb", &Program { etl }, super::setting("ETLSCHED_KILLS", 30));
 }
 
 impl Loader for Program {

@@ -6,21 +6,31 @@ use std::process::Command;
 
 use rusqlite::{Connection, params};
 
-use super::judge::{Loader, Row, Tables, judge};
+use super::judge::{Fault, Loader, Row, Tables, Tally, judge_into};
 use crate::etl::Etl;
 
-/// Demands that a loader survives so many kills.
+/// Demands that a loader into a destination survives so many kills; prints a line that `tests/soak.sh` adds up.
 #[track_caller]
-pub(super) fn survives(program: &dyn Loader, kills: u64) {
+pub(super) fn survives(destination: &str, program: &dyn Loader, kills: u64) {
     let seed = super::setting("ETLSCHED_KILLS_SEED", 1);
-    match judge(program, kills, seed) {
-        Ok(tally) => {
-            let name = std::thread::current().name().unwrap_or("kills").to_owned();
-            println!("{name}, seed {seed}: {tally:?}");
-            assert!(tally.too_late < tally.kills, "no kill met a run at work: {tally:?}");
-        }
-        Err(conviction) => panic!("ETLSCHED_KILLS={kills} ETLSCHED_KILLS_SEED={seed}: {conviction}"),
+    let mut tally = Tally::default();
+    let verdict = judge_into(&mut tally, program, kills, seed);
+    let is = |fault: Fault| verdict.as_ref().is_err_and(|conviction| conviction.fault == fault);
+    let (lost, doubled) = verdict.as_ref().err().map_or((0, 0), |conviction| conviction.rows);
+    let Tally { kills: done, too_late, supervisors, alone, workers, all, before_publish, after_publish, .. } = tally;
+    println!(
+        "kills: destination={destination} seed={seed} kills={done} lost={lost} doubled={doubled} open_runs={} manual_repairs={} \
+         old_load={before_publish} new_load={after_publish} supervisors={supervisors} alone={alone} workers={workers} all={all} too_late={too_late} \
+         recoveries={} rows_compared={}",
+        u64::from(is(Fault::FalseLog) || is(Fault::Hung)),
+        u64::from(is(Fault::NextRunFailed) || is(Fault::Leftovers)),
+        tally.recoveries,
+        tally.rows_compared,
+    );
+    if let Err(conviction) = verdict {
+        panic!("ETLSCHED_KILLS={kills} ETLSCHED_KILLS_SEED={seed}: {conviction}");
     }
+    assert!(tally.too_late < tally.kills, "no kill met a run at work: {tally:?}");
 }
 
 #[test]
@@ -38,7 +48,7 @@ data_sources:
 ";
     let program =
         Program { etl: Etl::new().file("jobs/kills.yaml", job), targets: &["whole", "merged"], deliver: deliver_csv, first_rows: 8_000 };
-    survives(&program, super::setting("ETLSCHED_KILLS", 30));
+    survives("sqlite", &program, super::setting("ETLSCHED_KILLS", 30));
 }
 
 #[test]
@@ -56,7 +66,11 @@ data_sources:
         .file("etlsched.yaml", "connections:\n  shop: {type: sqlite, path: data/shop.db}\n")
         .file("data/.keep", "")
         .file("jobs/kills.yaml", job);
-    survives(&Program { etl, targets: &["windowed"], deliver: deliver_sqlite, first_rows: 8_000 }, super::setting("ETLSCHED_KILLS", 30));
+    survives(
+        "sqlite-window",
+        &Program { etl, targets: &["windowed"], deliver: deliver_sqlite, first_rows: 8_000 },
+        super::setting("ETLSCHED_KILLS", 30),
+    );
 }
 
 #[test]
@@ -69,7 +83,7 @@ data_sources:
 ";
     let etl = Etl::new().file("jobs/kills.yaml", job);
     let program = Program { etl, targets: &["wide"], deliver: deliver_wide_csv, first_rows: WIDE_ROWS };
-    survives(&program, super::setting("ETLSCHED_KILLS", 30).div_ceil(3));
+    survives("sqlite-chunks", &program, super::setting("ETLSCHED_KILLS", 30).div_ceil(3));
 }
 
 /// Rows of 2 kB, 80 MB of them: more than three chunks of staging, so that the log is copied beside the load and begun anew within it.

@@ -72,6 +72,23 @@ fn a_rowversion_goes_to_the_least_that_is_open() {
 }
 
 #[test]
+fn the_key_of_a_table_of_dbo_is_found_by_a_login_with_another_schema() {
+    let server = sqlserver(
+        "CREATE TABLE dbo.t (id INT NOT NULL PRIMARY KEY, at DATETIME2(7)); INSERT INTO dbo.t VALUES (1, '2024-01-01 10:00:00.0000000')",
+    );
+    for (table, schema) in [("t", "reports"), ("dbo.t", "reports"), ("t", "dbo")] {
+        server.faults(&format!(r#"{{"default_schema": "{schema}"}}"#));
+        let etl = workspace(&server, "", &format!("    table: {table}\n    target: t\n{INCREMENTAL}"));
+        assert_eq!(records(&etl), 1);
+        server.sql("UPDATE dbo.t SET at = '2024-01-02 10:00:00.0000000'");
+        assert_eq!(records(&etl), 1);
+        // Merged by its key; without one the row would be there as it was, too.
+        assert_eq!(etl.warehouse().rows("SELECT id, at FROM t").len(), 1, "{table} for a login of {schema}: {}", server.said());
+        server.sql("UPDATE dbo.t SET at = '2024-01-01 10:00:00.0000000'");
+    }
+}
+
+#[test]
 fn a_transaction_that_is_open_holds_the_cursor_back() {
     let server = sqlserver(
         "CREATE TABLE dbo.t (id INT NOT NULL PRIMARY KEY, at DATETIME2(7)); INSERT INTO dbo.t VALUES (1, '2024-01-01 10:00:00.0000000')",

@@ -42,8 +42,7 @@ const TABLES: &str = "SELECT s.name, o.name, CASE WHEN s.name = SCHEMA_NAME() TH
 const KEY: &str = "SELECT c.name FROM sys.indexes AS i \
      JOIN sys.index_columns AS p ON p.object_id = i.object_id AND p.index_id = i.index_id \
      JOIN sys.columns AS c ON c.object_id = i.object_id AND c.column_id = p.column_id \
-     JOIN sys.objects AS o ON o.object_id = i.object_id JOIN sys.schemas AS s ON s.schema_id = o.schema_id \
-     WHERE i.is_primary_key = 1 AND p.key_ordinal > 0 AND o.name = ? AND s.name = COALESCE(?, SCHEMA_NAME()) ORDER BY p.key_ordinal";
+     WHERE i.is_primary_key = 1 AND p.key_ordinal > 0 AND i.object_id = OBJECT_ID(?) ORDER BY p.key_ordinal";
 
 impl Dialect for SqlServer {
     fn lexical(&self) -> &placeholders::Dialect {
@@ -87,8 +86,9 @@ impl Dialect for SqlServer {
     }
 
     fn primary_key(&self, session: &Session, source: &str, table: &Table) -> Result<Vec<String>, SourceError> {
-        let schema = table.schema.clone().map_or(Parameter::Null, Parameter::Text);
-        let given = [Parameter::Text(table.name.clone()), schema];
+        // Looked up as the statement that reads the table will look it up: without a schema in the login's own, then in dbo.
+        let schema = table.schema.iter().map(|schema| format!("{}.", self.quoted(schema)));
+        let given = [Parameter::Text(schema.chain([self.quoted(&table.name)]).collect())];
         let rows = catalogue::rows(session, source, |statement| statement.query(KEY, &given))?;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
