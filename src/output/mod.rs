@@ -130,7 +130,7 @@ static IS_UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// Whether whoever read the results has gone: what goes on by itself may as well end.
 pub fn is_unread() -> bool {
-    IS_UNREAD.load(Ordering::Relaxed) || has_failed()
+    IS_UNREAD.load(Ordering::Relaxed) || has_failed() || crate::process::has_no_reader(&io::stdout())
 }
 
 /// Writes a result to stdout with a line end. A reader that has gone is no error, and the command goes on to its own exit code; any
@@ -152,11 +152,6 @@ pub fn print_bytes(bytes: &[u8]) {
     } else if !HAS_FAILED.swap(true, Ordering::Relaxed) {
         note(&format!("error: the output could not be written: {error}"));
     }
-}
-
-/// Whether nobody reads stdout any more (`| head`): whoever waits for something to print needn't.
-pub fn is_unread() -> bool {
-    crate::process::has_no_reader(&io::stdout())
 }
 
 /// Writes a line for people to stderr. That nobody reads it is no error.
