@@ -64,6 +64,12 @@ struct Line {
     line: String,
 }
 
+#[derive(QueryableByName)]
+struct Flaw {
+    #[diesel(sql_type = Text)]
+    quick_check: String,
+}
+
 /// Returns the version of the SQLite that is built in.
 pub fn sqlite_version() -> String {
     let asked = SqliteConnection::establish(":memory:")
@@ -163,8 +169,9 @@ impl Store {
     pub fn flaws(&mut self) -> Result<Vec<String>, StateError> {
         let place = self.place();
         let StoreConnection::Sqlite(connection) = &mut self.connection else { return Ok(Vec::new()) };
-        let ask = diesel::sql_query(format!("SELECT quick_check AS line FROM pragma_quick_check({FINDINGS_MAX})"));
-        let said: Vec<Line> = ask.load(connection).map_err(|error| StateError::of(error, &place))?;
-        Ok(said.into_iter().map(|line| line.line).filter(|line| line != "ok").collect())
+        // Not as a table-valued function: that takes the number for the name of a table.
+        let ask = diesel::sql_query(format!("PRAGMA quick_check({FINDINGS_MAX})"));
+        let said: Vec<Flaw> = ask.load(connection).map_err(|error| StateError::of(error, &place))?;
+        Ok(said.into_iter().map(|flaw| flaw.quick_check).filter(|flaw| flaw != "ok").collect())
     }
 }

@@ -72,7 +72,7 @@ fn under_cron(scene: &Scene, cron: &CronEnvironment, missing_here: &BTreeSet<Str
         Err(crate::workspace::NoWorkspace::Invalid(problems)) => {
             let first = problems.iter().find(|problem| super::scene::is_error(problem)).or(problems.first());
             let found = first.map_or_else(|| "the workspace is not valid there".to_owned(), told);
-            return tell.fail("under cron", found, REMEDY);
+            return lacking(cron, found, tell);
         }
     };
     let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -86,7 +86,7 @@ fn under_cron(scene: &Scene, cron: &CronEnvironment, missing_here: &BTreeSet<Str
     }
     for (message, jobs) in &missing {
         let found = format!("{message} there, and is here; needed by {}", listed(jobs));
-        if cron.is_used { tell.fail("under cron", found, REMEDY) } else { tell.warn("under cron", found, REMEDY) }
+        lacking(cron, found, tell);
     }
     if !differing.is_empty() {
         let names: Vec<String> = differing.into_iter().cloned().collect();
@@ -97,6 +97,11 @@ fn under_cron(scene: &Scene, cron: &CronEnvironment, missing_here: &BTreeSet<Str
         let path = cron.get("PATH").unwrap_or_default();
         tell.ok("under cron", format!("no variable is missing there; its PATH is {path}"));
     }
+}
+
+/// What is missing under cron keeps jobs from running where cron starts them; elsewhere it is good to know.
+fn lacking(cron: &CronEnvironment, found: String, tell: &Tell) {
+    if cron.is_used { tell.fail("under cron", found, REMEDY) } else { tell.warn("under cron", found, REMEDY) }
 }
 
 /// Returns the variables of a job that have a value in both places, and not the same.
