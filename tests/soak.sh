@@ -2,14 +2,14 @@
 # The big campaign: kills, concurrent runs, hosts, hangs, cut connections, writers and errors, many times what a run of the tests does,
 # and a summary.
 #
-#   tests/soak.sh                        every part, about HALF AN HOUR on two quiet cores (see ARCHITECTURE.md for the last one)
+#   tests/soak.sh                        every part: about half an hour on two quiet cores, after the build
 #   tests/soak.sh kills runs             some parts: kills runs hosts hangs cuts writers leases faults gate errors
 #   tests/soak.sh --factor 0.02 kills    fewer rounds
 #   tests/soak.sh --seeds "1 7"          the kills with more than one seed
 #   tests/soak.sh --build                builds and ends; the next call finds everything built
 #
 # The program and its tests are built once, at the beginning, by the profile `profiling` (SOAK_PROFILE=dev: as `cargo test` builds them): a
-# debug build takes three times as long for each kill. Nothing is built after that.
+# debug build takes three times as long for each kill. Nothing is built after that. SOAK_TESTS names tests that are built already.
 set -eu
 cd "$(dirname "$0")/.."
 here=$(pwd)
@@ -33,9 +33,12 @@ done
 parts=${parts:-$all}
 profile=${SOAK_PROFILE:-profiling}
 
-# Installs what is missing, builds, and runs no test; cargo's last word names the tests' file.
-tests/run.sh --profile "$profile" --test it --no-run
-built=$(cargo test --locked --profile "$profile" --test it --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p' | tail -1)
+built=${SOAK_TESTS:-}
+if [ -z "$built" ]; then
+    # Installs what is missing, builds, and runs no test; cargo's last word names the tests' file.
+    tests/run.sh --profile "$profile" --test it --no-run
+    built=$(cargo test --locked --profile "$profile" --test it --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p' | tail -1)
+fi
 case $built in
 /*) ;;
 *) built=$here/$built ;;
