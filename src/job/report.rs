@@ -109,9 +109,9 @@ const SECRET_WORDS: &[&str] =
 
 /// Returns a line with the literal values of secret keys and the passwords of URLs hidden; `${NAME}` stays.
 pub fn masked_line(line: &str) -> String {
-    let line = &masked_urls(line);
+    let line = masked_urls(line);
     let mut masked = String::with_capacity(line.len());
-    let mut rest = line;
+    let mut rest = line.as_str();
     while let Some(colon) = rest.find(':') {
         let (before, after) = rest.split_at(colon + 1);
         masked.push_str(before);
