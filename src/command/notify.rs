@@ -137,7 +137,7 @@ fn setting(workspace: &Workspace, job: &Job, context: &Context, at: DateTime<Utc
 /// Demands that there is somebody to tell and something to tell of.
 fn check_recipients(job: &Job, kinds: &[Kind]) -> Result<(), Failure> {
     let told = &job.notifications;
-    if told.emails.is_empty() && told.webhooks.is_empty() && told.healthcheck_url.is_none() {
+    if told.emails.is_empty() && told.webhooks.is_empty() && told.healthcheck_url.is_none() && told.unresolved.is_empty() {
         let message = format!("job {}: nobody is told of anything", job.id);
         let hint = "add notification_emails or webhooks to the job, or to defaults in etlsched.yaml";
         return Err(Failure::new(exit_code::FAILED, "no_recipients", message).hint(hint));

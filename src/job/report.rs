@@ -109,8 +109,9 @@ const SECRET_WORDS: &[&str] =
 
 /// Returns a line with the literal values of secret keys and the passwords of URLs hidden; `${NAME}` stays.
 pub fn masked_line(line: &str) -> String {
+    let line = masked_urls(line);
     let mut masked = String::with_capacity(line.len());
-    let mut rest = line;
+    let mut rest = line.as_str();
     while let Some(colon) = rest.find(':') {
         let (before, after) = rest.split_at(colon + 1);
         masked.push_str(before);
@@ -140,6 +141,31 @@ pub fn masked_line(line: &str) -> String {
     }
     masked.push_str(rest);
     masked
+}
+
+/// Hides the literal values of keys whose URLs are secrets, and of items of lists that are nothing but a URL, which may belong to them.
+fn masked_urls(line: &str) -> String {
+    let start = line.len() - line.trim_start_matches([' ', '-', '"', '\'']).len();
+    let is_item = line[..start].contains('-') && line[start..].split_once("://").is_some_and(|(scheme, _)| !scheme.contains([':', ' ']));
+    if is_item && !line.contains("${") {
+        let scheme = line[start..].find("://").map_or(start, |at| start + at + 3);
+        return format!("{}{}", &line[..scheme], crate::secret::MASK);
+    }
+    let lower = line.to_ascii_lowercase();
+    let value = ["webhook", "healthcheck"].iter().find_map(|word| {
+        let key = lower.find(word)?;
+        let colon = key + lower[key..].find(':')?;
+        // A key, not a word of a value.
+        lower[key..colon].chars().all(|character| character.is_ascii_alphanumeric() || "_\"'".contains(character)).then_some(colon + 1)
+    });
+    match value {
+        Some(value)
+            if !line[value..].contains("${") && !line[value..].trim_start().starts_with('{') && !line[value..].trim().is_empty() =>
+        {
+            format!("{} {}", &line[..value], crate::secret::MASK)
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// Whether a key names a secret, rightly or wrongly spelt.
@@ -178,5 +204,11 @@ mod tests {
         check("headers: {Authorization: Bearer abc, Accept: text/csv}", "headers: {Authorization: ***, Accept: text/csv}");
         check("password: {file: /run/x}", "password: {file: /run/x}");
         check("name: plain", "name: plain");
+        check("webhooks: [\"https://hooks.example/a\", \"https://hooks.example/b\"]", "webhooks: ***");
+        check("webhooks: [\"${HOOK}\"]", "webhooks: [\"${HOOK}\"]");
+        check("- {name: webhook_events, path: a.csv}", "- {name: webhook_events, path: a.csv}");
+        check("defaults: {healthcheck_url: https://hc.example/a}", "defaults: {healthcheck_url: ***");
+        check("  - \"htps://hooks.example/a\"", "  - \"htps://***");
+        check("  - path: https://files.example/a.csv", "  - path: https://files.example/a.csv");
     }
 }

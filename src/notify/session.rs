@@ -242,25 +242,37 @@ struct Trouble {
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
-        let text = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
-            _ => error.to_string(),
-        };
-        Self { text, hint: None, code: None }
+        Self { text: of_network(&error), hint: None, code: None }
     }
 }
 
 impl From<SmtpError> for Trouble {
     fn from(error: SmtpError) -> Self {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_else(|| error.to_string());
+        let source = std::error::Error::source(&error);
+        let cause = match source.and_then(|source| source.downcast_ref::<io::Error>()) {
+            Some(inner) => of_network(inner),
+            None => source.map_or_else(|| error.to_string(), ToString::to_string),
+        };
         let code = error.status().map(u16::from);
         let text = match code {
             Some(code) => format!("{code} {cause}"),
-            None if cause == "incomplete response" => "the connection was closed".to_owned(),
+            None if cause == "incomplete response" => CLOSED.to_owned(),
             None if error.is_response() => format!("it doesn't answer as a mail server does ({cause})"),
             None => cause,
         };
         Self { text, hint: None, code }
+    }
+}
+
+const CLOSED: &str = "the connection was closed";
+
+/// Whether a server that goes away is seen as an end, a reset or a broken pipe is chance.
+fn of_network(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+            CLOSED.to_owned()
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -99,7 +99,7 @@ def good():
 
 
 def hostile(kind, connection):
-    say = lambda text: connection.sendall(text.encode('latin-1') + b'\r\n')
+    say = lambda text: connection.sendall(text.encode() + b'\r\n')
     lines = connection.makefile('rb')
     if kind == 'hang':
         time.sleep(600)

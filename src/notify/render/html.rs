@@ -84,8 +84,8 @@ const BREAK: &str = "overflow-wrap:anywhere;word-break:break-word";
 fn begin(page: &mut String, title: &str) {
     let _ = write!(
         page,
-        "<tr><td style=\"padding:12px 16px 4px\"><h2 class=\"mu\" style=\"margin:0 0 6px;font-size:13px;line-height:1.3;\
-         font-weight:600;color:#59636e\">{}</h2>",
+        "<tr><td style=\"padding:12px 16px 4px\"><h2 class=\"tx\" style=\"margin:0 0 6px;font-size:15px;line-height:1.3;\
+         font-weight:700;color:#1f2328\">{}</h2>",
         escaped(title)
     );
 }
@@ -132,7 +132,7 @@ fn list(content: &Content, page: &mut String) {
 }
 
 fn commands(content: &Content, page: &mut String) {
-    begin(page, "What to do");
+    begin(page, "Commands");
     for (what, command) in &content.commands {
         let _ = write!(
             page,
@@ -176,25 +176,33 @@ fn row(source: &SourceLine, page: &mut String) {
         SourceStatus::Cancelled | SourceStatus::Skipped => ("–", "#59636e", "mu"),
         SourceStatus::Waiting | SourceStatus::Running => ("…", "#59636e", "mu"),
     };
-    let cell = "border-bottom:1px solid #d1d9e0;vertical-align:top";
+    // The details have a row of their own, as wide as the table: paths are long, and phones are narrow.
+    let line = "border-bottom:1px solid #d1d9e0";
+    let below = if source.details.is_empty() { line } else { "border-bottom:0" };
     let _ = write!(
         page,
-        "<tr><td class=\"tx ln\" style=\"padding:6px 8px 6px 0;{cell};color:#1f2328;{BREAK}\">{}<br>\
+        "<tr><td class=\"tx ln\" style=\"padding:6px 8px 4px 0;{below};vertical-align:top;color:#1f2328;{BREAK}\">{}<br>\
          <span class=\"{class}\" style=\"font-size:13px;color:{colour}\">{mark} {}</span>",
         escaped(&source.name),
         source.status.as_str()
     );
-    for detail in &source.details {
-        let _ = write!(page, "<br><span class=\"mu\" style=\"font-size:13px;color:#59636e\">{}</span>", escaped(detail));
-    }
     for value in [&source.rows, &source.took] {
         let _ = write!(
             page,
-            "</td><td align=\"right\" class=\"tx ln\" style=\"padding:6px 0 6px 8px;{cell};color:#1f2328;white-space:nowrap\">{}",
+            "</td><td align=\"right\" class=\"tx ln\" style=\"padding:6px 0 4px 8px;{below};vertical-align:top;color:#1f2328;\
+             white-space:nowrap\">{}",
             escaped(value)
         );
     }
     page.push_str("</td></tr>");
+    if !source.details.is_empty() {
+        let details: Vec<String> = source.details.iter().map(|detail| escaped(detail)).collect();
+        let _ = write!(
+            page,
+            "<tr><td colspan=\"3\" class=\"mu ln\" style=\"padding:0 0 6px;{line};font-size:13px;color:#59636e;{BREAK}\">{}</td></tr>",
+            details.join("<br>")
+        );
+    }
 }
 
 fn strip(content: &Content, page: &mut String) {

@@ -24,8 +24,8 @@ orders (at db1.example.com:5432):
   connection are right
   (unreachable, tried 4 times)
 
-What to do
-----------
+Commands
+--------
 Read the whole log:
     etlsched -C /srv/etl logs --run 00000000-0000-7000-8000-000000000000
 Load what failed again:

@@ -25,7 +25,7 @@ pub(super) fn text(content: &Content) -> String {
         page.title(title);
         lines.iter().for_each(|line| page.wrapped("  ", line));
     }
-    page.title("What to do");
+    page.title("Commands");
     for (what, command) in &content.commands {
         page.wrapped("", &format!("{what}:"));
         page.line(&format!("    {command}"));
