@@ -309,7 +309,7 @@ fn a_watch_away_from_a_terminal_prints_again_and_again_until_it_is_ended_or_unre
 #[test]
 fn a_watch_at_a_terminal_draws_in_place_and_gives_the_screen_back() {
     let etl = daily("");
-    let call = format!("'{}' status --watch --interval 1", env!("CARGO_BIN_EXE_etlsched"));
+    let call = format!("exec '{}' status --watch --interval 1", env!("CARGO_BIN_EXE_etlsched"));
     let mut command = std::process::Command::new("script");
     command.args(["-qefc", &call, "/dev/null"]).current_dir(etl.path("")).env_clear();
     command.env("PATH", "/usr/bin:/bin").env("TERM", "xterm").env("SHELL", "/bin/sh");
