@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::command::{Command, Context};
+use crate::output::log_file::LogFileOptions;
+use crate::output::log_line::LogFormat;
 use crate::output::{self, Color, Format};
 use crate::{exit_code, output::errors};
 
@@ -30,6 +32,25 @@ pub struct Cli {
     /// Whether to colour
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Color,
+    /// Write log lines in this format: what runs say on standard error away from a terminal, or into --log-file
+    ///
+    /// Without --log-file it also asks for lines at a terminal, in place of bars, and from `run --scheduled`, which else says nothing.
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, env = "ETLSCHED_LOG_FORMAT", hide_env = true)]
+    pub log_format: Option<LogFormat>,
+    /// Add log lines of runs, and of commands that fail, to this file; processes may share it
+    ///
+    /// A run is logged with its sources, attempts, warnings and errors, whatever standard error is told; with -v its steps too. Made for
+    /// its owner alone (0600); a link, a folder or a pipe is refused. A full disk never fails a run.
+    #[arg(long, global = true, value_name = "FILE", env = "ETLSCHED_LOG_FILE", hide_env = true)]
+    pub log_file: Option<PathBuf>,
+    /// How large --log-file may become before it is put aside as FILE.1
+    #[arg(long, global = true, value_name = "MB", default_value_t = 20, env = "ETLSCHED_LOG_FILE_MAX_MB", hide_env = true,
+          value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub log_file_max_mb: u64,
+    /// How many files that were put aside are kept: FILE.1 is the latest
+    #[arg(long, global = true, value_name = "N", default_value_t = 5, env = "ETLSCHED_LOG_FILE_KEEP", hide_env = true,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub log_file_keep: u32,
     /// Take this for the present instant where slots are concerned (RFC 3339); for tests and simulation
     #[arg(long, global = true, hide = true, value_name = "TIME", value_parser = instant, env = "ETLSCHED_NOW")]
     pub now: Option<DateTime<Utc>>,
@@ -74,14 +95,21 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) if is_plugin(&arguments) && error.use_stderr() => return plugin_misused(&error),
         Err(error) => return errors::usage(&error, asked_format(&arguments, std::env::var_os("ETLSCHED_OUTPUT").as_deref())),
     };
-    let Cli { project, output, quiet, verbose, color, now, command } = cli;
+    let Cli { project, output, quiet, verbose, color, log_format, log_file, log_file_max_mb, log_file_keep, now, command } = cli;
     output::set_color(color);
-    let context = Context { project, output, quiet, verbose, now, definition };
+    let log_file = log_file.map(|path| LogFileOptions {
+        path,
+        format: log_format.unwrap_or_default(),
+        max_bytes: log_file_max_mb * 1_000_000,
+        keep: log_file_keep,
+    });
+    let context = Context { project, output, quiet, verbose, log_format, log_file, now, definition };
     match command.run(&context) {
         // What nobody could read was not done.
         Ok(exit_code::DONE) if output::has_failed() => exit_code::FAILED,
         Ok(code) => code,
         Err(failure) => {
+            context.log_failure(&failure);
             errors::print(&failure, output);
             failure.exit_code
         }

@@ -22,6 +22,20 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// Returns a span of time: `0.4 s`, `12 s`, `3m 05s`, `1h 02m`, `2d 03h`.
+pub fn span(seconds: f64) -> String {
+    if seconds < 9.95 {
+        return format!("{:.1} s", seconds.max(0.0));
+    }
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{}m {:02}s", whole / 60, whole % 60),
+        3600..86_400 => format!("{}h {:02}m", whole / 3600, whole % 3600 / 60),
+        _ => format!("{}d {:02}h", whole / 86_400, whole % 86_400 / 3600),
+    }
+}
+
 /// Returns the text with control characters, bidirectional overrides and other invisible steering written as escapes,
 /// so that data can't move a terminal's cursor, set its colours or turn its reading order. Newlines become `\n`.
 pub fn printable(text: &str) -> Cow<'_, str> {
@@ -50,7 +64,17 @@ pub fn printable_lines(text: &str) -> String {
 
 /// Whether a character steers terminals or the reading order instead of being read.
 pub fn is_steering(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// Whether a text is an http(s) URL with a host.

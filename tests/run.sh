@@ -25,6 +25,8 @@ need mariadb mariadb-client
 # Counterparts of SQL Server's protocol and of Oracle's driver, and what reads the first.
 need python3 python3
 need gcc gcc
+# A mail server for notifications; it belongs to Debian's own Python.
+/usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing="$missing python3-aiosmtpd"
 [ -e /usr/include/sql.h ] || missing="$missing unixodbc-dev"
 driver() { # ODBC driver's file, Debian package: drivers have no program
     [ -n "$(ls /usr/lib/*/odbc/"$1" /usr/lib64/"$1" 2>/dev/null)" ] || missing="$missing $2"

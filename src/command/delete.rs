@@ -75,6 +75,8 @@ impl Delete {
             .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("deleting {}: {error}", shown.display())))?;
         if let Some(store) = &mut store {
             store.note(&by, "delete", id.as_str(), Some(&shown.display().to_string()), clock::now())?;
+            // A job that is made anew under this name has nothing to recover from.
+            store.forget_told(id.as_str())?;
         }
         if context.output == Format::Json {
             output::json::print(&json!({"success": true, "id": id.as_str(), "file": shown, "entry_removed_from": place}));

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
+use super::follow::Follower;
 use super::{Context, stored, when};
 use crate::clock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::output::logs::{self as view, RunView};
-use crate::output::{self, Format, masked, run as full};
+use crate::output::{self, Format, masked, run as full, told};
 use crate::process;
 use crate::run::RunStatus;
 use crate::secret::Masker;
@@ -23,9 +24,13 @@ const PAGE_SIZE_MAX: u64 = 10_000;
 
 /// Show what ran and how it ended
 ///
+/// With --follow it shows the last runs, the oldest first, and then each run as it ends, until Ctrl-C; of one job also the execution log
+/// of what runs now, and of one run its execution log until it ends. As JSON that is one object a line.
+///
 /// Examples:
 ///   etlsched logs sales --since 7d --status failed
 ///   etlsched logs --run last
+///   etlsched logs --follow --output json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Logs {
@@ -33,7 +38,7 @@ pub struct Logs {
     #[arg(value_name = "JOB")]
     pub job: Option<String>,
     /// One run in full: its id, the beginning of it, or `last`
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["status", "since", "page", "page_size"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["status", "since", "until", "page", "page_size"])]
     pub run: Option<String>,
     /// Only runs that ended so: started, running, success, failed, cancelled or timeout
     #[arg(long)]
@@ -41,6 +46,12 @@ pub struct Logs {
     /// Only runs started since then (RFC 3339, a date, or a span such as 2h or 7d)
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
+    /// Only runs started before then
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+    pub until: Option<String>,
+    /// Go on with what comes
+    #[arg(short, long, conflicts_with = "page")]
+    pub follow: bool,
     /// Which page, from 1
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub page: u64,
@@ -55,14 +66,22 @@ impl Logs {
     /// # Errors
     /// What keeps it from being done.
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
-        let Self { job, run, status, since, page, page_size } = self;
+        let Self { job, run, status, since, until, follow, page, page_size } = self;
         let workspace = context.workspace()?;
         let zone = workspace.timezone;
         let status = status.as_deref().map(parse_status).transpose()?;
         let since = since.map(|since| when::past(&since, "--since", zone, clock::now())).transpose()?;
+        let until = until.map(|until| when::past(&until, "--until", zone, clock::now())).transpose()?;
         let mut store = stored::open_existing(&workspace)?;
         if let Some(job) = &job {
             stored::check_known(&workspace, store.as_mut(), job)?;
+        }
+        if follow {
+            let mut follower = Follower::new(context, &workspace, job.clone())?;
+            return match run {
+                Some(run) => follower.one_run(&find(store.as_mut(), job.as_deref(), &run)?.run.id),
+                None => follower.runs(&RunFilter { job, status, since, ..RunFilter::default() }, page_size),
+            };
         }
         if let Some(run) = run {
             let mut detail = find(store.as_mut(), job.as_deref(), &run)?;
@@ -72,7 +91,7 @@ impl Logs {
         }
         let now = stored::moment();
         let dead = store.as_mut().map_or(Ok(Vec::new()), |store| store.dead_run_ids(&now, &process::liveness))?;
-        let filter = RunFilter { job, status, dead, since };
+        let filter = RunFilter { job, status, dead, since, until };
         let mut found = match &mut store {
             Some(store) => store.runs(&filter, page, page_size)?,
             None => RunPage { runs: Vec::new(), total: 0 },
@@ -157,12 +176,22 @@ fn hide(workspace: &Workspace, runs: &mut [RunRecord]) {
 
 fn show_one(context: &Context, workspace: &Workspace, store: Option<&mut Store>, detail: RunDetail) -> Result<u8, Failure> {
     let now = stored::moment();
-    let dead = store.map_or(Ok(Vec::new()), |store| store.dead_run_ids(&now, &process::liveness))?;
+    let (dead, letters) = match store {
+        Some(store) => (store.dead_run_ids(&now, &process::liveness)?, store.letters_of(&detail.run.id)?),
+        None => (Vec::new(), Vec::new()),
+    };
     let view = RunView { run: &detail.run, is_dead: dead.contains(&detail.run.id), now: now.at };
     match context.output {
-        Format::Json => output::json::print(&full::json(&detail, &view)),
+        Format::Json => {
+            let mut shown = full::json(&detail, &view);
+            shown["log"]["told"] = told::json(&letters);
+            output::json::print(&shown);
+        }
         Format::Csv => output::print(&view::csv(&[view]).csv()),
-        Format::Table => output::print(&full::text(&detail, &view, workspace.timezone)),
+        Format::Table => {
+            output::print(&full::text(&detail, &view, workspace.timezone));
+            told::text(&letters, workspace.timezone).iter().for_each(|text| output::print(text));
+        }
     }
     Ok(exit_code::DONE)
 }

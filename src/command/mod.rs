@@ -11,6 +11,7 @@ mod delete;
 mod disable;
 mod enable;
 mod examined;
+mod follow;
 mod init;
 mod json_schema;
 mod list;
@@ -19,6 +20,7 @@ mod logs;
 mod man;
 mod metrics;
 mod next;
+mod notify;
 mod pause;
 mod plan;
 mod post;
@@ -28,6 +30,7 @@ mod schedule;
 mod show;
 mod source;
 mod state;
+mod stats;
 mod status;
 mod stored;
 mod validate;
@@ -38,11 +41,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use crate::clock::SlotClock;
+use crate::clock::{self, SlotClock};
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::{Environment, JobId};
-use crate::output::Format;
+use crate::output::log_file::{LogFile, LogFileOptions};
+use crate::output::log_line::{LogFormat, Stamp};
+use crate::output::{Format, log_events};
 use crate::workspace::{NoJob, NoWorkspace, Workspace};
 
 /// What every command gets beside its own arguments.
@@ -56,6 +61,10 @@ pub struct Context {
     pub quiet: bool,
     /// How much more is printed.
     pub verbose: u8,
+    /// `--log-format`, or `ETLSCHED_LOG_FORMAT`.
+    pub log_format: Option<LogFormat>,
+    /// `--log-file` and what belongs to it.
+    pub log_file: Option<LogFileOptions>,
     /// `--now`, or `ETLSCHED_NOW`: the clock that slots go by, set for tests and simulation.
     pub now: Option<chrono::DateTime<chrono::Utc>>,
     /// Makes the command line's definition, for man pages and completions.
@@ -66,6 +75,23 @@ impl Context {
     /// Returns the clock that slots go by.
     pub fn slot_clock(&self) -> SlotClock {
         SlotClock::set_to(self.now)
+    }
+
+    /// Opens the file of log lines, where one is asked for.
+    ///
+    /// # Errors
+    /// No lines can be written there: exit 4.
+    pub fn open_log(&self) -> Result<Option<LogFile>, Failure> {
+        self.log_file.clone().map(LogFile::open).transpose()
+    }
+
+    /// Logs why a command was not done. A file that can't be written matters to those who run jobs: they open it first.
+    pub fn log_failure(&self, failure: &Failure) {
+        if failure.code != "log_file"
+            && let Ok(Some(log)) = self.open_log()
+        {
+            log.add(&Stamp { at: clock::now(), job: None, run: None }, &log_events::of_failure("command_failed", failure));
+        }
     }
 
     /// Finds and reads the workspace: the one place where the process's environment and folder come in.
@@ -151,10 +177,12 @@ pub enum Command {
     Status(status::Status),
     Check(check::Check),
     Metrics(metrics::Metrics),
+    Stats(stats::Stats),
     Next(next::Next),
     Plan(plan::Plan),
     Schedule(schedule::Schedule),
     Source(source::Source),
+    Notify(notify::Notify),
     State(state::State),
     JsonSchema(json_schema::JsonSchema),
     Completions(completions::Completions),
@@ -187,10 +215,12 @@ impl Command {
             Self::Status(command) => command.run(context),
             Self::Check(command) => command.run(context),
             Self::Metrics(command) => command.run(context),
+            Self::Stats(command) => command.run(context),
             Self::Next(command) => command.run(context),
             Self::Plan(command) => command.run(context),
             Self::Schedule(command) => command.run(context),
             Self::Source(command) => command.run(context),
+            Self::Notify(command) => command.run(context),
             Self::State(command) => command.run(context),
             Self::JsonSchema(command) => command.run(context),
             Self::Completions(command) => command.run(context),

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::stored;
+use crate::clock::SlotClock;
 use crate::engine::{self, Posted};
 use crate::output::{self, post as view};
 use crate::process::Stop;
@@ -15,7 +16,7 @@ const TIME: Duration = Duration::from_secs(25);
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Voice {
+pub(super) enum Talk {
     /// What was sent, and what waits.
     Verbose,
     /// What waits.
@@ -37,34 +38,48 @@ impl<'a> Post<'a> {
     }
 
     /// Sends what is due after a run.
-    pub(super) fn send(&mut self, stop: &Stop, voice: Voice) {
+    pub(super) fn send(&mut self, stop: &Stop, talk: Talk) {
         match stored::open(self.workspace) {
-            Ok(mut store) => self.send_from(&mut store, stop, voice),
-            Err(failure) => self.tell_trouble(&failure.message, voice),
+            Ok(mut store) => self.send_from(&mut store, stop, talk),
+            Err(failure) => self.tell_trouble(&failure.message, talk),
+        }
+    }
+
+    /// Tells of other jobs that are late or past their deadline, and sends that.
+    pub(super) fn look_at_jobs(&mut self, clock: SlotClock, stop: &Stop, talk: Talk) {
+        let told = stored::open(self.workspace).and_then(|mut store| {
+            let jobs = self.workspace.jobs().0;
+            let told = engine::tell_overdue(self.workspace, &mut store, &jobs, clock)?;
+            Ok((told, store))
+        });
+        match told {
+            Ok((0, _)) => {}
+            Ok((_, mut store)) => self.send_from(&mut store, stop, talk),
+            Err(failure) => self.tell_trouble(&failure.message, talk),
         }
     }
 
     /// As [`Post::send`], from a store that is open.
-    pub(super) fn send_from(&mut self, store: &mut Store, stop: &Stop, voice: Voice) {
+    pub(super) fn send_from(&mut self, store: &mut Store, stop: &Stop, talk: Talk) {
         let began = Instant::now();
         let posted = engine::send_waiting(self.workspace, store, self.left, stop);
         self.left = self.left.saturating_sub(began.elapsed());
         match posted {
-            Ok(posted) => tell(&posted, voice),
-            Err(error) => self.tell_trouble(&error.to_string(), voice),
+            Ok(posted) => tell(&posted, talk),
+            Err(error) => self.tell_trouble(&error.to_string(), talk),
         }
     }
 
-    fn tell_trouble(&self, why: &str, voice: Voice) {
-        if voice != Voice::Silent {
+    fn tell_trouble(&self, why: &str, talk: Talk) {
+        if talk != Talk::Silent {
             output::note(&view::unknown(&self.workspace.masker.mask(why)));
         }
     }
 }
 
-fn tell(posted: &Posted, voice: Voice) {
-    let sent = if voice == Voice::Verbose { view::sent(posted) } else { Vec::new() };
-    let waiting = view::waiting(posted).filter(|_| voice != Voice::Silent);
+fn tell(posted: &Posted, talk: Talk) {
+    let sent = if talk == Talk::Verbose { view::sent(posted) } else { Vec::new() };
+    let waiting = view::waiting(posted).filter(|_| talk != Talk::Silent);
     for line in sent.iter().chain(&waiting) {
         output::note(line);
     }

@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::post::{Post, Voice};
+use super::post::{Post, Talk};
 use super::{Context, stored, worker};
 use crate::clock::{self, SlotClock};
 use crate::engine::{self, Refusal, RunOptions, RunReport, TypedWindow};
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::CatchUp;
-use crate::output::progress::{LogFormat, Progress};
+use crate::output::failure_block::{self, Whereabouts};
+use crate::output::log_file::LogFile;
+use crate::output::log_line::LogFormat;
+use crate::output::progress::{Manner, Progress};
 use crate::output::run_result::{self, JobResult};
 use crate::output::{self, Format, errors, masked};
 use crate::plan::DryRun;
-use crate::process::{Stop, watch_signals};
+use crate::process::{self, Stop, watch_signals};
 use crate::run::Trigger;
 use crate::state::Store;
 use crate::workspace::Workspace;
@@ -69,9 +72,6 @@ pub struct Run {
     /// With --dry-run: read at most N rows of each stream
     #[arg(long, value_name = "N", requires = "dry_run")]
     pub limit: Option<u64>,
-    /// Write log lines in this format, at a terminal too (default: bars at a terminal, text away from one)
-    #[arg(long, value_name = "FORMAT", value_enum)]
-    pub log_format: Option<LogFormat>,
     /// In place of the job's timeout_minutes: for tests, which can't wait for minutes
     #[arg(long, value_name = "SECONDS", hide = true)]
     pub timeout_seconds: Option<u64>,
@@ -83,6 +83,22 @@ impl Run {
     /// # Errors
     /// What keeps it from being done.
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
+        let log = context.open_log()?;
+        let lines = context.log_format.filter(|_| log.is_none());
+        let is_silent = self.scheduled && lines.is_none() && context.verbose == 0 && !output::is_terminal();
+        let voice = Voice { lines, is_silent, is_quiet: context.quiet || is_silent, log: log.as_ref() };
+        self.run_all(context, &voice).or_else(|failure| {
+            if !is_silent || context.output == Format::Json {
+                return Err(failure);
+            }
+            context.log_failure(&failure);
+            output::note(&failure_block::of_failure(&failure, None, None));
+            Ok(failure.exit_code)
+        })
+    }
+
+    fn run_all(self, context: &Context, voice: &Voice<'_>) -> Result<u8, Failure> {
+        let Voice { lines, is_silent, is_quiet, log } = *voice;
         let Self {
             jobs,
             scheduled,
@@ -96,12 +112,9 @@ impl Run {
             no_notify,
             dry_run,
             limit,
-            log_format,
             timeout_seconds,
         } = self;
         let workspace = context.workspace()?;
-        let is_silent = scheduled && log_format.is_none() && context.verbose == 0 && !output::is_terminal();
-        let is_quiet = context.quiet || is_silent;
         if !workspace.warnings.is_empty() && !is_quiet {
             output::note(&errors::problems(&workspace.warnings));
         }
@@ -129,18 +142,24 @@ impl Run {
             ..RunOptions::new(worker::program()?)
         };
         let names = if due { workspace.job_ids().0.iter().map(|id| id.as_str().to_owned()).collect() } else { jobs };
-        let mut gate = Gate { workspace: &workspace, clock: options.clock, is_every_job: due, store: None };
+        let mut gate = Gate { workspace: &workspace, clock: options.clock, is_every_job: due, is_told: options.is_told, store: None };
         let mut results = Vec::new();
         let mut post = options.is_told.then(|| Post::new(&workspace));
+        let manner = Manner { is_quiet, lines, is_verbose: context.verbose > 0, is_dry_run: dry_run, file: log };
+        let host = process::host_name();
+        let place = Whereabouts { root: &workspace.root, host: &host, zone: workspace.timezone, log_file: log.map(LogFile::path) };
         for typed in &names {
             let name = &super::job_id(&workspace, typed).map_or_else(|_| typed.clone(), |id| id.as_str().to_owned());
             let mut is_first = true;
             while stop.requested().is_none() {
                 let run = match options.is_scheduled.then(|| gate.is_open(name, is_first)) {
                     Some(Ok(false)) => break,
-                    Some(Err(failure)) => Err(failure),
+                    Some(Err(failure)) => {
+                        Progress::new(name, manner).refused(&failure);
+                        Err(failure)
+                    }
                     Some(Ok(true)) | None => {
-                        let mut progress = Progress::new(name, is_quiet, context.verbose, log_format, dry_run);
+                        let mut progress = Progress::new(name, manner);
                         run_one(&workspace, name, &options, &stop, &mut progress, is_quiet)
                     }
                 };
@@ -148,10 +167,10 @@ impl Run {
                 let is_over = run.is_err() || !options.is_scheduled;
                 results.push(JobResult { job: name.clone(), run });
                 if context.output != Format::Json || names.len() > 1 {
-                    tell(&results[results.len() - 1]);
+                    tell(&results[results.len() - 1], is_silent.then_some(&place));
                 }
                 if let Some(post) = &mut post {
-                    post.send(&stop, voice(context, is_quiet, &results));
+                    post.send(&stop, talk(context, is_quiet, &results));
                 }
                 if is_over {
                     break;
@@ -159,8 +178,11 @@ impl Run {
                 is_first = false;
             }
         }
+        if let Some(post) = post.as_mut().filter(|_| !results.is_empty() && stop.requested().is_none()) {
+            post.look_at_jobs(options.clock, &stop, talk(context, is_quiet, &results));
+        }
         if results.is_empty() && options.is_scheduled {
-            gate.send_waiting(post, &stop, voice(context, is_quiet, &results))?;
+            gate.send_waiting(post, &stop, talk(context, is_quiet, &results));
             if !scheduled && !is_quiet {
                 output::note("no job is due");
             }
@@ -176,6 +198,7 @@ struct Gate<'a> {
     clock: SlotClock,
     /// Nobody named the jobs: those of others are left to them.
     is_every_job: bool,
+    is_told: bool,
     store: Option<Store>,
 }
 
@@ -196,27 +219,34 @@ impl Gate<'_> {
                 return Ok(false);
             }
         }
-        Ok(engine::is_due(store, &job, self.clock)?)
+        if engine::is_due(store, &job, self.clock)? {
+            return Ok(true);
+        }
+        // Entries wake the gate at a deadline too.
+        if self.is_told && job.lateness.deadline.is_some() {
+            // Where the store can't be written, the next start says so.
+            let _ = engine::tell_overdue(self.workspace, store, &[job], self.clock);
+        }
+        Ok(false)
     }
 
     /// Sends what waits where nothing was to be started. Most starts end here: whether there is anything is one question to the store.
-    fn send_waiting(&mut self, post: Option<Post<'_>>, stop: &Stop, voice: Voice) -> Result<(), Failure> {
+    fn send_waiting(&mut self, post: Option<Post<'_>>, stop: &Stop, talk: Talk) {
         if let (Some(mut post), Some(store)) = (post, &mut self.store)
-            && store.has_due_letters(clock::now())?
+            && store.has_due_letters(clock::now()).unwrap_or(false)
         {
-            post.send_from(store, stop, voice);
+            post.send_from(store, stop, talk);
         }
-        Ok(())
     }
 }
 
 /// How much is said of letters: without a terminal and where nothing failed nobody looks.
-fn voice(context: &Context, is_quiet: bool, results: &[JobResult]) -> Voice {
+fn talk(context: &Context, is_quiet: bool, results: &[JobResult]) -> Talk {
     let has_failed = results.iter().any(|result| result.exit_code() != exit_code::DONE);
     match (is_quiet, context.verbose) {
-        (true, _) if context.quiet || !has_failed => Voice::Silent,
-        (false, 1..) => Voice::Verbose,
-        _ => Voice::Plain,
+        (true, _) if context.quiet || !has_failed => Talk::Silent,
+        (false, 1..) => Talk::Verbose,
+        _ => Talk::Plain,
     }
 }
 
@@ -237,8 +267,25 @@ fn finish(mut results: Vec<JobResult>, format: Format, is_silent: bool) -> Resul
     Ok(engine::common_exit_code(&codes))
 }
 
-fn tell(result: &JobResult) {
-    run_result::tell_failures(result);
+/// Tells people what failed: a scheduler's mail is one block that stands for itself.
+fn tell(result: &JobResult, mail: Option<&Whereabouts<'_>>) {
+    match (mail, &result.run) {
+        (None, _) => run_result::tell_failures(result),
+        (Some(place), Ok(report)) if report.exit_code != exit_code::DONE => output::note(&failure_block::of_run(report, place)),
+        (Some(_), Ok(_)) => {}
+        (Some(place), Err(failure)) => output::note(&failure_block::of_failure(failure, Some(&result.job), Some(place))),
+    }
+}
+
+/// How a command that runs jobs speaks.
+#[derive(Debug, Clone, Copy)]
+struct Voice<'a> {
+    /// Lines that were asked for on standard error.
+    lines: Option<LogFormat>,
+    /// A scheduler called: nothing but what failed.
+    is_silent: bool,
+    is_quiet: bool,
+    log: Option<&'a LogFile>,
 }
 
 /// Runs a job; `None` where the gate finds at last that nothing is due.
@@ -247,10 +294,10 @@ fn run_one(
     name: &str,
     options: &RunOptions,
     stop: &Stop,
-    progress: &mut Progress,
+    progress: &mut Progress<'_>,
     is_quiet: bool,
 ) -> Result<Option<RunReport>, Failure> {
-    let (workspace, job) = worker::job(workspace, name)?;
+    let (workspace, job) = worker::job(workspace, name).inspect_err(|failure| progress.refused(failure))?;
     progress.hide(workspace.masker.clone());
     if !job.warnings.is_empty() && !is_quiet {
         output::note(&errors::problems(&job.warnings));
@@ -260,6 +307,7 @@ fn run_one(
     match run {
         Ok(mut report) => {
             masked::report(&mut report, &workspace.masker);
+            progress.ended(&report);
             Ok(Some(report))
         }
         Err(Refusal::NotDue) => Ok(None),
@@ -269,6 +317,10 @@ fn run_one(
             }
             Ok(None)
         }
-        Err(refusal) => Err(masked::failure(Failure::from(refusal), &workspace.masker)),
+        Err(refusal) => {
+            let failure = masked::failure(Failure::from(refusal), &workspace.masker);
+            progress.refused(&failure);
+            Err(failure)
+        }
     }
 }

@@ -6,7 +6,7 @@ pub mod http;
 pub mod mysql;
 pub mod odbc;
 pub mod postgres;
-mod tls;
+pub mod tls;
 
 /// Real servers, as the tests of the whole program start them.
 #[cfg(test)]

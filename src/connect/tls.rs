@@ -60,7 +60,19 @@ pub(super) fn config(check: Check, files: Files<'_>) -> Result<ClientConfig, Str
 /// # Errors
 /// A file that can't be read or holds no certificate, in words.
 pub(super) fn web(sslrootcert: Option<&Path>) -> Result<ClientConfig, String> {
-    let trusted = sslrootcert.map(|path| certificates("sslrootcert", path)).transpose()?.unwrap_or_default();
+    trusting("sslrootcert", sslrootcert)
+}
+
+/// As for web servers, for mail servers.
+///
+/// # Errors
+/// A file that can't be read or holds no certificate, in words.
+pub fn mail(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
+    trusting("ca_file", ca_file)
+}
+
+fn trusting(name: &str, file: Option<&Path>) -> Result<ClientConfig, String> {
+    let trusted = file.map(|path| certificates(name, path)).transpose()?.unwrap_or_default();
     let mut roots = system_roots();
     roots.add_parsable_certificates(trusted.iter().cloned());
     let provider = Arc::new(ring::default_provider());

@@ -24,34 +24,50 @@ pub(super) fn found(job: &Job, detail: &RunDetail, masker: &Masker) -> Vec<Found
     if !matches!(run.status, RunStatus::Failed | RunStatus::Timeout) {
         return Vec::new();
     }
-    let mut causes: Vec<Cause> = Vec::new();
     let failed = detail.sources.iter().filter(|source| !matches!(source.status, SourceStatus::Success | SourceStatus::Skipped));
-    for source in failed {
-        let Some(error) = &source.error else { continue };
+    let failures = failed.filter_map(|source| {
         let kind = job.sources.iter().find(|spec| spec.name == source.source).map(|spec| &spec.kind);
-        let host = kind.and_then(|kind| kind.server(masker)).filter(|server| is_named(error, server));
+        let server = kind.and_then(|kind| kind.server(masker));
+        Some(Failure { source: &source.source, server, error: source.error.as_ref()?, attempts: source.attempt })
+    });
+    let mut causes = grouped(failures);
+    if causes.is_empty() {
+        causes.push(whole(detail));
+    }
+    causes.into_iter().map(|cause| Found { keys: keys(&cause), cause }).collect()
+}
+
+/// A source that was not refreshed.
+struct Failure<'a> {
+    source: &'a str,
+    server: Option<String>,
+    error: &'a RecordedError,
+    attempts: u32,
+}
+
+fn grouped<'a>(failures: impl Iterator<Item = Failure<'a>>) -> Vec<Cause> {
+    let mut causes: Vec<Cause> = Vec::new();
+    for Failure { source, server, error, attempts } in failures {
+        let host = server.filter(|server| is_named(error, server));
         match causes.iter_mut().find(|cause| is_same(cause, error, host.as_deref())) {
             Some(cause) => {
-                cause.sources.push(source.source.clone());
-                cause.attempts = cause.attempts.max(source.attempt);
+                cause.sources.push(source.to_owned());
+                cause.attempts = cause.attempts.max(attempts);
                 if cause.host != host {
                     cause.host = None;
                 }
             }
             None => causes.push(Cause {
-                sources: vec![source.source.clone()],
+                sources: vec![source.to_owned()],
                 host,
                 code: error.code.clone(),
                 message: error.message.clone(),
                 hint: error.hint.clone(),
-                attempts: source.attempt,
+                attempts,
             }),
         }
     }
-    if causes.is_empty() {
-        causes.push(whole(detail));
-    }
-    causes.into_iter().map(|cause| Found { keys: keys(&cause), cause }).collect()
+    causes
 }
 
 /// Whether an error tells of the source's own server: the destination's errors have other hosts, or none.
@@ -88,8 +104,62 @@ fn whole(detail: &RunDetail) -> Cause {
 fn keys(cause: &Cause) -> Vec<(String, Vec<String>)> {
     let Cause { sources, host, code, .. } = cause;
     match host {
-        Some(host) => vec![(format!("{code} at {host}"), sources.clone())],
-        None if sources.is_empty() => vec![(code.clone(), Vec::new())],
-        None => sources.iter().map(|source| (format!("{code} of {source}"), vec![source.clone()])).collect(),
+        Some(host) if OF_SERVERS.contains(&code.as_str()) => vec![(format!("{code} at {host}"), sources.clone())],
+        _ if sources.is_empty() => vec![(code.clone(), Vec::new())],
+        _ => sources.iter().map(|source| (format!("{code} of {source}"), vec![source.clone()])).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Groups failures of (source, server, code, message); shows each cause as `sources @host code` with its keys.
+    fn shown(failures: &[(&str, Option<&str>, &str, &str)]) -> Vec<String> {
+        let errors: Vec<RecordedError> = failures
+            .iter()
+            .map(|(_, _, code, message)| RecordedError { code: (*code).to_owned(), message: (*message).to_owned(), hint: None })
+            .collect();
+        let failures = failures.iter().zip(&errors).map(|((source, server, ..), error)| Failure {
+            source,
+            server: server.map(str::to_owned),
+            error,
+            attempts: 1,
+        });
+        let cause = |cause: &Cause| {
+            let keys: Vec<String> = keys(cause).into_iter().map(|(key, _)| key).collect();
+            format!("{} @{}: {}", cause.sources.join("+"), cause.host.as_deref().unwrap_or("-"), keys.join(", "))
+        };
+        grouped(failures).iter().map(cause).collect()
+    }
+
+    const DB1: Option<&str> = Some("db1:5432");
+
+    #[test]
+    fn sources_that_are_down_on_one_server_are_one_cause() {
+        let down = |source| (source, DB1, "unreachable", "connecting to db1:5432: refused");
+        assert_eq!(shown(&[down("a"), down("b")]), ["a+b @db1:5432: unreachable at db1:5432"]);
+        let other = ("c", Some("db2:5432"), "unreachable", "connecting to db2:5432: refused");
+        assert_eq!(shown(&[down("a"), other]), ["a @db1:5432: unreachable at db1:5432", "c @db2:5432: unreachable at db2:5432"]);
+        let slow = ("b", DB1, "timeout", "db1 didn't answer in time");
+        assert_eq!(shown(&[down("a"), slow]), ["a @db1:5432: unreachable at db1:5432", "b @db1:5432: timeout at db1:5432"]);
+    }
+
+    #[test]
+    fn what_concerns_a_table_is_a_cause_of_its_own() {
+        let absent = |source, message| (source, DB1, "not_found", message);
+        let found = shown(&[absent("a", "db1 has no table a"), absent("b", "db1 has no table b")]);
+        assert_eq!(found, ["a @db1:5432: not_found of a", "b @db1:5432: not_found of b"]);
+        let found = shown(&[absent("a", "no table a"), absent("b", "no table b")]);
+        assert_eq!(found, ["a @-: not_found of a", "b @-: not_found of b"]);
+    }
+
+    #[test]
+    fn a_destination_that_is_down_is_one_cause_and_no_source_s_server_is_blamed() {
+        let down = |source, server| (source, server, "unreachable", "connecting to dwh:5432: refused");
+        assert_eq!(
+            shown(&[down("a", DB1), down("b", Some("db2:5432")), down("c", None)]),
+            ["a+b+c @-: unreachable of a, unreachable of b, unreachable of c"]
+        );
     }
 }

@@ -10,7 +10,7 @@ use crate::plan::{Level, SchemaChange};
 use crate::process;
 use crate::run::RunStatus;
 use crate::secret::{Masker, Secret};
-use crate::state::{EndedRun, EventRecord, JobStatus, NewLetter, RunDetail, RunRecord, SourceRecord, StreamRecord, Teller, Tidings};
+use crate::state::{ClosedRun, EventRecord, JobStatus, NewLetter, RunDetail, RunRecord, SourceRecord, StreamRecord, Teller, Tidings};
 use crate::workspace::Workspace;
 
 use super::causes::{self, Found};
@@ -42,7 +42,7 @@ impl Herald {
         Box::new(move |run| self.tidings(run))
     }
 
-    fn tidings(&self, run: &EndedRun) -> Tidings {
+    fn tidings(&self, run: &ClosedRun) -> Tidings {
         let causes = causes::found(&self.job, &run.detail, &self.masker);
         let changes: Vec<String> = run.detail.streams.iter().flat_map(changes_of).map(|change| self.masker.mask(&change)).collect();
         let sources: Vec<String> = self.job.sources.iter().map(|source| source.name.clone()).collect();
@@ -81,7 +81,7 @@ impl Herald {
     }
 
     /// Returns what the healthcheck is told: how the job stands, whoever else is told.
-    fn ping(&self, run: &EndedRun, causes: &[Found]) -> Option<NewLetter> {
+    fn ping(&self, run: &ClosedRun, causes: &[Found]) -> Option<NewLetter> {
         let url = self.job.notifications.healthcheck_url.as_ref()?;
         let kind = match run.detail.run.status {
             RunStatus::Success => Kind::Success,
@@ -98,7 +98,7 @@ impl Herald {
         })
     }
 
-    fn message(&self, kind: Kind, run: &EndedRun, causes: &[Found], schema_changes: Vec<String>) -> Message {
+    fn message(&self, kind: Kind, run: &ClosedRun, causes: &[Found], schema_changes: Vec<String>) -> Message {
         let detail = &run.detail;
         let is_started = run.status_after == JobStatus::Active;
         let mut message = Message {
@@ -186,7 +186,7 @@ fn host_of(url: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
-fn run_facts(ended: &EndedRun) -> RunFacts {
+fn run_facts(ended: &ClosedRun) -> RunFacts {
     let run = &ended.detail.run;
     let completed_at = run.completed_at.unwrap_or(ended.now);
     RunFacts {
@@ -225,7 +225,7 @@ fn source_facts(source: &SourceRecord) -> SourceFacts {
     }
 }
 
-fn strip_run(run: &RunRecord) -> StripRun {
+pub(super) fn strip_run(run: &RunRecord) -> StripRun {
     StripRun {
         status: run.status,
         started_at: run.started_at,

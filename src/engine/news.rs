@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::job::{Notifications, Repeat};
 use crate::notify::Kind;
 use crate::run::{RunStatus, SourceStatus};
-use crate::state::{EndedRun, JobStatus, Told};
+use crate::state::{ClosedRun, JobStatus, Told};
 use crate::zone::Zone;
 
 use super::causes::Found;
@@ -15,7 +15,7 @@ const CHANGES_REMEMBERED: TimeDelta = TimeDelta::days(30);
 
 /// A run's end, and what it is judged by.
 pub(super) struct Judged<'a> {
-    pub(super) run: &'a EndedRun,
+    pub(super) run: &'a ClosedRun,
     pub(super) rules: &'a Notifications,
     /// The job's zone, whose days are those of `daily`.
     pub(super) zone: Zone,

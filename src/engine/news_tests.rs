@@ -23,7 +23,7 @@ fn source(name: &str, status: SourceStatus, rejected: u64) -> SourceRecord {
 }
 
 /// The end, at minute 0, of a run of sources a and b whose job was enabled a thousand days ago.
-fn ended(status: RunStatus) -> EndedRun {
+fn ended(status: RunStatus) -> ClosedRun {
     let is_good = status == RunStatus::Success;
     let of_a = if is_good { SourceStatus::Success } else { SourceStatus::Failed };
     let run = RunRecord {
@@ -45,7 +45,7 @@ fn ended(status: RunStatus) -> EndedRun {
         version: "1".to_owned(),
     };
     let sources = vec![source("a", of_a, 0), source("b", of_a, 0)];
-    EndedRun {
+    ClosedRun {
         detail: RunDetail { run, sources, streams: Vec::new(), events: Vec::new() },
         slot_at: None,
         last_runs: Vec::new(),
@@ -69,7 +69,7 @@ fn rules(on_success: bool, repeat: Repeat) -> Notifications {
     }
 }
 
-fn judged(run: &EndedRun, rules: &Notifications, causes: &[&str], changes: &[&str]) -> News {
+fn judged(run: &ClosedRun, rules: &Notifications, causes: &[&str], changes: &[&str]) -> News {
     let causes: Vec<Found> = causes
         .iter()
         .map(|key| {
@@ -91,14 +91,14 @@ fn judged(run: &EndedRun, rules: &Notifications, causes: &[&str], changes: &[&st
 }
 
 #[track_caller]
-fn check(run: &EndedRun, rules: &Notifications, causes: &[&str], kinds: &[Kind]) {
+fn check(run: &ClosedRun, rules: &Notifications, causes: &[&str], kinds: &[Kind]) {
     assert_eq!(judged(run, rules, causes, &[]).kinds, kinds, "{:?}", run.told);
 }
 
 #[test]
 fn a_failure_is_told_once_and_a_new_cause_again() {
     let first = rules(false, Repeat::First);
-    let run = |told| EndedRun { told, ..ended(RunStatus::Failed) };
+    let run = |told| ClosedRun { told, ..ended(RunStatus::Failed) };
     check(&run(vec![]), &first, &["down"], &[Kind::Failure]);
     check(&run(vec![told(Kind::Failure, "down", -15)]), &first, &["down"], &[]);
     check(&run(vec![told(Kind::Failure, "down", -15)]), &first, &["login"], &[Kind::Failure]);
@@ -107,19 +107,19 @@ fn a_failure_is_told_once_and_a_new_cause_again() {
     check(&run(both), &first, &["login"], &[]);
     // A kind's memory is its own.
     check(&run(vec![told(Kind::RejectedRows, "down", -15)]), &first, &["down"], &[Kind::Failure]);
-    check(&EndedRun { told: vec![], ..ended(RunStatus::Timeout) }, &first, &["timeout"], &[Kind::Failure]);
+    check(&ClosedRun { told: vec![], ..ended(RunStatus::Timeout) }, &first, &["timeout"], &[Kind::Failure]);
 }
 
 #[test]
 fn what_was_told_before_somebody_enabled_the_job_is_told_again() {
-    let run = EndedRun { told: vec![told(Kind::Failure, "down", -15)], status_changed_at: at(-10), ..ended(RunStatus::Failed) };
+    let run = ClosedRun { told: vec![told(Kind::Failure, "down", -15)], status_changed_at: at(-10), ..ended(RunStatus::Failed) };
     check(&run, &rules(false, Repeat::First), &["down"], &[Kind::Failure]);
 }
 
 #[test]
 fn all_tells_each_failure_and_daily_one_a_day_of_the_job_s_zone() {
     // at(0) is 12:06 in Berlin.
-    let run = |minutes| EndedRun { told: vec![told(Kind::Failure, "down", minutes)], ..ended(RunStatus::Failed) };
+    let run = |minutes| ClosedRun { told: vec![told(Kind::Failure, "down", minutes)], ..ended(RunStatus::Failed) };
     check(&run(-15), &rules(false, Repeat::All), &["down"], &[Kind::Failure]);
     check(&run(-12 * 60), &rules(false, Repeat::Daily), &["down"], &[]);
     check(&run(-13 * 60), &rules(false, Repeat::Daily), &["down"], &[Kind::Failure]);
@@ -130,7 +130,7 @@ fn all_tells_each_failure_and_daily_one_a_day_of_the_job_s_zone() {
 #[test]
 fn a_success_after_failures_that_were_told_is_a_recovery() {
     let first = rules(false, Repeat::First);
-    let run = EndedRun { told: vec![told(Kind::Failure, "down", -15)], ..ended(RunStatus::Success) };
+    let run = ClosedRun { told: vec![told(Kind::Failure, "down", -15)], ..ended(RunStatus::Success) };
     check(&ended(RunStatus::Success), &first, &[], &[]);
     check(&ended(RunStatus::Success), &rules(true, Repeat::First), &[], &[Kind::Success]);
     let found = judged(&run, &rules(true, Repeat::First), &[], &[]);
@@ -143,7 +143,7 @@ fn a_success_after_failures_that_were_told_is_a_recovery() {
 
 #[test]
 fn a_success_of_other_sources_is_no_recovery() {
-    let mut run = EndedRun { told: vec![told(Kind::Failure, "down", -15)], ..ended(RunStatus::Success) };
+    let mut run = ClosedRun { told: vec![told(Kind::Failure, "down", -15)], ..ended(RunStatus::Success) };
     run.detail.sources.remove(0);
     run.detail.run.summary.sources_processed = vec!["b".to_owned()];
     assert_eq!(judged(&run, &rules(false, Repeat::First), &[], &[]), News::default());
@@ -156,7 +156,7 @@ fn a_success_of_other_sources_is_no_recovery() {
 fn the_run_that_disables_a_job_says_so_in_place_of_the_failure() {
     let first = rules(false, Repeat::First);
     let known = vec![told(Kind::Failure, "down", -15)];
-    let run = EndedRun {
+    let run = ClosedRun {
         told: known.clone(),
         status_after: ERROR,
         status_changed_at: at(0),
@@ -164,8 +164,8 @@ fn the_run_that_disables_a_job_says_so_in_place_of_the_failure() {
         ..ended(RunStatus::Failed)
     };
     check(&run, &first, &["down"], &[Kind::Disabled]);
-    let after = EndedRun { status_before: ERROR, consecutive_failures: 6, ..run.clone() };
-    let after = EndedRun { told: vec![told(Kind::Failure, "down", 0)], now: at(15), ..after };
+    let after = ClosedRun { status_before: ERROR, consecutive_failures: 6, ..run.clone() };
+    let after = ClosedRun { told: vec![told(Kind::Failure, "down", 0)], now: at(15), ..after };
     check(&after, &first, &["down"], &[]);
     let on = [Kind::Recovery].into_iter().collect();
     check(&run, &Notifications { on, ..first.clone() }, &["down"], &[]);
@@ -177,20 +177,20 @@ fn the_run_that_disables_a_job_says_so_in_place_of_the_failure() {
 fn the_run_before_the_one_that_would_disable_a_job_warns_once() {
     let first = rules(false, Repeat::First);
     let known = vec![told(Kind::Failure, "down", -15)];
-    let run = EndedRun { told: known, consecutive_failures: 4, ..ended(RunStatus::Failed) };
+    let run = ClosedRun { told: known, consecutive_failures: 4, ..ended(RunStatus::Failed) };
     let found = judged(&run, &first, &["down"], &[]);
     assert_eq!(found.kinds, [Kind::DisabledSoon]);
     let told_of: Vec<(&str, &str)> = found.told.iter().map(|told| (told.kind.as_str(), told.cause.as_str())).collect();
     assert_eq!(told_of, [("failure", "down"), ("disabled_soon", "")]);
     // A refused run in between leaves the count as it is.
-    check(&EndedRun { told: found.told, now: at(5), ..run.clone() }, &first, &["down"], &[]);
-    check(&EndedRun { consecutive_failures: 3, ..run.clone() }, &first, &["down"], &[]);
-    check(&EndedRun { consecutive_failures: 0, ..run }, &first, &["down"], &[]);
+    check(&ClosedRun { told: found.told, now: at(5), ..run.clone() }, &first, &["down"], &[]);
+    check(&ClosedRun { consecutive_failures: 3, ..run.clone() }, &first, &["down"], &[]);
+    check(&ClosedRun { consecutive_failures: 0, ..run }, &first, &["down"], &[]);
 }
 
 #[test]
 fn nobody_is_told_of_a_cancelled_run() {
-    let run = EndedRun { told: vec![told(Kind::Failure, "down", -15)], ..ended(RunStatus::Cancelled) };
+    let run = ClosedRun { told: vec![told(Kind::Failure, "down", -15)], ..ended(RunStatus::Cancelled) };
     assert_eq!(judged(&run, &rules(true, Repeat::All), &["down"], &["t: column x was added"]), News::default());
 }
 
@@ -218,7 +218,7 @@ fn rejected_rows_are_told_once_until_a_delivery_is_clean() {
 fn a_change_of_columns_is_told_once_in_thirty_days() {
     let first = rules(true, Repeat::First);
     let change = ["t: column x was added (int64)"];
-    let kinds = |told| judged(&EndedRun { told, ..ended(RunStatus::Success) }, &first, &[], &change).kinds;
+    let kinds = |told| judged(&ClosedRun { told, ..ended(RunStatus::Success) }, &first, &[], &change).kinds;
     assert_eq!(kinds(vec![]), [Kind::Success, Kind::SchemaChange]);
     assert_eq!(kinds(vec![told(Kind::SchemaChange, change[0], -60)]), [Kind::Success]);
     assert_eq!(kinds(vec![told(Kind::SchemaChange, change[0], -31 * 1440)]), [Kind::Success, Kind::SchemaChange]);

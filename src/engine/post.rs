@@ -153,7 +153,7 @@ fn settle(store: &mut Store, letter: Letter, outcome: Outcome, posted: &mut Post
 /// Returns how long a letter is put off that was tried so often before.
 fn pause(attempt: u32, retry_after: Option<Duration>) -> TimeDelta {
     let doubled = PAUSE.checked_mul(1 << attempt.min(10)).unwrap_or(PAUSE_MAX).min(PAUSE_MAX);
-    let asked = retry_after.and_then(|asked| TimeDelta::from_std(asked).ok()).unwrap_or_default();
+    let asked = retry_after.map_or(TimeDelta::zero(), |asked| TimeDelta::from_std(asked).unwrap_or(PAUSE_PERMANENT));
     doubled.max(asked.min(PAUSE_PERMANENT))
 }
 
@@ -253,17 +253,24 @@ impl Post<'_> {
     }
 }
 
-/// Reads where people of a job are reached. Secrets of connections that this user may not use are left where they are.
 fn resolve(workspace: &Workspace, job: &str) -> Result<Resolved, Option<String>> {
     let id = JobId::parse(job).map_err(|_| None)?;
-    let read = |secrets| match workspace.load(&id, secrets) {
+    let job = reachable(workspace, &id)?;
+    Ok(Resolved { masker: workspace.masker_for(&job), notifications: job.notifications })
+}
+
+/// Reads a job with the addresses at which its people are reached. Secrets of connections that this user may not use are left where they are.
+///
+/// # Errors
+/// Why it can't be read; nothing where it is gone.
+pub(super) fn reachable(workspace: &Workspace, id: &JobId) -> Result<Job, Option<String>> {
+    let read = |secrets| match workspace.load(id, secrets) {
         Ok(loaded) => Ok(loaded.job),
         Err(NoJob::Unknown(_)) => Err(None),
         Err(NoJob::Invalid(_)) => Err(Some(format!("the file of job {id} has problems: etlsched validate {id}"))),
     };
     let job: Job = read(Secrets::Left)?;
-    let job = if refusal::check_connections(&job, &process::user_name()).is_ok() { read(Secrets::Fetched)? } else { job };
-    Ok(Resolved { masker: workspace.masker_for(&job), notifications: job.notifications })
+    if refusal::check_connections(&job, &process::user_name()).is_ok() { read(Secrets::Fetched) } else { Ok(job) }
 }
 
 /// What a healthcheck is told beside the signal: the end of the log.

@@ -123,7 +123,7 @@ pub fn open(channel: Channel, smtp: Option<&SmtpSettings>) -> Result<Box<dyn Not
             let settings = smtp.ok_or_else(|| SendError::temporary("there is no mail server; add smtp to etlsched.yaml"))?;
             Ok(Box::new(Email::new(settings)?))
         }
-        Channel::Webhook => Ok(Box::new(Webhook::new()?)),
+        Channel::Webhook => Ok(Box::new(Webhook)),
         Channel::Healthcheck => Err(SendError::permanent("a healthcheck is pinged by healthcheck::ping")),
     }
 }

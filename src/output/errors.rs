@@ -122,7 +122,7 @@ fn severity(problem: &Problem) -> &'static str {
     }
 }
 
-fn place(problem: &Problem) -> String {
+pub(super) fn place(problem: &Problem) -> String {
     let file = problem.file.display();
     match (problem.line, problem.column) {
         (0, _) => format!("{file}"),

@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::job::Job;
 use crate::plan::WorkerError;
 use crate::secret::Masker;
-use crate::state::{AuditRecord, RecordedError, RunDetail, RunRecord};
+use crate::state::{AuditRecord, EventRecord, RecordedError, RunDetail, RunRecord};
 
 /// Masks what a job says of itself.
 pub fn job(job: &mut Job, masker: &Masker) {
@@ -55,10 +55,7 @@ pub fn detail(detail: &mut RunDetail, masker: &Masker) {
         }
         stream.error.iter_mut().for_each(|error| recorded(error, masker));
     }
-    for event in &mut detail.events {
-        event.source.iter_mut().chain(&mut event.stream).for_each(|name| text(name, masker));
-        text(&mut event.message, masker);
-    }
+    detail.events.iter_mut().for_each(|line| event(line, masker));
 }
 
 /// Masks how a run ended.
@@ -77,6 +74,17 @@ pub fn report(report: &mut RunReport, masker: &Masker) {
             stream.result.iter_mut().for_each(|result| texts(&mut result.statements, masker));
         }
     }
+}
+
+/// Masks a line of the execution log.
+pub fn event(event: &mut EventRecord, masker: &Masker) {
+    event.source.iter_mut().chain(&mut event.stream).for_each(|name| text(name, masker));
+    text(&mut event.message, masker);
+}
+
+/// Masks a name.
+pub fn words(words: &mut String, masker: &Masker) {
+    text(words, masker);
 }
 
 /// Masks the names of a target.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+pub use crate::text::span;
 use crate::zone::Zone;
 
 /// Returns a time in a zone: `2026-11-23 23:18:11`.
@@ -29,20 +30,6 @@ pub fn abbreviation(times: impl IntoIterator<Item = DateTime<Utc>>, zone: Zone) 
 /// Returns a time for scripts, RFC 3339 in UTC: `2026-11-23T22:53:00Z`.
 pub fn utc(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// Returns a span of time: `0.4 s`, `12 s`, `3m 05s`, `1h 02m`, `2d 03h`.
-pub fn span(seconds: f64) -> String {
-    if seconds < 9.95 {
-        return format!("{:.1} s", seconds.max(0.0));
-    }
-    let whole = seconds.round() as u64;
-    match whole {
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{}m {:02}s", whole / 60, whole % 60),
-        3600..86_400 => format!("{}h {:02}m", whole / 3600, whole % 3600 / 60),
-        _ => format!("{}d {:02}h", whole / 86_400, whole % 86_400 / 3600),
-    }
 }
 
 /// Returns a number of bytes: `812 B`, `1.4 MB`.

@@ -4,15 +4,21 @@ pub mod audit;
 pub mod check;
 pub mod diff;
 pub mod errors;
+pub mod failure_block;
 pub mod findings;
+pub mod follow;
 pub mod json;
 pub mod list;
+pub mod log_events;
+pub mod log_file;
+pub mod log_line;
 pub mod logs;
 pub mod masked;
 pub mod measure;
 pub mod metrics;
 pub mod nagios;
 pub mod next;
+pub mod notify;
 pub mod plan;
 pub mod post;
 pub mod progress;
@@ -22,9 +28,14 @@ pub mod run_result;
 pub mod screen;
 pub mod show;
 pub mod slots;
+pub mod spark;
+pub mod stats;
+pub mod stats_data;
 pub mod status;
 pub mod table;
 pub mod targets;
+pub mod told;
+pub mod wrap;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -140,6 +151,11 @@ pub fn print_bytes(bytes: &[u8]) {
     } else if !HAS_FAILED.swap(true, Ordering::Relaxed) {
         note(&format!("error: the output could not be written: {error}"));
     }
+}
+
+/// Whether nobody reads stdout any more (`| head`): whoever waits for something to print needn't.
+pub fn is_unread() -> bool {
+    crate::process::has_no_reader(&io::stdout())
 }
 
 /// Writes a line for people to stderr. That nobody reads it is no error.

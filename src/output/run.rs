@@ -233,10 +233,14 @@ fn event_line(event: &EventRecord, zone: Zone) -> String {
         Level::Warn => "warn ",
         Level::Error => "error",
     };
-    let place = match (&event.source, &event.stream) {
+    format!("  {}  {level}  {}{}", local_clock(event.at, zone), printable(&place_of(event)), printable(&event.message))
+}
+
+/// Returns what a line of the execution log concerns: `source: `, `source/stream: ` or nothing.
+pub(super) fn place_of(event: &EventRecord) -> String {
+    match (&event.source, &event.stream) {
         (Some(source), Some(stream)) if source != stream => format!("{source}/{stream}: "),
         (Some(source), _) => format!("{source}: "),
         (None, _) => String::new(),
-    };
-    format!("  {}  {level}  {}{}", local_clock(event.at, zone), printable(&place), printable(&event.message))
+    }
 }

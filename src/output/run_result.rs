@@ -199,7 +199,7 @@ fn block(text: &mut String, place: &str, error: &WorkerError) {
 }
 
 /// Returns the errors of a source with their places; of equal ones of a source and its stream, one.
-fn errors_of(source: &SourceReport) -> Vec<(String, &WorkerError)> {
+pub(super) fn errors_of(source: &SourceReport) -> Vec<(String, &WorkerError)> {
     let mut found: Vec<(String, &WorkerError)> = Vec::new();
     for stream in &source.streams {
         if let Some(error) = &stream.error {

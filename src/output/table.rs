@@ -3,6 +3,7 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width};
 
+use super::wrap::columns;
 use crate::text::printable;
 
 /// Where a column's values stand.
@@ -88,7 +89,7 @@ impl Rows {
     fn shown(&self, width: Option<u16>) -> Vec<usize> {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let Some(width) = width else { return shown };
-        let characters = |text: &str| printable(text).chars().count();
+        let characters = |text: &str| columns(&printable(text));
         let widths: Vec<usize> = (0..self.columns.len())
             .map(|column| {
                 let cells = self.rows.iter().map(|row| characters(&row[column]));
@@ -153,17 +154,32 @@ fn aligned(cell: Cell, align: Align) -> Cell {
 
 /// Colours the words of statuses; every word stays readable without colour.
 fn toned(text: &str) -> Cell {
-    let color = match text {
-        "success" | "active" => Some(Color::Green),
-        "failed" | "error" | "timeout" | "interrupted" => Some(Color::Red),
-        "running" | "started" => Some(Color::Cyan),
-        "cancelled" | "paused" | "inactive" | "skipped" => Some(Color::Yellow),
-        _ => None,
-    };
-    match color {
+    match tone(text) {
         Some(color) => Cell::new(text).fg(color),
         None => Cell::new(text),
     }
+}
+
+fn tone(text: &str) -> Option<Color> {
+    match text.trim_end() {
+        "success" | "active" => Some(Color::Green),
+        "failed" | "error" | "timeout" | "interrupted" => Some(Color::Red),
+        "running" | "started" => Some(Color::Cyan),
+        "cancelled" | "paused" | "inactive" | "skipped" | "warn" => Some(Color::Yellow),
+        _ => None,
+    }
+}
+
+/// Returns a word of a status with its colour, where this process colours its output (ECMA-48, SGR).
+pub(super) fn painted(word: &str) -> String {
+    let code = match tone(word).filter(|_| super::is_colored()) {
+        Some(Color::Green) => 32,
+        Some(Color::Red) => 31,
+        Some(Color::Cyan) => 36,
+        Some(_) => 33,
+        None => return word.to_owned(),
+    };
+    format!("\u{1b}[{code}m{word}\u{1b}[0m")
 }
 
 /// Returns columns and rows of the terminal on standard output, where there is one.

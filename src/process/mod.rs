@@ -24,12 +24,18 @@ pub use stop::{Stop, StopSignal, watch_signals};
 #[cfg(unix)]
 use unix as platform;
 #[cfg(unix)]
-pub use unix::{Child, Process, fail_on_large_files, keep_memory_private, spawn};
+pub use unix::{Child, Process, fail_on_large_files, has_no_reader, keep_memory_private, spawn};
 #[cfg(windows)]
 use windows as platform;
 #[cfg(windows)]
 pub use windows::{Child, Process, spawn};
 pub use withheld::{strip, withhold};
+
+/// Whether whatever a file leads to has nobody at its other end; only a write can tell here.
+#[cfg(windows)]
+pub fn has_no_reader<T>(_file: &T) -> bool {
+    false
+}
 
 /// What is started, and with which environment.
 #[derive(Debug, Clone)]

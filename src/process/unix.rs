@@ -42,6 +42,15 @@ pub fn fail_on_large_files() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
+/// Whether a file is a pipe or socket whose other end is closed (poll(2)).
+pub fn has_no_reader(file: &impl std::os::fd::AsFd) -> bool {
+    use std::os::fd::AsRawFd;
+    let mut asked = libc::pollfd { fd: file.as_fd().as_raw_fd(), events: 0, revents: 0 };
+    // SAFETY: one entry, alive during the call, which waits for nothing.
+    let found = unsafe { libc::poll(&raw mut asked, 1, 0) };
+    found > 0 && asked.revents & (libc::POLLERR | libc::POLLHUP) != 0
+}
+
 /// Keeps the memory of this process, which holds secrets, from other processes of the same user and from core files, also those that the
 /// system hands to a program (core(5), prctl(2) PR_SET_DUMPABLE; execve(2) takes it back, so workers do it too).
 pub fn keep_memory_private() {

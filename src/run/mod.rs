@@ -5,6 +5,7 @@ pub mod cursor;
 pub mod due;
 pub mod file;
 pub mod late;
+pub mod spread;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use counts::Counts;
 pub use cursor::CursorValue;
 pub use file::FileRecord;
+pub use spread::Spread;
 
 /// The state that a run is in, as the log shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -77,8 +77,8 @@ pub fn step(bits: u64, end: u8) -> Option<u8> {
 /// Returns the lines of each entry, as [`lines`]; equal schedules are worked out once.
 pub fn lines_of_all(entries: &[Entry], zone: Zone, from: DateTime<Utc>) -> Vec<Vec<Line>> {
     let mut known: Vec<(&Entry, Vec<Line>)> = Vec::new();
-    let is_alike =
-        |one: &Entry, other: &Entry| (&one.schedule, one.zone, one.is_woken_hourly) == (&other.schedule, other.zone, other.is_woken_hourly);
+    let traits = |entry: &Entry| (entry.schedule.clone(), entry.zone, entry.is_woken_hourly, entry.looked_at);
+    let is_alike = |one: &Entry, other: &Entry| traits(one) == traits(other);
     entries
         .iter()
         .map(|entry| match known.iter().find(|(other, _)| is_alike(entry, other)) {
@@ -92,14 +92,19 @@ pub fn lines_of_all(entries: &[Entry], zone: Zone, from: DateTime<Utc>) -> Vec<V
         .collect()
 }
 
-/// Returns the lines that start a job, on a host whose scheduler reads them in `zone`; none where the job is not due in these years.
+/// Returns the lines that start a job, on a host whose scheduler reads them in `zone`; none where the job is not due in these years. A job with
+/// a deadline is also started just after it.
 pub fn lines(entry: &Entry, zone: Zone, from: DateTime<Utc>) -> Vec<Line> {
     let (from, until) = span(from);
     let seconds = (from.timestamp() - 2 * DAY, until.timestamp() + 2 * DAY);
     let host = zone.segments(seconds.0, seconds.1);
     let is_exact = host.len() == 1 || host == entry.zone.segments(seconds.0, seconds.1);
     let mut found = Vec::new();
-    for part in parts(&entry.schedule) {
+    let own = parts(&entry.schedule).into_iter().map(|part| (part, false));
+    for (part, is_look) in own.chain(look(entry).map(|part| (part, true))) {
+        if is_look && found.is_empty() {
+            continue;
+        }
         let slots = part.schedule.between(entry.zone, from, until);
         let cells = Cells::of(slots.iter().map(|slot| slot.at.timestamp()), &host, part.days);
         if cells.minutes() == 0 {
@@ -167,6 +172,12 @@ struct Days {
     by_day: bool,
     by_month: bool,
     by_weekday: bool,
+}
+
+/// A start just after the deadline, when the gate looks whether the job's data are fresh; one that is woken hourly looks then.
+fn look(entry: &Entry) -> Option<Part> {
+    let time = entry.looked_at.filter(|_| !entry.is_woken_hourly && entry.schedule != Schedule::Manual)?;
+    Some(Part { schedule: Schedule::Daily(time), days: Days::default(), is_every_pass: false })
 }
 
 /// A cron line with both day fields is due where either matches (crontab(5)): that is two schedules.

@@ -26,7 +26,7 @@ const fn time(hour: u8, minute: u8) -> TimeOfDay {
 
 pub(super) fn entry(job: &str, schedule: Schedule, zone_name: &str) -> Entry {
     let timeout = Duration::from_secs(3600);
-    Entry { job: job.to_owned(), schedule, zone: zone(zone_name), is_woken_hourly: false, on_overlap: "skip", timeout }
+    Entry { job: job.to_owned(), schedule, zone: zone(zone_name), is_woken_hourly: false, looked_at: None, on_overlap: "skip", timeout }
 }
 
 fn rendered(host: &str, entry: &Entry) -> Vec<String> {
@@ -123,6 +123,19 @@ fn jobs_that_are_woken_hourly_have_every_hour() {
     let woken = |schedule, zone| Entry { is_woken_hourly: true, ..entry("job", schedule, zone) };
     assert_eq!(rendered("UTC", &woken(daily(6, 10), "Europe/Berlin")), ["10 * * * *"]);
     assert_eq!(rendered("Europe/Berlin", &woken(weekly(6, 2, 30), "Europe/Berlin")), ["0,30 * * * *"]);
+}
+
+#[test]
+fn a_job_with_a_deadline_is_started_just_after_it_too() {
+    let looked_at = |schedule, zone, hour, minute| Entry { looked_at: Some(TimeOfDay { hour, minute }), ..entry("job", schedule, zone) };
+    assert_eq!(rendered("UTC", &looked_at(daily(6, 10), "UTC", 8, 1)), ["10 6 * * *", "1 8 * * *"]);
+    assert_eq!(rendered("UTC", &looked_at(weekly(0, 6, 10), "UTC", 8, 1)), ["10 6 * * 1", "1 8 * * *"]);
+    assert_eq!(rendered("UTC", &looked_at(daily(6, 10), "Asia/Tokyo", 8, 1)), ["10 21 * * *", "1 23 * * *"]);
+    assert_eq!(rendered("UTC", &looked_at(every(15, 0), "UTC", 8, 30)), ["0,15,30,45 * * * *"], "it is started then anyway");
+    assert_eq!(rendered("Europe/Berlin", &looked_at(daily(6, 10), "Asia/Tokyo", 8, 11)), ["10 * * * *", "11 * * * *"]);
+    let woken = Entry { is_woken_hourly: true, ..looked_at(daily(6, 10), "UTC", 8, 1) };
+    assert_eq!(rendered("UTC", &woken), ["10 * * * *"]);
+    assert_eq!(rendered("UTC", &looked_at(Schedule::Manual, "UTC", 8, 1)), Vec::<String>::new());
 }
 
 #[test]

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, TimeOfDay};
 use crate::zone::Zone;
 
 /// One job as a scheduler has to know it.
@@ -38,6 +38,8 @@ pub struct Entry {
     pub zone: Zone,
     /// Whether it is also started every hour, to catch up after downtime.
     pub is_woken_hourly: bool,
+    /// When the gate is also to look whether the job's data are fresh: just after its deadline.
+    pub looked_at: Option<TimeOfDay>,
     /// What a second run does while one runs: `skip`, `wait` or `fail`.
     pub on_overlap: &'static str,
     /// How long a run may take.

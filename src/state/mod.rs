@@ -15,6 +15,7 @@ mod connection;
 mod end;
 mod error;
 mod file;
+mod follow;
 mod jobs;
 mod leases;
 mod location;
@@ -33,6 +34,7 @@ mod schema;
 mod server;
 mod slots;
 mod standings;
+mod stats;
 mod telling;
 mod trail;
 
@@ -52,7 +54,8 @@ pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
 pub use standings::{JobStanding, LastEnd};
-pub use telling::{EndedRun, Teller, Tidings, Told};
+pub use stats::{ErrorTally, RunTally, SourceTally, StatsFilter, Timing};
+pub use telling::{ClosedRun, Teller, Tidings, Told};
 pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
 #[cfg(test)]
@@ -76,6 +79,7 @@ mod standing_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod standings_tests;
+mod stats_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;

@@ -22,6 +22,8 @@ pub struct RunFilter {
     pub dead: Vec<String>,
     /// Begun at or after this.
     pub since: Option<DateTime<Utc>>,
+    /// Begun before this.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// A page of the run log, the newest first.
@@ -145,7 +147,7 @@ pub(super) fn run_with_tail(connection: &mut StoreConnection, id: &str, events_m
 }
 
 fn filtered(filter: &RunFilter) -> Filtered<'_> {
-    let RunFilter { job, status, dead, since } = filter;
+    let RunFilter { job, status, dead, since, until } = filter;
     let mut query = runs::table.into_boxed();
     if let Some(job) = job {
         query = query.filter(runs::job.eq(job));
@@ -161,6 +163,9 @@ fn filtered(filter: &RunFilter) -> Filtered<'_> {
     }
     if let Some(since) = since {
         query = query.filter(runs::started_at.ge(naive(*since)));
+    }
+    if let Some(until) = until {
+        query = query.filter(runs::started_at.lt(naive(*until)));
     }
     query
 }

@@ -206,4 +206,9 @@ diesel::table! {
 }
 
 diesel::joinable!(leases -> runs (run_id));
+diesel::joinable!(run_sources -> runs (run_id));
+diesel::allow_columns_to_appear_in_same_group_by_clause!(runs::job, runs::status, runs::is_interrupted);
+diesel::allow_columns_to_appear_in_same_group_by_clause!(run_sources::source, run_sources::status);
+diesel::allow_columns_to_appear_in_same_group_by_clause!(run_sources::source, run_sources::error_code);
+diesel::allow_columns_to_appear_in_same_group_by_clause!(run_streams::source, run_streams::error_code);
 diesel::allow_tables_to_appear_in_same_query!(jobs, leases, run_sources, run_streams, run_events, runs, slots, told);

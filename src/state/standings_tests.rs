@@ -38,9 +38,8 @@ fn slot(home: &Home, job: &str, due: &str, status: &str, updated: &str) {
 }
 
 fn run(home: &Home, id: &str, started: &str, ended: Option<(&str, f64)>, status: &str) {
-    let (completed, seconds) = ended.map_or(("NULL".to_owned(), "NULL".to_owned()), |(completed, seconds)| {
-        (format!("'2026-11-{completed}:00'"), seconds.to_string())
-    });
+    let (completed, seconds) = ended
+        .map_or(("NULL".to_owned(), "NULL".to_owned()), |(completed, seconds)| (format!("'2026-11-{completed}:00'"), seconds.to_string()));
     home.sql(&format!(
         "INSERT INTO runs (id, job, status, triggered_by, started_at, completed_at, execution_time_seconds, total_records_added, host, pid, \
          process_start, username, version) VALUES ('{id}', 'a', '{status}', 'schedule', '2026-11-{started}:00', {completed}, {seconds}, 7, \

@@ -24,7 +24,7 @@ const RUNS_TOLD: i64 = 14;
 
 /// A run that is being closed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EndedRun {
+pub struct ClosedRun {
     /// The run as it ended, with the last lines of its log.
     pub detail: RunDetail,
     /// When its slot was due.
@@ -70,7 +70,7 @@ pub struct Tidings {
 }
 
 /// Decides what follows from the end of a run; may be asked again for the same run, where a transaction has to be begun anew.
-pub type Teller = Box<dyn Fn(&EndedRun) -> Tidings + Send>;
+pub type Teller = Box<dyn Fn(&ClosedRun) -> Tidings + Send>;
 
 /// The one that a store asks; none tells nobody.
 #[derive(Default)]
@@ -110,7 +110,7 @@ impl TellerSlot {
     }
 }
 
-fn ended(connection: &mut StoreConnection, run_id: &str, standing: Option<Standing>, now: DateTime<Utc>) -> QueryResult<Option<EndedRun>> {
+fn ended(connection: &mut StoreConnection, run_id: &str, standing: Option<Standing>, now: DateTime<Utc>) -> QueryResult<Option<ClosedRun>> {
     let Some(detail) = run_with_tail(connection, run_id, LINES_TOLD)? else { return Ok(None) };
     let job = &detail.run.job;
     let newest = runs::table.filter(runs::job.eq(job)).filter(runs::completed_at.is_not_null());
@@ -124,7 +124,7 @@ fn ended(connection: &mut StoreConnection, run_id: &str, standing: Option<Standi
         Some(key) => slots::table.find((job, key)).select(slots::due_at).first(connection).optional()?,
         None => None,
     };
-    Ok(Some(EndedRun {
+    Ok(Some(ClosedRun {
         slot_at: slot_at.map(|at| at.and_utc()),
         last_runs,
         told: told_about(connection, job)?,

@@ -93,7 +93,7 @@ jobs/x.yaml:6:1: error: unknown key timeout_minutes in a job
   | timeout_minutes: 5
   | ^
   hint: it belongs under etl_config
-jobs/x.yaml:7:24: warning: notification_emails: there is no mail server to send by
+jobs/x.yaml:7:23: warning: notification_emails: there is no mail server to send by
   | notification_emails: [a@example.com]
   |                       ^
   hint: add smtp: {url: smtps://USER:PASSWORD@HOST, from: ADDRESS} to etlsched.yaml

@@ -181,7 +181,8 @@ fn a_job_in_error_is_left_alone_and_counts_from_the_run_that_clears_it() {
     let etl = scheduled(&format!("{HOURLY}failure_threshold: 1\n"));
     std::fs::remove_file(etl.path("jobs/data/sales.csv")).expect("the data go");
     let failed = at(&etl, "2026-11-24T01:00:00Z", &["run", "sales", "--scheduled"]).exits(1).prints("");
-    assert!(failed.stderr.starts_with("error: job sales, source sales: ") && failed.stderr.contains("\nlog: etlsched logs --run "));
+    assert!(failed.stderr.starts_with("error: job sales failed\n  source sales: ") && failed.stderr.contains("\nsee: etlsched -C "));
+    assert!(failed.stderr.contains("the job is now in error"), "{}", failed.stderr);
     fire(&etl, "2026-11-24T02:00:00Z");
     etl.write("jobs/data/sales.csv", "a\n1\n");
     at(&etl, "2026-11-24T03:30:00Z", &["run", "sales"]).exits(0);
@@ -260,7 +261,8 @@ fn a_slot_that_meets_another_run_is_skipped_or_fails_as_the_job_says() {
     fire(&etl, "2026-11-24T02:00:00Z");
     etl.write("jobs/sales.yaml", job(&format!("{HOURLY}on_overlap: fail\nfailure_threshold: 1\n")));
     let refused = at(&etl, "2026-11-24T03:00:00Z", &["run", "sales", "--scheduled"]).exits(5).prints("");
-    assert!(refused.stderr.starts_with("error: job sales: run ") && refused.stderr.contains("on elsewhere"), "{}", refused.stderr);
+    let said = refused.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.starts_with("error: job sales: run ") && said.contains("on elsewhere"), "{}", refused.stderr);
     fire(&etl, "2026-11-24T03:01:00Z");
     etl.state().execute("DELETE FROM leases");
     fire(&etl, "2026-11-24T03:02:00Z");

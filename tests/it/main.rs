@@ -8,6 +8,8 @@
 //! | `flights` | the sample job from end to end: rows, types, counts, logs, the second delivery |
 //! | `control` | what operators do around runs: cursors, reset, overlap, stopping, permissions |
 //! | `prints` | what commands print: no secrets, errors as one JSON object, every listing as CSV |
+//! | `logging` | `logs` as scripts read it and as it is followed; `--log-file`; what a scheduler's mail says of a failure |
+//! | `stats` | what runs amount to, by job and by source |
 //! | `faults` | a worker that dies, a full disk, stores that are taken away: clean failures, and the next run is good |
 //! | `files` | what the warehouse keeps of loaded files, and which of them are read again |
 //! | `tables` | tables that were there before a load: their rows, columns and rules |
@@ -36,6 +38,8 @@
 //! | `odbc_source` | databases behind ODBC drivers: loads, drivers that are missing, cut connections, servers that die or never answer |
 //! | `pairs` | every source with every destination: types, merges, windows, keys, schema changes, what can't be held; read back by the engines' own clients |
 //! | `api_source` | REST APIs as GitHub, Shopify, Stripe, Salesforce, OData and GraphQL have them, served locally, into SQLite; cursors, windows, cut answers |
+//! | `notify` | mails and webhooks as servers take them: TLS, logins, hostile servers, hostile names; `notify test` |
+//! | `notify_runs` | who is told of what, and when: once, again, of recoveries, of what nobody started; servers that are away, hang, refuse; killed and many senders |
 //! | `shared_state` | one state store in PostgreSQL: several hosts, servers that go away, poolers, a store that moves in |
 //! | `api_runs` | REST APIs: NDJSON, CSV, children of parents, progress while pages come, how soon a cancelled wait ends |
 //! | `slots` | due instants against answers worked out without this program |
@@ -75,10 +79,15 @@ mod kills;
 mod layers;
 #[cfg(target_os = "linux")]
 mod lease;
+mod logging;
 #[cfg(unix)]
 mod mysql_destination;
 #[cfg(target_os = "linux")]
 mod mysql_source;
+#[cfg(unix)]
+mod notify;
+#[cfg(unix)]
+mod notify_runs;
 #[cfg(target_os = "linux")]
 mod odbc_faults;
 #[cfg(target_os = "linux")]
@@ -113,6 +122,7 @@ mod shared_state;
 mod slots;
 #[cfg(target_os = "linux")]
 mod sqlserver;
+mod stats;
 mod tables;
 #[cfg(unix)]
 mod web;

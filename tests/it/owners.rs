@@ -78,7 +78,7 @@ esac
 "#;
 
 /// What its owner, root and admins may do with a job, and nobody else.
-const REFUSED: [&[&str]; 11] = [
+const REFUSED: [&[&str]; 12] = [
     &["run", "sales"],
     &["run", "sales", "--retry-failed"],
     &["run", "sales", "--force"],
@@ -88,6 +88,7 @@ const REFUSED: [&[&str]; 11] = [
     &["resume", "sales"],
     &["cancel", "sales"],
     &["delete", "sales", "--yes"],
+    &["notify", "test", "sales"],
     &["state", "reset", "sales", "--source", "sales", "--yes"],
     &["create", "gone", "--path", "x.csv"],
 ];
@@ -115,7 +116,7 @@ fn the_job_of_another_user_can_be_looked_at_and_not_touched() {
             assert_eq!(ended.code, Some(1), "no run goes on: {}", ended.stderr);
             continue;
         }
-        let job = if arguments[0] == "state" { arguments[2] } else { arguments[1] };
+        let job = if ["state", "notify"].contains(&arguments[0]) { arguments[2] } else { arguments[1] };
         let message = format!("error: job {job} belongs to ann, and {user} may not run, change or stop it\n");
         ended.exits(77).mentions(&message).mentions("hint: ask its owner, or be named under admins in etlsched.yaml\n");
     }

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 #[allow(dead_code)]
 #[path = "servers/http.rs"]
 pub mod http;
+#[path = "servers/mail.rs"]
+pub mod mail;
 #[path = "servers/mariadb.rs"]
 pub mod mariadb;
 #[path = "servers/oracle.rs"]
@@ -371,7 +373,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 

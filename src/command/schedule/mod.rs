@@ -20,6 +20,8 @@ use sha2::{Digest as _, Sha256};
 use super::{Context, stored};
 use crate::error::Failure;
 use crate::job::{Job, OnOverlap, Problem, Severity};
+use crate::notify::Kind;
+use crate::schedule::TimeOfDay;
 use crate::scheduler::{Entry, Host, Scope, Unsupported};
 use crate::state::Store;
 use crate::text::{count, printable};
@@ -142,6 +144,7 @@ fn entry(job: &Job) -> Entry {
         schedule: job.schedule.clone(),
         zone: job.timezone,
         is_woken_hourly: job.lateness.is_woken_hourly,
+        looked_at: job.lateness.deadline.filter(|_| job.notifications.tells(Kind::Deadline)).map(a_minute_later),
         on_overlap: match job.on_overlap {
             OnOverlap::Skip => "skip",
             OnOverlap::Wait => "wait",
@@ -149,6 +152,12 @@ fn entry(job: &Job) -> Entry {
         },
         timeout: Duration::from_secs(60 * u64::from(job.limits.timeout_minutes)),
     }
+}
+
+/// At the deadline's own minute it hasn't passed yet.
+fn a_minute_later(time: TimeOfDay) -> TimeOfDay {
+    let TimeOfDay { hour, minute } = time;
+    if minute < 59 { TimeOfDay { hour, minute: minute + 1 } } else { TimeOfDay { hour: (hour + 1) % 24, minute: 0 } }
 }
 
 /// Returns the host that entries are made for. `workspace_id` is the store's; without it the host's id is that of the folder alone.

@@ -23,6 +23,7 @@ use reqwest::header::HeaderMap;
 pub use auth::with_parameter;
 pub use body::read_failure;
 pub use client::HttpClient;
+pub use retry::asked as retry_after;
 pub use wire::{Reason, Wiring, why};
 
 use crate::plan::api::{ApiBody, ApiMethod};

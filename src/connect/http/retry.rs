@@ -102,7 +102,7 @@ impl Policy {
 }
 
 /// Returns how long a server asks to wait: by `Retry-After`, or until its own limit is over where it says that nothing remains.
-pub(super) fn asked(headers: &Headers, now: DateTime<Utc>) -> Option<Duration> {
+pub fn asked(headers: &Headers, now: DateTime<Utc>) -> Option<Duration> {
     // By the server's own clock, which needn't be ours.
     let now = headers.get("date").and_then(date).unwrap_or(now);
     let until = |instant: DateTime<Utc>| (instant - now).to_std().unwrap_or_default();

@@ -330,7 +330,7 @@ impl DestinationKind {
 
 /// Returns host and port of a web address.
 fn authority(url: &str) -> Option<String> {
-    let bare = csv::without_login(url);
+    let bare = without_login(url);
     let (_, rest) = bare.split_once("://")?;
     rest.split('/').next().filter(|host| !host.is_empty()).map(str::to_owned)
 }

@@ -161,7 +161,9 @@ fn is_call(command: &str, called: &Called<'_>) -> bool {
                     return false;
                 }
             }
-            "--log-format" | "-o" | "--output" | ">" | ">>" | "2>" | "2>>" => drop(words.next()),
+            "--log-format" | "--log-file" | "--log-file-max-mb" | "--log-file-keep" | "-o" | "--output" | ">" | ">>" | "2>" | "2>>" => {
+                drop(words.next())
+            }
             "--scheduled" | "-q" | "--quiet" | "-v" | "--verbose" | "--no-notify" | "2>&1" => {}
             "run" if !is_run => is_run = true,
             _ if word.starts_with(">") && !word.contains(['&', ';', '|']) => {}

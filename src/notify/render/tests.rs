@@ -1,0 +1,234 @@
+//! What mails say, and that nothing in them is more than text.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::notify::message::{Kind, SourceFacts};
+use crate::text::is_steering;
+
+#[test]
+fn a_failure_says_what_failed_why_and_what_to_do() {
+    let rendered = render(&samples::failure());
+    assert_eq!(rendered.subject, "[etlsched] Daily sales failed: orders");
+    let expected = "\
+Daily sales failed
+==================
+
+1 of 3 sources was not refreshed. The others are fresh.
+
+Why
+---
+orders (at db1.example.com:5432):
+  connecting to db1.example.com:5432: connection refused
+  What to do: check that the server runs and that host and port of its
+  connection are right
+  (unreachable, tried 4 times)
+
+What to do
+----------
+Read the whole log:
+    etlsched -C /srv/etl logs --run 00000000-0000-7000-8000-000000000000
+Load what failed again:
+    etlsched -C /srv/etl run daily_sales --retry-failed
+
+Sources
+-------
+  source       status       rows     took
+  orders       failed          0   1m 32s
+      attempt 4
+  order_lines  success    26,115     12 s
+      120 added, 31 updated
+  customers    success    26,115     12 s
+      120 added, 31 updated
+
+Last runs, the latest at the end
+--------------------------------
+  + + + t + + + + + + + + + x
+  (+ success, t timeout, x failed)
+
+Details
+-------
+  Job       daily_sales
+  Started   Sun 2026-11-29 06:10 CET, by its schedule
+  Ended     Sun 2026-11-29 06:13 CET, failed, exit 3
+  Took      3m 05s
+  Schedule  Daily at 06:10 (Europe/Paris)
+  Next run  Mon 2026-11-30 06:10 CET
+  Host      etl1
+
+The end of the log
+------------------
+  05:10:00Z run started
+  05:12:35Z orders: attempt 4 of 4
+  05:12:37Z orders: connecting to db1.example.com:5432: connection refused
+  05:13:05Z run failed
+
+-- 
+Told by etlsched on etl1 at Sun 2026-11-29 06:13 CET.
+Who is told of what stands in jobs/daily_sales.yaml: notification_emails,
+notify_on, notify_repeat.
+";
+    assert_eq!(rendered.text, expected);
+}
+
+#[test]
+fn every_kind_says_what_it_is_about_in_its_subject() {
+    let subjects: Vec<String> = Kind::ALL.into_iter().map(|kind| render(&samples::of(kind)).subject).collect();
+    let expected = [
+        "[etlsched] Daily sales failed: orders",
+        "[etlsched] Daily sales succeeded: 78,345 rows",
+        "[etlsched] Daily sales works again",
+        "[etlsched] Daily sales is disabled after its failures: 3 of 3 sources",
+        "[etlsched] Daily sales failed and is about to be disabled: 3 of 3 sources",
+        "[etlsched] Daily sales missed 3 runs",
+        "[etlsched] Daily sales missed its deadline",
+        "[etlsched] Daily sales: columns changed",
+        "[etlsched] Daily sales: 51 rows rejected",
+    ];
+    assert_eq!(subjects, expected);
+}
+
+#[track_caller]
+fn says(kind: Kind, expected: &[&str]) {
+    let rendered = render(&samples::of(kind));
+    let flat = rendered.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in expected {
+        assert!(flat.contains(words), "{kind:?}: {words:?}\n{}", rendered.text);
+    }
+}
+
+#[test]
+fn every_kind_says_what_to_do_about_it() {
+    says(Kind::Success, &["All 3 sources were refreshed: 78,345 rows in 3m 05s."]);
+    says(Kind::Recovery, &["Before that, 1 run in a row failed, since Sat 2026-11-28 06:10 CET."]);
+    says(
+        Kind::Disabled,
+        &[
+            "5 runs in a row refreshed nothing, so its schedule no longer starts it",
+            "etlsched -C /srv/etl enable daily_sales",
+            "None of its 3 sources",
+        ],
+    );
+    says(Kind::DisabledSoon, &["4 runs in a row refreshed nothing. One more (failure_threshold is 5)", "run daily_sales --retry-failed"]);
+    says(Kind::Missed, &["Missed ------ Thu 2026-11-26 06:13 CET", "etlsched -C /srv/etl schedule status"]);
+    says(Kind::Deadline, &["Due --- Sun 2026-11-29 04:13 CET", "etlsched -C /srv/etl run daily_sales"]);
+    says(Kind::SchemaChange, &["orders: column discount added (decimal(12,2))"]);
+    says(Kind::RejectedRows, &["17 rejected", "rejected rows: .etlsched/rejects/orders.csv"]);
+}
+
+#[test]
+fn a_test_says_so_first() {
+    let message = Message { is_test: true, ..samples::failure() };
+    let rendered = render(&message);
+    assert_eq!(rendered.subject, "[etlsched] TEST: Daily sales failed: orders");
+    assert!(rendered.text.starts_with("This is a test: nothing happened.\n"));
+    assert!(rendered.html.find("This is a test:").unwrap() < rendered.html.find("<h1").unwrap());
+}
+
+#[test]
+fn a_mail_of_five_hundred_sources_stays_small_and_shows_those_that_failed() {
+    let mut message = samples::failure();
+    let good = message.sources[1].clone();
+    let named = |number: usize| SourceFacts { name: format!("source_{number}_{}", "x".repeat(200)), ..good.clone() };
+    message.sources = (0..500).map(named).collect();
+    message.sources[477].status = crate::run::SourceStatus::Failed;
+    message.causes = vec![message.causes[0].clone(); 100];
+    for cause in &mut message.causes {
+        cause.message = "<&\"' ".repeat(100_000);
+        cause.sources = message.sources.iter().map(|source| source.name.clone()).collect();
+    }
+    message.log_tail = vec!["<".repeat(10_000); 20];
+    let rendered = render(&message);
+    assert!(rendered.text.len() < 60_000 && rendered.html.len() < 250_000, "{} {}", rendered.text.len(), rendered.html.len());
+    for part in [&rendered.text, &rendered.html] {
+        assert!(part.contains("source_477_") && part.contains("and 460 more: 460 success") && part.contains("and 92 causes more"));
+    }
+    message.causes.truncate(1);
+    message.causes[0].message = "refused".to_owned();
+    message.log_tail.clear();
+    let length = render(&message).html.len();
+    assert!(length < 100_000, "webmailers cut what is longer than 102 kB: {length}");
+}
+
+#[test]
+fn a_folder_with_spaces_is_one_word_of_a_command() {
+    let message = Message { workspace: "/srv/my etl's; rm -rf".to_owned(), ..samples::failure() };
+    let expected = if cfg!(windows) { "-C \"/srv/my etl's; rm -rf\" run" } else { r"-C '/srv/my etl'\''s; rm -rf' run" };
+    assert!(render(&message).text.contains(expected));
+}
+
+/// A text that means harm, or merely is as data are.
+fn hostile() -> impl Strategy<Value = String> {
+    let parts = prop::sample::select(vec![
+        "\r\nBcc: a@b.example\r\n\r\n",
+        "<script>alert(1)</script>",
+        "\" onmouseover=\"x",
+        "' style='x",
+        "&lt;b&gt;",
+        "</table></td>",
+        "<!--",
+        "-->",
+        "\u{1b}[31m\u{7}",
+        "\u{202e}gpj.exe",
+        "\0",
+        "\u{2028}",
+        "=?utf-8?q?x?=",
+        "ünïcödé ☃ 数据",
+        "\u{e0041}",
+        "${HOME}",
+        "`rm -rf /`",
+        "\n-- \n",
+        "]]>",
+        "{{x}}",
+    ]);
+    prop::collection::vec(prop_oneof![parts.prop_map(str::to_owned), any::<String>()], 0..6).prop_map(|parts| parts.concat())
+}
+
+/// Takes the tags out of a document, and returns what stands in them and the text between them.
+fn parted(html: &str) -> (Vec<String>, String) {
+    let (mut tags, mut text) = (Vec::new(), String::new());
+    for part in html.split('<').skip(1) {
+        let (tag, rest) = part.split_once('>').expect("every tag ends");
+        tags.push(tag.to_owned());
+        text.push_str(rest);
+    }
+    (tags, text)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_told_is_text_and_nothing_else(words in prop::collection::vec(hostile(), 9), kind in prop::sample::select(Kind::ALL.to_vec())) {
+        let plain = samples::of(kind);
+        let mut message = plain.clone();
+        message.job.name = format!("n{}", words[0]);
+        message.job.id = format!("i{}", words[1]);
+        message.host = words[2].clone();
+        message.workspace = words[3].clone();
+        message.job.schedule = format!("s{}", words[4]);
+        for cause in &mut message.causes {
+            cause.message = words[5].clone();
+            cause.hint = Some(format!("h{}", words[6]));
+            cause.code = words[7].clone();
+            cause.sources = vec![words[8].clone()];
+            cause.host = Some(words[0].clone());
+        }
+        for source in &mut message.sources {
+            source.name = words[8].clone();
+            source.rejects_path = source.rejects_path.as_ref().map(|_| words[3].clone());
+        }
+        message.schema_changes.iter_mut().for_each(|change| *change = words[5].clone());
+        message.log_tail.iter_mut().for_each(|line| *line = words[6].clone());
+        let (rendered, usual) = (render(&message), render(&plain));
+        for text in [&rendered.subject, &rendered.text, &rendered.html] {
+            prop_assert!(!text.chars().any(|character| is_steering(character) && character != '\n'), "{text:?}");
+        }
+        prop_assert!(!rendered.subject.contains('\n'));
+        let ((tags, _), (usual_tags, _)) = (parted(&rendered.html), parted(&usual.html));
+        prop_assert_eq!(&tags, &usual_tags, "data made a tag or an attribute");
+        // Every line of ours begins where ours do: data stand behind an indentation or a label.
+        let titles = |text: &str| text.lines().filter(|line| line.chars().all(|character| character == '-') && !line.is_empty()).count();
+        prop_assert_eq!(titles(&rendered.text), titles(&usual.text));
+    }
+}

@@ -1,0 +1,206 @@
+//! What a message says in sentences, by its kind.
+
+use chrono::{DateTime, Utc};
+
+use crate::notify::message::{Kind, Message, RunFacts, SourceFacts, StripRun};
+use crate::run::{RunStatus, SourceStatus, Trigger};
+use crate::text::{count, grouped, printable, shortened, span};
+use crate::zone::Zone;
+
+/// How long a name may be.
+const NAME_MAX: usize = 80;
+
+/// Returns a text as one line that steers nothing, cut to a length.
+pub(super) fn clean(text: &str, characters_max: usize) -> String {
+    // Cut twice: what is escaped grows.
+    shortened(&printable(&shortened(text.trim(), characters_max)), characters_max).into_owned()
+}
+
+/// Returns the job's name.
+pub(super) fn name(message: &Message) -> String {
+    let name = clean(&message.job.name, NAME_MAX);
+    if name.is_empty() { clean(&message.job.id, NAME_MAX) } else { name }
+}
+
+/// Returns the zone of a message.
+pub(super) fn zone(message: &Message) -> Zone {
+    Zone::parse(&message.timezone).unwrap_or(Zone::UTC)
+}
+
+/// Returns a time as people read it: `Sun 2026-11-29 06:10 CET`.
+pub(super) fn when(time: DateTime<Utc>, zone: Zone) -> String {
+    time.with_timezone(&zone).format("%a %Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// Returns what the subject and the first line say.
+pub(super) fn headline(message: &Message) -> String {
+    let name = name(message);
+    match message.kind {
+        Kind::Failure if is_timeout(message) => format!("{name} ran out of time"),
+        Kind::Failure => format!("{name} failed"),
+        Kind::Success => format!("{name} succeeded"),
+        Kind::Recovery => format!("{name} works again"),
+        Kind::Disabled => format!("{name} is disabled after its failures"),
+        Kind::DisabledSoon => format!("{name} failed and is about to be disabled"),
+        Kind::Missed => format!("{name} missed {}", count(message.slot_count.max(1), "run")),
+        Kind::Deadline => format!("{name} missed its deadline"),
+        Kind::SchemaChange => format!("{name}: columns changed"),
+        Kind::RejectedRows => format!("{name}: {} rejected", count(rejected(message), "row")),
+    }
+}
+
+/// Returns the subject: the headline, and in a word what it is about.
+pub(super) fn subject(message: &Message) -> String {
+    let test = if message.is_test { "TEST: " } else { "" };
+    let about = match message.kind {
+        Kind::Failure | Kind::DisabledSoon | Kind::Disabled => not_refreshed(message),
+        Kind::Success => message.run.as_ref().map(|_| count(processed(message), "row")),
+        Kind::SchemaChange => match message.schema_changes.as_slice() {
+            [only] => Some(clean(only, 60)),
+            _ => None,
+        },
+        Kind::Recovery | Kind::Missed | Kind::Deadline | Kind::RejectedRows => None,
+    };
+    let about = about.map(|about| format!(": {about}")).unwrap_or_default();
+    shortened(&format!("[etlsched] {test}{}{about}", headline(message)), 160).into_owned()
+}
+
+/// Returns the sentences below the headline.
+pub(super) fn lead(message: &Message) -> Vec<String> {
+    let mut lead = match message.kind {
+        Kind::Failure | Kind::DisabledSoon | Kind::Disabled => refreshed(message),
+        Kind::Success => vec![summary(message)],
+        Kind::Recovery => recovered(message),
+        Kind::Missed => vec![
+            "These times passed and nothing started the job: the host was off, or its scheduler doesn't run or doesn't know the job."
+                .to_owned(),
+        ],
+        Kind::Deadline => {
+            vec!["No run has succeeded since the slot below, and the time by which its data should be fresh is over.".to_owned()]
+        }
+        Kind::SchemaChange => vec!["The tables followed their sources. What reads them may have to follow too.".to_owned()],
+        Kind::RejectedRows => vec!["These rows could not be loaded as they are and were kept aside; all others are loaded.".to_owned()],
+    };
+    lead.extend(standing(message));
+    lead
+}
+
+/// What the run refreshed and what it didn't.
+fn refreshed(message: &Message) -> Vec<String> {
+    let all = message.sources.len() as u64;
+    let good = message.sources.iter().filter(|source| source.status == SourceStatus::Success).count() as u64;
+    let mut lead = Vec::new();
+    if let Some(error) = message.run.as_ref().and_then(|run| run.error.as_deref()) {
+        lead.push(ended(&clean(error, 400)));
+    }
+    match (good, all) {
+        (_, 0) => {}
+        (0, 1) => lead.push("Its source was not refreshed: the tables hold what the last good run left.".to_owned()),
+        (0, _) => lead.push(format!("None of its {} was refreshed: the tables hold what the last good run left.", count(all, "source"))),
+        (good, all) if good < all => {
+            let verb = if all - good == 1 { "was" } else { "were" };
+            let rest = if good == 1 { "The other one is fresh." } else { "The others are fresh." };
+            lead.push(format!("{} of {} {verb} not refreshed. {rest}", grouped(all - good), count(all, "source")));
+        }
+        _ => {}
+    }
+    lead
+}
+
+fn recovered(message: &Message) -> Vec<String> {
+    let mut lead = vec![summary(message)];
+    let failed = trouble(&message.strip);
+    if let Some(first) = failed.first() {
+        let since = when(first.started_at, zone(message));
+        let least = if failed.len() + 1 >= message.strip.len() { "at least " } else { "" };
+        lead.push(format!("Before that, {least}{} in a row failed, since {since}.", count(failed.len() as u64, "run")));
+    }
+    lead
+}
+
+fn summary(message: &Message) -> String {
+    let took = message.run.as_ref().map(|run| format!(" in {}", span(run.duration_seconds))).unwrap_or_default();
+    let sources = match message.sources.len() as u64 {
+        0 => "The run ended well".to_owned(),
+        1 => "Its source was refreshed".to_owned(),
+        all => format!("All {} were refreshed", count(all, "source")),
+    };
+    format!("{sources}: {}{took}.", count(processed(message), "row"))
+}
+
+/// How near the job is to `error`, where that matters.
+fn standing(message: &Message) -> Option<String> {
+    let standing = message.standing?;
+    let (failures, threshold) = (standing.consecutive_failures, u64::from(standing.failure_threshold));
+    let runs = count(failures, "run");
+    match message.kind {
+        Kind::Disabled => Some(format!(
+            "{runs} in a row refreshed nothing, so its schedule no longer starts it, until it is enabled again or a run by hand succeeds."
+        )),
+        Kind::DisabledSoon => Some(format!(
+            "{runs} in a row refreshed nothing. One more (failure_threshold is {threshold}), and its schedule no longer starts it."
+        )),
+        Kind::Failure if failures > 1 => {
+            Some(format!("{runs} in a row refreshed nothing; at {} its schedule no longer starts it.", grouped(threshold)))
+        }
+        _ => None,
+    }
+}
+
+/// Returns the runs of the trouble that this message is about: the latest ones in a row that failed, a good last one aside.
+pub(crate) fn trouble(strip: &[StripRun]) -> &[StripRun] {
+    let is_bad = |run: &StripRun| matches!(run.status, RunStatus::Failed | RunStatus::Timeout);
+    let end = match strip.last() {
+        Some(last) if !is_bad(last) => strip.len() - 1,
+        _ => strip.len(),
+    };
+    let begin = strip[..end].iter().rposition(|run| !is_bad(run)).map_or(0, |good| good + 1);
+    &strip[begin..end]
+}
+
+/// Returns what wasn't refreshed, for the subject.
+fn not_refreshed(message: &Message) -> Option<String> {
+    let bad: Vec<&SourceFacts> = message.sources.iter().filter(|source| is_bad(source.status)).collect();
+    match bad.as_slice() {
+        [] => message.run.as_ref()?.error.as_deref().map(|error| clean(error, 60)),
+        [one] => Some(clean(&one.name, 60)),
+        all => Some(format!("{} of {}", grouped(all.len() as u64), count(message.sources.len() as u64, "source"))),
+    }
+}
+
+/// Whether a source has to be looked at.
+pub(super) fn is_bad(status: SourceStatus) -> bool {
+    matches!(status, SourceStatus::Failed | SourceStatus::Timeout | SourceStatus::Cancelled)
+}
+
+/// Returns what started a run, in words.
+pub(super) fn trigger(run: &RunFacts) -> &'static str {
+    match run.trigger {
+        Trigger::Schedule => "by its schedule",
+        Trigger::CatchUp => "catching up on its schedule",
+        Trigger::Manual => "by hand",
+        Trigger::Ci => "by CI",
+    }
+}
+
+/// Returns how many rows were rejected.
+pub(super) fn rejected(message: &Message) -> u64 {
+    message.sources.iter().map(|source| source.records_rejected).sum()
+}
+
+fn processed(message: &Message) -> u64 {
+    message.sources.iter().map(|source| source.records_processed).sum()
+}
+
+fn is_timeout(message: &Message) -> bool {
+    message.run.as_ref().is_some_and(|run| run.status == RunStatus::Timeout)
+}
+
+/// Returns a fragment as a sentence.
+fn ended(fragment: &str) -> String {
+    let mut sentence: String = fragment.chars().take(1).flat_map(char::to_uppercase).chain(fragment.chars().skip(1)).collect();
+    if !sentence.ends_with(['.', '…', ':', '?']) {
+        sentence.push('.');
+    }
+    sentence
+}

@@ -1,0 +1,152 @@
+//! Messages about nothing that happened, for `notify test` and for whoever wants to see what they will look like.
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::run::{RunStatus, SourceStatus, Trigger};
+
+use super::message::{Cause, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
+
+/// What of a sample is true.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The job.
+    pub job: JobFacts,
+    /// The workspace's folder.
+    pub workspace: String,
+    /// The host.
+    pub host: String,
+    /// The zone of the times.
+    pub timezone: String,
+    /// The names of the job's sources.
+    pub sources: Vec<String>,
+    /// `failure_threshold`.
+    pub failure_threshold: u32,
+    /// The present moment.
+    pub at: DateTime<Utc>,
+}
+
+/// The id of the run that samples tell of.
+const RUN_ID: &str = "00000000-0000-7000-8000-000000000000";
+
+/// Returns a sample of a kind: what it tells of didn't happen, and it says so.
+pub fn sample(kind: Kind, setting: &Setting) -> Message {
+    let Setting { job, workspace, host, timezone, sources, failure_threshold, at } = setting;
+    let is_bad = matches!(kind, Kind::Failure | Kind::Disabled | Kind::DisabledSoon);
+    let has_run = !matches!(kind, Kind::Missed | Kind::Deadline);
+    let threshold = u64::from(*failure_threshold);
+    let failures = match kind {
+        Kind::Disabled => threshold,
+        Kind::DisabledSoon => threshold.saturating_sub(1),
+        Kind::Failure => 1,
+        _ => 0,
+    };
+    let is_all = matches!(kind, Kind::Disabled | Kind::DisabledSoon);
+    let facts: Vec<SourceFacts> =
+        sources.iter().enumerate().map(|(place, name)| source(kind, name, is_bad && (is_all || place == 0))).collect();
+    let failed: Vec<String> =
+        facts.iter().filter(|source| source.status == SourceStatus::Failed).map(|source| source.name.clone()).collect();
+    let slots: Vec<DateTime<Utc>> = match kind {
+        Kind::Missed => (1..=3).rev().map(|days| *at - Duration::days(days)).collect(),
+        Kind::Deadline => vec![*at - Duration::hours(2)],
+        _ => Vec::new(),
+    };
+    Message {
+        kind,
+        is_test: true,
+        job: JobFacts { next_run: job.next_run.filter(|_| kind != Kind::Disabled), ..job.clone() },
+        workspace: workspace.clone(),
+        host: host.clone(),
+        at: *at,
+        timezone: timezone.clone(),
+        run: has_run.then(|| run(is_bad, *at)),
+        causes: if failed.is_empty() { Vec::new() } else { vec![cause(failed)] },
+        sources: if has_run { facts } else { Vec::new() },
+        slot_count: slots.len() as u64,
+        slots,
+        schema_changes: match (kind, sources.first()) {
+            (Kind::SchemaChange, Some(name)) => {
+                vec![
+                    format!("{name}: column discount added (decimal(12,2))"),
+                    format!("{name}: column total widened from integer to bigint"),
+                ]
+            }
+            _ => Vec::new(),
+        },
+        standing: is_bad.then_some(Standing { consecutive_failures: failures, failure_threshold: *failure_threshold }),
+        strip: strip(kind, failures, *at),
+        log_tail: if is_bad { log_tail(sources, *at) } else { Vec::new() },
+    }
+}
+
+/// How long the run of a sample took.
+const TOOK: Duration = Duration::seconds(185);
+
+fn run(is_bad: bool, at: DateTime<Utc>) -> RunFacts {
+    RunFacts {
+        id: RUN_ID.to_owned(),
+        status: if is_bad { RunStatus::Failed } else { RunStatus::Success },
+        trigger: Trigger::Schedule,
+        slot_at: Some(at - TOOK),
+        started_at: at - TOOK,
+        completed_at: at,
+        duration_seconds: TOOK.as_seconds_f64(),
+        exit_code: if is_bad { 3 } else { 0 },
+        error: None,
+    }
+}
+
+fn cause(sources: Vec<String>) -> Cause {
+    Cause {
+        sources,
+        host: Some("db1.example.com:5432".to_owned()),
+        code: "unreachable".to_owned(),
+        message: "connecting to db1.example.com:5432: connection refused".to_owned(),
+        hint: Some("check that the server runs and that host and port of its connection are right".to_owned()),
+        attempts: 4,
+    }
+}
+
+fn source(kind: Kind, name: &str, is_failed: bool) -> SourceFacts {
+    SourceFacts {
+        name: name.to_owned(),
+        status: if is_failed { SourceStatus::Failed } else { SourceStatus::Success },
+        records_processed: if is_failed { 0 } else { 26_115 },
+        records_added: if is_failed { 0 } else { 120 },
+        records_updated: if is_failed { 0 } else { 31 },
+        records_deleted: 0,
+        records_rejected: if kind == Kind::RejectedRows { 17 } else { 0 },
+        rejects_path: (kind == Kind::RejectedRows).then(|| format!(".etlsched/rejects/{name}.csv")),
+        duration_seconds: if is_failed { 92.4 } else { 12.3 },
+        attempt: if is_failed { 4 } else { 1 },
+    }
+}
+
+/// Returns 14 runs, a day apart, the last one that of the sample.
+fn strip(kind: Kind, failures: u64, at: DateTime<Utc>) -> Vec<StripRun> {
+    let failed = (failures as usize).min(14);
+    let status = |place: usize| match kind {
+        Kind::Recovery if place == 12 => RunStatus::Failed,
+        _ if place >= 14 - failed => RunStatus::Failed,
+        _ if place == 3 => RunStatus::Timeout,
+        _ => RunStatus::Success,
+    };
+    (0..14)
+        .map(|place| StripRun {
+            status: status(place),
+            started_at: at - TOOK - Duration::days(13 - place as i64),
+            duration_seconds: Some(TOOK.as_seconds_f64()),
+            records_processed: if status(place) == RunStatus::Success { 78_345 } else { 0 },
+        })
+        .collect()
+}
+
+fn log_tail(sources: &[String], at: DateTime<Utc>) -> Vec<String> {
+    let time = |seconds: i64| (at - Duration::seconds(seconds)).format("%H:%M:%SZ");
+    let name = sources.first().map_or("orders", String::as_str);
+    vec![
+        format!("{} run started", time(185)),
+        format!("{} {name}: attempt 4 of 4", time(30)),
+        format!("{} {name}: connecting to db1.example.com:5432: connection refused", time(28)),
+        format!("{} run failed", time(0)),
+    ]
+}

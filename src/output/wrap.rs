@@ -1,0 +1,132 @@
+//! Words put into lines of a width, as terminals count it. Data can neither steer the terminal nor make a line longer.
+
+use unicode_width::UnicodeWidthChar;
+
+use crate::text::{printable, shortened};
+
+/// The width of what people read in mails: that of a terminal since 1978, and what mail clients show without a bar to scroll.
+pub const COLUMNS: usize = 80;
+
+/// Returns how many columns a text takes on a terminal; at most, since some sequences are drawn as one.
+pub fn columns(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+fn columns_of(character: char) -> usize {
+    character.width().unwrap_or(0)
+}
+
+/// Returns a text in lines of at most `width` columns: the first begins at `indent`, the others at `hang`. Line ends of the text are
+/// spaces, what steers terminals is escaped, words that are too long are broken, and what is beyond `characters_max` is cut.
+pub fn wrapped(text: &str, (indent, hang): (usize, usize), width: usize, characters_max: usize) -> String {
+    let text = shortened(text, characters_max);
+    let mut lines = Lines { text: " ".repeat(indent), used: indent, is_fresh: true, hang, width };
+    // Escapes are longer than what they stand for.
+    let mut left = characters_max;
+    for word in text.split_whitespace() {
+        let word = printable(word);
+        lines.add(&shortened(&word, left));
+        left = left.saturating_sub(word.chars().count());
+        if left == 0 {
+            break;
+        }
+    }
+    lines.text
+}
+
+struct Lines {
+    text: String,
+    used: usize,
+    /// Nothing stands in the line yet.
+    is_fresh: bool,
+    hang: usize,
+    width: usize,
+}
+
+impl Lines {
+    fn add(&mut self, word: &str) {
+        let long = columns(word);
+        let gap = usize::from(!self.is_fresh);
+        if self.used + gap + long > self.width && !self.is_fresh && self.hang + long <= self.width.max(self.hang + 1) {
+            self.begin();
+        } else if gap == 1 && self.used + 1 < self.width {
+            self.text.push(' ');
+            self.used += 1;
+        } else if gap == 1 {
+            self.begin();
+        }
+        for character in word.chars() {
+            let long = columns_of(character);
+            if self.used + long > self.width && !self.is_fresh {
+                self.begin();
+            }
+            self.text.push(character);
+            self.used += long;
+            self.is_fresh = false;
+        }
+    }
+
+    fn begin(&mut self) {
+        self.text.truncate(self.text.trim_end_matches(' ').len());
+        self.text.push('\n');
+        self.text.push_str(&" ".repeat(self.hang));
+        self.used = self.hang;
+        self.is_fresh = true;
+    }
+}
+
+/// Returns a text cut to so many columns, with "…" where something was cut.
+pub fn cut(text: &str, columns_max: usize) -> String {
+    if columns(text) <= columns_max {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut used = 0;
+    for character in text.chars() {
+        used += columns_of(character);
+        if used > columns_max.saturating_sub(1) {
+            break;
+        }
+        kept.push(character);
+    }
+    kept.push('…');
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, width: usize, expected: &str) {
+        let found = wrapped(text, (0, 2), width, 1000);
+        assert_eq!(found, expected);
+        assert!(found.lines().all(|line| columns(line) <= width), "{found:?}");
+    }
+
+    #[test]
+    fn words_stand_in_lines_of_the_width_and_long_ones_are_broken() {
+        check("open the file that is there", 12, "open the\n  file that\n  is there");
+        check("a 0123456789abcdef b", 10, "a 01234567\n  89abcdef\n  b");
+        check("x 01234567", 10, "x 01234567");
+        check("x 012345678", 10, "x 01234567\n  8");
+        check("a line\r\nend\tand  more", 40, "a line end and more");
+        check("", 10, "");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns_and_steering_ones_are_escaped() {
+        check("表表表 表表", 8, "表表表\n  表表");
+        check("表表表表表", 6, "表表表\n  表表");
+        check("a\u{1b}[2J\u{202e}b", 40, "a\\u{1b}[2J\\u{202e}b");
+        assert_eq!((columns("表a"), cut("表表表", 5), cut("abc", 3)), (3, "表表…".to_owned(), "abc".to_owned()));
+    }
+
+    #[test]
+    fn a_megabyte_is_cut_and_so_is_what_escapes_make_of_it() {
+        let found = wrapped(&"\u{1b}".repeat(1000), (0, 0), 80, 200);
+        assert_eq!((found.lines().count(), found.chars().count()), (3, 202));
+        let found = wrapped(&"x".repeat(1 << 20), (0, 0), 80, 200);
+        assert!(found.chars().count() <= 203 && found.ends_with('…'), "{}", found.len());
+    }
+}
