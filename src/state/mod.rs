@@ -79,6 +79,8 @@ mod standing_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod standings_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod stats_tests;
 #[cfg(test)]
 #[cfg(unix)]
