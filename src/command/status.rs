@@ -74,7 +74,7 @@ fn watched(context: &Context, interval: u32) -> Result<u8, Failure> {
     let mut size = table::terminal_size();
     loop {
         show(context, screen.as_ref(), interval);
-        if output::is_unread() || output::has_failed() {
+        if output::is_unread() {
             return Ok(exit_code::DONE);
         }
         let began = Instant::now();

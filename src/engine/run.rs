@@ -177,7 +177,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
     let mut store = Store::open(&workspace.state)?;
     let workspace_id = store.workspace_id()?;
-    if options.is_told {
+    if options.is_told && job.notifications.has_audience() {
         store.tell_by(Herald::new(workspace, &workspace_id, job, options.clock).teller());
     }
     let done_before = if options.is_retry_failed { failed::narrow(&mut store, &mut setting, &workspace_id, observer)? } else { Vec::new() };

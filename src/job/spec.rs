@@ -185,6 +185,11 @@ impl Notifications {
         }
     }
 
+    /// Whether anybody or anything is to be told, also where their addresses aren't known now.
+    pub fn has_audience(&self) -> bool {
+        !self.emails.is_empty() || !self.webhooks.is_empty() || self.healthcheck_url.is_some()
+    }
+
     /// Whether there is anybody to tell, healthchecks aside.
     pub fn has_recipients(&self) -> bool {
         !self.emails.is_empty() || self.webhooks.iter().any(|url| !url.expose().is_empty())

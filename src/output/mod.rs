@@ -125,6 +125,13 @@ pub fn has_failed() -> bool {
     HAS_FAILED.load(Ordering::Relaxed)
 }
 
+static IS_UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// Whether whoever read the results has gone: what goes on by itself may as well end.
+pub fn is_unread() -> bool {
+    IS_UNREAD.load(Ordering::Relaxed) || has_failed() || crate::process::has_no_reader(&io::stdout())
+}
+
 /// Writes a result to stdout with a line end. A reader that has gone is no error, and the command goes on to its own exit code; any
 /// other failure is told once.
 pub fn print(text: &str) {
@@ -138,17 +145,12 @@ pub fn print(text: &str) {
 pub fn print_bytes(bytes: &[u8]) {
     let mut stdout = io::stdout().lock();
     let result = stdout.write_all(bytes);
-    if let Err(error) = result.and_then(|()| stdout.flush())
-        && error.kind() != io::ErrorKind::BrokenPipe
-        && !HAS_FAILED.swap(true, Ordering::Relaxed)
-    {
+    let Err(error) = result.and_then(|()| stdout.flush()) else { return };
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        IS_UNREAD.store(true, Ordering::Relaxed);
+    } else if !HAS_FAILED.swap(true, Ordering::Relaxed) {
         note(&format!("error: the output could not be written: {error}"));
     }
-}
-
-/// Whether nobody reads stdout any more (`| head`): whoever waits for something to print needn't.
-pub fn is_unread() -> bool {
-    crate::process::has_no_reader(&io::stdout())
 }
 
 /// Writes a line for people to stderr. That nobody reads it is no error.

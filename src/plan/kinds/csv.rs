@@ -99,9 +99,22 @@ pub fn without_login(path: &str) -> String {
     format!("{scheme}://{host}{tail}")
 }
 
+/// Returns host and port of a web address.
+pub(super) fn authority(url: &str) -> Option<String> {
+    let bare = without_login(url);
+    let (_, rest) = bare.split_once("://")?;
+    rest.split('/').next().filter(|host| !host.is_empty()).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_s_server_is_its_host_and_port() {
+        let servers = ["https://a:b@x.org/p?t=s@y", "http://x.org:8080?t=s", "/data/x.csv", "http:///x"].map(authority);
+        assert_eq!(servers, [Some("x.org".to_owned()), Some("x.org:8080".to_owned()), None, None]);
+    }
 
     #[test]
     fn a_url_is_shown_without_login_and_query() {

@@ -273,8 +273,8 @@ impl SourceKind {
     /// Returns the server that is read from, as `host:port`, without secrets; `None` where it is a file, or behind a name of the driver's.
     pub fn server(&self, masker: &Masker) -> Option<String> {
         let server = match self {
-            Self::Api(plan) => authority(&plan.connection.base_url)?,
-            Self::Csv(plan) => authority(&plan.path)?,
+            Self::Api(plan) => csv::authority(&plan.connection.base_url)?,
+            Self::Csv(plan) => csv::authority(&plan.path)?,
             Self::Mysql(plan) => format!("{}:{}", plan.connection.host, plan.connection.port),
             Self::Odbc(plan) => match (&plan.connection.connection_string, &plan.connection.host, plan.connection.port) {
                 (None, Some(host), Some(port)) => format!("{host}:{port}"),
@@ -326,13 +326,6 @@ impl DestinationKind {
             Self::Postgresql(_) | Self::Mysql(_) => None,
         }
     }
-}
-
-/// Returns host and port of a web address.
-fn authority(url: &str) -> Option<String> {
-    let bare = without_login(url);
-    let (_, rest) = bare.split_once("://")?;
-    rest.split('/').next().filter(|host| !host.is_empty()).map(str::to_owned)
 }
 
 /// Returns the names and globs of a source of several tables; none where it says no `tables`.
