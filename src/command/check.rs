@@ -70,10 +70,8 @@ fn print(checked: &Checked, is_quiet: bool) {
         output::note("no jobs");
         return;
     }
-    if !checked.findings.is_empty() {
-        output::print(&format!("{}\n", check::blocks(&checked.findings)));
-    }
-    output::print(&check::summary(checked));
+    let said = if checked.findings.is_empty() { String::new() } else { format!("{}\n\n", check::blocks(&checked.findings)) };
+    output::print(&format!("{said}{}", check::summary(checked)));
 }
 
 /// Says why nothing could be checked, and where: problems of etlsched.yaml by the first of them.

@@ -50,7 +50,9 @@ fn frame(text: &str, height: Option<u16>) -> String {
         shown.truncate(height - 1);
         shown.push(format!("({} more lines)", lines.len() - (height - 1)));
     }
-    format!("\u{1b}[H{}\u{1b}[K\u{1b}[J", shown.join("\u{1b}[K\r\n"))
+    // Emptied before it is written: behind a line as long as the screen is wide the cursor still stands on its last character.
+    let rest = if shown.len() < height { "\r\n\u{1b}[J" } else { "" };
+    format!("\u{1b}[H\u{1b}[K{}{rest}", shown.join("\r\n\u{1b}[K"))
 }
 
 #[cfg(test)]
@@ -59,8 +61,8 @@ mod tests {
 
     #[test]
     fn a_frame_covers_the_one_before_and_never_scrolls() {
-        assert_eq!(frame("a\nbc\n", Some(24)), "\u{1b}[Ha\u{1b}[K\r\nbc\u{1b}[K\u{1b}[J");
-        assert_eq!(frame("1\n2\n3\n4", Some(3)), "\u{1b}[H1\u{1b}[K\r\n2\u{1b}[K\r\n(2 more lines)\u{1b}[K\u{1b}[J");
-        assert_eq!(frame("1\n2\n3", Some(3)), "\u{1b}[H1\u{1b}[K\r\n2\u{1b}[K\r\n3\u{1b}[K\u{1b}[J");
+        assert_eq!(frame("a\nbc\n", Some(24)), "\u{1b}[H\u{1b}[Ka\r\n\u{1b}[Kbc\r\n\u{1b}[J");
+        assert_eq!(frame("1\n2\n3\n4", Some(3)), "\u{1b}[H\u{1b}[K1\r\n\u{1b}[K2\r\n\u{1b}[K(2 more lines)");
+        assert_eq!(frame("1\n2\n3", Some(3)), "\u{1b}[H\u{1b}[K1\r\n\u{1b}[K2\r\n\u{1b}[K3");
     }
 }

@@ -155,7 +155,7 @@ fn source_cells(source: &Value) -> [String; 6] {
     };
     let counted = |key: &str| number(key).map_or_else(|| "-".to_owned(), |value| grouped(value as u64));
     let left = left_seconds(source).map_or_else(|| "-".to_owned(), |seconds| format!("~{}", span(seconds)));
-    let phase = source["phase"].as_str().unwrap_or("-").to_owned();
+    let phase = source["phase"].as_str().unwrap_or("starting").to_owned();
     [format!("{name}{stream}{attempt}"), phase, counted("rows"), counted("rows_per_second"), read, left]
 }
 

@@ -309,7 +309,7 @@ fn a_watch_away_from_a_terminal_prints_again_and_again_until_it_is_ended_or_unre
 #[test]
 fn a_watch_at_a_terminal_draws_in_place_and_gives_the_screen_back() {
     let etl = daily("");
-    let call = format!("'{}' status --watch --interval 1", env!("CARGO_BIN_EXE_etlsched"));
+    let call = format!("exec '{}' status --watch --interval 1", env!("CARGO_BIN_EXE_etlsched"));
     let mut command = std::process::Command::new("script");
     command.args(["-qefc", &call, "/dev/null"]).current_dir(etl.path("")).env_clear();
     command.env("PATH", "/usr/bin:/bin").env("TERM", "xterm").env("SHELL", "/bin/sh");
@@ -325,7 +325,7 @@ fn a_watch_at_a_terminal_draws_in_place_and_gives_the_screen_back() {
     child.stdin.take().expect("it is piped").write_all(b"\x03").expect("Ctrl-C");
     stdout.read_to_string(&mut drawn).expect("the rest");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
-    assert!(drawn.starts_with("\u{1b}[?1049h\u{1b}[?25l\u{1b}[?7l\u{1b}[H"), "{drawn:?}");
+    assert!(drawn.starts_with("\u{1b}[?1049h\u{1b}[?25l\u{1b}[?7l\u{1b}[H\u{1b}[K"), "{drawn:?}");
     assert!(drawn.trim_end().ends_with("\u{1b}[?7h\u{1b}[?25h\u{1b}[?1049l"), "{drawn:?}");
-    assert!(drawn.contains("\u{1b}[K\r\nNothing runs. Next: sales at "), "{drawn:?}");
+    assert!(drawn.contains("\r\n\u{1b}[KNothing runs. Next: sales at "), "{drawn:?}");
 }
