@@ -19,6 +19,8 @@ need prlimit util-linux
 need setpriv util-linux
 need hostname hostname
 need pgbouncer pgbouncer
+# The page of `report` is looked at in a browser.
+need chromium chromium
 [ -n "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing="$missing postgresql"
 need mariadbd mariadb-server
 need mariadb mariadb-client

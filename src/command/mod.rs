@@ -25,6 +25,7 @@ mod notify;
 mod pause;
 mod plan;
 mod post;
+mod report;
 mod resume;
 mod run;
 mod schedule;
@@ -182,6 +183,7 @@ pub enum Command {
     Doctor(doctor::Doctor),
     Next(next::Next),
     Plan(plan::Plan),
+    Report(report::Report),
     Schedule(schedule::Schedule),
     Source(source::Source),
     Notify(notify::Notify),
@@ -221,6 +223,7 @@ impl Command {
             Self::Doctor(command) => command.run(context),
             Self::Next(command) => command.run(context),
             Self::Plan(command) => command.run(context),
+            Self::Report(command) => command.run(context),
             Self::Schedule(command) => command.run(context),
             Self::Source(command) => command.run(context),
             Self::Notify(command) => command.run(context),

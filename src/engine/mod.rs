@@ -33,6 +33,7 @@ mod source_run;
 mod start_ping;
 mod stream_run;
 mod supervisor;
+pub mod survey;
 mod targets;
 mod wire;
 mod workers;

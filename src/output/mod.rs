@@ -24,6 +24,7 @@ pub mod plan;
 pub mod post;
 pub mod progress;
 pub mod prove;
+pub mod report;
 pub mod run;
 pub mod run_result;
 pub mod screen;

@@ -17,6 +17,7 @@ mod error;
 mod examine;
 mod file;
 mod follow;
+mod history;
 mod jobs;
 mod leases;
 mod location;
@@ -46,6 +47,7 @@ pub use connection::Store;
 pub use end::{Closed, EndPolicy, RunEnd};
 pub use error::StateError;
 pub use examine::{Look, ServerFacts, sqlite_version};
+pub use history::{FailureMark, RunMark, SlotMark, Span, StreamMark};
 pub use jobs::{JobRecord, JobStatus, LastRun, NewJob, NewStatus};
 pub use leases::{LEASE_LOST_AFTER, LEASE_RENEWAL, Lease, Moment, Probe, Renewal};
 pub use location::{Place, StateLocation};
@@ -68,6 +70,9 @@ mod bench;
 #[cfg(test)]
 #[cfg(unix)]
 mod file_tests;
+#[cfg(test)]
+#[cfg(unix)]
+mod history_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod outbox_tests;

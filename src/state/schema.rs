@@ -211,4 +211,7 @@ diesel::allow_columns_to_appear_in_same_group_by_clause!(runs::job, runs::status
 diesel::allow_columns_to_appear_in_same_group_by_clause!(run_sources::source, run_sources::status);
 diesel::allow_columns_to_appear_in_same_group_by_clause!(run_sources::source, run_sources::error_code);
 diesel::allow_columns_to_appear_in_same_group_by_clause!(run_streams::source, run_streams::error_code);
+diesel::allow_columns_to_appear_in_same_group_by_clause!(runs::job, run_streams::source);
+diesel::allow_columns_to_appear_in_same_group_by_clause!(runs::job, run_streams::stream);
+diesel::allow_columns_to_appear_in_same_group_by_clause!(runs::job, run_streams::target);
 diesel::allow_tables_to_appear_in_same_query!(jobs, leases, run_sources, run_streams, run_events, runs, slots, told);

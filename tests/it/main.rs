@@ -45,6 +45,7 @@
 //! | `shared_state` | one state store in PostgreSQL: several hosts, servers that go away, poolers, a store that moves in |
 //! | `store_server` | a state store on a server: how seldom the gate asks it, its full disk |
 //! | `api_runs` | REST APIs: NDJSON, CSV, children of parents, progress while pages come, how soon a cancelled wait ends |
+//! | `report` | the summary and the page of `report`: in a headless browser, with hostile names, without scripts, with 100,000 runs |
 //! | `slots` | due instants against answers worked out without this program |
 //! | `gate` | `run --scheduled` and `--due`: each slot once, whatever calls them, whenever, however often |
 //! | `health` | `check`, `metrics`, `status --watch`: late, past the deadline, in error, stuck, broken, and none of it |
@@ -121,6 +122,7 @@ mod postgres_source;
 mod postgres_tables;
 mod prints;
 mod proofs;
+mod report;
 #[cfg(target_os = "linux")]
 mod retries;
 #[cfg(unix)]

@@ -1,0 +1,77 @@
+//! The report for the terminal: how the jobs stand, and what wants somebody.
+
+use std::fmt::Write as _;
+
+use super::{Frame, words};
+use crate::engine::survey::Survey;
+use crate::output::measure::{abbreviation, span};
+use crate::output::table::{Align, Rows};
+use crate::text::{count, grouped};
+
+/// Matters, and causes, beyond are counted.
+const MATTERS_SHOWN: usize = 20;
+const CAUSES_SHOWN: usize = 5;
+
+/// Returns the summary for people.
+pub fn text(survey: &Survey, frame: &Frame) -> String {
+    let zone = frame.zone;
+    let zone_name = abbreviation([survey.since, survey.now], zone);
+    let mut text = format!("{}\n\n", words::headline(survey));
+    let standings: Vec<String> =
+        words::counts(survey).iter().map(|(standing, count)| format!("{} {}", grouped(*count as u64), standing.as_str())).collect();
+    let _ = writeln!(text, "Jobs    {}", standings.join(", "));
+    let (ended, good) = survey.ended();
+    let _ = writeln!(text, "Runs    {} of {} good", words::share(good, ended), count(ended, "run"));
+    let _ = writeln!(text, "Slots   {} missed", grouped(words::missed(survey)));
+    let _ = writeln!(text, "Span    {} ({zone_name})", words::span(survey, zone));
+    let ahead = survey.coming.forecast.hours.iter().max_by_key(|hour| hour.busy).filter(|hour| hour.starts > 0 || hour.most_at_once > 0);
+    if let Some(hour) = ahead {
+        let starts: u64 = survey.coming.forecast.hours.iter().map(|hour| hour.starts).sum();
+        let busiest = words::clock(hour.at, zone);
+        let busy = span(hour.busy.as_seconds_f64());
+        let _ = writeln!(
+            text,
+            "Ahead   {} within {} h; the busiest hour is {busiest} with {busy} of runs",
+            count(starts, "run"),
+            frame.hours_ahead
+        );
+    }
+    if !survey.matters.is_empty() {
+        let _ = write!(text, "\nAttention\n{}\n", matters(survey, frame).text());
+        more(&mut text, survey.matters.len(), MATTERS_SHOWN);
+    }
+    if !survey.causes.is_empty() {
+        let _ = write!(text, "\nFailures by cause\n{}\n", causes(survey).text());
+        more(&mut text, survey.causes.len(), CAUSES_SHOWN);
+    }
+    text
+}
+
+fn more(text: &mut String, all: usize, shown: usize) {
+    if all > shown {
+        let _ = writeln!(text, "and {} more; all of them with: etlsched report --output json", all - shown);
+    }
+}
+
+fn matters(survey: &Survey, frame: &Frame) -> Rows {
+    let columns = [("Job", Align::Left), ("State", Align::Left), ("Reason", Align::Left), ("Type", Align::Left)];
+    let mut rows = Rows::new(columns).giving_way(&[], "Reason");
+    for matter in survey.matters.iter().take(MATTERS_SHOWN) {
+        rows.push(vec![
+            matter.job.clone().unwrap_or_else(|| "-".to_owned()),
+            matter.standing.as_str().to_owned(),
+            words::reason(&matter.reason, frame.zone),
+            matter.command.clone(),
+        ]);
+    }
+    rows
+}
+
+fn causes(survey: &Survey) -> Rows {
+    let columns = [("Times", Align::Right), ("Code", Align::Left), ("Message", Align::Left), ("Jobs", Align::Left)];
+    let mut rows = Rows::new(columns).giving_way(&["Jobs"], "Message");
+    for cause in words::by_times(survey).into_iter().take(CAUSES_SHOWN) {
+        rows.push(vec![grouped(cause.times), cause.code.clone(), cause.message.clone(), words::jobs(cause)]);
+    }
+    rows
+}

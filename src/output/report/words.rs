@@ -1,0 +1,152 @@
+//! What the report says of the facts, in words. Times in the user's zone.
+
+use chrono::{DateTime, Utc};
+
+use crate::engine::survey::{Cause, Reason, Standing, Survey};
+use crate::text::{count, grouped, shortened};
+use crate::zone::Zone;
+
+/// An error in a line is cut behind so many characters.
+const ERROR_SHOWN: usize = 300;
+
+/// Returns a time to the minute: `2026-11-28 06:00`.
+pub(super) fn clock(at: DateTime<Utc>, zone: Zone) -> String {
+    at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string()
+}
+
+/// Returns how long ago, or in how long, roughly: `3 h`.
+pub(super) fn rough(seconds: i64) -> String {
+    match seconds.abs() {
+        0..90 => "a minute".to_owned(),
+        seconds @ 90..5_400 => format!("{} min", (seconds + 30) / 60),
+        seconds @ 5_400..129_600 => format!("{} h", (seconds + 1_800) / 3_600),
+        seconds => format!("{} days", (seconds + 43_200) / 86_400),
+    }
+}
+
+/// Returns the headline.
+pub(super) fn headline(survey: &Survey) -> String {
+    let jobs = survey.jobs.len() as u64;
+    let concerned = survey.jobs.iter().filter(|job| is_grave(job.standing)).count() as u64;
+    match (jobs, concerned) {
+        (0, _) => "There are no jobs yet".to_owned(),
+        (1, 0) => "The job is well".to_owned(),
+        (_, 0) => format!("All {} are well", count(jobs, "job")),
+        (_, 1) => format!("1 of {} needs attention", count(jobs, "job")),
+        _ => format!("{} of {} need attention", grouped(concerned), count(jobs, "job")),
+    }
+}
+
+/// Whether somebody should look.
+pub(super) fn is_grave(standing: Standing) -> bool {
+    match standing {
+        Standing::InError | Standing::Stuck | Standing::Late | Standing::Failing | Standing::Broken => true,
+        Standing::Running | Standing::Paused | Standing::Inactive | Standing::Ok | Standing::New | Standing::Gone => false,
+    }
+}
+
+/// Returns the standings that a summary shows, with how many jobs stand so: those that are asked for always, others where there are any.
+pub(super) fn counts(survey: &Survey) -> Vec<(Standing, usize)> {
+    let order = [Standing::Ok, Standing::Running, Standing::Late, Standing::Stuck, Standing::Failing, Standing::InError];
+    let rest = [Standing::Broken, Standing::Paused, Standing::Inactive, Standing::New, Standing::Gone];
+    let always = [Standing::Ok, Standing::Running, Standing::Late, Standing::InError, Standing::Paused];
+    let counted = order.into_iter().chain(rest).map(|standing| (standing, survey.count(standing)));
+    counted.filter(|(standing, count)| *count > 0 || always.contains(standing)).collect()
+}
+
+/// Returns what is the matter.
+pub(super) fn reason(reason: &Reason, zone: Zone) -> String {
+    let at = |time: &Option<DateTime<Utc>>| time.map(|time| format!(" {}", clock(time, zone))).unwrap_or_default();
+    let error = |error: &Option<String>| error.as_deref().map(|error| format!(": {}", shortened(error, ERROR_SHOWN))).unwrap_or_default();
+    match reason {
+        Reason::InError { since, failures, error: why } => {
+            let since = since.map(|since| format!(" since {}", clock(since, zone))).unwrap_or_default();
+            format!("its schedule no longer starts it{since}, after {} in a row{}", count(*failures, "failed run"), error(why))
+        }
+        Reason::Stuck { since, is_dead: true } => {
+            format!("the process of the run of {} is gone; the next run settles it", clock(*since, zone))
+        }
+        Reason::Stuck { since, is_dead: false } => format!("the run of {} goes on past its time limit", clock(*since, zone)),
+        Reason::Late { due_at } => format!("the slot of {} was not started", clock(*due_at, zone)),
+        Reason::Deadline { at } => format!("no success by the deadline of {}", clock(*at, zone)),
+        Reason::Failing { at: when, failures, error: why } => {
+            let row = if *failures > 1 { format!(", the {} in a row", ordinal(*failures)) } else { String::new() };
+            format!("the run of{} failed{row}{}", at(when), error(why))
+        }
+        Reason::Broken { file, errors } => format!("{file} has {}", count(*errors, "error")),
+        Reason::Missed { slots, last_at } => match slots {
+            1 => format!("the slot of {} was missed", clock(*last_at, zone)),
+            slots => format!("{} were missed, the last at {}", count(*slots, "slot"), clock(*last_at, zone)),
+        },
+        Reason::Rejected { rows } => format!("{} kept aside in the reject files", count(*rows, "row")),
+    }
+}
+
+fn ordinal(number: u64) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{}{ending}", grouped(number))
+}
+
+/// Returns the share of good runs: `98.4 %`, and never 100 % where one failed.
+pub(super) fn share(good: u64, ended: u64) -> String {
+    if ended == 0 {
+        return "-".to_owned();
+    }
+    let tenths = good * 1000 / ended;
+    if tenths.is_multiple_of(10) { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
+}
+
+/// Returns the span that the report is of, and what was left out of it.
+pub(super) fn span(survey: &Survey, zone: Zone) -> String {
+    let shown = format!("{} to {}", clock(survey.since, zone), clock(survey.now, zone));
+    match survey.asked_since {
+        None => shown,
+        Some(asked) => format!("{shown} (the newest {} since {})", count(runs(survey), "run"), clock(asked, zone)),
+    }
+}
+
+/// Returns how many runs there are.
+pub(super) fn runs(survey: &Survey) -> u64 {
+    survey.jobs.iter().map(|job| job.lane.started_at.len() as u64).sum()
+}
+
+/// Returns how many slots nobody started in time.
+pub(super) fn missed(survey: &Survey) -> u64 {
+    let slots = survey.jobs.iter().flat_map(|job| &job.slots);
+    slots.filter(|slot| slot.status == crate::run::due::SlotStatus::Missed).map(|slot| slot.slot_count).sum()
+}
+
+/// Returns the causes, what happened most first.
+pub(super) fn by_times(survey: &Survey) -> Vec<&Cause> {
+    let mut causes: Vec<&Cause> = survey.causes.iter().collect();
+    causes.sort_by_key(|cause| (std::cmp::Reverse(cause.times), std::cmp::Reverse(cause.last_at)));
+    causes
+}
+
+/// Returns the jobs of a cause: some names, and how many more.
+pub(super) fn jobs(cause: &Cause) -> String {
+    let more = cause.job_count.saturating_sub(cause.jobs.len() as u64);
+    let names = cause.jobs.join(", ");
+    if more > 0 { format!("{names} and {} more", grouped(more)) } else { names }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_never_rounded_up() {
+        assert_eq!([share(0, 0), share(9_999, 10_000), share(1, 1), share(1, 2)], ["-", "99.9 %", "100 %", "50 %"]);
+    }
+
+    #[test]
+    fn ordinals_are_english() {
+        assert_eq!([1, 2, 3, 11, 22].map(ordinal), ["1st", "2nd", "3rd", "11th", "22nd"]);
+    }
+}
