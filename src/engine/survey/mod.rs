@@ -4,7 +4,6 @@
 mod causes;
 mod coming;
 mod lanes;
-mod matters;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +13,6 @@ use chrono::{DateTime, Utc};
 pub use causes::Cause;
 pub use coming::Coming;
 pub use lanes::{Lane, Outcome};
-pub use matters::{Matter, Reason};
 
 use super::health::{self, Health};
 use crate::job::{Job, JobId};
@@ -67,8 +65,8 @@ pub struct Survey {
     pub until: DateTime<Utc>,
     /// The jobs, by id.
     pub jobs: Vec<JobSurvey>,
-    /// What wants somebody, what is worst first.
-    pub matters: Vec<Matter>,
+    /// Files in jobs/ that are no jobs as they stand.
+    pub broken: Vec<BrokenFile>,
     /// Why sources and runs failed, what happened most first.
     pub causes: Vec<Cause>,
     /// Failures of causes that are not listed one by one.
@@ -94,8 +92,8 @@ pub struct JobSurvey {
     pub last_run_at: Option<DateTime<Utc>>,
     /// When a run last succeeded, likewise.
     pub last_success_at: Option<DateTime<Utc>>,
-    /// When its data should have been fresh and weren't: the slot that is late, or the deadline that passed.
-    pub overdue_since: Option<DateTime<Utc>>,
+    /// Whether it is late, stuck or past its deadline; `None` where its file is gone or broken, or nothing ran in this workspace.
+    pub health: Option<Health>,
     /// The first instants at which it is due, up to [`Survey::until`].
     pub next: Vec<DateTime<Utc>>,
     /// Its runs.
@@ -167,6 +165,20 @@ impl Standing {
     }
 }
 
+/// Returns when a job's data should have been fresh, where they aren't.
+fn overdue_since(health: &Health) -> Option<DateTime<Utc>> {
+    let late = health.late.as_ref().map(|late| late.due_at);
+    let deadline = health.deadline.as_ref().map(|deadline| deadline.at);
+    late.into_iter().chain(deadline).min()
+}
+
+impl JobSurvey {
+    /// Returns when its data should have been fresh, where they aren't: the slot that is late, or the deadline that passed.
+    pub fn overdue_since(&self) -> Option<DateTime<Utc>> {
+        self.health.as_ref().and_then(overdue_since)
+    }
+}
+
 impl Survey {
     /// Returns how many jobs stand so.
     pub fn count(&self, standing: Standing) -> usize {
@@ -207,7 +219,6 @@ pub fn survey(
     surveyed.sort_by(|left, right| left.id.cmp(&right.id));
     attach(&mut surveyed, &mut known, &maskers);
     let coming = coming::coming(jobs, &surveyed, scope);
-    let matters = matters::matters(&surveyed, &known, broken, &maskers);
     let (causes, other_failures) = gathered.causes.finish();
     let asked_since = (gathered.since > scope.since).then_some(scope.since);
     Ok(Survey {
@@ -216,7 +227,7 @@ pub fn survey(
         asked_since,
         until: scope.until,
         jobs: surveyed,
-        matters,
+        broken: broken.iter().map(|file| BrokenFile { file: workspace.masker.mask(&file.file), errors: file.errors }).collect(),
         causes,
         other_failures,
         coming,
@@ -291,7 +302,7 @@ fn job_survey(job: &Job, known: &Known, maskers: &Maskers<'_>, scope: &Scope<'_>
         standing: standing(status, record, health, known),
         last_run_at: record.and_then(|record| record.last_run.as_ref()).map(|run| run.at),
         last_success_at: record.and_then(|record| record.last_success_at),
-        overdue_since: health.and_then(matters::overdue_since),
+        health: health.cloned(),
         next: coming::next(job, status, record, scope),
         lane,
         slots: Vec::new(),
@@ -308,7 +319,7 @@ fn standing(status: JobStatus, record: Option<&JobRecord>, health: Option<&Healt
         _ if health.is_some_and(|health| health.stuck.is_some()) => Standing::Stuck,
         JobStatus::Active | JobStatus::Paused if last.is_some_and(|run| run.status.is_open()) && !is_dead => Standing::Running,
         JobStatus::Paused => Standing::Paused,
-        JobStatus::Active if health.is_some_and(|health| matters::overdue_since(health).is_some()) => Standing::Late,
+        JobStatus::Active if health.is_some_and(|health| overdue_since(health).is_some()) => Standing::Late,
         JobStatus::Active => match last {
             None => Standing::New,
             Some(run) if is_dead || lanes::is_failure(run.status) => Standing::Failing,
@@ -338,7 +349,7 @@ fn strangers(jobs: &[Job], broken: &[BrokenFile], known: &Known, scope: &Scope<'
             standing: if is_broken { Standing::Broken } else { Standing::Gone },
             last_run_at: record.and_then(|record| record.last_run.as_ref()).map(|run| run.at),
             last_success_at: record.and_then(|record| record.last_success_at),
-            overdue_since: None,
+            health: None,
             next: Vec::new(),
             lane,
             slots: Vec::new(),

@@ -78,7 +78,7 @@ fn job(job: &JobSurvey, base: i64, now: DateTime<Utc>, streams_max: usize) -> St
         let zone = job.zone.map(|zone| format!(" ({})", zone.name())).unwrap_or_default();
         let _ = write!(text, ",\"schedule\":{}", quoted(&format!("{}{zone}", job.schedule)));
     }
-    let times = [("last", job.last_run_at), ("good", job.last_success_at), ("overdue", job.overdue_since)];
+    let times = [("last", job.last_run_at), ("good", job.last_success_at), ("overdue", job.overdue_since())];
     for (name, at) in times.iter().filter_map(|(name, at)| Some((name, (*at)?))) {
         let _ = write!(text, ",\"{name}\":{}", at.timestamp());
     }

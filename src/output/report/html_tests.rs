@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
-use crate::engine::survey::{Cause, Coming, JobSurvey, Lane, Matter, Outcome, Reason, Standing, Survey};
+use crate::engine::survey::{BrokenFile, Cause, Coming, JobSurvey, Lane, Outcome, Standing, Survey};
 use crate::run::Trigger;
 use crate::run::due::SlotStatus;
 use crate::schedule::forecast::{Forecast, Hour, Overlap};
@@ -60,17 +60,11 @@ fn sample(text: &str) -> Survey {
         standing: Standing::Failing,
         last_run_at: Some(at("2026-11-24T04:00:00Z")),
         last_success_at: Some(at("2026-11-24T03:00:02Z")),
-        overdue_since: None,
+        health: None,
         next: [13, 14, 16].map(|hour| at("2026-11-24T00:00:00Z") + TimeDelta::hours(hour)).to_vec(),
         lane,
         slots: vec![missed(1, 40), missed(2, 1)],
         streams: vec![stream],
-    };
-    let matter = Matter {
-        job: Some("sales".to_owned()),
-        standing: Standing::Failing,
-        reason: Reason::Failing { at: Some(at("2026-11-24T04:00:00Z")), failures: 2, error: Some(text.to_owned()) },
-        command: "etlsched logs sales --run last".to_owned(),
     };
     let cause = Cause {
         code: "refused".to_owned(),
@@ -97,7 +91,7 @@ fn sample(text: &str) -> Survey {
         asked_since: None,
         until: at("2026-11-25T12:00:00Z"),
         jobs: vec![job],
-        matters: vec![matter],
+        broken: vec![BrokenFile { file: text.to_owned(), errors: 2 }],
         causes: vec![cause],
         other_failures: 2,
         coming: Coming { forecast, unknown: 0 },
@@ -138,7 +132,7 @@ fn a_browser_without_scripts_gets_tables() {
     let page = html(&sample("plain"), &frame());
     assert!(page.contains("<h2 id=\"headline\">1 of 1 job needs attention</h2>"), "{page}");
     for text in [
-        "the run of 2026-11-24 05:00 failed, the 2nd in a row: plain",
+        "the run of 2026-11-24 05:00 failed: plain",
         "<tr><th scope=\"row\">sales</th><td><span class=\"badge bad\">failing</span></td><td>Hourly at minute 0</td><td>2026-11-24 05:00</td>",
         "<td class=\"n\">4</td><td class=\"n\">1</td><td class=\"n\">75 %</td><td class=\"n\">2.0 s</td><td class=\"n\">1,030</td>",
         "<p class=\"message\">plain</p><p class=\"hint\">plain</p>",
@@ -159,7 +153,7 @@ fn the_summary_of_the_terminal_can_not_be_steered() {
 #[test]
 fn an_empty_workspace_has_a_page_too() {
     let mut survey = sample("");
-    (survey.jobs, survey.matters, survey.causes, survey.coming) = (Vec::new(), Vec::new(), Vec::new(), Coming::default());
+    (survey.jobs, survey.broken, survey.causes, survey.coming) = (Vec::new(), Vec::new(), Vec::new(), Coming::default());
     survey.other_failures = 0;
     let page = html(&survey, &frame());
     assert!(page.contains("There are no jobs yet") && page.contains("None: no run of this span failed"));

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::matters::{Matter, matters};
 use super::{Frame, words};
-use crate::engine::survey::{Cause, JobSurvey, Matter, Outcome, Standing, Survey};
+use crate::engine::survey::{Cause, JobSurvey, Outcome, Standing, Survey};
 use crate::output::measure::utc;
 use crate::output::table::{Align, Rows};
 
@@ -33,7 +34,7 @@ pub fn json(survey: &Survey, frame: &Frame) -> Value {
             "success_rate": (ended > 0).then(|| rate(good as f64 * 100.0 / ended as f64)),
             "slots_missed": words::missed(survey),
         },
-        "attention": survey.matters.iter().map(|matter| matter_object(matter, frame)).collect::<Vec<_>>(),
+        "attention": matters(survey, frame.zone).iter().map(matter_object).collect::<Vec<_>>(),
         "jobs": survey.jobs.iter().map(job_object).collect::<Vec<_>>(),
         "failures": words::by_times(survey).into_iter().map(cause_object).collect::<Vec<_>>(),
         "failures_other": survey.other_failures,
@@ -45,11 +46,11 @@ fn rate(percent: f64) -> f64 {
     (percent * 10.0).floor() / 10.0
 }
 
-fn matter_object(matter: &Matter, frame: &Frame) -> Value {
+fn matter_object(matter: &Matter) -> Value {
     json!({
         "job": matter.job,
         "state": matter.standing.as_str(),
-        "reason": words::reason(&matter.reason, frame.zone),
+        "reason": matter.reason,
         "command": matter.command,
     })
 }
@@ -74,7 +75,7 @@ fn job_object(job: &JobSurvey) -> Value {
         "timezone": job.zone.map(|zone| zone.name().to_owned()),
         "last_run": job.last_run_at.map(utc),
         "last_success_at": job.last_success_at.map(utc),
-        "overdue_since": job.overdue_since.map(utc),
+        "overdue_since": job.overdue_since().map(utc),
         "next_run": job.next.first().copied().map(utc),
         "runs": outcomes,
         "success_rate": job.lane.success_rate().map(rate),
@@ -122,7 +123,7 @@ pub fn csv(survey: &Survey) -> Rows {
             job.standing.as_str().to_owned(),
             time(job.last_run_at),
             time(job.last_success_at),
-            time(job.overdue_since),
+            time(job.overdue_since()),
             time(job.next.first().copied()),
             job.lane.count(Outcome::Success).to_string(),
             job.lane.failures().to_string(),

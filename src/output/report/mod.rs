@@ -10,6 +10,7 @@ mod escape;
 mod failures;
 mod html;
 mod json;
+mod matters;
 mod summary;
 mod tables;
 mod text;

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::escape::html as escaped;
+use super::matters::{Matter, matters};
 use super::{Frame, words};
-use crate::engine::survey::{Matter, Outcome, Standing, Survey};
+use crate::engine::survey::{Outcome, Standing, Survey};
 use crate::text::{count, grouped};
 
 /// Matters beyond are folded away.
@@ -66,16 +67,16 @@ pub(super) fn summary(survey: &Survey, frame: &Frame) -> String {
 pub(super) fn attention(survey: &Survey, frame: &Frame) -> String {
     let mut text =
         "<section id=\"attention\" aria-labelledby=\"attention-title\">\n<h2 id=\"attention-title\">Needs attention</h2>\n".to_owned();
-    let matters = &survey.matters;
+    let matters = matters(survey, frame.zone);
     if matters.is_empty() {
         text.push_str("<p class=\"calm\">Nothing: every job is on time and no run is in trouble.</p>\n</section>\n");
         return text;
     }
     let (open, folded) = matters.split_at(matters.len().min(MATTERS_OPEN));
-    text.push_str(&list(open, frame));
+    text.push_str(&list(open));
     if !folded.is_empty() {
         let shown = &folded[..folded.len().min(MATTERS_SHOWN)];
-        let _ = write!(text, "<details><summary>{} more</summary>\n{}", grouped(folded.len() as u64), list(shown, frame));
+        let _ = write!(text, "<details><summary>{} more</summary>\n{}", grouped(folded.len() as u64), list(shown));
         if folded.len() > shown.len() {
             let _ = writeln!(
                 text,
@@ -89,11 +90,11 @@ pub(super) fn attention(survey: &Survey, frame: &Frame) -> String {
     text
 }
 
-fn list(matters: &[Matter], frame: &Frame) -> String {
+fn list(matters: &[Matter]) -> String {
     let mut text = "<ul class=\"matters\">\n".to_owned();
     for matter in matters {
         let name = matter.job.as_deref().map(|job| format!("<b>{}</b>", escaped(job))).unwrap_or_default();
-        let reason = escaped(&words::reason(&matter.reason, frame.zone));
+        let reason = escaped(&matter.reason);
         let _ = writeln!(
             text,
             "<li>{} {name} <span class=\"reason\">{reason}</span> <code>{}</code></li>",

@@ -85,7 +85,7 @@ pub(super) fn freshness(survey: &Survey, frame: &Frame) -> String {
             escaped(&table),
             badge(job.standing),
             time(at),
-            time(job.overdue_since)
+            time(job.overdue_since())
         );
     }
     text.push_str("</tbody></table></div>\n</noscript>\n");

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::matters::{Matter, matters};
 use super::{Frame, words};
 use crate::engine::survey::Survey;
 use crate::output::measure::{abbreviation, span};
@@ -36,9 +37,10 @@ pub fn text(survey: &Survey, frame: &Frame) -> String {
             frame.hours_ahead
         );
     }
-    if !survey.matters.is_empty() {
-        let _ = write!(text, "\nAttention\n{}\n", matters(survey, frame).text());
-        more(&mut text, survey.matters.len(), MATTERS_SHOWN);
+    let matters = matters(survey, zone);
+    if !matters.is_empty() {
+        let _ = write!(text, "\nAttention\n{}\n", attention(&matters).text());
+        more(&mut text, matters.len(), MATTERS_SHOWN);
     }
     if !survey.causes.is_empty() {
         let _ = write!(text, "\nFailures by cause\n{}\n", causes(survey).text());
@@ -53,14 +55,14 @@ fn more(text: &mut String, all: usize, shown: usize) {
     }
 }
 
-fn matters(survey: &Survey, frame: &Frame) -> Rows {
+fn attention(matters: &[Matter]) -> Rows {
     let columns = [("Job", Align::Left), ("State", Align::Left), ("Reason", Align::Left), ("Type", Align::Left)];
     let mut rows = Rows::new(columns).giving_way(&[], "Reason");
-    for matter in survey.matters.iter().take(MATTERS_SHOWN) {
+    for matter in matters.iter().take(MATTERS_SHOWN) {
         rows.push(vec![
             matter.job.clone().unwrap_or_else(|| "-".to_owned()),
             matter.standing.as_str().to_owned(),
-            words::reason(&matter.reason, frame.zone),
+            matter.reason.clone(),
             matter.command.clone(),
         ]);
     }

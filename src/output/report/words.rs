@@ -2,12 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::engine::survey::{Cause, Reason, Standing, Survey};
-use crate::text::{count, grouped, shortened};
+use crate::engine::survey::{Cause, Standing, Survey};
+use crate::text::{count, grouped};
 use crate::zone::Zone;
-
-/// An error in a line is cut behind so many characters.
-const ERROR_SHOWN: usize = 300;
 
 /// Returns a time to the minute: `2026-11-28 06:00`.
 pub(super) fn clock(at: DateTime<Utc>, zone: Zone) -> String {
@@ -52,45 +49,6 @@ pub(super) fn counts(survey: &Survey) -> Vec<(Standing, usize)> {
     let always = [Standing::Ok, Standing::Running, Standing::Late, Standing::InError, Standing::Paused];
     let counted = order.into_iter().chain(rest).map(|standing| (standing, survey.count(standing)));
     counted.filter(|(standing, count)| *count > 0 || always.contains(standing)).collect()
-}
-
-/// Returns what is the matter.
-pub(super) fn reason(reason: &Reason, zone: Zone) -> String {
-    let at = |time: &Option<DateTime<Utc>>| time.map(|time| format!(" {}", clock(time, zone))).unwrap_or_default();
-    let error = |error: &Option<String>| error.as_deref().map(|error| format!(": {}", shortened(error, ERROR_SHOWN))).unwrap_or_default();
-    match reason {
-        Reason::InError { since, failures, error: why } => {
-            let since = since.map(|since| format!(" since {}", clock(since, zone))).unwrap_or_default();
-            format!("its schedule no longer starts it{since}, after {} in a row{}", count(*failures, "failed run"), error(why))
-        }
-        Reason::Stuck { since, is_dead: true } => {
-            format!("the process of the run of {} is gone; the next run settles it", clock(*since, zone))
-        }
-        Reason::Stuck { since, is_dead: false } => format!("the run of {} goes on past its time limit", clock(*since, zone)),
-        Reason::Late { due_at } => format!("the slot of {} was not started", clock(*due_at, zone)),
-        Reason::Deadline { at } => format!("no success by the deadline of {}", clock(*at, zone)),
-        Reason::Failing { at: when, failures, error: why } => {
-            let row = if *failures > 1 { format!(", the {} in a row", ordinal(*failures)) } else { String::new() };
-            format!("the run of{} failed{row}{}", at(when), error(why))
-        }
-        Reason::Broken { file, errors } => format!("{file} has {}", count(*errors, "error")),
-        Reason::Missed { slots, last_at } => match slots {
-            1 => format!("the slot of {} was missed", clock(*last_at, zone)),
-            slots => format!("{} were missed, the last at {}", count(*slots, "slot"), clock(*last_at, zone)),
-        },
-        Reason::Rejected { rows } => format!("{} kept aside in the reject files", count(*rows, "row")),
-    }
-}
-
-fn ordinal(number: u64) -> String {
-    let ending = match (number % 10, number % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{}{ending}", grouped(number))
 }
 
 /// Returns the share of good runs: `98.4 %`, and never 100 % where one failed.
@@ -143,10 +101,5 @@ mod tests {
     #[test]
     fn a_share_is_never_rounded_up() {
         assert_eq!([share(0, 0), share(9_999, 10_000), share(1, 1), share(1, 2)], ["-", "99.9 %", "100 %", "50 %"]);
-    }
-
-    #[test]
-    fn ordinals_are_english() {
-        assert_eq!([1, 2, 3, 11, 22].map(ordinal), ["1st", "2nd", "3rd", "11th", "22nd"]);
     }
 }
