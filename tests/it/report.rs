@@ -211,7 +211,7 @@ fn plant_many(etl: &Etl) {
              datetime('2026-11-18 00:00:00', (n % 100 * 5700 + n % 97) || ' seconds'), datetime('2026-11-18 00:00:00', (n % 100 * 5700 + 60) || ' seconds'),
              10 + n * 7919 % 3000 / 10.0, n * 7919 % 900000, NULL, 'h', 1, '1', 'u', '1' FROM numbers;
          INSERT INTO run_sources (run_id, source, position, status, error_code, error_message)
-         SELECT id, 'x', 0, status, CASE WHEN status = 'failed' THEN 'refused' END, CASE WHEN status = 'failed' THEN 'no answer from db' || rowid % 7 END FROM runs;
+         SELECT id, 'x', 0, status, CASE WHEN status = 'failed' THEN 'refused' END, CASE WHEN status = 'failed' THEN 'no answer from db' || (rowid % 7) END FROM runs;
          INSERT INTO run_streams (run_id, source, stream, target, position, status) SELECT run_id, source, 'x', 'target_of_x', 0, status FROM run_sources;
          INSERT INTO slots (job, slot, due_at, status, updated_at)
          SELECT id, 's', '2026-11-20 10:00:00', 'missed', '2026-11-20 11:00:00' FROM jobs WHERE id LIKE 'job-00%';

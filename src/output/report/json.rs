@@ -49,7 +49,7 @@ fn rate(percent: f64) -> f64 {
 fn matter_object(matter: &Matter) -> Value {
     json!({
         "job": matter.job,
-        "state": matter.standing.as_str(),
+        "state": matter.word,
         "reason": matter.reason,
         "command": matter.command,
     })

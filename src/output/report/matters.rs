@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::summary::class;
 use super::words::clock;
 use crate::engine::survey::{BrokenFile, JobSurvey, Standing, Survey};
 use crate::output::findings::{self, Kind, Severity};
@@ -13,13 +14,18 @@ use crate::zone::Zone;
 /// An error in a line is cut behind so many characters.
 const ERROR_SHOWN: usize = 300;
 
+/// Missed slots of so many jobs are said one by one.
+const MISSED_APART: usize = 5;
+
 /// One thing that wants somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Matter {
     /// The job; `None` for a file that is none.
     pub(super) job: Option<String>,
-    /// How the job stands.
-    pub(super) standing: Standing,
+    /// A word for it.
+    pub(super) word: &'static str,
+    /// The style class of the word.
+    pub(super) class: &'static str,
     /// What is the matter.
     pub(super) reason: String,
     /// What to type.
@@ -31,9 +37,11 @@ pub(super) struct Matter {
 /// Returns what wants somebody, what is worst first, then by the jobs' ids.
 pub(super) fn matters(survey: &Survey, zone: Zone) -> Vec<Matter> {
     let mut found: Vec<Matter> = survey.jobs.iter().flat_map(|job| of_job(job, zone)).collect();
+    found.extend(missed(survey, zone));
     found.extend(survey.broken.iter().map(|BrokenFile { file, errors }| Matter {
         job: None,
-        standing: Standing::Broken,
+        word: Standing::Broken.as_str(),
+        class: class(Standing::Broken),
         reason: format!("{file} has {}: the job does not run", count(*errors, "error")),
         command: "etlsched validate".to_owned(),
         rank: (Standing::Broken, 0),
@@ -45,40 +53,70 @@ pub(super) fn matters(survey: &Survey, zone: Zone) -> Vec<Matter> {
 
 fn of_job(job: &JobSurvey, zone: Zone) -> Vec<Matter> {
     let id = &job.id;
-    let matter = |reason, command, rank| Matter { job: Some(id.clone()), standing: job.standing, reason, command, rank };
+    let (word, class) = (job.standing.as_str(), class(job.standing));
+    let matter = |reason, command| Matter { job: Some(id.clone()), word, class, reason, command, rank: (job.standing, 0) };
     let error = || job.lane.last_error.as_deref().map(|error| format!(": {}", shortened(error, ERROR_SHOWN))).unwrap_or_default();
     let found = job.health.as_ref().map(|health| findings::of_job(health, zone)).unwrap_or_default();
     let mut matters = Vec::new();
     for finding in found.into_iter().filter(|finding| finding.severity != Severity::Note) {
         let why = if finding.kind == Kind::Error { error() } else { String::new() };
-        matters.push(matter(format!("{}{why}", finding.reason), finding.remedy, (job.standing, 0)));
+        matters.push(matter(format!("{}{why}", finding.reason), finding.remedy));
     }
     if job.standing == Standing::Failing {
         let at = job.last_run_at.map(|at| format!(" of {}", clock(at, zone))).unwrap_or_default();
         let failures = job.health.as_ref().map_or(0, |health| health.consecutive_failures);
         let row = if failures > 1 { format!(", the {} in a row", ordinal(failures)) } else { String::new() };
-        matters.push(matter(format!("the run{at} failed{row}{}", error()), format!("etlsched logs {id} --run last"), (job.standing, 0)));
-    }
-    if let Some(reason) = missed(job, zone) {
-        matters.push(matter(reason, "etlsched schedule status".to_owned(), (Standing::Ok, 0)));
+        matters.push(matter(format!("the run{at} failed{row}{}", error()), format!("etlsched logs {id} --run last")));
     }
     if job.lane.rejected > 0 {
         let reason = format!("{} kept aside in its reject files", count(job.lane.rejected, "row"));
-        matters.push(matter(reason, format!("etlsched logs {id}"), (Standing::Ok, 1)));
+        matters.push(Matter {
+            word: "rejected",
+            class: "late",
+            rank: (Standing::Gone, 1),
+            ..matter(reason, format!("etlsched logs {id}"))
+        });
     }
     matters
 }
 
-fn missed(job: &JobSurvey, zone: Zone) -> Option<String> {
+/// Slots that nobody started and that are over: one entry a job, or one for all where there are many.
+fn missed(survey: &Survey, zone: Zone) -> Vec<Matter> {
+    let missed: Vec<(&str, u64, DateTime<Utc>)> = survey.jobs.iter().filter_map(missed_of).collect();
+    let matter = |job: Option<&str>, reason| Matter {
+        job: job.map(str::to_owned),
+        word: "missed",
+        class: "late",
+        reason,
+        command: "etlsched schedule status".to_owned(),
+        rank: (Standing::Gone, 0),
+    };
+    if missed.len() > MISSED_APART {
+        let slots: u64 = missed.iter().map(|(_, slots, _)| slots).sum();
+        let last = missed.iter().map(|(_, _, last)| *last).max().unwrap_or(survey.now);
+        let names: Vec<&str> = missed.iter().take(MISSED_APART).map(|(id, ..)| *id).collect();
+        let (slots, jobs, names) = (count(slots, "slot"), count(missed.len() as u64, "job"), names.join(", "));
+        return vec![matter(None, format!("{slots} of {jobs} ({names}, ...) were missed in this span, the last of {}", clock(last, zone)))];
+    }
+    let one = |(id, slots, last): &(&str, u64, DateTime<Utc>)| {
+        let last = clock(*last, zone);
+        let reason = if *slots == 1 {
+            format!("the slot of {last} was missed")
+        } else {
+            format!("{} were missed, the last of {last}", count(*slots, "slot"))
+        };
+        matter(Some(id), reason)
+    };
+    missed.iter().map(one).collect()
+}
+
+fn missed_of(job: &JobSurvey) -> Option<(&str, u64, DateTime<Utc>)> {
     let slots = || job.slots.iter().filter(|slot| slot.status == SlotStatus::Missed);
     let last: DateTime<Utc> = slots().map(|slot| slot.due_at).max()?;
+    let number = slots().map(|slot| slot.slot_count).sum();
     // Of a slot that is late more is said already.
     let late = job.health.as_ref().and_then(|health| health.late.as_ref()).map(|late| late.due_at);
-    match slots().map(|slot| slot.slot_count).sum() {
-        1 if late == Some(last) => None,
-        1 => Some(format!("the slot of {} was missed", clock(last, zone))),
-        slots => Some(format!("{} were missed, the last of {}", count(slots, "slot"), clock(last, zone))),
-    }
+    (number > 1 || late != Some(last)).then_some((job.id.as_str(), number, last))
 }
 
 fn ordinal(number: u64) -> String {

@@ -16,7 +16,11 @@ const MATTERS_SHOWN: usize = 300;
 
 /// Returns a standing as a badge: a shape and a word, so that no colour is needed.
 pub(super) fn badge(standing: Standing) -> String {
-    format!("<span class=\"badge {}\">{}</span>", class(standing), standing.as_str())
+    mark(class(standing), standing.as_str())
+}
+
+fn mark(class: &str, word: &str) -> String {
+    format!("<span class=\"badge {class}\">{word}</span>")
 }
 
 /// Returns the style class of a standing.
@@ -69,7 +73,7 @@ pub(super) fn attention(survey: &Survey, frame: &Frame) -> String {
         "<section id=\"attention\" aria-labelledby=\"attention-title\">\n<h2 id=\"attention-title\">Needs attention</h2>\n".to_owned();
     let matters = matters(survey, frame.zone);
     if matters.is_empty() {
-        text.push_str("<p class=\"calm\">Nothing: every job is on time and no run is in trouble.</p>\n</section>\n");
+        text.push_str("<p class=\"calm\">Nothing: no job is late, stuck, failing or in error.</p>\n</section>\n");
         return text;
     }
     let (open, folded) = matters.split_at(matters.len().min(MATTERS_OPEN));
@@ -90,6 +94,15 @@ pub(super) fn attention(survey: &Survey, frame: &Frame) -> String {
     text
 }
 
+/// Each command in a piece of its own, so that one can be selected: `A; then: B`.
+fn commands(text: &str) -> String {
+    let parts = text.split("; ").map(|part| match part.split_once(": ") {
+        Some((word, command)) => format!("{} <code>{}</code>", escaped(word), escaped(command)),
+        None => format!("<code>{}</code>", escaped(part)),
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
 fn list(matters: &[Matter]) -> String {
     let mut text = "<ul class=\"matters\">\n".to_owned();
     for matter in matters {
@@ -97,9 +110,9 @@ fn list(matters: &[Matter]) -> String {
         let reason = escaped(&matter.reason);
         let _ = writeln!(
             text,
-            "<li>{} {name} <span class=\"reason\">{reason}</span> <code>{}</code></li>",
-            badge(matter.standing),
-            escaped(&matter.command)
+            "<li>{} {name} <span class=\"reason\">{reason}</span> <span class=\"type\">{}</span></li>",
+            mark(matter.class, matter.word),
+            commands(&matter.command)
         );
     }
     text.push_str("</ul>\n");

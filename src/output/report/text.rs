@@ -61,7 +61,7 @@ fn attention(matters: &[Matter]) -> Rows {
     for matter in matters.iter().take(MATTERS_SHOWN) {
         rows.push(vec![
             matter.job.clone().unwrap_or_else(|| "-".to_owned()),
-            matter.standing.as_str().to_owned(),
+            matter.word.to_owned(),
             matter.reason.clone(),
             matter.command.clone(),
         ]);

@@ -27,8 +27,8 @@ pub(super) fn headline(survey: &Survey) -> String {
     let concerned = survey.jobs.iter().filter(|job| is_grave(job.standing)).count() as u64;
     match (jobs, concerned) {
         (0, _) => "There are no jobs yet".to_owned(),
-        (1, 0) => "The job is well".to_owned(),
-        (_, 0) => format!("All {} are well", count(jobs, "job")),
+        (1, 0) => "The job needs no attention".to_owned(),
+        (_, 0) => format!("None of {} needs attention", count(jobs, "job")),
         (_, 1) => format!("1 of {} needs attention", count(jobs, "job")),
         _ => format!("{} of {} need attention", grouped(concerned), count(jobs, "job")),
     }

@@ -45,6 +45,7 @@ function fill() {
   if (!shown.length) list.append(el("li", {}, el("p", { class: "calm" }, data.jobs.length ? "No job is like that." : "There are no jobs yet.")));
   back.disabled = jobsView.page === 0;
   more.disabled = jobsView.page === pages - 1;
+  back.hidden = more.hidden = pages === 1;
   found.textContent = shown.length ? `${count(jobsView.page * jobsView.size + 1)} to ${count(jobsView.page * jobsView.size + shown.length)} of ${plural(jobs.length, "job")}` : "0 jobs";
   redraw();
 }
