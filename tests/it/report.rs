@@ -233,7 +233,9 @@ fn a_thousand_jobs_and_a_hundred_thousand_runs_are_a_page_below_3_mb() {
     let dom = browse(&etl.path("report.html"), &[]);
     assert_drawn(&dom);
     assert!(dom.contains("1 to 25 of 1,001 jobs"), "a page of jobs is drawn");
-    let elements = dom.matches("</").count();
+    // What stands in <noscript> is one text here.
+    let drawn: String = dom.split("<noscript>").map(|part| part.rsplit("</noscript>").next().unwrap_or(part)).collect();
+    let elements = drawn.matches("</").count();
     assert!(elements < 6_000, "{elements} elements: only what is looked at is drawn");
     let report = etl.run(&["report", "-o", "json", "--since", "8d"]).exits(0).json();
     assert_eq!((&report["summary"]["runs_total"], &report["asked_since"]), (&100_000.into(), &serde_json::Value::Null));

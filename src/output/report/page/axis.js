@@ -26,7 +26,7 @@ function pan(share) {
 
 // The instants of the axis' marks: whole steps of the wall clock.
 function marks(width) {
-  const least = (range.to - range.from) * 78 / Math.max(width, 1);
+  const least = (range.to - range.from) * 66 / Math.max(width, 1);
   const step = STEPS.find((step) => step >= least) || STEPS[STEPS.length - 1];
   const found = [];
   for (let wall = Math.ceil(local(range.from) / step) * step; found.length < 200; wall += step) {
