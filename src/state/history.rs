@@ -92,6 +92,7 @@ pub struct StreamMark {
     pub published_at: Option<DateTime<Utc>>,
 }
 
+type FailureColumns = (String, String, Option<String>, Option<String>, Option<String>);
 type RunColumns = (String, String, String, String, NaiveDateTime, Option<f64>, i64, i64, bool, Option<String>);
 
 impl Store {
@@ -136,7 +137,7 @@ impl Store {
     pub fn failure_marks(&mut self, run_ids: &[String]) -> Result<Vec<FailureMark>, StateError> {
         let mut found = Vec::new();
         for ids in run_ids.chunks(BOUND_MAX) {
-            let rows: Vec<(String, String, Option<String>, Option<String>, Option<String>)> = self.read(|connection| {
+            let rows: Vec<FailureColumns> = self.read(|connection| {
                 run_sources::table
                     .filter(run_sources::run_id.eq_any(ids))
                     .filter(run_sources::error_code.is_not_null())
