@@ -171,10 +171,11 @@ impl Machine {
 
     /// Says what keeps entries from being started.
     pub fn warn(&self) {
-        let daemon = match self.target.daemon() {
-            // A systemd that can't be reached was told of where it was asked.
-            Daemon::Absent(what, hint) if self.target.name() == Scheduler::Crontab.name() => Some((what, hint)),
-            _ => None,
+        // A systemd that can't be reached is told of where it is asked.
+        let daemon = if self.target.name() == Scheduler::Crontab.name() { self.target.daemon() } else { Daemon::Unknown(String::new()) };
+        let daemon = match daemon {
+            Daemon::Absent(what, hint) => Some((what, hint)),
+            Daemon::Runs(_) | Daemon::Unknown(_) => None,
         };
         for (warning, hint) in daemon.into_iter().chain(self.target.warnings()).chain(program_warning(&self.host.program)) {
             output::note(&format!("warning: {warning}\n  hint: {hint}"));
