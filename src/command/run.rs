@@ -10,7 +10,7 @@ use crate::clock::{self, SlotClock};
 use crate::engine::{self, Refusal, RunOptions, RunReport, TypedWindow};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::{CatchUp, JobId};
+use crate::job::CatchUp;
 use crate::output::failure_block::{self, Whereabouts};
 use crate::output::log_file::LogFile;
 use crate::output::log_line::LogFormat;
@@ -182,7 +182,7 @@ impl Run {
             post.look_at_jobs(options.clock, &stop, talk(context, is_quiet, &results));
         }
         if results.is_empty() && options.is_scheduled {
-            gate.send_waiting(&names, post, &stop, talk(context, is_quiet, &results));
+            gate.send_waiting(post, &stop, talk(context, is_quiet, &results));
             if !scheduled && !is_quiet {
                 output::note("no job is due");
             }
@@ -238,16 +238,10 @@ impl Gate<'_> {
     }
 
     /// Sends what waits where nothing was to be started. Most starts end here: whether there is anything is one question to the store.
-    fn send_waiting(&mut self, names: &[String], post: Option<Post<'_>>, stop: &Stop, talk: Talk) {
-        let (Some(mut post), Some(store)) = (post, &mut self.store) else { return };
-        if !store.has_open_letters().unwrap_or(false) {
-            return;
-        }
-        // By its note the next start would not ask whether letters wait.
-        for job in names.iter().filter_map(|name| JobId::parse(name).ok()) {
-            engine::forget_note(self.workspace, &job);
-        }
-        if store.has_due_letters(clock::now()).unwrap_or(false) {
+    fn send_waiting(&mut self, post: Option<Post<'_>>, stop: &Stop, talk: Talk) {
+        if let (Some(mut post), Some(store)) = (post, &mut self.store)
+            && store.has_due_letters(clock::now()).unwrap_or(false)
+        {
             post.send_from(store, stop, talk);
         }
     }

@@ -20,7 +20,7 @@ const FINDINGS_MAX: usize = 5;
 
 /// A store that was looked at.
 #[derive(Debug)]
-pub enum Look {
+pub enum Examined {
     /// There is none yet.
     Absent,
     /// Its tables are those of an older etlsched, which lack so many migrations; the next command that writes brings them up to date.
@@ -83,21 +83,18 @@ impl Store {
     ///
     /// # Errors
     /// It can't be reached or read, is no store, was made by a newer etlsched, or stands behind a pooler that parts sessions.
-    pub fn look(location: &StateLocation, patience: Duration) -> Result<Look, StateError> {
+    pub fn examine(location: &StateLocation, patience: Duration) -> Result<Examined, StateError> {
         let (connection, is_standby) = match location {
-            StateLocation::Sqlite(path) if !file::exists(path)? => return Ok(Look::Absent),
+            StateLocation::Sqlite(path) if !file::exists(path)? => return Ok(Examined::Absent),
             StateLocation::Sqlite(path) => (StoreConnection::Sqlite(file::open_as_it_is(path)?), false),
-            StateLocation::Postgresql(plan) => {
-                let (connection, is_standby) = server::open(plan, patience)?;
-                (StoreConnection::Server(connection), is_standby)
-            }
+            StateLocation::Postgresql(plan) => server::open(plan, patience, &mut |_| Ok(()))?,
         };
         let mut store = Self::over(connection, location, is_standby, patience);
         store.set_patience(patience)?;
         Ok(match migrations::lacking(&mut store)? {
-            None => Look::Absent,
-            Some(0) => Look::Current(store),
-            Some(lacking) => Look::Older(store, lacking),
+            None => Examined::Absent,
+            Some(0) => Examined::Current(store),
+            Some(lacking) => Examined::Older(store, lacking),
         })
     }
 

@@ -19,7 +19,7 @@ use crate::schedule::Slot;
 diesel::alias!(slots as newer: Newer);
 
 /// Asks whether anything waits to be told to people: whoever finds that must not be kept from coming again.
-const IS_SOMETHING_TO_TELL: &str = "EXISTS (SELECT 1 FROM outbox WHERE sent_at IS NULL)";
+const IS_SOMETHING_TO_TELL: &str = "EXISTS (SELECT 1 FROM outbox WHERE closed_at IS NULL)";
 
 /// What a look finds.
 #[derive(Debug, Clone, PartialEq, Eq)]

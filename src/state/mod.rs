@@ -46,7 +46,7 @@ pub use begin::{Begun, NewRun};
 pub use connection::Store;
 pub use end::{Closed, EndPolicy, RunEnd};
 pub use error::StateError;
-pub use examine::{Look, ServerFacts, sqlite_version};
+pub use examine::{Examined, ServerFacts, sqlite_version};
 pub use history::{FailureMark, RunMark, SlotMark, Span, StreamMark};
 pub use jobs::{JobRecord, JobStatus, LastRun, NewJob, NewStatus};
 pub use leases::{LEASE_LOST_AFTER, LEASE_RENEWAL, Lease, Moment, Probe, Renewal};

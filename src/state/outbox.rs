@@ -215,15 +215,6 @@ fn lease(id: &str, mark: &str, until: Option<NaiveDateTime>) -> Option<Lease> {
     })
 }
 
-/// Whether letters wait, due or not.
-///
-/// # Errors
-/// The store can't be read.
-pub fn has_open_letters(&mut self) -> Result<bool, StateError> {
-    let open = outbox::table.filter(outbox::closed_at.is_null());
-    self.read(|connection| diesel::select(diesel::dsl::exists(open)).get_result(connection))
-}
-
 impl Store {
     /// Whether a letter is to be sent now: one question to an index, since every start by a scheduler asks it. A letter that a clock that was
     /// ahead wrote doesn't wait for that time.

@@ -8,7 +8,7 @@ use super::tell::Tell;
 use crate::command::schedule::{Choice, Options, Scheduler, Standing, is_in_path};
 use crate::schedule::Schedule;
 use crate::scheduler::install::Daemon;
-use crate::state::{Look, Store};
+use crate::state::{Examined, Store};
 use crate::text::{count, shortened};
 use crate::{process, scheduler};
 
@@ -39,8 +39,8 @@ pub fn store_of(scene: &Scene) -> Option<Store> {
     if workspace.is_state_shared && scene.is_offline {
         return None;
     }
-    match Store::look(&workspace.state, scene.timeout) {
-        Ok(Look::Current(store)) => Some(store),
+    match Store::examine(&workspace.state, scene.timeout) {
+        Ok(Examined::Current(store)) => Some(store),
         _ => None,
     }
 }

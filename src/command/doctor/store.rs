@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::scene::Scene;
 use super::tell::Tell;
 use crate::command::stored;
-use crate::state::{Look, ServerFacts, StateError, StateLocation, Store};
+use crate::state::{Examined, ServerFacts, StateError, StateLocation, Store};
 use crate::text::count;
 use crate::{clock, process};
 
@@ -37,14 +37,14 @@ pub fn check(scene: &Scene, tell: &Tell) {
     } else if scene.is_offline {
         return tell.skipped("", format!("{}: not reached (--offline)", location.place()));
     }
-    match Store::look(location, scene.timeout) {
-        Ok(Look::Absent) => absent(location, tell),
-        Ok(Look::Older(_, lacking)) => {
+    match Store::examine(location, scene.timeout) {
+        Ok(Examined::Absent) => absent(location, tell),
+        Ok(Examined::Older(_, lacking)) => {
             let migrations = count(lacking as u64, "migration");
             let found = format!("{}: made by an older etlsched; the next command that writes applies {migrations}", location.place());
             tell.warn("", found, "keep a copy first if the older program is still in use somewhere: it refuses the store afterwards");
         }
-        Ok(Look::Current(mut store)) => {
+        Ok(Examined::Current(mut store)) => {
             tell.ok("", format!("{}: its tables are those of this version", location.place()));
             sound(location, &mut store, tell);
         }
