@@ -47,7 +47,7 @@ fn a_gate_with_nothing_to_do_asks_once_and_then_not_at_all_until_the_next_slot()
     assert_eq!(gate(&server, &there, "01:20:00").0, 1);
     assert_eq!([gate(&server, &there, "01:20:01"), gate(&server, &there, "01:20:02")], [(1, 3), (0, 0)]);
     gate(&server, &here, "01:30:01");
-    assert_eq!(runs(&server), "2 of 2");
+    assert_eq!(runs(&server), "3 of 3");
     assert_eq!(gate(&server, &there, "01:30:02").0, 1);
     assert_eq!([gate(&server, &there, "01:30:03"), gate(&server, &there, "01:30:04")], [(1, 3), (0, 0)]);
     // A clock that went back, another definition and spoiled notes are asked about.
@@ -63,10 +63,10 @@ fn a_gate_with_nothing_to_do_asks_once_and_then_not_at_all_until_the_next_slot()
     here.run(&["disable", "sales"]).exits(0);
     gate(&server, &here, "01:45:01");
     gate(&server, &there, "01:45:01");
-    assert_eq!(runs(&server), "2 of 2");
+    assert_eq!(runs(&server), "3 of 3");
     there.command(&["enable", "sales"]).env("ETLSCHED_NOW", "2026-11-24T01:50:00Z").output().expect("it starts");
     gate(&server, &here, "02:00:01");
-    assert_eq!(runs(&server), "3 of 3");
+    assert_eq!(runs(&server), "4 of 4");
     here.run(&["delete", "sales", "--yes"]).exits(0);
     assert!(!note.exists());
 }
