@@ -48,7 +48,7 @@ mod system {
         let parts = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')'));
         let Some((name, rest)) = parts else { return format!("process {pid}") };
         let stopped = if matches!(rest.trim_start().chars().next(), Some('T' | 't')) { ", stopped" } else { "" };
-        format!("process {pid} ({}{stopped})", crate::text::printable(name))
+        format!("process {pid} ({}{stopped})", name.replace(char::is_control, "?"))
     }
 }
 

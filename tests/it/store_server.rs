@@ -43,11 +43,13 @@ fn a_gate_with_nothing_to_do_asks_once_and_then_not_at_all_until_the_next_slot()
     let mode = std::fs::metadata(&note).expect("a note").permissions().mode() & 0o7777;
     let text = std::fs::read_to_string(&note).expect("a note");
     assert!(mode == 0o600 && text.contains("2026-11-24T01:15") && !text.contains("secret"), "{mode:o} {text}");
-    // Another host has no note; the next slot is asked for.
-    assert_eq!([gate(&server, &there, "01:20:00"), gate(&server, &there, "01:20:01")], [(1, 3), (0, 0)]);
+    // Another host has no note; that its job lies in another folder is written down first.
+    assert_eq!(gate(&server, &there, "01:20:00").0, 1);
+    assert_eq!([gate(&server, &there, "01:20:01"), gate(&server, &there, "01:20:02")], [(1, 3), (0, 0)]);
     gate(&server, &here, "01:30:01");
-    assert_eq!(runs(&server), "2 of 2");
-    assert_eq!([gate(&server, &there, "01:30:02"), gate(&server, &there, "01:30:03")], [(1, 3), (0, 0)]);
+    assert_eq!(runs(&server), "3 of 3");
+    assert_eq!(gate(&server, &there, "01:30:02").0, 1);
+    assert_eq!([gate(&server, &there, "01:30:03"), gate(&server, &there, "01:30:04")], [(1, 3), (0, 0)]);
     // A clock that went back, another definition and spoiled notes are asked about.
     assert!(gate(&server, &there, "01:20:00").0 > 0);
     for spoiled in ["", "{", &text.replace("fingerprint", "print"), &text.replace("as etl", "as other")] {
@@ -61,10 +63,10 @@ fn a_gate_with_nothing_to_do_asks_once_and_then_not_at_all_until_the_next_slot()
     here.run(&["disable", "sales"]).exits(0);
     gate(&server, &here, "01:45:01");
     gate(&server, &there, "01:45:01");
-    assert_eq!(runs(&server), "2 of 2");
+    assert_eq!(runs(&server), "3 of 3");
     there.command(&["enable", "sales"]).env("ETLSCHED_NOW", "2026-11-24T01:50:00Z").output().expect("it starts");
     gate(&server, &here, "02:00:01");
-    assert_eq!(runs(&server), "3 of 3");
+    assert_eq!(runs(&server), "4 of 4");
     here.run(&["delete", "sales", "--yes"]).exits(0);
     assert!(!note.exists());
 }
