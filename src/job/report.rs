@@ -158,13 +158,14 @@ fn masked_urls(line: &str) -> String {
         // A key, not a word of a value.
         lower[key..colon].chars().all(|character| character.is_ascii_alphanumeric() || "_\"'".contains(character)).then_some(colon + 1)
     });
-    match value {
-        Some(value)
-            if !line[value..].contains("${") && !line[value..].trim_start().starts_with('{') && !line[value..].trim().is_empty() =>
-        {
-            format!("{} {}", &line[..value], crate::secret::MASK)
-        }
-        _ => line.to_owned(),
+    let Some(value) = value else { return line.to_owned() };
+    let (key, value) = line.split_at(value);
+    let is_plain = !value.trim().is_empty() && !value.trim_start().starts_with('{');
+    // What names a variable, or is hidden already, stays.
+    if is_plain && !value.contains("${") && !value.contains(crate::secret::MASK) {
+        format!("{key} {}", crate::secret::MASK)
+    } else {
+        line.to_owned()
     }
 }
 
@@ -207,6 +208,7 @@ mod tests {
         check("webhooks: [\"https://hooks.example/a\", \"https://hooks.example/b\"]", "webhooks: ***");
         check("webhooks: [\"${HOOK}\"]", "webhooks: [\"${HOOK}\"]");
         check("- {name: webhook_events, path: a.csv}", "- {name: webhook_events, path: a.csv}");
+        check("healthcheck_url: \"***\"", "healthcheck_url: \"***\"");
         check("defaults: {healthcheck_url: https://hc.example/a}", "defaults: {healthcheck_url: ***");
         check("  - \"htps://hooks.example/a\"", "  - \"htps://***");
         check("  - path: https://files.example/a.csv", "  - path: https://files.example/a.csv");

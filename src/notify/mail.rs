@@ -14,11 +14,11 @@ use super::render::render;
 pub(super) fn compose(message: &Message, id: &str, from: &Mailbox, to: &Address) -> Result<Vec<u8>, String> {
     let rendered = render(message);
     let domain = from.address.ascii_domain();
-    let name = from.name.clone().unwrap_or_else(|| "etlsched".to_owned());
+    let name = from.name.as_deref().map_or_else(|| "etlsched".to_owned(), undecodable);
     let mut builder = lettre::Message::builder()
         .from(Header::new(Some(name), address(&from.address)?))
         .to(Header::new(None, address(to)?))
-        .subject(rendered.subject)
+        .subject(undecodable(&rendered.subject))
         .date(message.at.into())
         .message_id(Some(format!("<{}@{domain}>", word(id))))
         // RFC 3834: nobody's absence is told to us; Outlook's servers go by the second one.
@@ -52,6 +52,12 @@ fn thread(message: &Message) -> Option<String> {
 
 fn header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}
+
+/// Returns a text in which no client finds an encoded word (RFC 2047): lettre leaves what looks like one as it is, and it may stand for
+/// a line end.
+fn undecodable(text: &str) -> String {
+    text.replace("=?", "= ?")
 }
 
 /// Returns the letters of a text that may stand in an id of a header.

@@ -305,7 +305,7 @@ impl Trouble {
             Stage::Sender if self.code.is_some() => Some("check from under smtp in etlsched.yaml: this login may not send as it"),
             _ => None,
         });
-        let text = shown(&self.text, server);
+        let text = shown(&self.text, server, self.code.is_some() || stage == Stage::LoggingIn);
         let message = format!("{place}: {what}: {text}{}", hint.map(|hint| format!("; {hint}")).unwrap_or_default());
         let is_final = matches!(stage, Stage::Recipient | Stage::Content) && !asks_for_login;
         match self.code {
@@ -315,10 +315,10 @@ impl Trouble {
     }
 }
 
-/// Returns what a server said as one line: it may repeat what it was told, also the login.
-fn shown(text: &str, server: &Server) -> String {
+/// Returns what happened as one line. A server may repeat what it was told, also the login, and that in base64.
+fn shown(text: &str, server: &Server, is_answer: bool) -> String {
     let secrets = server.login.iter().map(|(_, password)| password.expose().to_owned());
-    let words: Vec<&str> = text.split_whitespace().map(|word| if is_coded(word) { "***" } else { word }).collect();
+    let words: Vec<&str> = text.split_whitespace().map(|word| if is_answer && is_coded(word) { "***" } else { word }).collect();
     shortened(&printable(&Masker::new(secrets).mask(&words.join(" "))), 300).into_owned()
 }
 

@@ -26,7 +26,7 @@ def tell_port():
 
 def keep(sender, recipients, content):
     mail = email.message_from_bytes(content, policy=email.policy.default)
-    parts = {part.get_content_type(): part.get_content() for part in mail.walk() if not part.is_multipart()}
+    parts = {part.get_content_type(): part.get_content().replace('\r\n', '\n') for part in mail.walk() if not part.is_multipart()}
     defects = [type(defect).__name__ for part in mail.walk() for defect in part.defects]
     defects += [type(defect).__name__ for value in mail.values() for defect in getattr(value, 'defects', ())]
     found = {
