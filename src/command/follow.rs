@@ -31,7 +31,6 @@ const JOB_WIDTH_MAX: usize = 24;
 pub(super) struct Follower<'a> {
     context: &'a Context,
     workspace: &'a Workspace,
-    job: Option<String>,
     ended: Receiver<StopSignal>,
     columns: Columns,
     maskers: BTreeMap<String, Masker>,
@@ -51,7 +50,7 @@ impl<'a> Follower<'a> {
     ///
     /// # Errors
     /// Signals can't be heard.
-    pub(super) fn new(context: &'a Context, workspace: &'a Workspace, job: Option<String>) -> Result<Self, Failure> {
+    pub(super) fn new(context: &'a Context, workspace: &'a Workspace, job: Option<&str>) -> Result<Self, Failure> {
         let stop = Stop::new();
         watch_signals(&stop).map_err(|error| Failure::internal(format!("signals can't be heard: {error}")))?;
         let (sender, ended) = mpsc::channel();
@@ -61,7 +60,7 @@ impl<'a> Follower<'a> {
         let longest = workspace.job_ids().0.iter().map(|id| id.as_str().len()).max().unwrap_or(0);
         let width = job.is_none().then(|| longest.clamp("Job".len(), JOB_WIDTH_MAX));
         let columns = Columns { job: width, zone: workspace.timezone };
-        Ok(Self { context, workspace, job, ended, columns, maskers: BTreeMap::new(), lines: BTreeMap::new() })
+        Ok(Self { context, workspace, ended, columns, maskers: BTreeMap::new(), lines: BTreeMap::new() })
     }
 
     /// Prints the last runs that ended, and then each that ends, until somebody has seen enough.

@@ -77,7 +77,7 @@ impl Logs {
             stored::check_known(&workspace, store.as_mut(), job)?;
         }
         if follow {
-            let mut follower = Follower::new(context, &workspace, job.clone())?;
+            let mut follower = Follower::new(context, &workspace, job.as_deref())?;
             return match run {
                 Some(run) => follower.one_run(&find(store.as_mut(), job.as_deref(), &run)?.run.id),
                 None => follower.runs(&RunFilter { job, status, since, ..RunFilter::default() }, page_size),

@@ -21,11 +21,11 @@ use crate::zone::Zone;
 const CAUSES_MAX: usize = 6;
 
 /// The most characters of an error, and of its hint.
-const MESSAGE_MAX: usize = 600;
-const HINT_MAX: usize = 400;
+const MESSAGE_MAX: usize = 500;
+const HINT_MAX: usize = 300;
 
 /// The most characters of a list of names.
-const NAMES_MAX: usize = 300;
+const NAMES_MAX: usize = 200;
 
 /// Where the reader of a mail finds more.
 #[derive(Debug, Clone, Copy)]

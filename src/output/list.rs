@@ -47,7 +47,7 @@ pub fn table(jobs: &[JobLine], zone: Zone) -> Rows {
         ("Good", Align::Right),
         ("Sources", Align::Right),
     ])
-    .giving_way(&["Zone", "Sources", "Good", "Name"], "Job");
+    .giving_way(&["Zone", "Sources", "Good", "Name", "Schedule"], "Job");
     for job in jobs {
         let (at, result) = match job.last_run {
             Some((at, result)) => (local(at, zone), result),

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn the_least_is_the_lowest_and_the_greatest_the_highest() {
         assert_eq!(sparkline(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], Blocks::Unicode), "▁▂▃▄▅▆▇█");
-        assert_eq!(sparkline(&[5.0, 100.0, 52.0], Blocks::Ascii), "_#=");
+        assert_eq!(sparkline(&[5.0, 100.0, 52.0], Blocks::Ascii), "_#-");
         assert_eq!(sparkline(&[3.0, 3.0], Blocks::Ascii), "--");
         assert_eq!(sparkline(&[], Blocks::Unicode), "");
     }

@@ -117,6 +117,9 @@ impl JobStats {
             1 => found.push("failing".to_owned()),
             runs => found.push(format!("failing: {runs} in a row")),
         }
+        if self.failing == 0 && self.success_rate() == Some(0.0) {
+            found.push("no success".to_owned());
+        }
         if self.ends.interrupted > 0 {
             found.push(format!("{} interrupted", self.ends.interrupted));
         }

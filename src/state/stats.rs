@@ -128,7 +128,7 @@ impl Store {
         })
     }
 
-    /// Returns how long the successful runs of a span took, by job and, within it, the oldest first.
+    /// Returns how long the successful runs of a span took, the oldest first.
     ///
     /// # Errors
     /// The store can't be read.
@@ -140,7 +140,7 @@ impl Store {
                 .filter(runs::status.concat("").eq(RunStatus::Success.as_str()))
                 .filter(runs::started_at.ge(naive(*since)))
                 .filter(runs::started_at.lt(naive(*until)))
-                .order((runs::job, runs::started_at, runs::id))
+                .order((runs::started_at, runs::id))
                 .select((runs::job, runs::id, runs::execution_time_seconds))
                 .into_boxed();
             if let Some(job) = job {
@@ -180,7 +180,7 @@ impl Store {
         })
     }
 
-    /// Returns how long the refreshed sources of a job took in a span, by name and, within it, the oldest first.
+    /// Returns how long the refreshed sources of a job took in a span, the oldest first.
     ///
     /// # Errors
     /// The store can't be read.
@@ -192,7 +192,7 @@ impl Store {
                 .filter(runs::started_at.ge(naive(since)))
                 .filter(runs::started_at.lt(naive(until)))
                 .filter(run_sources::status.eq(SourceStatus::Success.as_str()))
-                .order((run_sources::source, runs::started_at, runs::id))
+                .order((runs::started_at, runs::id))
                 .select((run_sources::source, runs::id, run_sources::duration_seconds))
                 .load(connection)?;
             Ok(timings(rows))

@@ -162,7 +162,7 @@ fn is_call(command: &str, called: &Called<'_>) -> bool {
                 }
             }
             "--log-format" | "--log-file" | "--log-file-max-mb" | "--log-file-keep" | "-o" | "--output" | ">" | ">>" | "2>" | "2>>" => {
-                drop(words.next())
+                let _ = words.next();
             }
             "--scheduled" | "-q" | "--quiet" | "-v" | "--verbose" | "--no-notify" | "2>&1" => {}
             "run" if !is_run => is_run = true,
