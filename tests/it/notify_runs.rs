@@ -88,7 +88,7 @@ fn a_mail_says_what_the_log_says() {
     let mail = server.mails().remove(0);
     let log = etl.run(&["logs", "--run", "last", "-o", "json"]).exits(0).json();
     let text = mail["text"].as_str().expect("text");
-    for part in [log["log"]["id"].as_str().expect("an id"), "sales.csv", "exit code 1", "Daily at 06:00", "run sales"] {
+    for part in [log["log"]["id"].as_str().expect("an id"), "sales.csv", "exit 1", "Daily at 06:00", "run sales"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }
