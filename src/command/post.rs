@@ -37,25 +37,27 @@ impl<'a> Post<'a> {
         Self { workspace, left: TIME }
     }
 
-    /// Sends what is due after a run.
+    /// Sends what is due after a run. A run that never had a store has nothing to tell.
     pub(super) fn send(&mut self, stop: &Stop, talk: Talk) {
-        match stored::open(self.workspace) {
-            Ok(mut store) => self.send_from(&mut store, stop, talk),
+        match stored::open_existing(self.workspace) {
+            Ok(Some(mut store)) => self.send_from(&mut store, stop, talk),
+            Ok(None) => {}
             Err(failure) => self.tell_trouble(&failure.message, talk),
         }
     }
 
     /// Tells of other jobs that are late or past their deadline, and sends that.
     pub(super) fn look_at_jobs(&mut self, clock: SlotClock, stop: &Stop, talk: Talk) {
-        let told = stored::open(self.workspace).and_then(|mut store| {
-            let jobs = self.workspace.jobs().0;
-            let told = engine::tell_overdue(self.workspace, &mut store, &jobs, clock)?;
-            Ok((told, store))
-        });
-        match told {
-            Ok((0, _)) => {}
-            Ok((_, mut store)) => self.send_from(&mut store, stop, talk),
-            Err(failure) => self.tell_trouble(&failure.message, talk),
+        let mut store = match stored::open_existing(self.workspace) {
+            Ok(Some(store)) => store,
+            Ok(None) => return,
+            Err(failure) => return self.tell_trouble(&failure.message, talk),
+        };
+        let jobs = self.workspace.jobs().0;
+        match engine::tell_overdue(self.workspace, &mut store, &jobs, clock) {
+            Ok(0) => {}
+            Ok(_) => self.send_from(&mut store, stop, talk),
+            Err(error) => self.tell_trouble(&error.to_string(), talk),
         }
     }
 

@@ -169,7 +169,7 @@ impl Run {
                 if context.output != Format::Json || names.len() > 1 {
                     tell(&results[results.len() - 1], is_silent.then_some(&place));
                 }
-                if let Some(post) = &mut post {
+                if let Some(post) = post.as_mut().filter(|_| has_store(&results[results.len() - 1])) {
                     post.send(&stop, talk(context, is_quiet, &results));
                 }
                 if is_over {
@@ -178,7 +178,7 @@ impl Run {
                 is_first = false;
             }
         }
-        if let Some(post) = post.as_mut().filter(|_| !results.is_empty() && stop.requested().is_none()) {
+        if let Some(post) = post.as_mut().filter(|_| results.iter().any(has_store) && stop.requested().is_none()) {
             post.look_at_jobs(options.clock, &stop, talk(context, is_quiet, &results));
         }
         if results.is_empty() && options.is_scheduled {
@@ -245,6 +245,11 @@ impl Gate<'_> {
             post.send_from(store, stop, talk);
         }
     }
+}
+
+/// Whether a run found a store that can be used: without one there is nothing to send, and that was told.
+fn has_store(result: &JobResult) -> bool {
+    !matches!(&result.run, Err(failure) if failure.code == "state")
 }
 
 /// How much is said of letters: without a terminal and where nothing failed nobody looks.
