@@ -1,5 +1,7 @@
 DROP TABLE told;
 
+DROP INDEX slots_missed;
+
 DROP INDEX outbox_closed;
 
 DROP INDEX outbox_of_run;

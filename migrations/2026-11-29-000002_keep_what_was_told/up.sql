@@ -12,6 +12,8 @@ CREATE INDEX outbox_of_run ON outbox (run_id);
 
 CREATE INDEX outbox_closed ON outbox (closed_at);
 
+CREATE INDEX slots_missed ON slots (updated_at) WHERE status = 'missed';
+
 CREATE TABLE told (
     job TEXT NOT NULL,
     kind TEXT NOT NULL,

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::clock::{self, SlotClock};
 use crate::job::Job;
@@ -17,6 +17,9 @@ use super::post;
 
 /// How many slots a message names.
 const SLOTS_NAMED_MAX: usize = 20;
+
+/// So long ago slots were written off at most: whoever writes one off looks at once, so that this is for looks that failed.
+const WRITTEN_OFF_LATELY: TimeDelta = TimeDelta::hours(24);
 
 /// How many of the job's last runs a message shows.
 const RUNS_TOLD: u64 = 14;
@@ -45,10 +48,12 @@ pub fn tell_overdue(workspace: &Workspace, store: &mut Store, jobs: &[Job], cloc
         .into_iter()
         .map(|(job, told)| (job, told.kind, told.cause))
         .collect();
+    let written_off = store.missed_slots(clock.now() - WRITTEN_OFF_LATELY)?;
     let mut count = 0;
     for (job, health) in jobs.iter().zip(&found) {
         let is_new = |kind: Kind, at: DateTime<Utc>| !known.contains(&(health.job.clone(), kind.as_str().to_owned(), key(at)));
-        let missed = missed(health, &|at| is_new(Kind::Missed, at));
+        let own = written_off.iter().filter(|(of, _)| *of == health.job).map(|(_, slot)| (slot.due_at, slot.slot_count));
+        let missed = missed(own.collect(), health, &|at| is_new(Kind::Missed, at));
         let passed = health.deadline.filter(|passed| is_new(Kind::Deadline, passed.at));
         let deadline =
             passed.map(|passed| Overdue { kind: Kind::Deadline, causes: vec![passed.at], slots: vec![passed.slot_at], slot_count: 1 });
@@ -71,10 +76,9 @@ fn key(at: DateTime<Utc>) -> String {
 }
 
 /// Returns the slots that nobody started: those that the gate wrote off, and the one that it would start now.
-fn missed(health: &Health, is_new: &dyn Fn(DateTime<Utc>) -> bool) -> Option<Overdue> {
-    let written_off = health.missed.iter().map(|slot| (slot.due_at, slot.slot_count));
-    let late = health.late.iter().map(|late| (late.due_at, 1)).filter(|(at, _)| health.missed.iter().all(|slot| slot.due_at != *at));
-    let mut slots: Vec<(DateTime<Utc>, u64)> = written_off.chain(late).filter(|(at, _)| is_new(*at)).collect();
+fn missed(written_off: Vec<(DateTime<Utc>, u64)>, health: &Health, is_new: &dyn Fn(DateTime<Utc>) -> bool) -> Option<Overdue> {
+    let late = health.late.iter().map(|late| (late.due_at, 1)).filter(|(at, _)| written_off.iter().all(|(known, _)| known != at));
+    let mut slots: Vec<(DateTime<Utc>, u64)> = written_off.iter().copied().chain(late).filter(|(at, _)| is_new(*at)).collect();
     slots.sort_unstable();
     if slots.is_empty() {
         return None;

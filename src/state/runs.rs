@@ -155,6 +155,8 @@ fn filtered(filter: &RunFilter) -> Filtered<'_> {
     if let Some(status) = status {
         let is_so = runs::status.eq(status.as_str());
         query = match status {
+            // Of one job's few runs, not of all that ended so: a column that is part of an expression is looked up in no index.
+            _ if dead.is_empty() && job.is_some() => query.filter(runs::status.concat("").eq(status.as_str())),
             _ if dead.is_empty() => query.filter(is_so),
             RunStatus::Failed => query.filter(is_so.or(runs::id.eq_any(dead))),
             RunStatus::Started | RunStatus::Running => query.filter(is_so.and(runs::id.ne_all(dead))),

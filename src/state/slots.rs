@@ -2,7 +2,9 @@
 
 use super::backends::StoreConnection;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use super::begin::{self, NewRun};
 use super::connection::{Store, naive};
@@ -131,6 +133,21 @@ impl Store {
             let known = slots::table.find((job, &record.key));
             let is_known: bool = diesel::select(diesel::dsl::exists(known)).get_result(connection)?;
             if is_known { Ok(()) } else { write(connection, job, &record) }
+        })
+    }
+
+    /// Returns the slots, of any job, that were written off as missed since an instant, with the job of each, oldest first.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn missed_slots(&mut self, since: DateTime<Utc>) -> Result<Vec<(String, SlotRecord)>, StateError> {
+        self.read(|connection| {
+            // In words, since SQLite uses a partial index for literals alone.
+            let missed = slots::table.filter(sql::<Bool>("status = 'missed'")).filter(slots::updated_at.ge(naive(since)));
+            let rows: Vec<(String, SlotRow)> =
+                missed.order((slots::due_at, slots::job)).select((slots::job, SlotRow::as_select())).load(connection)?;
+            let (names, rows): (Vec<String>, Vec<SlotRow>) = rows.into_iter().unzip();
+            Ok(names.into_iter().zip(load(rows)?).collect())
         })
     }
 

@@ -136,7 +136,8 @@ impl Store {
         let StatsFilter { job, since, until } = filter;
         self.read(|connection| {
             let mut query = runs::table
-                .filter(runs::status.eq(RunStatus::Success.as_str()))
+                // Nearly all of them: the index of statuses would only lead away from that of the job.
+                .filter(runs::status.concat("").eq(RunStatus::Success.as_str()))
                 .filter(runs::started_at.ge(naive(*since)))
                 .filter(runs::started_at.lt(naive(*until)))
                 .order((runs::job, runs::started_at, runs::id))

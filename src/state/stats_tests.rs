@@ -175,12 +175,13 @@ fn a_long_log_is_asked_by_its_indexes() {
     check(&format!("SELECT * FROM runs {newest} OFFSET 9980"), "runs_by_time");
     check(&format!("SELECT * FROM runs WHERE job = 'job7' {newest}"), "runs_by_job");
     check(&format!("SELECT * FROM runs WHERE status = 'failed' AND started_at >= '2026-12-01' {newest}"), "runs_by_status");
+    check(&format!("SELECT * FROM runs WHERE job = 'job7' AND status || '' = 'success' {newest}"), "runs_by_job");
     check("SELECT count(*) FROM runs", "INDEX");
     check("SELECT count(*) FROM runs WHERE job = 'job7'", "runs_by_job");
     check("SELECT id FROM runs WHERE status IN ('started', 'running')", "INDEX");
     check("SELECT id FROM runs WHERE started_at >= '2026-12-01' AND completed_at IS NOT NULL", "runs_by_time");
     check(
-        "SELECT job, id, execution_time_seconds FROM runs WHERE job = 'job7' AND status = 'success' AND started_at >= '2026-12-01' ORDER BY job, started_at, id",
+        "SELECT job, id, execution_time_seconds FROM runs WHERE job = 'job7' AND status || '' = 'success' AND started_at >= '2026-12-01' ORDER BY job, started_at, id",
         "runs_by_job",
     );
 }

@@ -151,11 +151,11 @@ fn who_follows_one_job_gets_its_execution_log_too_and_one_run_ends_by_itself() {
 
 /// The events of a file of log lines, and whether each line is of one form.
 fn events(text: &str) -> Vec<&str> {
-    let event = |line: &'_ str| -> Option<&str> {
+    fn event(line: &str) -> Option<&str> {
         let (at, rest) = line.strip_prefix("at=")?.split_once(" level=")?;
         chrono::DateTime::parse_from_rfc3339(at).ok().filter(|_| at.ends_with('Z'))?;
-        Some(line[line.len() - rest.len()..].split_once(" event=")?.1.split(' ').next().unwrap_or_default())
-    };
+        rest.split_once(" event=")?.1.split(' ').next()
+    }
     text.lines().map(|line| event(line).unwrap_or_else(|| panic!("no log line: {line}"))).collect()
 }
 

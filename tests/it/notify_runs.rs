@@ -88,7 +88,7 @@ fn a_mail_says_what_the_log_says() {
     let mail = server.mails().remove(0);
     let log = etl.run(&["logs", "--run", "last", "-o", "json"]).exits(0).json();
     let text = mail["text"].as_str().expect("text");
-    for part in [log["log"]["id"].as_str().expect("an id"), "sales.csv", "exit code 1", "Daily at 06:00", "run sales"] {
+    for part in [log["log"]["id"].as_str().expect("an id"), "sales.csv", "exit 1", "Daily at 06:00", "run sales"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }
@@ -263,7 +263,7 @@ fn a_mail_server_that_hangs_costs_at_most_half_a_minute_and_the_code_stays() {
     etl.run(&["run", "sales"]).exits(1).mentions("warning: 3 notifications wait: ");
     assert!(began.elapsed() < Duration::from_secs(35), "{:?}", began.elapsed());
     assert_eq!(hooks.seen().len(), 1, "the webhook doesn't wait for the mails");
-    assert_eq!(etl.state().value("SELECT status || exit_code FROM runs"), "failed1");
+    assert_eq!(etl.state().rows("SELECT status, exit_code FROM runs"), ["failed|1"]);
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn a_deadline_that_passed_is_told_once_by_the_gate_that_is_woken_for_it() {
     at(&etl, "2026-11-25T08:01:00Z", &["run", "sales", "--scheduled"]).exits(0).says("");
     at(&etl, "2026-11-25T08:02:00Z", &["run", "other"]).exits(0);
     assert_eq!(subjects(&server), ["deadline"]);
-    let crontab = etl.run(&["schedule", "export", "crontab", "--host-zone", "UTC"]).exits(0);
+    let crontab = etl.run(&["schedule", "export", "--format", "crontab", "--host-zone", "UTC"]).exits(0);
     assert!(crontab.stdout.contains("\n1 8 * * * "), "{}", crontab.stdout);
 }
 
@@ -405,7 +405,7 @@ fn sources_that_are_down_on_one_host_are_one_cause() {
     let port = nobody();
     let connection = format!("connections:\n  erp: {{type: postgresql, host: 127.0.0.1, port: {port}, database: d, user: u}}\n");
     let job = format!(
-        "{ANN}data_sources:\n  - {{connection: erp, table: a.orders}}\n  - {{connection: erp, table: a.lines}}\netl_config: {{max_retries: 0}}\n"
+        "{ANN}max_retries: 0\ndata_sources:\n  - {{name: orders, connection: erp, table: a.orders}}\n  - {{name: lines, connection: erp, table: a.lines}}\n"
     );
     let etl = workspace(server.port(), "").file("etlsched.yaml", settings(server.port()) + &connection).file("jobs/two.yaml", job);
     etl.run(&["run", "two"]).exits(1);

@@ -24,7 +24,7 @@ fn a_secret_in_the_texts_of_a_job_is_never_printed() {
             assert!(!said.contains("hunter2"), "{arguments:?} -o {format}:\n{said}");
         }
     };
-    let listings: [&[&str]; 15] = [
+    let listings: [&[&str]; 17] = [
         &["check"],
         &["check", "--nagios"],
         &["metrics"],
@@ -36,6 +36,8 @@ fn a_secret_in_the_texts_of_a_job_is_never_printed() {
         &["logs"],
         &["logs", "--run", "last"],
         &["status"],
+        &["stats"],
+        &["stats", "sales"],
         &["source", "list"],
         &["source", "test", "sales"],
         &["source", "preview", "sales"],
@@ -136,12 +138,14 @@ fn names_that_steer_terminals_or_the_reading_order_are_refused_without_being_pri
 #[test]
 fn every_listing_is_csv_with_as_many_fields_in_a_row_as_in_its_header() {
     let etl = Etl::new().csv_job("rows", "", "id,item\n1,\"a,b\"\n2,\"c\nd\"\n");
-    let listings: [&[&str]; 12] = [
+    let listings: [&[&str]; 14] = [
         &["run", "rows"],
         &["list"],
         &["show", "rows"],
         &["logs"],
         &["logs", "--run", "last"],
+        &["stats"],
+        &["stats", "rows"],
         &["source", "list"],
         &["source", "test", "rows"],
         &["source", "schema", "rows"],
