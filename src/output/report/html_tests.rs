@@ -123,7 +123,7 @@ fn the_data_are_differences_and_letters() {
     assert_eq!(job["tenths"], serde_json::json!([15, 610, 20, 3]));
     assert_eq!((&job["kinds"], &job["failed"]), (&serde_json::json!("ABCH"), &serde_json::json!([0])));
     assert_eq!(job["slots"], serde_json::json!([3_600, 0, 40, 3_600, 0, 1]));
-    assert_eq!(job["next"], serde_json::json!([3_600, 1, 3_600, 1, 7_200, 1]));
+    assert_eq!(job["next"], serde_json::json!([3_600, 2, 7_200, 1]));
     assert_eq!(data["zone"], serde_json::json!([[1_795_392_000, 3_600, "CET"]]));
 }
 
