@@ -6,6 +6,7 @@
 //! | `layers` | src/ keeps to the map in src/lib.rs: who may import whom, who reads the clock, who prints |
 //! | `docs` | man/, README.md and the job files that it shows are true of this build |
 //! | `doctor` | what `doctor` says of sound installations and of planted faults, from here and as cron starts jobs |
+//! | `keys` | README.md's tables of keys are those of this build |
 //! | `parity` | the system replaced: its documents become jobs, its JSON keeps its shapes, README's table from it to here works row by row |
 //! | `session` | `examples/session.txt` is what a session prints |
 //! | `flights` | the sample job from end to end: rows, types, counts, logs, the second delivery |
@@ -85,6 +86,7 @@ mod health;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod install;
+mod keys;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;

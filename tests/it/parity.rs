@@ -286,7 +286,8 @@ fn what_the_readme_gives_for_each_part_of_the_system_replaced_works() {
         let _ = std::fs::remove_file(etl.path("jobs/sales.yaml"));
         if !is_creating {
             etl.run(&["create", "sales", "--from", "body.json"]).exits(0);
-            etl.run(&["run", "sales", "--force", "--no-notify"]).exits(0);
+            etl.run(&["enable", "sales"]).exits(0);
+            etl.run(&["run", "sales", "--no-notify"]).exits(0);
         }
         let words: Vec<&str> = command.split_whitespace().skip(1).collect();
         let ended = etl.run(&words);
