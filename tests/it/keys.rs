@@ -92,6 +92,19 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// Returns the words that one of the kinds of a key takes, each once, where words are all that it takes.
+fn words(schema: &Value) -> Vec<String> {
+    let mut known: Vec<String> = schema["enum"].as_array().into_iter().flatten().map(text).collect();
+    for kind in schema["anyOf"].as_array().into_iter().flatten() {
+        for word in words(kind) {
+            if !known.contains(&word) {
+                known.push(word);
+            }
+        }
+    }
+    known
+}
+
 /// Returns what a key takes, in words.
 fn value(schema: &Value) -> String {
     if let Some(words) = schema["enum"].as_array() {
@@ -104,6 +117,10 @@ fn value(schema: &Value) -> String {
         };
     }
     if let Some(kinds) = schema["anyOf"].as_array() {
+        let words = words(schema);
+        if !words.is_empty() && !kinds.iter().any(|kind| value(kind).starts_with("list")) {
+            return words.join(", ");
+        }
         let of_variables = |kind: &&Value| kind["pattern"].as_str().is_some_and(|pattern| pattern.contains("\\$\\{"));
         let kinds: Vec<String> = kinds.iter().filter(|kind| !of_variables(kind)).map(value).filter(|kind| !kind.is_empty()).collect();
         let is_list_too = kinds.iter().any(|kind| kind.starts_with("list"));
