@@ -12,7 +12,7 @@ use crate::clock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::positions::BYTES_MAX;
-use crate::job::{JobId, Problem, keys, write};
+use crate::job::{JobId, Problem, keys, replaced, write};
 use crate::output::{self, Format, errors};
 use crate::workspace::{Workspace, files};
 
@@ -222,7 +222,7 @@ fn days(values: &[String]) -> Option<Value> {
     (!values.is_empty()).then(|| Value::Sequence(values.iter().map(day).collect()))
 }
 
-/// Reads a document and turns a POST body of the system replaced into a job's keys.
+/// Reads a document; a job of the system replaced is turned into the keys of ours.
 fn document(from: &Path) -> Result<Mapping, Failure> {
     let name = if from.as_os_str() == "-" { "standard input".to_owned() } else { from.display().to_string() };
     let failed = |message: String| Failure { location: Some(name.clone()), ..Failure::new(exit_code::INVALID, "invalid", message) };
@@ -235,7 +235,7 @@ fn document(from: &Path) -> Result<Mapping, Failure> {
     };
     read.map_err(|error| Failure::usage(format!("reading {name}: {error}")))?;
     let mut map = write::read(&bytes).map_err(&failed)?;
-    write::translate(&mut map).map_err(&failed)?;
+    replaced::translate(&mut map).map_err(&failed)?;
     Ok(map)
 }
 

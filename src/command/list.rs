@@ -94,15 +94,19 @@ fn line(workspace: &Workspace, job: &Job, status: JobStatus, record: Option<&Job
         let word = if dead.contains(&run.id) { "interrupted" } else { run.status.as_str() };
         (run.at, word)
     });
+    let masker = workspace.masker_for(job);
     list::JobLine {
         id: job.id.as_str().to_owned(),
-        name: workspace.masker_for(job).mask(&job.name),
+        name: masker.mask(&job.name),
+        description: masker.mask(&job.description),
+        schedule_type: job.schedule.word(),
         schedule: job.schedule.describe(),
         timezone: job.timezone.name().to_owned(),
         status: status.as_str(),
         last_run,
         next_run: None,
         success_rate: record.and_then(JobRecord::success_rate),
+        consecutive_failures: record.map_or(0, |record| record.consecutive_failures),
         sources_count: job.sources.len(),
     }
 }

@@ -101,7 +101,7 @@ impl Logs {
         let views: Vec<RunView<'_>> = found.runs.iter().map(|run| RunView { run, is_dead: is_dead(&run.id), now: now.at }).collect();
         let pages = found.total.div_ceil(page_size);
         match context.output {
-            Format::Json => output::json::print(&view::json(&views, page, pages, found.total)),
+            Format::Json => output::json::print(&view::json(&views, page, page_size, found.total)),
             Format::Csv => output::print(&view::csv(&views).csv()),
             Format::Table => print_page(context, &views, filter.job.is_some(), zone, (page, pages, found.total)),
         }

@@ -77,7 +77,7 @@ fn name(level: &Level) -> String {
 }
 
 fn map(level: &Level, required: &[&str]) -> Value {
-    let properties: Map<String, Value> = level.keys().into_iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let properties: Map<String, Value> = level.keys().into_iter().map(|key| (key.name.to_owned(), property(level, key))).collect();
     let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
     if !required.is_empty() {
         schema["required"] = json!(required);
@@ -85,24 +85,41 @@ fn map(level: &Level, required: &[&str]) -> Value {
     schema
 }
 
-fn property(key: &Key) -> Value {
-    // A key whose value is null is a key that isn't there.
-    let mut schema = json!({"anyOf": [kind(key.kind), {"type": "null"}]});
-    let mut words = key.doc.to_owned();
-    match key.default {
-        Default::None => {}
-        Default::Int(number) => schema["default"] = number.into(),
-        Default::Bool(is) => schema["default"] = is.into(),
-        Default::Text(text) => schema["default"] = text.into(),
-        Default::Texts(texts) => schema["default"] = json!(texts),
-        Default::Depends(text) => words.push_str(&format!(" (default: {text})")),
+/// A key may be something else in each kind of connection: then it takes what any of them takes, and no default is that of all.
+fn property(level: &Level, key: &Key) -> Value {
+    let mut variants = level.variants(key.name);
+    if variants.iter().any(|variant| variant.status != Status::NotYet) {
+        variants.retain(|variant| variant.status != Status::NotYet);
     }
-    match key.status {
+    // A key whose value is null is a key that isn't there.
+    let kinds = distinct(variants.iter().map(|variant| kind(variant.kind)).chain([json!({"type": "null"})]));
+    let mut schema = json!({"anyOf": kinds});
+    let mut words = distinct(variants.iter().map(|variant| variant.doc)).join("; ");
+    match distinct(variants.iter().map(|variant| variant.default)).as_slice() {
+        [] | [Default::None] => {}
+        [Default::Int(number)] => schema["default"] = (*number).into(),
+        [Default::Bool(is)] => schema["default"] = (*is).into(),
+        [Default::Text(text)] => schema["default"] = (*text).into(),
+        [Default::Texts(texts)] => schema["default"] = json!(texts),
+        [Default::Depends(text)] => words.push_str(&format!(" (default: {text})")),
+        _ => words.push_str(" (default: depends on the type)"),
+    }
+    match variants.first().map_or(key.status, |variant| variant.status) {
         Status::Works | Status::Schedule => {}
         Status::NotYet => words.push_str(" (not in this version)"),
     }
     schema["description"] = words.into();
     schema
+}
+
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut known = Vec::new();
+    for value in values {
+        if !known.contains(&value) {
+            known.push(value);
+        }
+    }
+    known
 }
 
 /// `${NAME}` may stand for any value.
@@ -184,6 +201,16 @@ mod tests {
             rule["not"]["properties"].as_object().unwrap().values().all(|known| *known == given),
             "a key whose value is null is not there: {rule}"
         );
+    }
+
+    #[test]
+    fn a_key_that_differs_between_types_of_connections_takes_what_any_of_them_takes() {
+        let connection = &workspace()["$defs"]["connection"]["properties"];
+        let words = connection["sslmode"]["anyOf"].to_string();
+        assert!(words.contains("\"allow\"") && words.contains("\"VERIFY_IDENTITY\""), "PostgreSQL's and MySQL's: {words}");
+        assert_eq!((&connection["port"]["default"], &connection["sslmode"]["default"]), (&Value::Null, &json!("prefer")));
+        assert!(connection["port"]["description"].as_str().unwrap().ends_with("(default: depends on the type)"), "{connection:#}");
+        assert!(!connection["schema"]["description"].as_str().unwrap().contains("not in this version"), "{connection:#}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod notifications;
 mod options;
 pub mod positions;
 pub mod problem;
+pub mod replaced;
 pub mod report;
 pub mod resolved;
 mod said;

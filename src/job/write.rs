@@ -1,4 +1,4 @@
-//! Job files from documents: YAML or JSON, also the POST body of the system replaced. Writes no file.
+//! Job files from documents: YAML or JSON. Writes no file.
 
 use serde_yaml::{Mapping, Value};
 
@@ -8,10 +8,6 @@ use super::positions::{self, Node, Origin, ScalarKind};
 pub const JOB_SCHEMA_LINE: &str = "# yaml-language-server: $schema=../.etlsched/job.schema.json";
 /// The same for etlsched.yaml.
 pub const WORKSPACE_SCHEMA_LINE: &str = "# yaml-language-server: $schema=.etlsched/workspace.schema.json";
-
-/// Keys of the system replaced that the machine wrote.
-const MACHINE_KEYS: &[&str] =
-    &["id", "status", "last_run", "next_run", "created_at", "updated_at", "created_by", "user", "schedule_display"];
 
 /// Reads a document of a job: YAML, or JSON as JSON has it (with `\ud83d\ude00` and tabs).
 ///
@@ -65,37 +61,6 @@ pub fn value(node: &Node) -> Value {
     }
 }
 
-/// Turns the POST body of the system replaced into a job file's keys: `data_source_ids` name shared sources; nulls, empty
-/// lists and what the machine wrote go.
-///
-/// # Errors
-/// `data_source_ids` that is no list of ids.
-pub fn translate(map: &mut Mapping) -> Result<(), String> {
-    map.retain(|key, value| {
-        let is_machine = key.as_str().is_some_and(|key| MACHINE_KEYS.contains(&key));
-        let is_empty = matches!(value, Value::Null)
-            || matches!(value, Value::String(text) if text.is_empty())
-            || matches!(value, Value::Sequence(items) if items.is_empty());
-        !is_machine && !is_empty
-    });
-    if let Some(Value::Mapping(config)) = map.get_mut("etl_config") {
-        config.retain(|_, value| !matches!(value, Value::Null) && !matches!(value, Value::String(text) if text.is_empty()));
-    }
-    let Some(ids) = map.remove("data_source_ids") else { return Ok(()) };
-    let Value::Sequence(ids) = ids else { return Err("data_source_ids is not a list".to_owned()) };
-    if map.contains_key("data_sources") {
-        return Err("data_source_ids and data_sources together".to_owned());
-    }
-    let sources = ids.into_iter().map(|id| match id {
-        Value::String(_) => Ok(Value::Mapping(Mapping::from_iter([(Value::from("source"), id)]))),
-        Value::Number(number) => Ok(Value::Mapping(Mapping::from_iter([(Value::from("source"), Value::from(number.to_string()))]))),
-        _ => Err("data_source_ids has an id that is no text".to_owned()),
-    });
-    let sources = sources.collect::<Result<Vec<_>, _>>()?;
-    map.insert(Value::from("data_sources"), Value::Sequence(sources));
-    Ok(())
-}
-
 /// Returns a job file's text.
 ///
 /// # Errors
@@ -135,24 +100,6 @@ mod tests {
         assert_eq!(slug("../../etc/passwd").as_deref(), Some("etc_passwd"));
         assert_eq!(slug("日本").as_deref(), None);
         assert_eq!(slug(&"x".repeat(100)).map(|slug| slug.len()), Some(63));
-    }
-
-    #[test]
-    fn the_post_body_of_the_system_replaced_becomes_a_job_file() {
-        let body = "{\n\t\"name\": \"Sales \\ud83d\\ude00\", \"description\": \"\", \"data_source_ids\": [\"orders\", 7], \"schedule_type\": \"daily\",\n\t\
-                    \"timezone\": \"Europe/Paris\", \"hour\": 6, \"minute\": 0, \"day_of_week\": null, \"etl_config\": {\"batch_size\": 1000, \"custom_sql\": \"\"},\n\t\
-                    \"notify_on_success\": false, \"notification_emails\": [], \"status\": \"active\"}";
-        let mut map = read(body.as_bytes()).unwrap();
-        translate(&mut map).unwrap();
-        let text = text(&map).unwrap();
-        let (node, faults) = positions::parse(Origin::Job, &text);
-        assert_eq!(faults, []);
-        let node = node.unwrap();
-        assert_eq!(super::super::settings::text(&node, "name"), Some("Sales 😀"));
-        let mut keys: Vec<&str> = node.entries().iter().map(|entry| entry.key.as_str()).collect();
-        keys.sort_unstable();
-        assert_eq!(keys, ["data_sources", "etl_config", "hour", "minute", "name", "notify_on_success", "schedule_type", "timezone"]);
-        assert!(text.contains("- source: orders\n- source: '7'\n"), "{text}");
     }
 
     #[test]

@@ -14,6 +14,10 @@ pub struct JobLine {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The word of `schedule_type`.
+    pub schedule_type: &'static str,
     /// Its schedule in words.
     pub schedule: String,
     /// The zone of its schedule.
@@ -26,6 +30,8 @@ pub struct JobLine {
     pub next_run: Option<DateTime<Utc>>,
     /// Of a hundred runs, how many succeeded.
     pub success_rate: Option<f64>,
+    /// Runs in a row that count towards `failure_threshold`.
+    pub consecutive_failures: u64,
     /// How many sources it has.
     pub sources_count: usize,
 }
@@ -79,7 +85,7 @@ pub fn csv(jobs: &[JobLine]) -> Rows {
             job.name.clone(),
             job.schedule.clone(),
             job.timezone.clone(),
-            (job.status == "active").to_string(),
+            is_active(job.status).to_string(),
             job.status.to_owned(),
             job.last_run.map(|(at, _)| utc(at)).unwrap_or_default(),
             job.next_run.map(utc).unwrap_or_default(),
@@ -90,23 +96,33 @@ pub fn csv(jobs: &[JobLine]) -> Rows {
     rows
 }
 
-/// Returns the jobs in the JSON shape of the system replaced; `next_run` is null where nothing will be started.
+/// Returns the jobs in the JSON shape of the system replaced; `next_run` is null where nothing will be started, `success_rate` is 0
+/// where nothing has ended yet, and `is_active` says that nobody switched the job off.
 pub fn json(jobs: &[JobLine]) -> Value {
-    let jobs: Vec<Value> = jobs.iter().map(object).collect();
-    json!({"success": true, "jobs": jobs})
+    let objects: Vec<Value> = jobs.iter().map(object).collect();
+    json!({"success": true, "jobs": objects, "total_count": jobs.len()})
 }
 
 fn object(job: &JobLine) -> Value {
     json!({
         "id": job.id,
         "name": job.name,
+        "description": job.description,
+        "schedule_type": job.schedule_type,
         "schedule_display": job.schedule,
         "timezone": job.timezone,
-        "is_active": job.status == "active",
+        "is_active": is_active(job.status),
         "status": job.status,
         "last_run": job.last_run.map(|(at, _)| utc(at)),
+        "last_run_status": job.last_run.map(|(_, word)| word),
         "next_run": job.next_run.map(utc),
-        "success_rate": job.success_rate,
+        "consecutive_failures": job.consecutive_failures,
+        "success_rate": job.success_rate.unwrap_or(0.0),
         "data_sources_count": job.sources_count,
     })
+}
+
+/// Whether a job is switched on: one that is paused or in error is.
+pub fn is_active(status: &str) -> bool {
+    status != "inactive"
 }

@@ -121,7 +121,8 @@ pub fn table(views: &[RunView<'_>], is_one_job: bool, zone: Zone) -> Rows {
 
 /// Returns runs as rows for scripts.
 pub fn csv(views: &[RunView<'_>]) -> Rows {
-    let names = ["id", "job", "status", "started_at", "completed_at", "duration", "total_records_processed", "total_records_added"];
+    let names =
+        ["id", "job", "status", "started_at", "completed_at", "execution_time_seconds", "total_records_processed", "total_records_added"];
     let more = ["total_records_updated", "total_records_deleted", "total_records_rejected", "data_sources_processed"];
     let rest = ["data_sources_failed", "data_sources_skipped", "triggered_by", "exit_code", "is_interrupted", "error_message", "slot"];
     let mut rows = Rows::new(names.into_iter().chain(more).chain(rest).map(|name| (name, Align::Left)));
@@ -154,13 +155,32 @@ pub fn csv(views: &[RunView<'_>]) -> Rows {
 }
 
 /// Returns a page of runs in the JSON shape of the system replaced.
-pub fn json(views: &[RunView<'_>], page: u64, pages: u64, total: u64) -> Value {
+pub fn json(views: &[RunView<'_>], page: u64, page_size: u64, total: u64) -> Value {
+    let pages = total.div_ceil(page_size);
     let logs: Vec<Value> = views.iter().map(object).collect();
     json!({
         "success": true,
         "logs": logs,
-        "pagination": {"current_page": page, "total_pages": pages, "total_logs": total},
+        "pagination": {
+            "current_page": page,
+            "page_size": page_size,
+            "total_pages": pages,
+            "total_logs": total,
+            "has_next": page < pages,
+            "has_previous": page > 1,
+        },
     })
+}
+
+/// Returns how long a run took as the system replaced wrote it: `5m 0s`; `N/A` while it goes on.
+fn duration(seconds: Option<f64>) -> String {
+    let Some(seconds) = seconds else { return "N/A".to_owned() };
+    let whole = seconds as u64;
+    match (whole / 3600, whole % 3600 / 60, whole % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m {seconds}s"),
+        (hours, minutes, seconds) => format!("{hours}h {minutes}m {seconds}s"),
+    }
 }
 
 /// Returns a run as an object.
@@ -173,7 +193,8 @@ pub fn object(view: &RunView<'_>) -> Value {
         "status": view.status(),
         "started_at": utc(run.started_at),
         "completed_at": run.completed_at.map(utc),
-        "duration": run.duration_seconds,
+        "duration": duration(run.duration_seconds),
+        "execution_time_seconds": run.duration_seconds,
         "total_records_processed": summary.totals.processed,
         "total_records_added": summary.totals.added,
         "total_records_updated": summary.totals.updated,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::logs::{RunView, object, table};
 use super::measure::{abbreviation, local, utc};
 use super::table::{Align, Rows};
-use super::{next, targets};
+use super::{list, next, targets};
 use crate::engine::TargetRecord;
 use crate::job::{DataSource, Job};
 use crate::schedule::Slot;
@@ -43,7 +43,7 @@ pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
     let Shown { job, file, status, next: slots, record, runs, targets, guarantees } = shown;
     let next: Vec<Value> = slots.iter().map(|slot| next::slot_object(slot, job.timezone)).collect();
     let sources: Vec<Value> = job.sources.iter().map(|source| source_object(source, masker)).collect();
-    let runs: Vec<Value> = runs.iter().map(object).collect();
+    let recent: Vec<Value> = runs.iter().map(object).collect();
     json!({"success": true, "job": {
         "id": job.id.as_str(),
         "name": job.name,
@@ -51,18 +51,27 @@ pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
         "tags": job.tags,
         "file": file,
         "owner": record.map(|record| &record.owner),
+        "schedule_type": job.schedule.word(),
         "schedule_display": job.schedule.describe(),
         "timezone": job.timezone.name(),
-        "is_active": *status == JobStatus::Active,
+        "is_active": list::is_active(status.as_str()),
         "status": status.as_str(),
         "status_changed_at": record.map(|record| utc(record.status_changed_at)),
         "paused_until": record.and_then(|record| record.paused_until).map(utc),
         "consecutive_failures": record.map_or(0, |record| record.consecutive_failures),
         "failure_threshold": job.failure_threshold,
+        "max_retries": job.retry.max_retries,
+        "retry_delay_seconds": job.retry.delay_seconds,
+        "notify_on_success": job.notifications.on_success,
+        "notify_on_failure": job.notifications.on_failure,
+        "notification_emails": job.notifications.emails,
+        "created_at": record.map(|record| utc(record.first_seen_at)),
         "last_run": record.and_then(|record| record.last_run.as_ref()).map(|run| utc(run.at)),
+        "last_run_status": runs.first().map(|view| view.status()),
         "next_run": slots.first().map(|slot| utc(slot.at)),
         "next_slots": next,
-        "success_rate": record.and_then(JobRecord::success_rate),
+        "success_rate": record.and_then(JobRecord::success_rate).unwrap_or(0.0),
+        "statistics": statistics(*record),
         "destination": job.destination.name,
         "guarantees": guarantees,
         "timeout_minutes": job.limits.timeout_minutes,
@@ -70,14 +79,21 @@ pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
         "data_sources": sources,
         "cursors": targets.as_ref().ok().map(|records| records.iter().map(targets::object).collect::<Vec<_>>()),
         "cursors_unknown": targets.as_ref().err(),
-        "logs": runs,
+        "recent_runs": recent,
     }})
+}
+
+/// Runs that were cancelled, that go on or that were refused are neither good nor failed.
+fn statistics(record: Option<&JobRecord>) -> Value {
+    let (good, failed) = record.map_or((0, 0), |record| (record.success_count, record.failure_count));
+    let rate = record.and_then(JobRecord::success_rate).unwrap_or(0.0);
+    json!({"total_runs": good + failed, "successful_runs": good, "failed_runs": failed, "success_rate": rate})
 }
 
 fn source_object(source: &DataSource, masker: &Masker) -> Value {
     json!({
         "name": source.name,
-        "kind": source.kind.name(),
+        "source_type": source.kind.name(),
         "from": source.kind.place(Path::new(""), masker),
         "target": source.options.target,
         "mode": source.options.mode,

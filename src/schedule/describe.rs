@@ -7,6 +7,20 @@ use super::{MonthDay, Schedule, ShortMonth, TimeOfDay};
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 impl Schedule {
+    /// Returns the word of `schedule_type` that says it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Interval { every_minutes: 15, .. } => "15min",
+            Self::Interval { every_minutes: 30, .. } => "30min",
+            Self::Interval { .. } => "hourly",
+            Self::Daily(_) => "daily",
+            Self::Weekly(..) => "weekly",
+            Self::Monthly(..) => "monthly",
+            Self::Cron(_) => "cron",
+            Self::Manual => "manual",
+        }
+    }
+
     /// Returns the schedule in words: `Daily at 06:00`.
     pub fn describe(&self) -> String {
         match self {

@@ -6,6 +6,9 @@
 //! | `layers` | src/ keeps to the map in src/lib.rs: who may import whom, who reads the clock, who prints |
 //! | `docs` | man/, README.md and the job files that it shows are true of this build |
 //! | `doctor` | what `doctor` says of sound installations and of planted faults, from here and as cron starts jobs |
+//! | `keys` | README.md's tables of keys are those of this build |
+//! | `parity` | the system replaced: its documents become jobs, its JSON keeps its shapes, README's table from it to here works row by row |
+//! | `session` | `examples/session.txt` is what a session prints |
 //! | `flights` | the sample job from end to end: rows, types, counts, logs, the second delivery |
 //! | `control` | what operators do around runs: cursors, reset, overlap, stopping, permissions |
 //! | `prints` | what commands print: no secrets, errors as one JSON object, every listing as CSV |
@@ -83,6 +86,7 @@ mod health;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod install;
+mod keys;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
@@ -109,6 +113,7 @@ mod oracle;
 mod owners;
 #[cfg(unix)]
 mod pairs;
+mod parity;
 mod plan;
 #[cfg(target_os = "linux")]
 mod poolers;
@@ -129,6 +134,8 @@ mod retries;
 mod secrets;
 #[cfg(unix)]
 mod servers;
+#[cfg(unix)]
+mod session;
 #[cfg(target_os = "linux")]
 mod shared_state;
 mod slots;

@@ -117,6 +117,11 @@ impl Level {
         keys
     }
 
+    /// Returns what a key is in each of the kinds that have it.
+    pub fn variants(&self, name: &str) -> Vec<&'static Key> {
+        self.parts.iter().flat_map(Part::groups).flatten().filter(|key| key.name == name).collect()
+    }
+
     /// Returns a key by its name.
     pub fn key(&self, name: &str) -> Option<&'static Key> {
         self.parts.iter().flat_map(Part::groups).flatten().find(|key| key.name == name)
