@@ -56,7 +56,7 @@ fn at(etl: &Etl, now: &str, arguments: &[&str]) -> Ended {
 #[test]
 fn a_failure_is_told_once_a_new_cause_again_and_then_the_recovery() {
     let server = good_server();
-    let keys = format!("{ANN}failure_threshold: 0\n");
+    let keys = format!("{ANN}failure_threshold: 50\n");
     let etl = workspace(server.port(), &keys);
     etl.run(&["run", "sales"]).exits(1);
     assert_eq!(subjects(&server), ["failure"]);
