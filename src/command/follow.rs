@@ -73,22 +73,33 @@ impl<'a> Follower<'a> {
             Format::Csv => output::print(&logs::csv(&[]).csv()),
             _ => {}
         }
-        // Nobody ran anything before there is a store.
-        let mut store = loop {
-            if let Some(store) = stored::open_existing(self.workspace)? {
-                break store;
+        let (mut store, mut known) = match stored::open_existing(self.workspace)? {
+            Some(mut store) => {
+                let known = self.begin(&mut store, filter, last)?;
+                (store, known)
             }
-            if self.is_over() {
-                return Ok(exit_code::DONE);
-            }
+            // Nobody ran anything yet: whatever comes is new.
+            None => match self.wait_for_store()? {
+                Some(store) => (store, Known::default()),
+                None => return Ok(exit_code::DONE),
+            },
         };
-        let mut known = self.begin(&mut store, filter, last)?;
         loop {
             self.look(&mut store, filter, &mut known)?;
             if self.is_over() {
                 return Ok(exit_code::DONE);
             }
         }
+    }
+
+    /// Returns the store as soon as there is one; `None` where somebody has seen enough before.
+    fn wait_for_store(&self) -> Result<Option<Store>, Failure> {
+        while !self.is_over() {
+            if let Some(store) = stored::open_existing(self.workspace)? {
+                return Ok(Some(store));
+            }
+        }
+        Ok(None)
     }
 
     fn begin(&mut self, store: &mut Store, filter: &RunFilter, last: u64) -> Result<Known, Failure> {

@@ -110,10 +110,10 @@ impl Observer for Progress<'_> {
         if let View::Bars(bars) = &mut self.view {
             bars.notice(notice, self.manner.is_verbose, &self.masker);
         }
-        if matches!(self.view, View::Lines(_)) || self.manner.file.is_some() {
-            if let Some(entry) = log_events::of_notice(notice, self.manner.is_verbose, self.manner.is_dry_run) {
-                self.log(entry);
-            }
+        if (matches!(self.view, View::Lines(_)) || self.manner.file.is_some())
+            && let Some(entry) = log_events::of_notice(notice, self.manner.is_verbose, self.manner.is_dry_run)
+        {
+            self.log(entry);
         }
     }
 }

@@ -124,7 +124,7 @@ fn runs_that_somebody_stopped_or_that_go_on_count_for_no_rate() {
 #[test]
 fn a_change_is_told_only_where_there_is_enough_to_compare() {
     let with = |runs: u64, now: f64, before: f64| {
-        let seconds = |one: f64| timings("a", &vec![one; 9]);
+        let seconds = |one: f64| timings("a", &[one; 9]);
         data::jobs(
             (&[tally("a", RunStatus::Success, runs)], &seconds(now)),
             (&[tally("a", RunStatus::Success, 5)], &seconds(before)),

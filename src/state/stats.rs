@@ -93,6 +93,8 @@ pub struct Timing {
 
 type TallyRow = (String, String, bool, i64, i64, i64, i64, i64, i64, Option<f64>, Option<NaiveDateTime>);
 
+type SourceTallyRow = (String, String, i64, i64, i64, i64, Option<f64>);
+
 impl Store {
     /// Returns the runs of a span by job and end, the job's name first.
     ///
@@ -157,7 +159,7 @@ impl Store {
     /// The store can't be read.
     pub fn source_tallies(&mut self, job: &str, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<Vec<SourceTally>, StateError> {
         self.read(|connection| {
-            let rows: Vec<(String, String, i64, i64, i64, i64, Option<f64>)> = run_sources::table
+            let rows: Vec<SourceTallyRow> = run_sources::table
                 .inner_join(runs::table)
                 .filter(runs::job.eq(job))
                 .filter(runs::started_at.ge(naive(since)))
@@ -257,7 +259,7 @@ fn run_tally(row: TallyRow) -> RunTally {
     }
 }
 
-fn source_tally(row: (String, String, i64, i64, i64, i64, Option<f64>)) -> SourceTally {
+fn source_tally(row: SourceTallyRow) -> SourceTally {
     let (source, status, runs, rows, rejected, retries, peak_memory_mb) = row;
     SourceTally {
         source,

@@ -264,6 +264,14 @@ impl Ended {
         self
     }
 
+    /// As [`Ended::mentions`], however the text is parted into lines.
+    #[track_caller]
+    pub fn mentions_words(self, text: &str) -> Self {
+        let said = format!("{}\n{}", self.stdout, self.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(text), "{}: no {text:?} in\nstdout:\n{}\nstderr:\n{}", self.call, self.stdout, self.stderr);
+        self
+    }
+
     /// Reads standard output as JSON, as it was printed: not redacted.
     #[track_caller]
     pub fn json(&self) -> Value {

@@ -239,9 +239,9 @@ fn a_store_that_can_t_be_used_is_a_loud_failure() {
     etl.write("etlsched.yaml", "timezone: UTC\n");
     fire(&etl, "2026-11-24T01:00:00Z");
     etl.state().execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')");
-    at(&etl, "2026-11-24T01:01:00Z", &call).exits(1).prints("").mentions("made by a newer etlsched");
+    at(&etl, "2026-11-24T01:01:00Z", &call).exits(1).prints("").mentions_words("made by a newer etlsched");
     etl.write(".etlsched/state.db", "no store at all, but long enough to be looked at as one: ".repeat(200));
-    at(&etl, "2026-11-24T01:01:00Z", &call).exits(1).prints("").mentions("is not a SQLite database");
+    at(&etl, "2026-11-24T01:01:00Z", &call).exits(1).prints("").mentions_words("is not a SQLite database");
 }
 
 /// Lets a run on another host hold the job's lease, from now on for a minute.

@@ -169,8 +169,16 @@ fn the_log_file_has_a_runs_story_and_hides_its_secrets() {
     let text = std::fs::read_to_string(etl.path("etl.log")).expect("the file");
     let mut found = events(&text);
     found.sort_unstable();
-    let expected =
-        ["run_finished", "run_started", "source_finished", "source_finished", "source_started", "source_started", "stream_published"];
+    let expected = [
+        "run_finished",
+        "run_started",
+        "source_finished",
+        "source_finished",
+        "source_started",
+        "source_started",
+        "stream_failed",
+        "stream_published",
+    ];
     assert_eq!(found, expected, "{text}");
     assert!(text.contains(" job=sales run=") && text.contains("jobs/***.csv") && !text.contains("hunter22"), "{text}");
     assert!(text.contains("event=run_finished") && text.contains(" status=failed exit_code=3 "), "{text}");
@@ -265,7 +273,7 @@ fn cron_s_mail_of_a_failure_is_one_block_that_says_what_why_and_what_to_do() {
     let (head, rest) = failed.stderr.split_once("    hint: ").expect("a hint");
     assert_eq!(
         head.split_whitespace().collect::<Vec<_>>().join(" "),
-        format!("error: job sales failed in part: 1 of 2 sources not refreshed source gone: {root}/jobs/data/gone.csv: no such file")
+        format!("error: job sales failed in part: 1 of 2 sources not refreshed source gone: open {root}/jobs/data/gone.csv: no such file")
     );
     let tail = rest.split_once("  refreshed all the same: ").expect("what was refreshed").1.replace("\\\n  ", "");
     assert_eq!(
