@@ -118,7 +118,7 @@ fn value(schema: &Value) -> String {
     }
     if let Some(kinds) = schema["anyOf"].as_array() {
         let words = words(schema);
-        if !words.is_empty() && !kinds.iter().any(|kind| value(kind).starts_with("list")) {
+        if !words.is_empty() && !kinds.iter().any(|kind| value(kind).contains("list")) {
             return words.join(", ");
         }
         let of_variables = |kind: &&Value| kind["pattern"].as_str().is_some_and(|pattern| pattern.contains("\\$\\{"));

@@ -31,6 +31,8 @@ sed -i 's/hour: 36/hour: 6 /' jobs/example.yaml
 # A source that is gone: the table stays as it was
 mv data/cities.csv cities.csv
 etlsched run example
+etlsched check
+etlsched status
 mv cities.csv data/cities.csv
 etlsched run example --retry-failed
 
