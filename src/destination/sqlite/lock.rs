@@ -26,13 +26,16 @@ const WAITING: &str = "waiting for the turn to write";
 /// After so many polls who waits says what for: about five seconds.
 const POLLS_SILENT: u32 = 1_500;
 
+/// Hears what a thread waits for.
+type Tell = Box<dyn Fn(String)>;
+
 thread_local! {
     /// Who is told what this thread waits for.
-    static TELL: RefCell<Option<Box<dyn Fn(String)>>> = const { RefCell::new(None) };
+    static TELL: RefCell<Option<Tell>> = const { RefCell::new(None) };
 }
 
 /// From now on `tell` hears of long waits of this thread.
-pub(super) fn tell_waits(tell: Box<dyn Fn(String)>) {
+pub(super) fn tell_waits(tell: Tell) {
     TELL.set(Some(tell));
 }
 
