@@ -79,8 +79,11 @@ struct Bench {
     run: Option<OpenRun>,
     runs_begun: u32,
     /// When the gate last noted that a slot is settled, and under which definition.
-    note: Option<(DateTime<Utc>, (String, Option<Slot>))>,
+    note: Option<(DateTime<Utc>, Definition)>,
 }
+
+/// A schedule's fingerprint, and the slot that was settled under it last.
+type Definition = (String, Option<Slot>);
 
 #[derive(Debug, Clone)]
 struct OpenRun {
