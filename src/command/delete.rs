@@ -78,6 +78,7 @@ impl Delete {
             store.note(&by, "delete", id.as_str(), Some(&shown.display().to_string()), clock::now())?;
             // A job that is made anew under this name has nothing to recover from.
             store.forget_told(id.as_str())?;
+            store.drop_letters_of(id.as_str(), clock::now())?;
         }
         if context.output == Format::Json {
             output::json::print(&json!({"success": true, "id": id.as_str(), "file": shown, "entry_removed_from": place}));

@@ -12,7 +12,7 @@ use crate::state::Store;
 use crate::workspace::Workspace;
 
 /// How long letters are sent after all the runs of a command together; with the 5 s that a healthcheck's first ping may take 30 s (P18).
-const TIME: Duration = Duration::from_secs(25);
+const TIME: Duration = Duration::from_secs(23);
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

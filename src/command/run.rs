@@ -148,7 +148,12 @@ impl Run {
         let manner = Manner { is_quiet, lines, is_verbose: context.verbose > 0, is_dry_run: dry_run, file: log };
         let host = process::host_name();
         let place = Whereabouts { root: &workspace.root, host: &host, zone: workspace.timezone, log_file: log.map(LogFile::path) };
+        let mut left_out = Vec::new();
         for typed in &names {
+            if stop.requested().is_some() {
+                left_out.push(typed.as_str());
+                continue;
+            }
             let name = &super::job_id(&workspace, typed).map_or_else(|_| typed.clone(), |id| id.as_str().to_owned());
             let mut is_first = true;
             while stop.requested().is_none() {
@@ -188,7 +193,14 @@ impl Run {
             }
             return Ok(stop.requested().map_or(exit_code::DONE, |signal| signal.exit_code()));
         }
-        finish(results, context.output, is_silent)
+        let code = finish(results, context.output, is_silent)?;
+        match stop.requested().filter(|_| !left_out.is_empty()) {
+            Some(signal) => {
+                output::note(&format!("not run, since etlsched was stopped: {}", left_out.join(", ")));
+                Ok(signal.exit_code())
+            }
+            None => Ok(code),
+        }
     }
 }
 

@@ -22,6 +22,9 @@ const LINES_TOGETHER_MAX: usize = 200;
 /// So long at least is another process's transaction waited for: ours take milliseconds.
 const PATIENCE_MIN: Duration = Duration::from_millis(500);
 
+/// How long beyond its limit a run may wait to write its end: many that reach theirs together wait for each other.
+const END_TIME: Duration = Duration::from_secs(8);
+
 /// Returns both clocks' readings.
 pub(super) fn moment() -> Moment {
     Moment { at: clock::now(), boot: clock::boot_time() }
@@ -59,6 +62,16 @@ impl Ledger {
     pub(super) fn new(store: Store, path: Option<PathBuf>, run_id: String, deadline: Option<Instant>) -> Self {
         let file = path.as_deref().and_then(mark);
         Self { store: Arc::new(Mutex::new(store)), path, file, run_id, deadline, progress: Arc::new(Mutex::new("{}".to_owned())) }
+    }
+
+    /// Returns the store for the run's end, for which there is time beyond the limit: all but two of the ten seconds that a run may take more.
+    fn store_for_end(&self) -> MutexGuard<'_, Store> {
+        let mut store = self.store();
+        if let Some(deadline) = self.deadline {
+            let left = (deadline + END_TIME).saturating_duration_since(Instant::now());
+            let _ = store.set_patience(left.max(PATIENCE_MIN));
+        }
+        store
     }
 
     /// Returns the store. Whoever else holds the file is waited for until the run's time is over, and then hardly any longer, so that
@@ -246,7 +259,7 @@ impl Journal {
         };
         let failed = |error: StateError| StopReason::StoreFailed(error.to_string());
         ledger.check_file().map_err(failed)?;
-        match ledger.store().close_run(&end, policy, clock::now()).map_err(failed)? {
+        match ledger.store_for_end().close_run(&end, policy, clock::now()).map_err(failed)? {
             Closed::LeaseLost => Err(StopReason::LeaseLost("another run of this job has taken it and closed this one".to_owned())),
             done @ Closed::Done { .. } => Ok(Some(done)),
         }

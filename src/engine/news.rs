@@ -6,12 +6,19 @@ use crate::job::{Notifications, Repeat};
 use crate::notify::Kind;
 use crate::run::{RunStatus, SourceStatus};
 use crate::state::{ClosedRun, JobStatus, Told};
+use crate::text::shortened;
 use crate::zone::Zone;
 
 use super::causes::Found;
 
 /// How long a change of columns is remembered: one that a source makes and takes back again and again is told once.
 const CHANGES_REMEMBERED: TimeDelta = TimeDelta::days(30);
+
+/// PostgreSQL's indexes take rows of at most 2,704 bytes, and a key holds more than the cause.
+const KEY_BYTES_MAX: usize = 400;
+
+/// How much of a longer cause is remembered as it is, beside its digest: at most 4 bytes each.
+const KEY_CHARACTERS: usize = 80;
 
 /// A run's end, and what it is judged by.
 pub(super) struct Judged<'a> {
@@ -68,7 +75,7 @@ impl Judged<'_> {
         let processed = &self.run.detail.run.summary.sources_processed;
         let is_whole = self.run.detail.sources.iter().all(|source| self.sources.contains(&source.source))
             && self.sources.iter().all(|name| self.run.detail.sources.iter().any(|source| source.source == *name));
-        is_whole || sources.iter().filter(|name| self.sources.contains(name)).all(|name| processed.contains(name))
+        is_whole || !sources.is_empty() && sources.iter().filter(|name| self.sources.contains(name)).all(|name| processed.contains(name))
     }
 
     fn bad(&self, news: &mut News) {
@@ -103,7 +110,8 @@ impl Judged<'_> {
             return;
         }
         let is_known = |change: &String| {
-            let known = self.told(Kind::SchemaChange).find(|told| told.cause == *change);
+            let cause = key(change);
+            let known = self.told(Kind::SchemaChange).find(|told| told.cause == cause);
             self.rules.repeat != Repeat::All && known.is_some_and(|told| self.run.now - told.at < CHANGES_REMEMBERED)
         };
         if self.changes.iter().all(is_known) {
@@ -117,9 +125,9 @@ impl Judged<'_> {
     fn rejected(&self, news: &mut News) {
         let published = || self.run.detail.sources.iter().filter(|source| source.status == SourceStatus::Success);
         let clean = published().filter(|source| source.counts.rejected == 0);
-        let is_told = |name: &str| self.told(Kind::RejectedRows).any(|told| told.cause == name);
+        let is_told = |name: &str| self.told(Kind::RejectedRows).any(|told| told.cause == key(name));
         let over = clean.filter(|source| is_told(&source.source));
-        news.over.extend(over.map(|source| (Kind::RejectedRows.as_str().to_owned(), source.source.clone())));
+        news.over.extend(over.map(|source| (Kind::RejectedRows.as_str().to_owned(), key(&source.source))));
         let names: Vec<&str> = published().filter(|source| source.counts.rejected > 0).map(|source| source.source.as_str()).collect();
         let is_due = !names.is_empty() && self.rules.tells(Kind::RejectedRows) && self.is_due(Kind::RejectedRows, names.iter().copied());
         if is_due {
@@ -131,7 +139,7 @@ impl Judged<'_> {
     /// Whether any of these causes is to be told now.
     fn is_due<'a>(&self, kind: Kind, mut causes: impl Iterator<Item = &'a str>) -> bool {
         causes.any(|cause| {
-            let known = self.told(kind).find(|told| told.cause == cause && self.is_of_now(told));
+            let known = self.told(kind).find(|told| told.cause == key(cause) && self.is_of_now(told));
             match (self.rules.repeat, known) {
                 (Repeat::All, _) | (_, None) => true,
                 (Repeat::First, Some(_)) => false,
@@ -156,8 +164,16 @@ impl Judged<'_> {
     }
 
     fn remembered(&self, kind: Kind, cause: &str, sources: Vec<String>) -> Told {
-        Told { kind: kind.as_str().to_owned(), cause: cause.to_owned(), sources, at: self.run.now }
+        Told { kind: kind.as_str().to_owned(), cause: key(cause), sources, at: self.run.now }
     }
+}
+
+/// Returns what a cause is remembered by: a long one by its beginning and a digest, since it stands in an index.
+fn key(cause: &str) -> String {
+    if cause.len() <= KEY_BYTES_MAX {
+        return cause.to_owned();
+    }
+    format!("{} #{}", shortened(cause, KEY_CHARACTERS), &blake3::hash(cause.as_bytes()).to_hex()[..32])
 }
 
 #[cfg(test)]

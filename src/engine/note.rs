@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Job, JobId};
@@ -17,6 +17,9 @@ use crate::workspace::Workspace;
 
 /// The folder of notes, below the private one.
 const FOLDER: &str = "gate";
+
+/// So long a note is believed: runs by hand on other hosts may have died or left letters since.
+const BELIEVED: TimeDelta = TimeDelta::hours(1);
 
 /// No note is longer.
 const BYTES_MAX: u64 = 16 * 1024;
@@ -44,7 +47,10 @@ pub fn is_settled(workspace: &Workspace, job: &Job, now: DateTime<Utc>) -> bool 
     let (Some(latest), Some(note)) = (job.schedule.latest(job.timezone, now), read(workspace, &job.id)) else { return false };
     // A clock that went back may stand before slots that are not settled.
     let noted_at = note.noted_at;
-    job.is_active && noted_at <= now && new(workspace, job, &latest, noted_at).is_some_and(|present| present == note)
+    job.is_active
+        && noted_at <= now
+        && now - noted_at < BELIEVED
+        && new(workspace, job, &latest, noted_at).is_some_and(|present| present == note)
 }
 
 /// Notes that a slot is settled, where the store is on a server. Without a note the store is asked the next time: whatever goes wrong here

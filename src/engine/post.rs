@@ -2,6 +2,7 @@
 //! run or start of the gate, for three days in all.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -12,7 +13,7 @@ use crate::notify::healthcheck::{self, Signal};
 use crate::notify::{Channel, Delivery, Kind, Message, Notifier, SendError, SmtpSettings};
 use crate::process::{self, Stop};
 use crate::secret::{MASK, Masker, Secret};
-use crate::state::{Letter, Sender, StateError, Store};
+use crate::state::{LETTER_PAUSE_MAX, Letter, Sender, StateError, Store};
 use crate::workspace::{NoJob, Workspace};
 
 use super::herald::known_as;
@@ -25,8 +26,11 @@ const LETTER_TIMEOUT: Duration = Duration::from_secs(15);
 /// With less time than this a letter is not begun.
 const LETTER_TIME_MIN: Duration = Duration::from_secs(1);
 
-/// A server that took so long to fail is not asked again this time.
-const SLOW: Duration = Duration::from_secs(3);
+/// A server that took so long to fail hangs, and is not asked again this time: one that refuses a recipient slowly answers the others.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// How often is looked whether the process is to stop.
+const STOP_POLL: Duration = Duration::from_millis(50);
 
 /// The first pause after a failure that may pass; it doubles.
 const PAUSE: TimeDelta = TimeDelta::seconds(30);
@@ -35,7 +39,7 @@ const PAUSE: TimeDelta = TimeDelta::seconds(30);
 const PAUSE_MAX: TimeDelta = TimeDelta::hours(1);
 
 /// The pause after a failure that stays, as far as the other side says: whoever mends the address or the account is not to send it anew.
-const PAUSE_PERMANENT: TimeDelta = TimeDelta::hours(6);
+const PAUSE_PERMANENT: TimeDelta = LETTER_PAUSE_MAX;
 
 /// What was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,23 +78,35 @@ pub fn send_waiting(workspace: &Workspace, store: &mut Store, time: Duration, st
     // A mail server that hangs may take all the time that there is.
     letters.sort_by_key(|letter| letter.channel == Channel::Email.as_str());
     let workspace_id = store.workspace_id()?;
-    let mut post = Post { workspace, workspace_id, smtp: None, notifiers: HashMap::new(), jobs: HashMap::new(), slow: HashSet::new() };
+    let mut post =
+        Post { workspace, workspace_id, smtp: None, notifiers: HashMap::new(), stop, jobs: HashMap::new(), slow: HashSet::new() };
     let mut posted = Posted::default();
     let sender = own_sender();
+    let mut passed_over = Vec::new();
     for letter in letters {
         let left = until.saturating_duration_since(Instant::now());
         if left < LETTER_TIME_MIN || stop.requested().is_some() {
             break;
         }
-        if post.slow.contains(&lane(&letter)) || !store.take_letter(&letter, &sender, &moment(), &process::liveness)? {
+        if post.slow.contains(&lane(&letter)) {
+            passed_over.push(letter.id);
+            continue;
+        }
+        if !store.take_letter(&letter, &sender, &moment(), &process::liveness)? {
             continue;
         }
         let began = Instant::now();
-        let outcome = if clock::now() >= letter.expires_at { Outcome::Expired } else { post.send(&letter, left.min(LETTER_TIMEOUT)) };
+        // One that nobody came to try in all the time has its try.
+        let is_over = clock::now() >= letter.expires_at && letter.attempt > 0;
+        let outcome = if is_over { Outcome::Expired } else { post.send(&letter, left.min(LETTER_TIMEOUT)) };
         if began.elapsed() >= SLOW && matches!(outcome, Outcome::Later(..)) {
             post.slow.insert(lane(&letter));
         }
         settle(store, letter, outcome, &mut posted)?;
+    }
+    if !passed_over.is_empty() {
+        // They make way for others, which are not many at a time.
+        store.letters_passed_over(&passed_over, clock::now() + PAUSE)?;
     }
     posted.waiting = store.outbox_waiting(clock::now())?.count;
     Ok(posted)
@@ -134,15 +150,17 @@ fn settle(store: &mut Store, letter: Letter, outcome: Outcome, posted: &mut Post
         Outcome::Dropped(reason) => return store.letter_dropped(&letter.id, reason, now),
         Outcome::Expired => {
             let hours = crate::state::LETTER_LIFE.num_hours();
-            let reason = format!("given up after {hours} hours and {}", crate::text::count(u64::from(letter.attempt), "try"));
+            let reason = format!("given up after {hours} hours and {}", crate::text::count(u64::from(letter.attempt), "attempt"));
             store.letter_dropped(&letter.id, &reason, now)?;
+            // Who never heard of it is told when it happens again.
+            store.forget_told_of(&letter.job, &letter.kind)?;
             (format!("to {}: {reason}", letter.recipient), None)
         }
         Outcome::Later(reason, retry_after) => (reason, Some(now + pause(letter.attempt, retry_after))),
         Outcome::Refused(reason) => (reason, Some(now + PAUSE_PERMANENT)),
     };
     if let Some(due_at) = due_at {
-        store.letter_put_off(&letter.id, &reason, due_at)?;
+        store.letter_put_off(&letter, &reason, due_at)?;
     }
     if !posted.errors.contains(&reason) {
         posted.errors.push(reason);
@@ -157,6 +175,41 @@ fn pause(attempt: u32, retry_after: Option<Duration>) -> TimeDelta {
     doubled.max(asked.min(PAUSE_PERMANENT))
 }
 
+/// A delivery that a thread of its own makes.
+struct Parcel {
+    id: String,
+    recipient: Secret,
+    message: Message,
+    timeout: Duration,
+}
+
+impl Parcel {
+    fn of(delivery: &Delivery<'_>) -> Self {
+        let Delivery { id, recipient, message, timeout } = delivery;
+        Self { id: (*id).to_owned(), recipient: Secret::new(*recipient), message: (*message).clone(), timeout: *timeout }
+    }
+
+    fn delivery(&self) -> Delivery<'_> {
+        Delivery { id: &self.id, recipient: self.recipient.expose(), message: &self.message, timeout: self.timeout }
+    }
+}
+
+/// Sends on a thread of its own, and goes at once where the process is to stop: the letter is then sent by another, under the same id.
+fn unless_stopped(stop: &Stop, timeout: Duration, send: impl FnOnce() -> Result<(), SendError> + Send + 'static) -> Result<(), SendError> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(send()));
+    // Each way of sending keeps to its time by itself; a second more is for the thread's begin.
+    let until = Instant::now() + timeout + Duration::from_secs(1);
+    loop {
+        match receiver.recv_timeout(STOP_POLL) {
+            Ok(result) => return result,
+            Err(mpsc::RecvTimeoutError::Timeout) if stop.requested().is_none() && Instant::now() < until => {}
+            Err(_) if stop.requested().is_some() => return Err(SendError::temporary("the process was stopped")),
+            Err(_) => return Err(SendError::temporary("no answer in the time that there was")),
+        }
+    }
+}
+
 /// Where people of a job are reached, as its file says now.
 struct Resolved {
     notifications: Notifications,
@@ -167,7 +220,8 @@ struct Post<'a> {
     workspace: &'a Workspace,
     workspace_id: String,
     smtp: Option<Result<Option<SmtpSettings>, String>>,
-    notifiers: HashMap<Channel, Result<Box<dyn Notifier>, SendError>>,
+    notifiers: HashMap<Channel, Result<Arc<dyn Notifier>, SendError>>,
+    stop: &'a Stop,
     /// `Err(None)`: the job is gone.
     jobs: HashMap<String, Result<Resolved, Option<String>>>,
     slow: HashSet<String>,
@@ -175,9 +229,11 @@ struct Post<'a> {
 
 impl Post<'_> {
     fn send(&mut self, letter: &Letter, timeout: Duration) -> Outcome {
-        let Some(channel) = Channel::parse(&letter.channel) else { return Outcome::Dropped("this version doesn't know its channel") };
+        let Some(channel) = Channel::parse(&letter.channel) else {
+            return Outcome::Later("this version doesn't know its channel".to_owned(), None);
+        };
         let Ok(message) = serde_json::from_str::<Message>(&letter.body) else {
-            return Outcome::Dropped("this version can't read what it says");
+            return Outcome::Later("this version can't read what it says".to_owned(), None);
         };
         if channel == Channel::Email {
             let delivery = Delivery { id: &letter.id, recipient: &letter.recipient, message: &message, timeout };
@@ -192,7 +248,9 @@ impl Post<'_> {
             return self.deliver(channel, &delivery, &masker);
         }
         let signal = if message.kind == Kind::Success { Signal::Success } else { Signal::Fail };
-        self.outcome(healthcheck::ping(url.expose(), signal, &words_of(&message), timeout), &masker)
+        let words = words_of(&message);
+        let pinged = unless_stopped(self.stop, timeout, move || healthcheck::ping(url.expose(), signal, &words, timeout));
+        self.outcome(pinged, &masker)
     }
 
     fn deliver(&mut self, channel: Channel, delivery: &Delivery<'_>, masker: &Masker) -> Outcome {
@@ -204,9 +262,12 @@ impl Post<'_> {
             Some(Ok(Some(settings))) => Some(settings),
             _ => None,
         };
-        let notifier = self.notifiers.entry(channel).or_insert_with(|| crate::notify::open(channel, smtp));
+        let notifier = self.notifiers.entry(channel).or_insert_with(|| crate::notify::open(channel, smtp).map(Arc::from));
         let result = match notifier {
-            Ok(notifier) => notifier.send(delivery),
+            Ok(notifier) => {
+                let (notifier, letter) = (Arc::clone(notifier), Parcel::of(delivery));
+                unless_stopped(self.stop, delivery.timeout, move || notifier.send(&letter.delivery()))
+            }
             Err(error) => Err(error.clone()),
         };
         self.outcome(result, masker)
@@ -231,7 +292,8 @@ impl Post<'_> {
         let (workspace, id) = (self.workspace, self.workspace_id.clone());
         let resolved = match self.jobs.entry(letter.job.clone()).or_insert_with(|| resolve(workspace, &letter.job)) {
             Ok(resolved) => resolved,
-            Err(None) => return Err(Outcome::Dropped("no longer configured: the job is gone")),
+            // A checkout may have it away for a moment; `delete` closes the letters of a job.
+            Err(None) => return Err(Outcome::Later(format!("job {} has no file", letter.job), None)),
             Err(Some(why)) => return Err(Outcome::Later(why.clone(), None)),
         };
         let Notifications { webhooks, healthcheck_url, unresolved, .. } = &resolved.notifications;

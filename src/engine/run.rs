@@ -21,6 +21,7 @@ use super::gate;
 use super::herald::Herald;
 use super::journal::{Closing, Journal, Ledger};
 use super::lease::Keeper;
+use super::note;
 use super::observer::Observer;
 use super::plan::{self, RunFrame};
 use super::policy::{self, StopReason};
@@ -180,6 +181,8 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     if options.is_told && job.notifications.has_audience() {
         store.tell_by(Herald::new(workspace, &workspace_id, job, options.clock).teller());
     }
+    // Whatever becomes of this run, the next start of the gate asks the store.
+    note::forget(workspace, &job.id);
     let done_before = if options.is_retry_failed { failed::narrow(&mut store, &mut setting, &workspace_id, observer)? } else { Vec::new() };
     let begun = if options.is_scheduled {
         gate::begin(&mut store, &setting, &workspace_id, stop, observer)?
@@ -361,7 +364,8 @@ fn close(
         Err(reason) => {
             // The log doesn't call this run good, so neither does its exit code.
             (report.status, report.exit_code) = (RunStatus::Failed, crate::exit_code::FAILED);
-            stop.get_or_insert(reason);
+            // What ended the run comes to nothing beside a log that says otherwise.
+            stop = Some(reason);
         }
     }
     let is_good = report.status == RunStatus::Success;

@@ -105,7 +105,7 @@ impl fmt::Display for SendError {
 impl std::error::Error for SendError {}
 
 /// Tells one recipient at a time.
-pub trait Notifier {
+pub trait Notifier: Send + Sync {
     /// Sends a message, or says why it didn't go. Takes at most the delivery's time.
     ///
     /// # Errors

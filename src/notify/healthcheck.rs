@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::channel::SendError;
-use super::post::post;
+use super::post::{host, post};
 
 /// The most bytes of a ping.
 const BODY_BYTES_MAX: usize = 10_000;
@@ -29,7 +29,16 @@ pub enum Signal {
 pub fn ping(url: &str, signal: Signal, body: &str, timeout: Duration) -> Result<(), SendError> {
     let url = Url::parse(url).map_err(|_| SendError::permanent("healthcheck_url is no web address"))?;
     let url = signalled(url, signal);
-    post(url.as_str(), "text/plain; charset=utf-8", tail(body).as_bytes().to_vec(), timeout).map(drop)
+    let host = host(&url);
+    let answer = post(url.as_str(), "text/plain; charset=utf-8", tail(body).as_bytes().to_vec(), timeout)?;
+    // Its answers to pings that it doesn't count have status 200 too.
+    if answer.contains("(not found)") {
+        return Err(SendError::permanent(format!("{host}: it knows no such check")));
+    }
+    if answer.contains("(rate limited)") {
+        return Err(SendError::temporary(format!("{host}: it counts no more pings for now")));
+    }
+    Ok(())
 }
 
 /// Returns the URL for a signal: its query stays.

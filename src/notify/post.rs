@@ -94,11 +94,22 @@ fn beginning(answer: impl std::io::Read, until: Instant) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Returns what was answered as a part of a message: it may repeat the URL.
+/// Returns what was answered as a part of a message: it may repeat the URL, or what stands in it, as it is or decoded.
 fn shown(said: &str, url: &Url) -> String {
-    let secrets = [url.as_str(), url.path().trim_matches('/'), url.query().unwrap_or_default(), url.password().unwrap_or_default()];
-    let segments = url.path_segments().into_iter().flatten().filter(|segment| segment.len() >= 8);
-    let masker = Masker::new(secrets.into_iter().chain(segments).map(str::to_owned));
+    let whole = [url.as_str(), url.path().trim_matches('/'), url.query().unwrap_or_default(), url.password().unwrap_or_default()];
+    let segments = url.path_segments().into_iter().flatten();
+    let values = url.query().into_iter().flat_map(|query| query.split('&')).filter_map(|pair| pair.split_once('=').map(|(_, value)| value));
+    let parts = segments.chain(values).flat_map(|part| [part.to_owned(), decoded(part)]).filter(|part| part.len() >= 4);
+    let masker = Masker::new(whole.into_iter().map(str::to_owned).chain(parts));
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.is_empty() { String::new() } else { format!(": {}", shortened(&printable(&masker.mask(&words)), 200)) }
+}
+
+/// Returns a part of a URL with its %XX read.
+fn decoded(part: &str) -> String {
+    let of = format!("_={}", part.replace('+', "%2B"));
+    Url::parse(&format!("http://_/?{of}"))
+        .ok()
+        .and_then(|url| url.query_pairs().next().map(|(_, value)| value.into_owned()))
+        .unwrap_or_default()
 }

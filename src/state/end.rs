@@ -76,7 +76,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn close_run(&mut self, end: &RunEnd, policy: EndPolicy, now: DateTime<Utc>) -> Result<Closed, StateError> {
-        self.write_telling(|connection, teller| {
+        let closed = self.write_telling(|connection, teller| {
             if !leases::is_held(connection, &end.run_id)? {
                 return closed_before(connection, end);
             }
@@ -92,18 +92,27 @@ impl Store {
             let before = naive(now - TimeDelta::days(i64::from(policy.retention_days)));
             retention::prune(connection, &job, before)?;
             retention::prune_slots(connection, &job, policy.slot_now)?;
-            outbox::prune(connection, before)?;
-            telling::prune(connection, before)?;
             Ok(closed)
-        })
+        })?;
+        // Not in the transaction above: what it reads, runs of other jobs write, and on a server the two would undo each other.
+        let before = naive(now - TimeDelta::days(i64::from(policy.retention_days)));
+        if self.read(|connection| Ok(outbox::has_old(connection, before)? || telling::has_old(connection, before)?)).unwrap_or(false) {
+            // The next run tries it again.
+            let _ = self.write(|connection| {
+                outbox::prune(connection, before)?;
+                telling::prune(connection, before)
+            });
+        }
+        Ok(closed)
     }
 }
 
 /// Returns what became of a run whose lease is gone: closed as it ended where the commit went through and its answer was lost, else by
 /// another run.
 fn closed_before(connection: &mut StoreConnection, end: &RunEnd) -> QueryResult<Closed> {
-    let own =
-        runs::table.find(&end.run_id).filter(runs::is_interrupted.eq(end.is_interrupted)).filter(runs::status.eq(end.status.as_str()));
+    // A run that was taken for dead may have been settled as good: what it published said so.
+    let is_alike = runs::is_interrupted.eq(end.is_interrupted).or(runs::status.eq(RunStatus::Success.as_str()));
+    let own = runs::table.find(&end.run_id).filter(is_alike).filter(runs::status.eq(end.status.as_str()));
     let Some(job) = own.select(runs::job).first::<String>(connection).optional()? else { return Ok(Closed::LeaseLost) };
     let (status, failures): (String, i64) = jobs::table.find(&job).select((jobs::status, jobs::consecutive_failures)).first(connection)?;
     let status = JobStatus::parse(&status).expect("held by a CHECK of the table");

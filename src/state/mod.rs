@@ -54,7 +54,7 @@ pub use location::{Place, StateLocation};
 pub use look::{Glance, Look};
 pub use migrate::Copied;
 pub use noticed::Attention;
-pub use outbox::{LETTER_LIFE, Letter, LetterRecord, NewLetter, OutboxWaiting, Sender};
+pub use outbox::{LETTER_LIFE, Letter, LetterRecord, NewLetter, OutboxWaiting, PAUSE_MAX as LETTER_PAUSE_MAX, Sender};
 pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord, RunSummary, SourceRecord, StreamRecord};
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};

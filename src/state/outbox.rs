@@ -18,6 +18,9 @@ use super::server;
 /// How long a letter is tried to be sent.
 pub const LETTER_LIFE: TimeDelta = TimeDelta::hours(72);
 
+/// No letter is put off for longer.
+pub const PAUSE_MAX: TimeDelta = TimeDelta::hours(6);
+
 /// How many letters are looked at at once.
 const LETTERS_MAX: i64 = 200;
 
@@ -185,6 +188,11 @@ pub(super) fn put(
     Ok(())
 }
 
+/// Whether letters were closed before an instant.
+pub(super) fn has_old(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<bool> {
+    diesel::select(diesel::dsl::exists(outbox::table.filter(outbox::closed_at.lt(before)))).get_result(connection)
+}
+
 /// Forgets letters that were closed before an instant.
 pub(super) fn prune(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<()> {
     diesel::delete(outbox::table.filter(outbox::closed_at.lt(before))).execute(connection).map(drop)
@@ -226,14 +234,15 @@ impl Store {
         self.read(|connection| diesel::select(diesel::dsl::exists(due)).get_result(connection))
     }
 
-    /// Returns the letters that are to be sent now, the oldest first.
+    /// Returns letters that are to be sent now, those of each channel by their age; at most 200.
     ///
     /// # Errors
     /// The store can't be read.
     pub fn due_letters(&mut self, now: DateTime<Utc>) -> Result<Vec<Letter>, StateError> {
         self.read(|connection| {
             let due = outbox::table.filter(outbox::closed_at.is_null()).filter(is_due(now));
-            let first = due.order((outbox::created_at, outbox::id)).limit(LETTERS_MAX);
+            // Webhooks and pings before mails, which may be many to one server that hangs.
+            let first = due.order((outbox::channel.desc(), outbox::created_at, outbox::id)).limit(LETTERS_MAX);
             let rows = first.select(LetterRow::as_select()).load(connection)?;
             Ok(rows.into_iter().map(Letter::from).collect())
         })
@@ -302,19 +311,43 @@ impl Store {
         })
     }
 
-    /// Puts a letter off that could not be sent.
+    /// Puts a letter off that was taken and could not be sent; nothing where another process took it meanwhile.
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn letter_put_off(&mut self, id: &str, reason: &str, due_at: DateTime<Utc>) -> Result<(), StateError> {
+    pub fn letter_put_off(&mut self, letter: &Letter, reason: &str, due_at: DateTime<Utc>) -> Result<(), StateError> {
         self.write(|connection| {
-            let open = outbox::table.find(id).filter(outbox::closed_at.is_null());
+            let own = outbox::attempt.eq(i64::from(letter.attempt) + 1);
+            let open = outbox::table.find(&letter.id).filter(outbox::closed_at.is_null()).filter(own);
             let changes = (
                 outbox::due_at.eq(naive(due_at)),
                 outbox::last_error.eq(reason),
                 outbox::leased_by.eq(None::<String>),
                 outbox::leased_until.eq(None::<NaiveDateTime>),
             );
+            diesel::update(open).set(changes).execute(connection).map(drop)
+        })
+    }
+
+    /// Puts letters off that nobody has tried now, because their server hangs.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn letters_passed_over(&mut self, ids: &[String], due_at: DateTime<Utc>) -> Result<(), StateError> {
+        self.write(|connection| {
+            let open = outbox::table.filter(outbox::id.eq_any(ids)).filter(outbox::closed_at.is_null()).filter(outbox::leased_by.is_null());
+            diesel::update(open).set(outbox::due_at.eq(naive(due_at))).execute(connection).map(drop)
+        })
+    }
+
+    /// Closes the letters of a job that is deleted.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn drop_letters_of(&mut self, job: &str, now: DateTime<Utc>) -> Result<(), StateError> {
+        self.write(|connection| {
+            let open = outbox::table.filter(outbox::job.eq(job)).filter(outbox::closed_at.is_null()).filter(outbox::leased_by.is_null());
+            let changes = (outbox::closed_at.eq(naive(now)), outbox::last_error.eq("the job was deleted"), outbox::body.eq(""));
             diesel::update(open).set(changes).execute(connection).map(drop)
         })
     }
@@ -356,8 +389,13 @@ impl Store {
     }
 }
 
-type Due = diesel::dsl::Or<diesel::dsl::LtEq<outbox::due_at, NaiveDateTime>, diesel::dsl::Gt<outbox::created_at, NaiveDateTime>>;
+type IsFuture<Column> = diesel::dsl::Gt<Column, NaiveDateTime>;
+type Due = diesel::dsl::Or<
+    diesel::dsl::Or<diesel::dsl::LtEq<outbox::due_at, NaiveDateTime>, IsFuture<outbox::created_at>>,
+    IsFuture<outbox::due_at>,
+>;
 
+/// What a clock that was ahead wrote doesn't wait for that time.
 fn is_due(now: DateTime<Utc>) -> Due {
-    outbox::due_at.le(naive(now)).or(outbox::created_at.gt(naive(now)))
+    outbox::due_at.le(naive(now)).or(outbox::created_at.gt(naive(now))).or(outbox::due_at.gt(naive(now + PAUSE_MAX)))
 }

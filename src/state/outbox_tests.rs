@@ -90,7 +90,7 @@ fn a_letter_that_was_put_off_waits_and_is_taken_as_it_then_is(back_end: BackEnd)
     let (_home, mut store) = with(back_end, &["ann@example.org"]);
     let letter = store.due_letters(at(1)).unwrap().remove(0);
     assert!(store.take_letter(&letter, &sender(1), &moment(1), &alive).unwrap());
-    store.letter_put_off(&letter.id, "no answer", at(60)).unwrap();
+    store.letter_put_off(&letter, "no answer", at(60)).unwrap();
     assert!(!store.has_due_letters(at(59)).unwrap());
     assert!(store.due_letters(at(59)).unwrap().is_empty());
     assert!(!store.take_letter(&letter, &sender(2), &moment(2), &alive).unwrap(), "it read the letter before it was put off");

@@ -158,6 +158,12 @@ fn remember(connection: &mut StoreConnection, job: &str, told: &Told) -> QueryRe
 /// Kinds that no end of a trouble makes forgotten: each of their causes comes once.
 const PASSING: [&str; 3] = ["missed", "deadline", "schema_change"];
 
+/// Whether there is anything that [`prune`] would forget.
+pub(super) fn has_old(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<bool> {
+    let old = told::table.filter(told::kind.eq_any(PASSING)).filter(told::told_at.lt(before));
+    diesel::select(diesel::dsl::exists(old)).get_result(connection)
+}
+
 /// Forgets what was told before an instant; what is to be told again once its trouble is over is kept until then.
 pub(super) fn prune(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<()> {
     let old = told::table.filter(told::kind.eq_any(PASSING)).filter(told::told_at.lt(before));
@@ -213,6 +219,19 @@ impl Store {
                 outbox::put(connection, job, None, letters, now)?;
             }
             Ok(is_new)
+        })
+    }
+
+    /// Forgets that a kind of trouble of a job was told, because nobody got the letter.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn forget_told_of(&mut self, job: &str, kind: &str) -> Result<(), StateError> {
+        // A job's way to `error` is remembered by its failures.
+        let kinds: &[&str] = if matches!(kind, "disabled" | "disabled_soon") { &["failure", "disabled_soon"] } else { &[kind] };
+        self.write(|connection| {
+            let own = told::table.filter(told::job.eq(job)).filter(told::kind.eq_any(kinds));
+            diesel::delete(own).execute(connection).map(drop)
         })
     }
 

@@ -176,7 +176,7 @@ fn a_letter_is_given_up_after_three_days() {
     etl.run(&["run", "sales"]).exits(1);
     etl.state().execute("UPDATE outbox SET expires_at = '2020-01-01 00:00:00'");
     let_time_pass(&etl);
-    etl.run(&["run", "other"]).exits(0).mentions("to ann@example.com: given up after 72 hours and 1 try");
+    etl.run(&["run", "other"]).exits(0).mentions("to ann@example.com: given up after 72 hours and 1 attempt");
     assert_eq!(etl.state().rows("SELECT closed_at IS NOT NULL, sent_at, body FROM outbox"), ["1|NULL|"]);
     let ended = etl.run(&["run", "other"]).exits(0);
     assert!(!ended.stderr.contains("given up"), "{}", ended.stderr);

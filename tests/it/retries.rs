@@ -256,6 +256,9 @@ fn retry_failed_takes_what_the_last_run_did_not_refresh() {
         sources.as_array().into_iter().flatten().map(|source| source["name"].as_str().unwrap_or_default().to_owned()).collect()
     };
     assert_eq!(names(&etl.run(&again).exits(1)), ["b"]);
+    // A run of another source leaves it as it was.
+    etl.run(&["run", "load", "--source", "c"]).exits(0);
+    assert_eq!(names(&etl.run(&again).exits(1)), ["b"]);
     etl.write("b.csv", "id\n2\n");
     etl.write("a.csv", "id\n100\n");
     assert_eq!(names(&etl.run(&again).exits(0)), ["b"]);
