@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{Context, examined};
+use crate::clock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::output::check::{self, Checked};
@@ -34,32 +35,37 @@ impl Check {
     /// What keeps it from being done.
     pub fn run(self, context: &Context) -> Result<u8, Failure> {
         let Self { jobs, nagios } = self;
-        let checked = examine(context, &jobs);
+        let examined = examine(context, &jobs);
         if nagios {
-            let Answer { line, exit_code } = match &checked {
-                Ok(checked) => nagios::answer(checked),
+            let Answer { line, exit_code } = match &examined {
+                Ok((checked, _)) => nagios::answer(checked),
                 Err(failure) => nagios::unknown(&why(failure)),
             };
             output::print(&line);
             return Ok(exit_code);
         }
-        let checked = checked?;
+        let (checked, messages_waiting) = examined?;
         match context.output {
             Format::Json => output::json::print(&check::json(&checked)),
             Format::Csv => output::print(&check::csv(&checked).csv()),
-            Format::Table => print(&checked, context.quiet),
+            Format::Table => print(&checked, messages_waiting, context.quiet),
         }
         Ok(if checked.is_well() { exit_code::DONE } else { exit_code::FINDING })
     }
 }
 
-fn examine(context: &Context, jobs: &[String]) -> Result<Checked, Failure> {
+/// Returns how jobs stand, and where all are asked for how many messages wait.
+fn examine(context: &Context, jobs: &[String]) -> Result<(Checked, u64), Failure> {
     let workspace = context.workspace()?;
-    let (checked, _) = examined::jobs(&workspace, jobs, context.slot_clock().now())?;
-    Ok(checked)
+    let (checked, store) = examined::jobs(&workspace, jobs, context.slot_clock().now())?;
+    let messages_waiting = match store.filter(|_| jobs.is_empty()) {
+        Some(mut store) => store.outbox_waiting(clock::now())?.count,
+        None => 0,
+    };
+    Ok((checked, messages_waiting))
 }
 
-fn print(checked: &Checked, is_quiet: bool) {
+fn print(checked: &Checked, messages_waiting: u64, is_quiet: bool) {
     if is_quiet {
         if !checked.is_well() {
             output::print(&check::blocks(checked.wrong()));
@@ -71,7 +77,7 @@ fn print(checked: &Checked, is_quiet: bool) {
         return;
     }
     let said = if checked.findings.is_empty() { String::new() } else { format!("{}\n\n", check::blocks(&checked.findings)) };
-    output::print(&format!("{said}{}", check::summary(checked)));
+    output::print(&format!("{said}{}", check::summary(checked, messages_waiting)));
 }
 
 /// Says why nothing could be checked, and where: problems of etlsched.yaml by the first of them.

@@ -225,8 +225,10 @@ fn write_html(context: &Context, file: &std::path::Path, message: Option<&Messag
     let Some(message) = message else {
         return Err(Failure::usage("there is nothing to write: the job tells people of nothing").hint("name a kind: --kind failure"));
     };
-    files::replace(file, notify::render(message).html.as_bytes(), 0o644)
-        .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", file.display())))?;
+    files::replace(file, notify::render(message).html.as_bytes(), 0o644).map_err(|error| {
+        Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", file.display()))
+            .hint("name a file in a folder that you may write")
+    })?;
     if context.output == Format::Table && !context.quiet {
         output::note(&format!("wrote the mail of {} to {}", message.kind.as_str(), file.display()));
     }

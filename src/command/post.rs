@@ -21,6 +21,8 @@ pub(super) enum Talk {
     Verbose,
     /// What waits.
     Plain,
+    /// What waits, once, as part of a scheduler's mail: at the end.
+    Mail,
     /// Nothing: nobody looks, and nothing else failed.
     Silent,
 }
@@ -30,11 +32,13 @@ pub(super) enum Talk {
 pub(super) struct Post<'a> {
     workspace: &'a Workspace,
     left: Duration,
+    /// What a mail says at its end.
+    last_words: Option<String>,
 }
 
 impl<'a> Post<'a> {
     pub(super) fn new(workspace: &'a Workspace) -> Self {
-        Self { workspace, left: TIME }
+        Self { workspace, left: TIME, last_words: None }
     }
 
     /// Sends what is due after a run. A run that never had a store has nothing to tell.
@@ -67,22 +71,37 @@ impl<'a> Post<'a> {
         let posted = engine::send_waiting(self.workspace, store, self.left, stop);
         self.left = self.left.saturating_sub(began.elapsed());
         match posted {
-            Ok(posted) => tell(&posted, talk),
+            Ok(posted) => self.tell(&posted, talk),
             Err(error) => self.tell_trouble(&error.to_string(), talk),
         }
     }
 
-    fn tell_trouble(&self, why: &str, talk: Talk) {
-        if talk != Talk::Silent {
-            output::note(&view::unknown(&self.workspace.masker.mask(why)));
+    /// Says what a mail has at its end.
+    pub(super) fn end(&mut self) {
+        if let Some(words) = self.last_words.take() {
+            output::note(&view::in_mail(&words));
         }
     }
-}
 
-fn tell(posted: &Posted, talk: Talk) {
-    let sent = if talk == Talk::Verbose { view::sent(posted) } else { Vec::new() };
-    let waiting = view::waiting(posted).filter(|_| talk != Talk::Silent);
-    for line in sent.iter().chain(&waiting) {
-        output::note(line);
+    fn tell_trouble(&mut self, why: &str, talk: Talk) {
+        self.warn(view::unknown(&self.workspace.masker.mask(why)), talk);
+    }
+
+    fn tell(&mut self, posted: &Posted, talk: Talk) {
+        if talk == Talk::Verbose {
+            view::sent(posted).iter().for_each(|line| output::note(line));
+        }
+        if let Some(waiting) = view::waiting(posted) {
+            self.warn(waiting, talk);
+        }
+    }
+
+    fn warn(&mut self, warning: String, talk: Talk) {
+        match talk {
+            Talk::Silent => {}
+            // The last one has the latest numbers.
+            Talk::Mail => self.last_words = Some(warning),
+            Talk::Verbose | Talk::Plain => output::note(&warning),
+        }
     }
 }

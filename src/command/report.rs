@@ -22,6 +22,9 @@ use crate::workspace::{Workspace, files};
 /// So many runs are on a page at most: it stays below 3 MB.
 const RUNS_MAX: usize = 100_000;
 
+/// What to do where a page can't be written.
+const UNWRITTEN: &str = "name a file in a folder that you may write, or write to standard output with --html -";
+
 /// The mode of a page that is new: it names jobs, tables and errors.
 const PAGE_MODE: u32 = 0o600;
 
@@ -80,7 +83,7 @@ impl Report {
                 let page = view::html(&survey, &frame);
                 let shown = path.display();
                 files::replace(path, page.as_bytes(), mode)
-                    .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("writing {shown}: {error}")))?;
+                    .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("writing {shown}: {error}")).hint(UNWRITTEN))?;
                 if !context.quiet {
                     let size = measure::bytes(page.len() as u64);
                     output::note(&format!("wrote {} ({size})", crate::text::printable(&shown.to_string())));

@@ -186,6 +186,7 @@ impl Run {
         if let Some(post) = post.as_mut().filter(|_| results.iter().any(has_store) && stop.requested().is_none()) {
             post.look_at_jobs(options.clock, &stop, talk(context, is_quiet, &results));
         }
+        post.iter_mut().for_each(Post::end);
         if results.is_empty() && options.is_scheduled {
             gate.send_waiting(post, &stop, talk(context, is_quiet, &results));
             if !scheduled && !is_quiet {
@@ -269,6 +270,7 @@ fn talk(context: &Context, is_quiet: bool, results: &[JobResult]) -> Talk {
     let has_failed = results.iter().any(|result| result.exit_code() != exit_code::DONE);
     match (is_quiet, context.verbose) {
         (true, _) if context.quiet || !has_failed => Talk::Silent,
+        (true, _) => Talk::Mail,
         (false, 1..) => Talk::Verbose,
         _ => Talk::Plain,
     }

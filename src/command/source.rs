@@ -22,6 +22,9 @@ use crate::workspace::Workspace;
 /// How long a source may take to answer: a preview of a large remote file is read from its start.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// So many columns of the screen a value takes in a preview; JSON and CSV have it whole.
+const CELL_MAX: usize = 60;
+
 /// Reach a source without loading
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  etlsched source test flights\n  etlsched source preview flights weather -n 5")]
@@ -300,7 +303,7 @@ fn preview(job: &str, answers: &[Answer], format: Format) {
         answered(answers).flat_map(|(answer, value)| list_of(&value["streams"]).map(move |stream| (answer, stream))).collect();
     for (answer, stream) in streams.iter().filter(|(_, stream)| stream["error"].is_null()) {
         let names: Vec<String> = list_of(&stream["schema"]).map(|column| text_of(&column["name"])).collect();
-        let mut rows = Rows::new(names.iter().map(|name| (name.as_str(), Align::Left)));
+        let mut rows = Rows::new(names.iter().map(|name| (name.as_str(), Align::Left))).cutting(CELL_MAX);
         for row in list_of(&stream["rows"]) {
             let mut cells: Vec<String> = list_of(row).map(text_of).collect();
             cells.resize(names.len(), String::new());

@@ -370,10 +370,13 @@ fn question(action: &MendAction, source: &str) -> String {
     match action {
         MendAction::TakeOver { owners } => {
             let tables: Vec<&str> = owners.iter().map(|(target, _)| target.as_str()).collect();
-            let tables = printable(&tables.join(", ")).into_owned();
+            let (tables, source) = (printable(&tables.join(", ")).into_owned(), printable(source));
             format!("give {tables} to source {source}? Its next run replaces what is there; whoever owned it can't load it any more.")
         }
-        _ => format!("forget how far source {source} was read? Its next run reads everything; tables stay as they are until then."),
+        _ => format!(
+            "forget how far source {} was read? Its next run reads everything; tables stay as they are until then.",
+            printable(source)
+        ),
     }
 }
 
@@ -393,7 +396,7 @@ fn print_changed(context: &Context, job: &Job, source: &str, changed: &[String],
         Format::Table => {
             let done = if is_take_over { "took over" } else { "reset" };
             let tables = count(changed.len() as u64, "table");
-            output::print(&format!("{job}: {done} {tables} of source {source}: {}", printable(&changed.join(", "))));
+            output::print(&printable(&format!("{job}: {done} {tables} of source {source}: {}", changed.join(", "))));
         }
     }
 }

@@ -38,6 +38,12 @@ impl Rejects {
         self.rows
     }
 
+    /// Returns how many rows were rejected, and why the first was; nothing where none was.
+    pub(super) fn in_words(&self) -> Option<String> {
+        let first = self.first.as_ref()?;
+        Some(format!("{} rejected, the first: {}", count(self.rows, "row"), described(first)))
+    }
+
     /// Keeps a row aside.
     ///
     /// # Errors
@@ -186,7 +192,9 @@ mod tests {
         let mut rejects = Rejects::new(rules(OnBadRow::Reject, None), Some(path.clone()));
         rejects.finish(10, false).unwrap();
         assert!(!path.exists());
+        assert_eq!(rejects.in_words(), None);
         rejects.add(row(7)).unwrap();
+        assert_eq!(rejects.in_words().as_deref(), Some("1 row rejected, the first: a.csv, row 7, column n: 'x' is not a bigint"));
         rejects.finish(10, false).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, "position,column,reason,raw\n\"a.csv, row 7\",n,'x' is not a bigint,\"x,\"\"1\"\n");

@@ -100,7 +100,7 @@ impl Session<'_> {
         voice.say(&Event::Phase { stream: stream.name.clone(), phase: Phase::Checking });
         load.finish(copied.rows)?;
         rejects.finish(copied.rows_read, before.approach.mode == Mode::Full)?;
-        tell(voice, stream, &copied, &before, load.schema_changes());
+        tell(voice, stream, &copied, &before, load.schema_changes(), rejects);
         check(load.as_mut(), plan, &before)?;
         voice.say(&Event::Ready { stream: stream.name.clone() });
         await_publish(answers, stop)?;
@@ -254,7 +254,7 @@ impl Session<'_> {
         let copied = copy(self.plan, stream, before, self.voice, self.stop, rejects).run(reader, schema, &mut nowhere)?;
         rejects.finish(copied.rows_read, before.approach.mode == Mode::Full)?;
         self.phase(stream, Phase::Checking);
-        tell(self.voice, stream, &copied, before, nowhere.rehearsal.schema_changes());
+        tell(self.voice, stream, &copied, before, nowhere.rehearsal.schema_changes(), rejects);
         self.judge(stream, before, &nowhere, &copied)?;
         let rows_in_target = match self.destination.as_deref_mut() {
             Some(destination) => destination.rows(&before.target)?,

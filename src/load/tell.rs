@@ -1,6 +1,7 @@
 //! What people are told of a load that went differently from what they may expect.
 
 use super::copy::Copied;
+use super::rejects::Rejects;
 use super::stream::Before;
 use super::voice::Voice;
 use crate::plan::{Level, NullCursor, SchemaChange};
@@ -8,7 +9,7 @@ use crate::source::Stream;
 use crate::text::count;
 
 /// Says it, a line each.
-pub(super) fn tell(voice: &Voice, stream: &Stream, copied: &Copied, before: &Before, changes: &[SchemaChange]) {
+pub(super) fn tell(voice: &Voice, stream: &Stream, copied: &Copied, before: &Before, changes: &[SchemaChange], rejects: &Rejects) {
     let warn = |message: String| voice.log(Level::Warn, &stream.name, message);
     for change in changes {
         match change {
@@ -24,6 +25,7 @@ pub(super) fn tell(voice: &Voice, stream: &Stream, copied: &Copied, before: &Bef
             SchemaChange::Gone { column } => warn(format!("column {column} is gone from the source; it stays, NULL in new rows")),
         }
     }
+    rejects.in_words().into_iter().for_each(warn);
     if copied.values_nulled > 0 {
         warn(format!("{} can't be held by the destination and became NULL (invalid_values: null)", count(copied.values_nulled, "value")));
     }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
+use crate::exit_code;
 use crate::run::{RunStatus, SourceStatus, Trigger};
 
 use super::message::{Cause, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
@@ -45,6 +46,11 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
         sources.iter().enumerate().map(|(place, name)| source(kind, name, is_bad && (is_all || place == 0))).collect();
     let failed: Vec<String> =
         facts.iter().filter(|source| source.status == SourceStatus::Failed).map(|source| source.name.clone()).collect();
+    let code = match failed.len() {
+        _ if !is_bad => exit_code::DONE,
+        number if number < facts.len() => exit_code::PARTLY_FAILED,
+        _ => exit_code::FAILED,
+    };
     let slots: Vec<DateTime<Utc>> = match kind {
         Kind::Missed => (1..=3).rev().map(|days| *at - Duration::days(days)).collect(),
         Kind::Deadline => vec![*at - Duration::hours(2)],
@@ -58,7 +64,7 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
         host: host.clone(),
         at: *at,
         timezone: timezone.clone(),
-        run: has_run.then(|| run(is_bad, *at)),
+        run: has_run.then(|| run(code, *at)),
         causes: if failed.is_empty() { Vec::new() } else { vec![cause(failed)] },
         sources: if has_run { facts } else { Vec::new() },
         slot_count: slots.len() as u64,
@@ -81,16 +87,16 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
 /// How long the run of a sample took.
 const TOOK: Duration = Duration::seconds(185);
 
-fn run(is_bad: bool, at: DateTime<Utc>) -> RunFacts {
+fn run(code: u8, at: DateTime<Utc>) -> RunFacts {
     RunFacts {
         id: RUN_ID.to_owned(),
-        status: if is_bad { RunStatus::Failed } else { RunStatus::Success },
+        status: if code == exit_code::DONE { RunStatus::Success } else { RunStatus::Failed },
         trigger: Trigger::Schedule,
         slot_at: Some(at - TOOK),
         started_at: at - TOOK,
         completed_at: at,
         duration_seconds: TOOK.as_seconds_f64(),
-        exit_code: if is_bad { 3 } else { 0 },
+        exit_code: code,
         error: None,
     }
 }

@@ -104,14 +104,19 @@ fn tone(severity: Severity) -> super::Tone {
     }
 }
 
-/// Returns what was found in a line: `4 jobs: 1 late, 1 in error, 2 well; 1 left out (inactive or paused)`.
-pub fn summary(checked: &Checked) -> String {
+/// Returns what was found in a line: `5 jobs: 1 late, 1 in error, 2 well, 1 failing; 1 left out (inactive or paused); 6 messages wait`.
+pub fn summary(checked: &Checked, messages_waiting: u64) -> String {
     let left_out = checked.jobs.iter().filter(|job| is_left_out(job)).count();
-    let well = checked.jobs.iter().filter(|job| !is_left_out(job) && job.is_well()).count();
+    let is_failing = |job: &Health| checked.of(&job.job).any(|finding| finding.kind == Kind::Failing);
+    let fine = checked.jobs.iter().filter(|job| !is_left_out(job) && job.is_well());
+    // Below its threshold: a note.
+    let (failing, well): (Vec<&Health>, Vec<&Health>) = fine.partition(|job| is_failing(job));
     let mut parts: Vec<String> =
         tallies(checked).into_iter().filter(|(_, number)| *number > 0).map(|(kind, number)| said(kind, number)).collect();
-    if well > 0 {
-        parts.push(format!("{well} well"));
+    for (number, word) in [(well.len(), "well"), (failing.len(), "failing")] {
+        if number > 0 {
+            parts.push(format!("{number} {word}"));
+        }
     }
     let mut text = count(checked.looked_at() as u64, "job");
     if !parts.is_empty() {
@@ -119,6 +124,10 @@ pub fn summary(checked: &Checked) -> String {
     }
     if left_out > 0 {
         text.push_str(&format!("; {left_out} left out (inactive or paused)"));
+    }
+    if messages_waiting > 0 {
+        let verb = if messages_waiting == 1 { "waits" } else { "wait" };
+        text.push_str(&format!("; {} {verb}", count(messages_waiting, "message")));
     }
     text
 }

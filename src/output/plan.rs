@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::measure::{abbreviation, span, utc};
-use super::table::{Align, Rows};
+use super::table::{Align, Rows, terminal_width};
+use super::wrap::wrapped;
 use crate::schedule::forecast::Forecast;
 use crate::text::{count, printable};
 use crate::zone::Zone;
@@ -61,24 +62,31 @@ const NAMES_SHOWN: usize = 8;
 
 /// Returns the plan for people, times in the user's zone.
 pub fn text(plan: &Plan, zone: Zone) -> String {
+    text_within(plan, zone, terminal_width())
+}
+
+fn text_within(plan: &Plan, zone: Zone, width: Option<u16>) -> String {
+    let lines = |text: &str| width.map_or_else(|| text.to_owned(), |width| wrapped(text, (0, 0), width.into(), usize::MAX));
     let clock = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
     let zone_name = abbreviation([plan.from, plan.until], zone);
-    let mut out = format!(
-        "Load from {} to {} ({zone_name}), from the schedules of {} and the median time of past runs\n\n",
+    let head = format!(
+        "Load from {} to {} ({zone_name}), from the schedules of {} and the median time of past runs",
         clock(plan.from),
         clock(plan.until),
         count(plan.jobs.len() as u64, "job")
     );
-    out.push_str(&hours(plan, zone, &zone_name).text());
+    let mut out = format!("{}\n\n", lines(&head));
+    out.push_str(&hours(plan, zone, &zone_name).text_within(width));
     out.push('\n');
     let unknown: Vec<&str> = plan.jobs.iter().filter(|job| job.runs == 0).map(|job| job.id.as_str()).collect();
     if !unknown.is_empty() {
-        let _ = writeln!(out, "\nno run of {} has succeeded yet: a minute each is reckoned with", names(&unknown));
+        let words = format!("no run of {} has succeeded yet: a minute each is reckoned with", names(&unknown));
+        let _ = writeln!(out, "\n{}", lines(&words));
     }
     for job in &plan.forecast.overruns {
         let _ = writeln!(out, "\n{}: due again before a run of it ends", printable(job));
     }
-    overlaps(plan, zone, &zone_name, &mut out);
+    overlaps(plan, zone, &zone_name, width, &mut out);
     stagger(plan, &mut out);
     out
 }
@@ -93,13 +101,13 @@ fn hours(plan: &Plan, zone: Zone, zone_name: &str) -> Rows {
         ("Load", Align::Left),
     ])
     .giving_way(&["Load"], hour.as_str());
-    let most = plan.forecast.hours.iter().map(|hour| hour.busy).max().unwrap_or_default().num_seconds().max(1);
+    let most = plan.forecast.hours.iter().map(|hour| hour.busy).max().unwrap_or_default().num_milliseconds().max(1);
     for hour in plan.forecast.hours.iter().filter(|hour| hour.most_at_once > 0) {
-        let width = (hour.busy.num_seconds() * 30 + most - 1) / most;
+        let width = (hour.busy.num_milliseconds() * 30 + most - 1) / most;
         rows.push(vec![
             hour.at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string(),
             hour.starts.to_string(),
-            span(hour.busy.num_milliseconds() as f64 / 1000.0),
+            span(seconds(hour.busy)),
             hour.most_at_once.to_string(),
             "#".repeat(usize::try_from(width).unwrap_or(0)),
         ]);
@@ -107,7 +115,7 @@ fn hours(plan: &Plan, zone: Zone, zone_name: &str) -> Rows {
     rows
 }
 
-fn overlaps(plan: &Plan, zone: Zone, zone_name: &str, out: &mut String) {
+fn overlaps(plan: &Plan, zone: Zone, zone_name: &str, width: Option<u16>, out: &mut String) {
     let found = &plan.forecast.overlaps;
     if found.is_empty() {
         out.push_str("\nno two jobs run at once\n");
@@ -122,12 +130,12 @@ fn overlaps(plan: &Plan, zone: Zone, zone_name: &str, out: &mut String) {
         rows.push(vec![
             names(&jobs),
             overlap.times.to_string(),
-            span(overlap.shared.num_milliseconds() as f64 / 1000.0),
+            span(seconds(overlap.shared)),
             overlap.first_at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string(),
         ]);
     }
     out.push('\n');
-    out.push_str(&rows.text());
+    out.push_str(&rows.text_within(width));
     out.push('\n');
     if found.len() > OVERLAPS_SHOWN {
         let _ = writeln!(out, "and {} more; all of them with: etlsched plan --output json", found.len() - OVERLAPS_SHOWN);
@@ -138,7 +146,6 @@ fn stagger(plan: &Plan, out: &mut String) {
     if plan.forecast.overlaps.is_empty() {
         return;
     }
-    let seconds = |span: TimeDelta| span.num_milliseconds() as f64 / 1000.0;
     if plan.stagger.is_empty() {
         out.push_str("\nno other minutes would part them\n");
         return;
@@ -155,6 +162,10 @@ fn stagger(plan: &Plan, out: &mut String) {
     }
 }
 
+fn seconds(time: TimeDelta) -> f64 {
+    time.num_milliseconds() as f64 / 1000.0
+}
+
 fn names(jobs: &[&str]) -> String {
     let mut text = jobs.iter().take(NAMES_SHOWN).map(|job| printable(job).into_owned()).collect::<Vec<_>>().join(", ");
     if jobs.len() > NAMES_SHOWN {
@@ -167,22 +178,19 @@ fn names(jobs: &[&str]) -> String {
 pub fn csv(plan: &Plan) -> Rows {
     let mut rows = Rows::new(["at", "starts", "busy_seconds", "most_at_once"].map(|name| (name, Align::Left)));
     for hour in &plan.forecast.hours {
-        rows.push(vec![utc(hour.at), hour.starts.to_string(), hour.busy.num_seconds().to_string(), hour.most_at_once.to_string()]);
+        rows.push(vec![utc(hour.at), hour.starts.to_string(), seconds(hour.busy).to_string(), hour.most_at_once.to_string()]);
     }
     rows
 }
 
 /// Returns the plan for scripts.
 pub fn json(plan: &Plan) -> Value {
-    let jobs = plan
-        .jobs
-        .iter()
-        .map(|job| json!({"id": job.id, "runs": job.runs, "duration_seconds": job.duration.num_milliseconds() as f64 / 1000.0}));
-    let hours = plan.forecast.hours.iter().map(|hour| {
-        json!({"at": utc(hour.at), "starts": hour.starts, "busy_seconds": hour.busy.num_seconds(), "most_at_once": hour.most_at_once})
-    });
+    let jobs = plan.jobs.iter().map(|job| json!({"id": job.id, "runs": job.runs, "duration_seconds": seconds(job.duration)}));
+    let hours = plan.forecast.hours.iter().map(
+        |hour| json!({"at": utc(hour.at), "starts": hour.starts, "busy_seconds": seconds(hour.busy), "most_at_once": hour.most_at_once}),
+    );
     let overlaps = plan.forecast.overlaps.iter().map(|overlap| {
-        json!({"jobs": overlap.jobs, "first_at": utc(overlap.first_at), "times": overlap.times, "shared_seconds": overlap.shared.num_seconds()})
+        json!({"jobs": overlap.jobs, "first_at": utc(overlap.first_at), "times": overlap.times, "shared_seconds": seconds(overlap.shared)})
     });
     let stagger = plan.stagger.iter().map(
         |change| json!({"job": change.job, "file": change.file, "line": change.line, "minute_from": change.from, "minute_to": change.to}),
@@ -196,8 +204,8 @@ pub fn json(plan: &Plan) -> Value {
         "overlaps": overlaps.collect::<Vec<_>>(),
         "overruns": plan.forecast.overruns,
         "stagger": stagger.collect::<Vec<_>>(),
-        "shared_seconds": plan.forecast.shared.num_seconds(),
-        "shared_seconds_after": plan.shared_after.num_seconds(),
+        "shared_seconds": seconds(plan.forecast.shared),
+        "shared_seconds_after": seconds(plan.shared_after),
     })
 }
 
@@ -263,6 +271,13 @@ jobs/sales.yaml:4
 +minute: 5
 ";
         assert_eq!(text(&sample(), Zone::parse("Europe/Berlin").unwrap()), expected);
+    }
+
+    #[test]
+    fn in_a_narrow_terminal_lines_end_at_words() {
+        let text = text_within(&sample(), Zone::UTC, Some(80));
+        assert!(text.starts_with("Load from 2026-11-24 04:00 to 2026-11-24 07:00 (UTC), from the schedules of 2\njobs and"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is said of letters that were sent, or wait.
 
+use super::wrap::{COLUMNS, wrapped};
 use crate::engine::Posted;
 use crate::text::{count, printable, shortened};
 
@@ -24,9 +25,20 @@ pub fn unknown(why: &str) -> String {
     format!("warning: notifications could not be sent: {}", printable(why))
 }
 
+/// Returns a line in those of a mail: 80 columns at most.
+pub fn in_mail(line: &str) -> String {
+    wrapped(line, (0, 2), COLUMNS, 600)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mail_has_it_in_80_columns() {
+        let text = in_mail(&unknown(&"the store can't be opened ".repeat(8)));
+        assert!(text.lines().count() > 2 && text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
+    }
 
     #[test]
     fn what_waits_is_told_with_the_first_reason_and_without_escapes() {

@@ -10,6 +10,7 @@ use crate::engine::{RunReport, SourceReport, StreamReport};
 use crate::error::Failure;
 use crate::plan::WorkerError;
 use crate::run::{Counts, RunStatus, SourceStatus};
+use crate::state::JobStatus;
 use crate::text::{count, grouped, printable, printable_lines};
 
 /// How one of the jobs of a command ended: its run, or why there was none.
@@ -97,7 +98,13 @@ fn below(report: &RunReport) -> String {
     for (index, source) in report.sources.iter().enumerate() {
         let rejected = source.counts().rejected;
         if let Some(path) = report.rejects_of(index) {
-            let _ = write!(text, "\n{}: {} rejected, kept in {}", printable(&source.name), count(rejected, "row"), path.display());
+            let _ = write!(
+                text,
+                "\n{}: {} rejected, kept in {}",
+                printable(&source.name),
+                count(rejected, "row"),
+                printable(&path.display().to_string())
+            );
         }
         for statement in source.streams.iter().filter_map(|stream| stream.result.as_ref()).flat_map(|result| &result.statements) {
             let _ = write!(text, "\n{};", printable_lines(statement));
@@ -147,7 +154,13 @@ fn summed_up(report: &RunReport) -> String {
         let _ = write!(text, ", run {run_id}");
     }
     if let Some((before, after)) = report.job_status {
-        let _ = write!(text, "; the job was {} and is {}", before.as_str(), after.as_str());
+        match (before, after) {
+            (_, JobStatus::Error) => text.push_str("; the job is in error now: its schedule no longer starts it"),
+            (JobStatus::Error, JobStatus::Active) => text.push_str("; the job is no longer in error: its schedule starts it again"),
+            _ => {
+                let _ = write!(text, "; the job was {} and is {}", before.as_str(), after.as_str());
+            }
+        }
     }
     text
 }

@@ -96,7 +96,7 @@ Source               Status        Rows      Added  Updated  Deleted  Rejected
 orders_of_all_shops  success  1,234,567  1,234,567        0        0         0
 regions              failed           -          -        -        -         -
 
-sales: failed, 1 of 2 sources refreshed, 1,234,567 rows in 1.25 s, run 0190a000-0000-7000-8000-000000000001; the job was active and is error", "\
+sales: failed, 1 of 2 sources refreshed, 1,234,567 rows in 1.25 s, run 0190a000-0000-7000-8000-000000000001; the job is in error now: its schedule no longer starts it", "\
 error: job sales, source regions: open data/regions.csv: no such file
 hint: check the path
 refreshed all the same: orders_of_all_shops
@@ -106,7 +106,7 @@ Source               Target               Status        Rows      Added  Updated
 orders_of_all_shops  orders_of_all_shops  success  1,234,567  1,234,567        0          0        0         0     0.50  2,469,134   46 MB
 regions              regions              failed           -          -        -          -        -         -     0.10          -   46 MB
 
-sales: failed, 1 of 2 sources refreshed, 1,234,567 rows in 1.25 s, run 0190a000-0000-7000-8000-000000000001; the job was active and is error", "\
+sales: failed, 1 of 2 sources refreshed, 1,234,567 rows in 1.25 s, run 0190a000-0000-7000-8000-000000000001; the job is in error now: its schedule no longer starts it", "\
 error: job sales, source regions: open data/regions.csv: no such file
 hint: check the path
 refreshed all the same: orders_of_all_shops

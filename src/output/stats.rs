@@ -38,7 +38,19 @@ impl Period {
 
     fn in_words(self, zone: Zone) -> String {
         let begin = format!("{} {}", local(self.since, zone), abbreviation([self.since], zone));
-        format!("since {begin}, compared with the {} before", span(self.length().as_seconds_f64()))
+        format!("since {begin}, compared with the {} before", length(self.length()))
+    }
+}
+
+/// Returns a length in words: `30 days`, `12 hours`, or a span to two units.
+fn length(length: TimeDelta) -> String {
+    let (hours, rest) = (length.num_hours(), length - TimeDelta::hours(length.num_hours()));
+    match u64::try_from(hours) {
+        Ok(24) if rest.is_zero() => "day".to_owned(),
+        Ok(hours @ 1..) if rest.is_zero() && hours % 24 == 0 => count(hours / 24, "day"),
+        Ok(1) if rest.is_zero() => "hour".to_owned(),
+        Ok(hours @ 1..) if rest.is_zero() && hours < 48 => count(hours, "hour"),
+        _ => span(length.as_seconds_f64()),
     }
 }
 

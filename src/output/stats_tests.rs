@@ -92,7 +92,7 @@ fn one_job_is_told_with_its_sources_and_errors() {
         text(&job, &sources, &errors, period, Zone::UTC, Blocks::Unicode),
         "\
 Job         failing
-Runs begun  since 2026-10-19 11:06:40 UTC, compared with the 30d 00h before
+Runs begun  since 2026-10-19 11:06:40 UTC, compared with the 30 days before
 Runs        8: 5 success, 2 failed (1 in part), 1 interrupted
 Success     62.5 % of 8 runs
 Took        p50 1.0 s, p95 3.0 s, at most 3.0 s

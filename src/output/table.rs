@@ -3,7 +3,7 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width};
 
-use super::wrap::columns;
+use super::wrap::{columns, cut};
 use crate::text::printable;
 
 /// Where a column's values stand.
@@ -15,7 +15,7 @@ pub enum Align {
     Right,
 }
 
-/// Rows under a header. Cells are cleaned of control characters before they are printed.
+/// Rows under a header. Headers and cells are cleaned of control characters before they are printed.
 #[derive(Debug, Clone)]
 pub struct Rows {
     columns: Vec<(String, Align)>,
@@ -24,13 +24,15 @@ pub struct Rows {
     spare: Vec<usize>,
     /// The column whose words may be broken.
     breakable: Option<usize>,
+    /// The most columns of the screen that a cell takes.
+    cell_max: usize,
 }
 
 impl Rows {
     /// Makes a table with a header.
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
         let columns = columns.into_iter().map(|(name, align)| (name.to_owned(), align)).collect();
-        Self { columns, rows: Vec::new(), spare: Vec::new(), breakable: None }
+        Self { columns, rows: Vec::new(), spare: Vec::new(), breakable: None, cell_max: usize::MAX }
     }
 
     /// Names what gives way where the terminal is too narrow: columns left out, one by one, then one whose words are broken.
@@ -40,6 +42,18 @@ impl Rows {
         self.spare = spare.iter().filter_map(|name| place(name)).collect();
         self.breakable = place(breakable);
         self
+    }
+
+    /// Cuts what is longer than so many columns of the screen, for people alone: CSV has it whole.
+    #[must_use]
+    pub fn cutting(mut self, cell_max: usize) -> Self {
+        self.cell_max = cell_max;
+        self
+    }
+
+    /// Returns a header or a cell as people see it.
+    fn seen(&self, text: &str) -> String {
+        cut(&printable(text), self.cell_max)
     }
 
     /// Adds a row; it has as many cells as the header.
@@ -73,9 +87,9 @@ impl Rows {
         }
         let shown = self.shown(width);
         let header = shown.iter().map(|column| &self.columns[*column]);
-        table.set_header(header.map(|(name, align)| aligned(Cell::new(name).add_attribute(Attribute::Bold), *align)));
+        table.set_header(header.map(|(name, align)| aligned(Cell::new(self.seen(name)).add_attribute(Attribute::Bold), *align)));
         for row in &self.rows {
-            table.add_row(shown.iter().map(|column| aligned(toned(&printable(&row[*column])), self.columns[*column].1)));
+            table.add_row(shown.iter().map(|column| aligned(toned(&self.seen(&row[*column])), self.columns[*column].1)));
         }
         let widths = table.column_max_content_widths();
         for ((column, index), width) in table.column_iter_mut().zip(&shown).zip(widths) {
@@ -90,7 +104,7 @@ impl Rows {
     fn shown(&self, width: Option<u16>) -> Vec<usize> {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         let Some(width) = width else { return shown };
-        let characters = |text: &str| columns(&printable(text));
+        let characters = |text: &str| columns(&self.seen(text));
         let widths: Vec<usize> = (0..self.columns.len())
             .map(|column| {
                 let cells = self.rows.iter().map(|row| characters(&row[column]));
@@ -108,7 +122,7 @@ impl Rows {
     /// Numbers and short words keep their line; where a terminal is narrow, the long texts give way.
     fn constraint(&self, column: usize, width: u16) -> ColumnConstraint {
         let (name, align) = &self.columns[column];
-        let header = u16::try_from(name.chars().count()).unwrap_or(u16::MAX);
+        let header = u16::try_from(columns(&self.seen(name))).unwrap_or(u16::MAX);
         if self.breakable == Some(column) {
             ColumnConstraint::LowerBoundary(Width::Fixed(BREAKABLE_MIN.min(width) + GAP))
         } else if *align == Align::Right || width <= UNBROKEN_MAX.max(header) {
@@ -234,6 +248,23 @@ mod tests {
             rows().text_within(Some(44)),
             "Job             Started                 Rows\nwarehouse_stoc  2026-11-23 22:55:00  299,987\nk_497"
         );
+    }
+
+    #[test]
+    fn headers_can_t_steer_the_terminal_and_csv_keeps_them_as_they_are() {
+        let mut rows = Rows::new([("a\u{1b}[31m\u{202e}\n", Align::Left)]);
+        rows.push(vec!["1".to_owned()]);
+        assert_eq!(rows.text_within(None), "a\\u{1b}[31m\\u{202e}\\n\n1");
+        assert_eq!(rows.csv_as_named(), "\"a\u{1b}[31m\u{202e}\n\"\n1\n");
+    }
+
+    #[test]
+    fn long_cells_are_cut_for_people_alone() {
+        let long = "x".repeat(3000);
+        let mut rows = Rows::new([("A", Align::Left), ("b", Align::Left)]).cutting(10);
+        rows.push(vec![long.clone(), "y".to_owned()]);
+        assert_eq!(rows.text_within(None), "A           b\nxxxxxxxxx…  y");
+        assert_eq!(rows.csv(), format!("a,b\n{long},y\n"));
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub fn forecast(jobs: &[Expected], from: DateTime<Utc>, until: DateTime<Utc>) ->
     let mut runs = Vec::new();
     for (index, job) in jobs.iter().enumerate() {
         let slots = job.schedule.between(job.zone, from, until);
-        let duration = job.duration.max(TimeDelta::seconds(1));
+        let duration = job.duration.max(TimeDelta::milliseconds(1));
         let mut is_overrun = false;
         for (at, slot) in slots.iter().enumerate() {
             let next = slots.get(at + 1).map_or(DateTime::<Utc>::MAX_UTC, |next| next.at);

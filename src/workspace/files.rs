@@ -208,7 +208,15 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
 /// # Errors
 /// Whatever keeps it from being written.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
-    written_beside(path, bytes, mode)?.persist(path).map(drop).map_err(|error| error.error)
+    written_beside(path, bytes, mode).and_then(|file| file.persist(path).map(drop).map_err(|error| error.error)).map_err(without_its_name)
+}
+
+/// Takes the name of the file beside out of an error: nobody knows it.
+fn without_its_name(error: std::io::Error) -> std::io::Error {
+    match error.to_string().split_once(" at path ") {
+        Some((what, _)) => std::io::Error::new(error.kind(), what),
+        None => error,
+    }
 }
 
 /// Returns a file under another name in the same folder, written and on disk; the folder is made.
@@ -236,6 +244,14 @@ fn written_beside(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<tempf
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_does_not_name_the_file_beside() {
+        let error =
+            std::io::Error::new(std::io::ErrorKind::PermissionDenied, "Permission denied (os error 13) at path \"/x/.etlsched-fB\"");
+        let error = without_its_name(error);
+        assert_eq!((error.kind(), error.to_string().as_str()), (std::io::ErrorKind::PermissionDenied, "Permission denied (os error 13)"));
+    }
 
     #[test]
     fn files_of_other_users_are_used_only_where_the_caller_trusts_them() {

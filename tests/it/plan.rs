@@ -42,7 +42,7 @@ jobs/b.yaml:2
 ",
     );
     let plan = etl.run(&["plan", "-o", "json"]).exits(0).json();
-    let overlap = serde_json::json!([{"jobs": ["a", "b"], "first_at": "2026-11-24T06:00:00Z", "times": 1, "shared_seconds": 60}]);
+    let overlap = serde_json::json!([{"jobs": ["a", "b"], "first_at": "2026-11-24T06:00:00Z", "times": 1, "shared_seconds": 60.0}]);
     assert_eq!((plan["hours"][0]["at"].as_str(), &plan["overlaps"]), (Some("2026-11-24T00:00:00Z"), &overlap), "{plan:#}");
     let plan = etl.run(&["plan", "--hours", "2", "-o", "json"]).exits(0).json();
     assert_eq!((plan["hours"].as_array().map(Vec::len), plan["overlaps"].as_array().map(Vec::len)), (Some(3), Some(0)), "{plan:#}");

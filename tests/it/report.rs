@@ -55,7 +55,7 @@ fn the_summary_says_what_needs_attention_and_what_to_type() {
     plant(&etl, FAILED_RUN, "2026-11-24 11:00:00", "failed", Some("no answer from db1"));
     etl.write("jobs/broken.yaml", "schedule_type: never\n");
     let shown = etl.run(&["report"]).exits(0).says("").stdout;
-    assert!(shown.starts_with("1 of 1 job needs attention\n\nJobs    0 ok"), "{shown}");
+    assert!(shown.starts_with("2 of 2 jobs need attention\n\nJobs    0 ok"), "{shown}");
     for text in
         [", 1 failing", "Runs    50 % of 2 runs good", "no answer from db1", "etlsched logs sales --run last", "jobs/broken.yaml has"]
     {

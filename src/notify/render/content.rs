@@ -14,7 +14,7 @@ const CAUSES_MAX: usize = 8;
 /// How many lines of slots and of columns.
 const LINES_MAX: usize = 20;
 /// How many runs the strip shows.
-const STRIP_MAX: usize = 14;
+pub(super) const STRIP_MAX: usize = 14;
 
 /// How urgent it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,8 @@ impl Content {
     /// Chooses what is told.
     pub(crate) fn of(message: &Message) -> Self {
         let zone = words::zone(message);
-        let causes: Vec<CauseLines> = message.causes.iter().take(CAUSES_MAX).map(cause).collect();
+        let program = program(message);
+        let causes: Vec<CauseLines> = message.causes.iter().take(CAUSES_MAX).map(|found| cause(found, &program)).collect();
         let (sources, more_sources) = sources(message);
         let strip = &message.strip[message.strip.len().saturating_sub(STRIP_MAX)..];
         Self {
@@ -134,7 +135,7 @@ fn tone(kind: Kind) -> Tone {
     }
 }
 
-fn cause(cause: &Cause) -> CauseLines {
+fn cause(cause: &Cause, program: &str) -> CauseLines {
     let names: Vec<String> = cause.sources.iter().take(6).map(|name| clean(name, 60)).collect();
     let mut title = names.join(", ");
     if let Some(more) = cause.sources.len().checked_sub(names.len()).filter(|more| *more > 0) {
@@ -150,7 +151,7 @@ fn cause(cause: &Cause) -> CauseLines {
     CauseLines {
         title,
         message: clean(&cause.message, 1000),
-        hint: cause.hint.as_deref().map(|hint| clean(hint, 500)).filter(|hint| !hint.is_empty()),
+        hint: cause.hint.as_deref().map(|hint| typed_anywhere(&clean(hint, 500), program)).filter(|hint| !hint.is_empty()),
         note: format!("{}{tries}", clean(&cause.code, 60)),
     }
 }
@@ -230,8 +231,32 @@ fn list(message: &Message, zone: Zone) -> Option<(&'static str, Vec<String>)> {
     Some((title, lines))
 }
 
+/// Returns how commands begin that work from any folder.
+fn program(message: &Message) -> String {
+    format!("etlsched -C {}", shell_quoted(&clean(&message.workspace, 400)))
+}
+
+/// The commands that hints name.
+const HINTED: [&str; 13] =
+    ["cancel", "create", "doctor", "enable", "init", "logs", "resume", "run", "schedule", "source", "state", "status", "validate"];
+
+/// Returns a hint whose commands work from any folder; `etlsched` in a sentence stays.
+fn typed_anywhere(hint: &str, program: &str) -> String {
+    let mut parts = hint.split("etlsched ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let word = part.split(|character: char| !character.is_ascii_lowercase()).next().unwrap_or_default();
+        let is_command =
+            HINTED.contains(&word) && !text.ends_with(|character: char| character.is_alphanumeric() || "/.-_".contains(character));
+        text.push_str(if is_command { program } else { "etlsched" });
+        text.push(' ');
+        text.push_str(part);
+    }
+    text
+}
+
 fn commands(message: &Message) -> Vec<(&'static str, String)> {
-    let program = format!("etlsched -C {}", shell_quoted(&clean(&message.workspace, 400)));
+    let program = program(message);
     // Both are plain words; whoever copies a command must be able to rely on that.
     let job = shell_quoted(&clean(&message.job.id, 63));
     let typed = |words: &str| format!("{program} {words}");

@@ -3,7 +3,7 @@
 use crate::notify::message::{JobFacts, Kind, Message};
 use crate::notify::sample::{Setting, sample};
 
-fn setting(at: &str) -> Setting {
+pub(crate) fn setting(at: &str) -> Setting {
     Setting {
         job: JobFacts {
             id: "daily_sales".to_owned(),

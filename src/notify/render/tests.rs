@@ -78,8 +78,8 @@ fn every_kind_says_what_it_is_about_in_its_subject() {
         "[etlsched] Daily sales failed: orders",
         "[etlsched] Daily sales succeeded: 78,345 rows",
         "[etlsched] Daily sales works again",
-        "[etlsched] Daily sales is disabled after its failures: 3 of 3 sources",
-        "[etlsched] Daily sales failed and is about to be disabled: 3 of 3 sources",
+        "[etlsched] Daily sales was put into error: its schedule no longer starts it",
+        "[etlsched] Daily sales failed and is about to be put into error: 3 of 3 sources",
         "[etlsched] Daily sales missed 3 runs",
         "[etlsched] Daily sales missed its deadline",
         "[etlsched] Daily sales: columns changed",
@@ -114,6 +114,44 @@ fn every_kind_says_what_to_do_about_it() {
     says(Kind::Deadline, &["Due --- Sun 2026-11-29 04:13 CET", "etlsched -C /srv/etl run daily_sales"]);
     says(Kind::SchemaChange, &["orders: column discount added (decimal(12,2))"]);
     says(Kind::RejectedRows, &["17 rejected", "rejected rows: .etlsched/rejects/orders.csv"]);
+}
+
+#[test]
+fn a_recovery_says_at_least_only_where_the_strip_is_full_of_failures() {
+    let recovered = |failures: usize| {
+        let mut message = samples::recovery();
+        let (good, bad) = (message.strip[13].clone(), message.strip[12].clone());
+        message.sources.truncate(2);
+        message.strip = std::iter::repeat_n(bad, failures).chain([good]).collect();
+        render(&message).text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(recovered(1).contains("Both sources were refreshed: 52,230 rows in 3m 05s. Before that, 1 run in a row failed, since "));
+    assert!(recovered(4).contains("Before that, 4 runs in a row failed, since "));
+    assert!(recovered(13).contains("Before that, at least 13 runs in a row failed, since "));
+}
+
+#[test]
+fn the_sample_of_a_job_with_one_source_failed_as_a_whole() {
+    let codes = [1, 2].map(|count| {
+        let mut setting = samples::setting("2026-11-29T05:13:05Z");
+        setting.sources.truncate(count);
+        crate::notify::sample::sample(Kind::Failure, &setting).run.map(|run| run.exit_code)
+    });
+    assert_eq!(codes, [Some(1), Some(3)]);
+}
+
+#[test]
+fn commands_in_hints_name_the_workspace_as_those_below_do() {
+    let hinted = |hint: &str| {
+        let mut message = samples::failure();
+        message.causes[0].hint = Some(hint.to_owned());
+        render(&message).text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let text = hinted("take it over: etlsched state reset half --source a; or see `etlsched logs`, a fault of etlsched itself");
+    let expected =
+        "take it over: etlsched -C /srv/etl state reset half --source a; or see `etlsched -C /srv/etl logs`, a fault of etlsched itself";
+    assert!(text.contains(expected), "{text}");
+    assert!(hinted("etlsched run a --force").contains("What to do: etlsched -C /srv/etl run a --force"));
 }
 
 #[test]

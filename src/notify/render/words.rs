@@ -7,6 +7,8 @@ use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::text::{count, grouped, printable, shortened, span};
 use crate::zone::Zone;
 
+use super::content::STRIP_MAX;
+
 /// How long a name may be.
 const NAME_MAX: usize = 80;
 
@@ -40,8 +42,8 @@ pub(super) fn headline(message: &Message) -> String {
         Kind::Failure => format!("{name} failed"),
         Kind::Success => format!("{name} succeeded"),
         Kind::Recovery => format!("{name} works again"),
-        Kind::Disabled => format!("{name} is disabled after its failures"),
-        Kind::DisabledSoon => format!("{name} failed and is about to be disabled"),
+        Kind::Disabled => format!("{name} was put into error: its schedule no longer starts it"),
+        Kind::DisabledSoon => format!("{name} failed and is about to be put into error"),
         Kind::Missed => format!("{name} missed {}", count(message.slot_count.max(1), "run")),
         Kind::Deadline => format!("{name} missed its deadline"),
         Kind::SchemaChange => format!("{name}: columns changed"),
@@ -53,13 +55,13 @@ pub(super) fn headline(message: &Message) -> String {
 pub(super) fn subject(message: &Message) -> String {
     let test = if message.is_test { "TEST: " } else { "" };
     let about = match message.kind {
-        Kind::Failure | Kind::DisabledSoon | Kind::Disabled => not_refreshed(message),
+        Kind::Failure | Kind::DisabledSoon => not_refreshed(message),
         Kind::Success => message.run.as_ref().map(|_| count(processed(message), "row")),
         Kind::SchemaChange => match message.schema_changes.as_slice() {
             [only] => Some(clean(only, 60)),
             _ => None,
         },
-        Kind::Recovery | Kind::Missed | Kind::Deadline | Kind::RejectedRows => None,
+        Kind::Disabled | Kind::Recovery | Kind::Missed | Kind::Deadline | Kind::RejectedRows => None,
     };
     let about = about.map(|about| format!(": {about}")).unwrap_or_default();
     shortened(&format!("[etlsched] {test}{}{about}", headline(message)), 160).into_owned()
@@ -112,7 +114,9 @@ fn recovered(message: &Message) -> Vec<String> {
     let failed = trouble(&message.strip);
     if let Some(first) = failed.first() {
         let since = when(first.started_at, zone(message));
-        let least = if failed.len() + 1 >= message.strip.len() { "at least " } else { "" };
+        // The strip is full of them: there may be more before.
+        let is_full = message.strip.len() >= STRIP_MAX && failed.len() + 1 >= message.strip.len();
+        let least = if is_full { "at least " } else { "" };
         lead.push(format!("Before that, {least}{} in a row failed, since {since}.", count(failed.len() as u64, "run")));
     }
     lead
@@ -123,6 +127,7 @@ fn summary(message: &Message) -> String {
     let sources = match message.sources.len() as u64 {
         0 => "The run ended well".to_owned(),
         1 => "Its source was refreshed".to_owned(),
+        2 => "Both sources were refreshed".to_owned(),
         all => format!("All {} were refreshed", count(all, "source")),
     };
     format!("{sources}: {}{took}.", count(processed(message), "row"))

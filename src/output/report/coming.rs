@@ -60,13 +60,13 @@ fn seconds(time: TimeDelta) -> String {
 
 /// Bars as high as the hour is busy; a mark over those in which more than one run goes at once.
 fn bars(hours: &[Hour], most: TimeDelta, frame: &Frame) -> String {
-    let most = most.num_seconds().max(1);
+    let most = most.num_milliseconds().max(1);
     let width = hours.len() * 10;
     let mut text = format!(
         "<figure><svg class=\"bars\" viewBox=\"0 0 {width} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Busy time of each hour; the table below has the numbers\">"
     );
     for (place, hour) in hours.iter().enumerate().filter(|(_, hour)| hour.most_at_once > 0) {
-        let height = (hour.busy.num_seconds() * (HEIGHT - 6) / most).max(2);
+        let height = (hour.busy.num_milliseconds() * (HEIGHT - 6) / most).max(2);
         let class = if hour.most_at_once > 1 { "many" } else { "one" };
         let title = format!(
             "{}: {}, {} of runs, at most {} at once",

@@ -130,7 +130,7 @@ fn the_data_are_differences_and_letters() {
 #[test]
 fn a_browser_without_scripts_gets_tables() {
     let page = html(&sample("plain"), &frame());
-    assert!(page.contains("<h2 id=\"headline\">1 of 1 job needs attention</h2>"), "{page}");
+    assert!(page.contains("<h2 id=\"headline\">2 of 2 jobs need attention</h2>"), "{page}");
     for text in [
         "the run of 2026-11-24 05:00 failed: plain",
         "<tr><th scope=\"row\">sales</th><td><span class=\"badge bad\">failing</span></td><td>Hourly at minute 0</td><td>2026-11-24 05:00</td>",
@@ -147,7 +147,28 @@ fn a_browser_without_scripts_gets_tables() {
 fn the_summary_of_the_terminal_can_not_be_steered() {
     let text = text(&sample("a\u{1b}[31mb\u{202e}"), &frame());
     assert!(text.contains("a\\u{1b}[31mb\\u{202e}") && !text.contains('\u{1b}'), "{text}");
-    assert!(text.starts_with("1 of 1 job needs attention\n\nJobs    0 ok, 0 running, 0 late, 1 failing, 0 in error, 0 paused\n"), "{text}");
+    assert!(
+        text.starts_with("2 of 2 jobs need attention\n\nJobs    0 ok, 0 running, 0 late, 1 failing, 0 in error, 1 broken, 0 paused\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_headline_agrees_with_the_list_and_counts_no_job_without_a_file() {
+    let said = |standing, rejected, gone: usize| {
+        let mut survey = sample("plain");
+        survey.broken.clear();
+        survey.jobs[0].standing = standing;
+        survey.jobs[0].slots.clear();
+        survey.jobs[0].lane.rejected = rejected;
+        let former = JobSurvey { id: "former".to_owned(), standing: Standing::Gone, ..survey.jobs[0].clone() };
+        survey.jobs.extend(std::iter::repeat_n(former, gone));
+        let text = text(&survey, &frame());
+        (text.lines().next().unwrap_or_default().to_owned(), text.contains("\nAttention\n"))
+    };
+    assert_eq!(said(Standing::Ok, 0, 0), ("The job needs no attention".to_owned(), false));
+    assert_eq!(said(Standing::Ok, 12, 3), ("1 of 1 job needs attention; 3 more have no file".to_owned(), true));
+    assert_eq!(said(Standing::Gone, 12, 0), ("There are no jobs any more; 1 more has no file".to_owned(), false));
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub fn json(survey: &Survey, frame: &Frame) -> Value {
     let jobs: serde_json::Map<String, Value> =
         Standing::ALL.iter().map(|standing| (standing.as_str().replace(' ', "_"), json!(survey.count(*standing)))).collect();
     let hours = survey.coming.forecast.hours.iter().map(|hour| {
-        json!({"at": utc(hour.at), "starts": hour.starts, "busy_seconds": hour.busy.num_seconds(), "most_at_once": hour.most_at_once})
+        json!({"at": utc(hour.at), "starts": hour.starts, "busy_seconds": hour.busy.num_milliseconds() as f64 / 1000.0, "most_at_once": hour.most_at_once})
     });
     json!({
         "success": true,

@@ -68,7 +68,7 @@ fn of_job(job: &JobSurvey, zone: Zone) -> Vec<Matter> {
         let row = if failures > 1 { format!(", the {} in a row", ordinal(failures)) } else { String::new() };
         matters.push(matter(format!("the run{at} failed{row}{}", error()), format!("etlsched logs {id} --run last")));
     }
-    if job.lane.rejected > 0 {
+    if job.lane.rejected > 0 && job.standing != Standing::Gone {
         let reason = format!("{} kept aside in its reject files", count(job.lane.rejected, "row"));
         matters.push(Matter {
             word: "rejected",
@@ -110,7 +110,11 @@ fn missed(survey: &Survey, zone: Zone) -> Vec<Matter> {
     missed.iter().map(one).collect()
 }
 
-fn missed_of(job: &JobSurvey) -> Option<(&str, u64, DateTime<Utc>)> {
+/// Returns how many slots of a job nobody started, and the last; nothing of one without a file.
+pub(super) fn missed_of(job: &JobSurvey) -> Option<(&str, u64, DateTime<Utc>)> {
+    if job.standing == Standing::Gone {
+        return None;
+    }
     let slots = || job.slots.iter().filter(|slot| slot.status == SlotStatus::Missed);
     let last: DateTime<Utc> = slots().map(|slot| slot.due_at).max()?;
     let number = slots().map(|slot| slot.slot_count).sum();

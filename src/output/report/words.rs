@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::engine::survey::{Cause, Standing, Survey};
+use super::matters::missed_of;
+use crate::engine::survey::{Cause, JobSurvey, Standing, Survey};
 use crate::text::{count, grouped};
 use crate::zone::Zone;
 
@@ -23,19 +24,38 @@ pub(super) fn rough(seconds: i64) -> String {
 
 /// Returns the headline.
 pub(super) fn headline(survey: &Survey) -> String {
-    let jobs = survey.jobs.len() as u64;
-    let concerned = survey.jobs.iter().filter(|job| is_grave(job.standing)).count() as u64;
-    match (jobs, concerned) {
+    let gone = survey.count(Standing::Gone) as u64;
+    // A file with errors that never ran is no job that is known.
+    let unknown = broken(survey) - survey.count(Standing::Broken) as u64;
+    let jobs = survey.jobs.len() as u64 - gone + unknown;
+    let concerned = survey.jobs.iter().filter(|job| wants_somebody(job)).count() as u64 + unknown;
+    let said = match (jobs, concerned) {
+        (0, _) if gone > 0 => "There are no jobs any more".to_owned(),
         (0, _) => "There are no jobs yet".to_owned(),
         (1, 0) => "The job needs no attention".to_owned(),
         (_, 0) => format!("None of {} needs attention", count(jobs, "job")),
         (_, 1) => format!("1 of {} needs attention", count(jobs, "job")),
         _ => format!("{} of {} need attention", grouped(concerned), count(jobs, "job")),
+    };
+    match gone {
+        0 => said,
+        1 => format!("{said}; 1 more has no file"),
+        _ => format!("{said}; {} more have no file", grouped(gone)),
     }
 }
 
+/// Returns how many files have errors.
+fn broken(survey: &Survey) -> u64 {
+    survey.broken.len().max(survey.count(Standing::Broken)) as u64
+}
+
+/// Whether something of a job stands in the list of what wants somebody.
+fn wants_somebody(job: &JobSurvey) -> bool {
+    job.standing != Standing::Gone && (is_grave(job.standing) || job.lane.rejected > 0 || missed_of(job).is_some())
+}
+
 /// Whether somebody should look.
-pub(super) fn is_grave(standing: Standing) -> bool {
+fn is_grave(standing: Standing) -> bool {
     match standing {
         Standing::InError | Standing::Stuck | Standing::Late | Standing::Failing | Standing::Broken => true,
         Standing::Running | Standing::Paused | Standing::Inactive | Standing::Ok | Standing::New | Standing::Gone => false,
@@ -47,7 +67,8 @@ pub(super) fn counts(survey: &Survey) -> Vec<(Standing, usize)> {
     let order = [Standing::Ok, Standing::Running, Standing::Late, Standing::Stuck, Standing::Failing, Standing::InError];
     let rest = [Standing::Broken, Standing::Paused, Standing::Inactive, Standing::New, Standing::Gone];
     let always = [Standing::Ok, Standing::Running, Standing::Late, Standing::InError, Standing::Paused];
-    let counted = order.into_iter().chain(rest).map(|standing| (standing, survey.count(standing)));
+    let number = |standing| if standing == Standing::Broken { broken(survey) as usize } else { survey.count(standing) };
+    let counted = order.into_iter().chain(rest).map(|standing| (standing, number(standing)));
     counted.filter(|(standing, count)| *count > 0 || always.contains(standing)).collect()
 }
 
