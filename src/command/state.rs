@@ -48,7 +48,7 @@ pub enum Action {
     ///
     /// The next run of an incremental source is then a first run: everything is read again and takes the table's place. Tables and
     /// their rows stay as they are until then. With --take-over the source's tables are taken from whichever job or source owns them; tables with
-    /// rows that etlsched did not load become its own.
+    /// rows that etlsched did not load become its own, and the next load replaces all of their rows by those of the source.
     Reset(Reset),
     /// Copy a store that is a file into the PostgreSQL database that `state:` names
     ///
@@ -371,16 +371,27 @@ fn question(action: &MendAction, source: &str) -> String {
         MendAction::TakeOver { owners } => {
             let tables: Vec<&str> = owners.iter().map(|(target, _)| target.as_str()).collect();
             let tables = printable(&tables.join(", ")).into_owned();
-            format!("give {tables} to source {source}? Its next run replaces what is there; whoever owned it can't load it any more.")
+            format!("give {tables} to source {source}? {}. Whoever owned it can't load it any more.", replaced(&tables))
         }
         _ => format!("forget how far source {source} was read? Its next run reads everything; tables stay as they are until then."),
     }
 }
 
+/// Returns what comes of a take-over: its rows are not the source's, so the first load, of an incremental source too, is a full one.
+fn replaced(tables: &str) -> String {
+    format!("the next load replaces all rows of {tables} by those of its source; rows that the source no longer has go")
+}
+
 fn print_changed(context: &Context, job: &Job, source: &str, changed: &[String], is_take_over: bool) {
     let job = job.id.as_str();
     match context.output {
-        Format::Json => output::json::print(&json!({"success": true, "job": job, "source": source, "changed": changed})),
+        Format::Json => {
+            let mut object = json!({"success": true, "job": job, "source": source, "changed": changed});
+            if is_take_over && !changed.is_empty() {
+                object["warning"] = replaced(&changed.join(", ")).into();
+            }
+            output::json::print(&object);
+        }
         Format::Csv => {
             let mut rows = Rows::new(["job", "source", "target"].map(|name| (name, Align::Left)));
             changed.iter().for_each(|target| rows.push([job, source, target].map(str::to_owned).to_vec()));
@@ -393,7 +404,11 @@ fn print_changed(context: &Context, job: &Job, source: &str, changed: &[String],
         Format::Table => {
             let done = if is_take_over { "took over" } else { "reset" };
             let tables = count(changed.len() as u64, "table");
-            output::print(&format!("{job}: {done} {tables} of source {source}: {}", printable(&changed.join(", "))));
+            let changed = printable(&changed.join(", ")).into_owned();
+            output::print(&format!("{job}: {done} {tables} of source {source}: {changed}"));
+            if is_take_over {
+                output::note(&format!("warning: {}", replaced(&changed)));
+            }
         }
     }
 }

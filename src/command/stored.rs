@@ -22,7 +22,7 @@ use crate::workspace::{NoJob, Workspace};
 /// It can't be opened.
 pub fn open(workspace: &Workspace) -> Result<Store, Failure> {
     settle_modes(workspace)?;
-    Ok(Store::open(&workspace.state)?)
+    Ok(Store::open_kept(&workspace.state, &workspace.private_folder())?)
 }
 
 /// Opens the store if there is one.
