@@ -249,7 +249,7 @@ impl Reset {
         if let Some(record) = store.job(job.id.as_str())? {
             stored::check_permitted(&workspace, &record, &by)?;
         }
-        refuse_while_it_runs(&mut store, &job)?;
+        stored::refuse_while_it_runs(&mut store, job.id.as_str())?;
         let order = Order { workspace_id: store.workspace_id()?, program: worker::program()?, workspace, job };
         let action = if is_take_over { order.take_over(&source)? } else { order.reset(&source, context)? };
         let masker = &order.workspace.masker;
@@ -263,7 +263,7 @@ impl Reset {
             return Ok(exit_code::FAILED);
         }
         // It may have begun while the question stood.
-        refuse_while_it_runs(&mut store, &order.job)?;
+        stored::refuse_while_it_runs(&mut store, order.job.id.as_str())?;
         let mut changed = engine::mend_targets(&order.program, &order.job, &order.workspace_id, action, ANSWER_TIMEOUT)
             .map_err(|error| order.failure(&source, error))?;
         if !changed.is_empty() {
@@ -274,19 +274,6 @@ impl Reset {
         changed.iter_mut().for_each(|target| *target = masker.mask(target));
         print_changed(context, &order.job, &masker.mask(&source), &changed, is_take_over);
         Ok(exit_code::DONE)
-    }
-}
-
-/// Refuses where a run of the job goes on: what it publishes would be of before the reset.
-fn refuse_while_it_runs(store: &mut Store, job: &Job) -> Result<(), Failure> {
-    let now = stored::moment();
-    match store.living_lease(job.id.as_str(), &now, &process::liveness)? {
-        Some(lease) => {
-            let message = format!("job {}: run {} goes on (process {} on {})", job.id, lease.run_id, lease.pid, lease.host);
-            Err(Failure::new(exit_code::OVERLAP, "overlap", message)
-                .hint(format!("wait for it, or stop it with etlsched cancel {}", job.id)))
-        }
-        None => Ok(()),
     }
 }
 

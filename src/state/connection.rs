@@ -72,11 +72,7 @@ impl Store {
     }
 
     /// Opens the store; `question` is what will be asked first, so that a server answers it together with what opening asks.
-    pub(super) fn open_asking(
-        location: &StateLocation,
-        private_folder: Option<&Path>,
-        question: Work<'_, ()>,
-    ) -> Result<Self, StateError> {
+    pub(super) fn open_asking(location: &StateLocation, private_folder: Option<&Path>, question: Work<'_, ()>) -> Result<Self, StateError> {
         if let StateLocation::Sqlite(path) = location {
             file::make(path)?;
         }
