@@ -66,6 +66,11 @@ pub fn readers(file: &fs::Metadata) -> Option<Readers> {
     modes::readers(file)
 }
 
+/// Whether a file or folder belongs to the user of this process.
+pub fn is_own(file: &fs::Metadata) -> bool {
+    modes::is_own(file)
+}
+
 /// Whether a group has a name, or is said by its number.
 pub fn is_group(id: u32, name: &str) -> bool {
     modes::is_group(id, name)
@@ -162,6 +167,10 @@ mod modes {
             file.set_permissions(Permissions::from_mode(mode))?;
         }
         Ok(())
+    }
+
+    pub(super) fn is_own(file: &Metadata) -> bool {
+        file.uid() == rustix::process::geteuid().as_raw()
     }
 
     /// Whether its rights are this process's to set.
@@ -266,6 +275,10 @@ mod modes {
 
     pub(super) fn readers(_file: &Metadata) -> Option<Readers> {
         None
+    }
+
+    pub(super) fn is_own(_file: &Metadata) -> bool {
+        true
     }
 
     pub(super) fn is_group(_id: u32, _name: &str) -> bool {

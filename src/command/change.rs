@@ -40,7 +40,7 @@ pub fn run(context: &Context, names: &[String], change: &Change) -> Result<u8, F
     let by = stored::actor();
     let mut jobs: Vec<Job> = Vec::with_capacity(names.len());
     for name in names {
-        let job = stored::job(&workspace, name)?;
+        let job = stored::job(&workspace, name).map_err(|failure| without_file(&workspace, name, failure))?;
         if !jobs.iter().any(|known| known.id == job.id) {
             jobs.push(job);
         }
@@ -53,6 +53,17 @@ pub fn run(context: &Context, names: &[String], change: &Change) -> Result<u8, F
     let before = store.set_status(&new_jobs, change.status, &by, now, clock::now())?;
     print(context, workspace.timezone, &before, change, now);
     Ok(exit_code::DONE)
+}
+
+/// Says of a job that is stored, but whose file is gone, what can be done.
+fn without_file(workspace: &Workspace, name: &str, failure: Failure) -> Failure {
+    let Some(id) = super::job_id(workspace, name).ok().filter(|_| failure.code == "unknown_job") else { return failure };
+    let store = stored::open_existing(workspace).ok().flatten();
+    match store.and_then(|mut store| store.job(id.as_str()).ok().flatten()) {
+        Some(_) => Failure::new(failure.exit_code, failure.code, format!("job {id} has no file any more"))
+            .hint(format!("to clear what is stored of it: etlsched delete {id}")),
+        None => failure,
+    }
 }
 
 fn check(workspace: &Workspace, store: &mut Store, job: &Job, change: &Change, by: &Actor, now: DateTime<Utc>) -> Result<(), Failure> {

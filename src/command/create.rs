@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::json;
 use serde_yaml::{Mapping, Value};
@@ -14,6 +15,7 @@ use crate::exit_code;
 use crate::job::positions::BYTES_MAX;
 use crate::job::{JobId, Problem, keys, replaced, write};
 use crate::output::{self, Format, errors};
+use crate::state::{JobRecord, JobStatus};
 use crate::workspace::{Workspace, files};
 
 /// Write a job file from flags or from a document
@@ -107,6 +109,7 @@ impl Create {
             Some(from) => document(from)?,
         };
         self.apply(&mut map)?;
+        self.check_whole(&map)?;
         let id = self.id(&map)?;
         let file = workspace.job_file(&id);
         let shown = workspace.shown(&file);
@@ -127,11 +130,23 @@ impl Create {
             _ => Failure::new(exit_code::FAILED, "io", format!("writing {}: {error}", shown.display())),
         })?;
         let now = clock::now();
-        store.register_job(&stored::new_job(&loaded.job, &by), now)?;
+        let record = store.register_job(&stored::new_job(&loaded.job, &by), now)?;
         store.note(&by, "create", id.as_str(), Some(&shown.display().to_string()), now)?;
         super::init::schemas(&workspace.private_folder())?;
         print(context, &workspace, &loaded.job, &shown);
+        tell_status(&record, now);
         Ok(exit_code::DONE)
+    }
+
+    /// Checks, where all comes from flags, that nothing is missing: problems name places, and here is no file yet.
+    fn check_whole(&self, map: &Mapping) -> Result<(), Failure> {
+        if self.schedule.as_deref() == Some("cron") && !map.contains_key("schedule") {
+            return Err(Failure::usage("create: --schedule cron without --cron").hint("give --cron \"0 6 * * *\""));
+        }
+        if self.from.is_none() && !map.contains_key("data_sources") {
+            return Err(Failure::usage("create: no source").hint("give --path, or --connection with --table, or --from"));
+        }
+        Ok(())
     }
 
     fn id(&self, map: &Mapping) -> Result<JobId, Failure> {
@@ -237,6 +252,18 @@ fn document(from: &Path) -> Result<Mapping, Failure> {
     let mut map = write::read(&bytes).map_err(&failed)?;
     replaced::translate(&mut map).map_err(&failed)?;
     Ok(map)
+}
+
+/// Says where a job that had this id before, and whose file was removed by hand, leaves the new one its status.
+fn tell_status(record: &JobRecord, now: DateTime<Utc>) {
+    let status = record.status_at(now);
+    if status != JobStatus::Active {
+        let id = &record.id;
+        output::note(&format!(
+            "warning: job {id}: a job of this name was there before, and its status stays: {}\nhint: to let it run: etlsched enable {id}",
+            status.as_str()
+        ));
+    }
 }
 
 fn print(context: &Context, workspace: &Workspace, job: &crate::job::Job, shown: &Path) {

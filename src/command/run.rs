@@ -194,7 +194,7 @@ impl Run {
             }
             return Ok(stop.requested().map_or(exit_code::DONE, |signal| signal.exit_code()));
         }
-        let code = finish(results, context.output, is_silent)?;
+        let code = finish(results, context.output, is_silent, is_quiet)?;
         match stop.requested().filter(|_| !left_out.is_empty()) {
             Some(signal) => {
                 output::note(&format!("not run, since etlsched was stopped: {}", left_out.join(", ")));
@@ -277,7 +277,7 @@ fn talk(context: &Context, is_quiet: bool, results: &[JobResult]) -> Talk {
 }
 
 /// Prints the results; a single job that did not begin is the command's own failure. What nobody looks at is told only where it failed.
-fn finish(mut results: Vec<JobResult>, format: Format, is_silent: bool) -> Result<u8, Failure> {
+fn finish(mut results: Vec<JobResult>, format: Format, is_silent: bool, is_quiet: bool) -> Result<u8, Failure> {
     let codes: Vec<u8> = results.iter().map(JobResult::exit_code).collect();
     if results.len() == 1 && results[0].run.is_err() {
         let JobResult { run, .. } = results.remove(0);
@@ -288,7 +288,7 @@ fn finish(mut results: Vec<JobResult>, format: Format, is_silent: bool) -> Resul
         return Ok(failure.exit_code);
     }
     if !(is_silent && format == Format::Table) {
-        run_result::print(&results, format);
+        run_result::print(&results, format, is_quiet);
     }
     Ok(engine::common_exit_code(&codes))
 }

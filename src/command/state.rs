@@ -48,7 +48,7 @@ pub enum Action {
     ///
     /// The next run of an incremental source is then a first run: everything is read again and takes the table's place. Tables and
     /// their rows stay as they are until then. With --take-over the source's tables are taken from whichever job or source owns them; tables with
-    /// rows that etlsched did not load become its own.
+    /// rows that etlsched did not load become its own, and the next load replaces all of their rows by those of the source.
     Reset(Reset),
     /// Copy a store that is a file into the PostgreSQL database that `state:` names
     ///
@@ -249,7 +249,7 @@ impl Reset {
         if let Some(record) = store.job(job.id.as_str())? {
             stored::check_permitted(&workspace, &record, &by)?;
         }
-        refuse_while_it_runs(&mut store, &job)?;
+        stored::refuse_while_it_runs(&mut store, job.id.as_str())?;
         let order = Order { workspace_id: store.workspace_id()?, program: worker::program()?, workspace, job };
         let action = if is_take_over { order.take_over(&source)? } else { order.reset(&source, context)? };
         let masker = &order.workspace.masker;
@@ -263,7 +263,7 @@ impl Reset {
             return Ok(exit_code::FAILED);
         }
         // It may have begun while the question stood.
-        refuse_while_it_runs(&mut store, &order.job)?;
+        stored::refuse_while_it_runs(&mut store, order.job.id.as_str())?;
         let mut changed = engine::mend_targets(&order.program, &order.job, &order.workspace_id, action, ANSWER_TIMEOUT)
             .map_err(|error| order.failure(&source, error))?;
         if !changed.is_empty() {
@@ -274,19 +274,6 @@ impl Reset {
         changed.iter_mut().for_each(|target| *target = masker.mask(target));
         print_changed(context, &order.job, &masker.mask(&source), &changed, is_take_over);
         Ok(exit_code::DONE)
-    }
-}
-
-/// Refuses where a run of the job goes on: what it publishes would be of before the reset.
-fn refuse_while_it_runs(store: &mut Store, job: &Job) -> Result<(), Failure> {
-    let now = stored::moment();
-    match store.living_lease(job.id.as_str(), &now, &process::liveness)? {
-        Some(lease) => {
-            let message = format!("job {}: run {} goes on (process {} on {})", job.id, lease.run_id, lease.pid, lease.host);
-            Err(Failure::new(exit_code::OVERLAP, "overlap", message)
-                .hint(format!("wait for it, or stop it with etlsched cancel {}", job.id)))
-        }
-        None => Ok(()),
     }
 }
 
@@ -371,7 +358,7 @@ fn question(action: &MendAction, source: &str) -> String {
         MendAction::TakeOver { owners } => {
             let tables: Vec<&str> = owners.iter().map(|(target, _)| target.as_str()).collect();
             let (tables, source) = (printable(&tables.join(", ")).into_owned(), printable(source));
-            format!("give {tables} to source {source}? Its next run replaces what is there; whoever owned it can't load it any more.")
+            format!("give {tables} to source {source}? {}. Whoever owned it can't load it any more.", replaced(&tables))
         }
         _ => format!(
             "forget how far source {} was read? Its next run reads everything; tables stay as they are until then.",
@@ -380,10 +367,21 @@ fn question(action: &MendAction, source: &str) -> String {
     }
 }
 
+/// Returns what comes of a take-over: its rows are not the source's, so the first load, of an incremental source too, is a full one.
+fn replaced(tables: &str) -> String {
+    format!("the next load replaces all rows of {tables} by those of its source; rows that the source no longer has go")
+}
+
 fn print_changed(context: &Context, job: &Job, source: &str, changed: &[String], is_take_over: bool) {
     let job = job.id.as_str();
     match context.output {
-        Format::Json => output::json::print(&json!({"success": true, "job": job, "source": source, "changed": changed})),
+        Format::Json => {
+            let mut object = json!({"success": true, "job": job, "source": source, "changed": changed});
+            if is_take_over && !changed.is_empty() {
+                object["warning"] = replaced(&changed.join(", ")).into();
+            }
+            output::json::print(&object);
+        }
         Format::Csv => {
             let mut rows = Rows::new(["job", "source", "target"].map(|name| (name, Align::Left)));
             changed.iter().for_each(|target| rows.push([job, source, target].map(str::to_owned).to_vec()));
@@ -396,7 +394,11 @@ fn print_changed(context: &Context, job: &Job, source: &str, changed: &[String],
         Format::Table => {
             let done = if is_take_over { "took over" } else { "reset" };
             let tables = count(changed.len() as u64, "table");
-            output::print(&printable(&format!("{job}: {done} {tables} of source {source}: {}", changed.join(", "))));
+            let changed = printable(&changed.join(", ")).into_owned();
+            output::print(&printable(&format!("{job}: {done} {tables} of source {source}: {changed}")));
+            if is_take_over {
+                output::note(&format!("warning: {}", replaced(&changed)));
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::output::stats_data::{self as data, JobStats};
 use crate::output::{self, Format, masked};
 use crate::secret::Masker;
 use crate::state::{StatsFilter, Store};
+use crate::workspace::Workspace;
 use crate::zone::Zone;
 
 /// The span that is summed up where nobody says another.
@@ -64,7 +65,7 @@ impl Stats {
             stored::check_known(&workspace, store.as_mut(), job)?;
         }
         let jobs = match &mut store {
-            Some(store) => jobs(store, job.as_deref(), period)?,
+            Some(store) => jobs(&workspace, store, job.as_deref(), period)?,
             None => Vec::new(),
         };
         match job {
@@ -93,15 +94,19 @@ impl Stats {
     }
 }
 
-fn jobs(store: &mut Store, job: Option<&str>, period: Period) -> Result<Vec<JobStats>, Failure> {
+fn jobs(workspace: &Workspace, store: &mut Store, job: Option<&str>, period: Period) -> Result<Vec<JobStats>, Failure> {
     let mut ask = |period: Period| -> Result<_, Failure> {
         let filter = StatsFilter { job: job.map(str::to_owned), since: period.since, until: period.until };
         Ok((store.run_tallies(&filter)?, store.run_timings(&filter)?))
     };
     let (now, before) = (ask(period)?, ask(period.before())?);
     let failing: BTreeMap<String, u64> = store.jobs()?.into_iter().map(|record| (record.id, record.consecutive_failures)).collect();
-    let failing = |id: &str| failing.get(id).copied().unwrap_or(0);
-    Ok(data::jobs((&now.0, &now.1), (&before.0, &before.1), &failing))
+    let is_gone = |id: &str| !stored::has_file(workspace, id);
+    let failing = |id: &str| failing.get(id).copied().filter(|_| !is_gone(id)).unwrap_or(0);
+    let mut jobs = data::jobs((&now.0, &now.1), (&before.0, &before.1), &failing);
+    // Jobs whose file is gone need nobody: they come last.
+    jobs.sort_by_cached_key(|job| is_gone(&job.id));
+    Ok(jobs)
 }
 
 fn print_one(

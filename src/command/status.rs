@@ -128,7 +128,7 @@ fn look(context: &Context) -> Result<(Overview, Zone), Failure> {
         now: now.at,
     };
     if let Some(mut store) = store {
-        overview = stored_overview(&mut store, overview, &now)?;
+        overview = stored_overview(&workspace, &mut store, overview, &now)?;
     }
     mask(&workspace, &mut overview);
     Ok((overview, workspace.timezone))
@@ -144,13 +144,14 @@ fn mask(workspace: &Workspace, overview: &mut Overview) {
     }
 }
 
-fn stored_overview(store: &mut Store, overview: Overview, now: &Moment) -> Result<Overview, Failure> {
+fn stored_overview(workspace: &Workspace, store: &mut Store, overview: Overview, now: &Moment) -> Result<Overview, Failure> {
     let leases = store.leases()?;
     let (interrupted, open): (Vec<_>, Vec<_>) = {
         let dead = store.dead_run_ids(now, &process::liveness)?;
         store.open_runs()?.into_iter().partition(|run| dead.contains(&run.id))
     };
-    let jobs = store.jobs()?;
+    // What is stored of a job outlives its file: nobody waits for it any more.
+    let jobs: Vec<_> = store.jobs()?.into_iter().filter(|job| stored::has_file(workspace, &job.id)).collect();
     let of_status = |status| jobs.iter().filter(move |job| job.status_at(now.at) == status).cloned().collect();
     Ok(Overview {
         running: open.into_iter().map(|run| running(run, &leases)).collect(),

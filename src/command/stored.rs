@@ -22,7 +22,7 @@ use crate::workspace::{NoJob, Workspace};
 /// It can't be opened.
 pub fn open(workspace: &Workspace) -> Result<Store, Failure> {
     settle_modes(workspace)?;
-    Ok(Store::open(&workspace.state)?)
+    Ok(Store::open_kept(&workspace.state, &workspace.private_folder())?)
 }
 
 /// Opens the store if there is one.
@@ -148,6 +148,16 @@ pub fn next_slots(job: &Job, status: JobStatus, record: Option<&JobRecord>, now:
 /// The user may not: exit 77.
 pub fn check_permitted(workspace: &Workspace, record: &JobRecord, by: &Actor) -> Result<(), Failure> {
     Ok(engine::check_permitted(workspace, record, &by.user)?)
+}
+
+/// Refuses where a run of a job goes on: what it publishes would be of before the change.
+///
+/// # Errors
+/// One does: exit 5.
+pub fn refuse_while_it_runs(store: &mut Store, job: &str) -> Result<(), Failure> {
+    let Some(lease) = store.living_lease(job, &moment(), &process::liveness)? else { return Ok(()) };
+    let message = format!("job {job}: run {} goes on (process {} on {})", lease.run_id, lease.pid, lease.host);
+    Err(Failure::new(exit_code::OVERLAP, "overlap", message).hint(format!("wait for it, or stop it with etlsched cancel {job}")))
 }
 
 /// Checks that this user may let a scheduler start a job: it is the user's or nobody's yet, and its connections are for the user too.

@@ -42,6 +42,8 @@ impl Validate {
             problems.extend(job.job.warnings.iter().cloned());
             if online {
                 problems.extend(job.missing_variables.iter().cloned());
+            } else {
+                problems.extend(job.job.missing_variables.iter().map(unset_here));
             }
         }
         let problems = sorted(problems);
@@ -64,6 +66,11 @@ impl Validate {
             (false, false) => exit_code::NOT_PERMITTED,
         })
     }
+}
+
+/// Returns what is said of a variable where it need not have a value: job files are checked on hosts that never run them.
+fn unset_here(problem: &Problem) -> Problem {
+    Problem { severity: Severity::Warning, message: format!("{} here: run will refuse", problem.message), ..problem.clone() }
 }
 
 /// What became of reaching the sources of a job.

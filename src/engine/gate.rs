@@ -22,7 +22,7 @@ use super::run::Setting;
 /// As for [`Store::open`].
 pub fn open(workspace: &Workspace, job: &Job, now: DateTime<Utc>) -> Result<Store, StateError> {
     let (new_job, order) = (begin::new_job(job, &process::user_name()), SlotOrder { rules: rules(job), now });
-    Store::open_for_look(&workspace.state, &Glance { job: &new_job, attention: attention(job), order })
+    Store::open_for_look(&workspace.state, &workspace.private_folder(), &Glance { job: &new_job, attention: attention(job), order })
 }
 
 /// Whether the gate has anything to do for a job: a slot is due or to be written off, or a dead run may have left one. Most calls end here,

@@ -144,8 +144,8 @@ fn chosen<'a>(job: &'a Job, names: &[String]) -> Result<Vec<&'a DataSource>, Ref
 }
 
 fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
-    // Targets remember the workspace that owns them; a store that isn't there yet owns none.
-    let workspace_id = Store::peek_workspace_id(&setting.workspace.state).unwrap_or_default();
+    // Targets remember the workspace that owns them; where there is neither store nor id yet, none are its own.
+    let workspace_id = Store::peek_workspace_id(&setting.workspace.state, &setting.workspace.private_folder()).unwrap_or_default();
     let started_at = clock::now();
     let run_id = begin::new_run_id(started_at);
     let mut journal = Journal::nowhere();
@@ -176,7 +176,7 @@ fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
 
 fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observer) -> Result<RunReport, Refusal> {
     let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
-    let mut store = Store::open(&workspace.state)?;
+    let mut store = Store::open_kept(&workspace.state, &workspace.private_folder())?;
     let workspace_id = store.workspace_id()?;
     if options.is_told && job.notifications.has_audience() {
         store.tell_by(Herald::new(workspace, &workspace_id, job, options.clock).teller());

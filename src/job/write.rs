@@ -74,10 +74,44 @@ pub fn text(map: &Mapping) -> Result<String, String> {
     Ok(format!("{JOB_SCHEMA_LINE}\n{yaml}"))
 }
 
+/// Returns a Latin letter without its marks, as people write it where there are none: one or two letters. Anything else stays as it is.
+fn plain(letter: char) -> impl Iterator<Item = char> {
+    let small = letter.to_lowercase().next().unwrap_or(letter);
+    let (first, second) = match small {
+        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' | 'ā' | 'ă' | 'ą' => ('a', None),
+        'æ' => ('a', Some('e')),
+        'ç' | 'ć' | 'č' | 'ĉ' | 'ċ' => ('c', None),
+        'ď' | 'đ' | 'ð' => ('d', None),
+        'è' | 'é' | 'ê' | 'ë' | 'ē' | 'ĕ' | 'ė' | 'ę' | 'ě' => ('e', None),
+        'ĝ' | 'ğ' | 'ġ' | 'ģ' => ('g', None),
+        'ĥ' | 'ħ' => ('h', None),
+        'ì' | 'í' | 'î' | 'ï' | 'ĩ' | 'ī' | 'ĭ' | 'į' | 'ı' => ('i', None),
+        'ĵ' => ('j', None),
+        'ķ' => ('k', None),
+        'ĺ' | 'ļ' | 'ľ' | 'ł' => ('l', None),
+        'ñ' | 'ń' | 'ņ' | 'ň' => ('n', None),
+        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' | 'ō' | 'ŏ' | 'ő' => ('o', None),
+        'œ' => ('o', Some('e')),
+        'ŕ' | 'ŗ' | 'ř' => ('r', None),
+        'ś' | 'ŝ' | 'ş' | 'š' | 'ș' => ('s', None),
+        'ß' => ('s', Some('s')),
+        'þ' => ('t', Some('h')),
+        'ţ' | 'ť' | 'ŧ' | 'ț' => ('t', None),
+        'ù' | 'ú' | 'û' | 'ü' | 'ũ' | 'ū' | 'ŭ' | 'ů' | 'ű' | 'ų' => ('u', None),
+        'ŵ' => ('w', None),
+        'ý' | 'ÿ' | 'ŷ' => ('y', None),
+        'ź' | 'ż' | 'ž' => ('z', None),
+        other => (other, None),
+    };
+    // A mark that stands behind its letter is no letter.
+    let is_mark = matches!(first, '\u{300}'..='\u{36f}');
+    (!is_mark).then_some(first).into_iter().chain(second)
+}
+
 /// Returns a job id made of a name: `Daily sales, EU` is `daily_sales_eu`; `None` where nothing of it can stand in an id.
 pub fn slug(name: &str) -> Option<String> {
     let mut slug = String::new();
-    for character in name.chars() {
+    for character in name.chars().flat_map(plain) {
         match character.to_ascii_lowercase() {
             plain @ ('a'..='z' | '0'..='9') => slug.push(plain),
             '-' if !slug.is_empty() => slug.push('-'),
@@ -98,6 +132,14 @@ mod tests {
     fn names_become_ids() {
         assert_eq!(slug("Daily sales, EU").as_deref(), Some("daily_sales_eu"));
         assert_eq!(slug("../../etc/passwd").as_deref(), Some("etc_passwd"));
+        for (name, id) in [
+            ("Österreich", "osterreich"),
+            ("Größe über Málaga, España", "grosse_uber_malaga_espana"),
+            ("Łódź ÆRØ", "lodz_aero"),
+            ("cafe\u{301} du matin", "cafe_du_matin"),
+        ] {
+            assert_eq!(slug(name).as_deref(), Some(id), "{name}");
+        }
         assert_eq!(slug("日本").as_deref(), None);
         assert_eq!(slug(&"x".repeat(100)).map(|slug| slug.len()), Some(63));
     }

@@ -127,7 +127,9 @@ pub fn of_failure(failure: &Failure, job: Option<&str>, place: Option<&Whereabou
     if let Some(place) = place {
         lines.push(wrapped(&format!("nothing was started on {}", place.host), (0, 2), COLUMNS, MESSAGE_MAX));
         if !failure.problems.is_empty() {
-            let words: Vec<&str> = ["validate"].into_iter().chain(job).collect();
+            // Files are valid without the values of their variables: only --online demands these.
+            let is_unset = failure.problems.iter().any(|problem| problem.message.starts_with("the variable "));
+            let words: Vec<&str> = ["validate"].into_iter().chain(is_unset.then_some("--online")).chain(job).collect();
             lines.push(command("see", place.root, &words));
         }
         lines.extend(place.log_file.map(|path| wrapped(&format!("log file: {}", path.display()), (0, 2), COLUMNS, MESSAGE_MAX)));

@@ -31,6 +31,11 @@ impl Proved {
     pub fn holds(&self) -> bool {
         self.proofs.iter().all(|(_, _, proof)| proof.holds(TimeDelta::zero()))
     }
+
+    /// Whether a job is due, and no scheduler ever starts it: its one fault is that it has no line.
+    fn is_never_started(&self, job: &str) -> bool {
+        self.proofs.iter().filter(|(of, ..)| of == job).all(|(_, _, proof)| proof.due > 0 && proof.wakeups == 0)
+    }
 }
 
 /// Returns the proofs for people.
@@ -48,7 +53,8 @@ pub fn text(proved: &Proved) -> String {
         ("Per run", Align::Right),
     ])
     .giving_way(&["Per run", "Wake-ups"], "Job");
-    for (job, daemon, proof) in &proved.proofs {
+    let (never, proofs): (Vec<_>, Vec<_>) = proved.proofs.iter().partition(|(job, ..)| proved.is_never_started(job));
+    for (job, daemon, proof) in &proofs {
         rows.push(vec![
             job.clone(),
             (*daemon).to_owned(),
@@ -61,9 +67,15 @@ pub fn text(proved: &Proved) -> String {
             format!("{:.1}", proof.wakeups_per_run()),
         ]);
     }
-    let mut out = rows.text();
-    out.push('\n');
-    for (job, daemon, proof) in &proved.proofs {
+    let mut out = if proofs.is_empty() { String::new() } else { format!("{}\n", rows.text()) };
+    let mut told = "";
+    for (job, _, proof) in never {
+        if job != told {
+            let _ = writeln!(out, "{}: no line starts it, so all of its {} are missed", printable(job), count(proof.due, "slot"));
+        }
+        told = job;
+    }
+    for (job, daemon, proof) in &proofs {
         for fault in &proof.faults {
             let _ = writeln!(out, "\n{} under {daemon}: {fault}", printable(job));
         }

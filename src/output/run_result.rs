@@ -32,14 +32,14 @@ impl JobResult {
     }
 }
 
-/// Prints how runs ended; what failed has been told by [`tell_failures`].
-pub fn print(results: &[JobResult], format: Format) {
+/// Prints how runs ended, without the statements of a dry run where it is to be quiet; what failed has been told by [`tell_failures`].
+pub fn print(results: &[JobResult], format: Format, is_quiet: bool) {
     match format {
         Format::Json => super::json::print(&object(results)),
         Format::Csv => super::print(&csv(results)),
         Format::Table => {
             for report in results.iter().filter_map(|result| result.run.as_ref().ok()) {
-                super::print(&text(report));
+                super::print(&text(report, is_quiet));
             }
         }
     }
@@ -54,9 +54,9 @@ pub fn tell_failures(result: &JobResult) {
     }
 }
 
-/// Returns the table of a run with a line that sums it up.
-pub fn text(report: &RunReport) -> String {
-    format!("{}{}", table(report).text(), below(report))
+/// Returns the table of a run with a line that sums it up; who wants it quiet gets no statements.
+pub fn text(report: &RunReport, is_quiet: bool) -> String {
+    format!("{}{}", table(report).text(), below(report, is_quiet))
 }
 
 fn table(report: &RunReport) -> Rows {
@@ -93,7 +93,7 @@ fn table(report: &RunReport) -> Rows {
 }
 
 /// Returns what stands below the table: the sum, where rejected rows are, what a dry run would do.
-fn below(report: &RunReport) -> String {
+fn below(report: &RunReport, is_quiet: bool) -> String {
     let mut text = format!("\n\n{}", summed_up(report));
     for (index, source) in report.sources.iter().enumerate() {
         let rejected = source.counts().rejected;
@@ -105,6 +105,9 @@ fn below(report: &RunReport) -> String {
                 count(rejected, "row"),
                 printable(&path.display().to_string())
             );
+        }
+        if is_quiet {
+            continue;
         }
         for statement in source.streams.iter().filter_map(|stream| stream.result.as_ref()).flat_map(|result| &result.statements) {
             let _ = write!(text, "\n{};", printable_lines(statement));

@@ -1,6 +1,7 @@
 //! An open store: its transactions, and how they are tried again on a server. Knows no table but the workspace's.
 
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -10,6 +11,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::backends::StoreConnection;
 use super::error::StateError;
+use super::keepsake::Keepsake;
 use super::location::{Place, StateLocation};
 use super::schema::workspace;
 use super::server::{self, Purpose};
@@ -34,6 +36,8 @@ pub struct Store {
     patience: Duration,
     /// The server was waited for in vain: whoever asks next waits less, since a run has its own limits to keep.
     is_away: bool,
+    /// Where the workspace's id is kept beside the store.
+    pub(super) keepsake: Option<Keepsake>,
     /// Says what follows from the ends of runs.
     pub(super) teller: TellerSlot,
 }
@@ -56,15 +60,24 @@ impl Store {
     /// # Errors
     /// It can't be reached or written; it is no store, damaged, or made by a newer etlsched; a pooler that parts sessions is between.
     pub fn open(location: &StateLocation) -> Result<Self, StateError> {
-        Self::open_asking(location, &mut |_| Ok(()))
+        Self::open_asking(location, None, &mut |_| Ok(()))
+    }
+
+    /// As [`Store::open`]; the workspace's id is kept in its private folder too, and a store that is made takes the one kept there.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub fn open_kept(location: &StateLocation, private_folder: &Path) -> Result<Self, StateError> {
+        Self::open_asking(location, Some(private_folder), &mut |_| Ok(()))
     }
 
     /// Opens the store; `question` is what will be asked first, so that a server answers it together with what opening asks.
-    pub(super) fn open_asking(location: &StateLocation, question: Work<'_, ()>) -> Result<Self, StateError> {
+    pub(super) fn open_asking(location: &StateLocation, private_folder: Option<&Path>, question: Work<'_, ()>) -> Result<Self, StateError> {
         if let StateLocation::Sqlite(path) = location {
             file::make(path)?;
         }
         let mut store = Self::connect(location, question)?;
+        store.keepsake = private_folder.map(Keepsake::of);
         migrations::apply(&mut store)?;
         Ok(store)
     }
@@ -101,7 +114,7 @@ impl Store {
 
     /// Makes a store of a connection that is open.
     pub(super) fn over(connection: StoreConnection, location: &StateLocation, is_standby: bool, patience: Duration) -> Self {
-        Self { connection, location: location.clone(), is_standby, patience, is_away: false, teller: TellerSlot::default() }
+        Self { connection, location: location.clone(), is_standby, patience, is_away: false, keepsake: None, teller: TellerSlot::default() }
     }
 
     /// Whether the server takes no writes.
@@ -110,8 +123,12 @@ impl Store {
     }
 
     /// Returns the workspace's UUID and leaves no trace: no file beside the store, no migration. `None` where there is no store yet, or
-    /// none that can be read.
-    pub fn peek_workspace_id(location: &StateLocation) -> Option<String> {
+    /// none that can be read: then it is the one that is kept in the workspace's private folder.
+    pub fn peek_workspace_id(location: &StateLocation, private_folder: &Path) -> Option<String> {
+        Self::peek_own_id(location).or_else(|| Keepsake::of(private_folder).read())
+    }
+
+    fn peek_own_id(location: &StateLocation) -> Option<String> {
         let mut connection = match location {
             StateLocation::Sqlite(path) => file::peek(path).map(StoreConnection::Sqlite),
             StateLocation::Postgresql(_) => None,
@@ -127,7 +144,12 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn workspace_id(&mut self) -> Result<String, StateError> {
-        self.read(|connection| workspace::table.select(workspace::id).first(connection))
+        let id: String = self.read(|connection| workspace::table.select(workspace::id).first(connection))?;
+        // Asked before each run, so this is where a file that is absent or another store's is written.
+        if let Some(keepsake) = &self.keepsake {
+            keepsake.write(&id);
+        }
+        Ok(id)
     }
 
     /// Returns how messages name the store: without a login.

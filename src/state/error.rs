@@ -110,10 +110,14 @@ impl StateError {
     pub fn hint(&self) -> Option<String> {
         let elsewhere = "name another place with `state:` in etlsched.yaml";
         Some(match self {
+            Self::Unreachable { place: Place::File(path), reason } if reason.contains("ermission denied") => {
+                let folder = path.parent().unwrap_or(path).display();
+                format!("run as the owner of {folder}, or share it with a group: state_group in etlsched.yaml")
+            }
             Self::Unreachable { .. } => "check `state:` in etlsched.yaml, and that its folder exists and is yours".to_owned(),
             Self::ReadOnly { place: Place::File(path) } => {
                 let folder = path.parent().unwrap_or(path).display();
-                format!("make {folder} and the store's files in it writable for this user, or {elsewhere}")
+                format!("run as the owner of {folder}, share it with a group (state_group in etlsched.yaml), or {elsewhere}")
             }
             Self::ReadOnly { place: Place::Server(_) } => "let `state:` in etlsched.yaml name the server that takes writes".to_owned(),
             Self::NotAStore { .. } => format!("move the file away, or {elsewhere}"),

@@ -112,10 +112,7 @@ fn unreachable(path: &Path, reason: &str) -> StateError {
 /// # Errors
 /// The folder is missing or read-only.
 pub(super) fn make(path: &Path) -> Result<(), StateError> {
-    if path.is_dir() {
-        return Err(unreachable(path, "it is a folder"));
-    }
-    if path.exists() {
+    if exists(path)? {
         return Ok(());
     }
     let folder = path.parent().filter(|folder| folder.file_name().is_some_and(|name| name == private::FOLDER));

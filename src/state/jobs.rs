@@ -9,6 +9,7 @@ use super::connection::{Store, naive};
 use super::error::StateError;
 use super::noticed::{self, Attention};
 use super::schema::jobs;
+use super::telling;
 use crate::run::RunStatus;
 
 /// Whether a job may run.
@@ -236,6 +237,28 @@ impl Store {
                 before.push(old);
             }
             Ok(before)
+        })
+    }
+}
+
+impl Store {
+    /// Forgets how a job stood that is deleted, with a line in the audit trail: one that is made anew under its id is active, has nothing to
+    /// recover from, and its slots count from when it is noticed. Its log and its owner stay.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn forget_job(&mut self, id: &str, by: &Actor, details: &str, now: DateTime<Utc>) -> Result<(), StateError> {
+        self.write(|connection| {
+            let changes = (
+                jobs::status.eq(JobStatus::Active.as_str()),
+                jobs::paused_until.eq(None::<NaiveDateTime>),
+                jobs::status_changed_at.eq(naive(now)),
+                jobs::consecutive_failures.eq(0),
+                jobs::active_since.eq(None::<NaiveDateTime>),
+            );
+            diesel::update(jobs::table.find(id)).set(changes).execute(connection)?;
+            telling::forget(connection, id)?;
+            audit::write(connection, by, "delete", Some(id), None, Some(details), now)
         })
     }
 }

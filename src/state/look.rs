@@ -1,6 +1,8 @@
 //! The gate's look at a job: one statement over the job, its latest slots and what waits to be sent, so that a call that finds nothing to do
 //! costs one round trip where the store is on a server. What may be due is decided by [`Store::begin_slot`], never here.
 
+use std::path::Path;
+
 use diesel::dsl::{max, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -51,9 +53,11 @@ impl Store {
     ///
     /// # Errors
     /// As for [`Store::open`].
-    pub fn open_for_look(location: &StateLocation, glance: &Glance<'_>) -> Result<Self, StateError> {
-        let Some(latest) = glance.order.rules.latest(glance.order.now) else { return Self::open(location) };
-        Self::open_asking(location, &mut |connection| find(connection, glance, &latest).map(drop))
+    pub fn open_for_look(location: &StateLocation, private_folder: &Path, glance: &Glance<'_>) -> Result<Self, StateError> {
+        let Some(latest) = glance.order.rules.latest(glance.order.now) else {
+            return Self::open_kept(location, private_folder);
+        };
+        Self::open_asking(location, Some(private_folder), &mut |connection| find(connection, glance, &latest).map(drop))
     }
 
     /// Looks whether a job has anything to be done; writes nothing. What the store can't tell this way is unclear, and why is told by

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::backends::StoreConnection;
 use super::connection::{Store, naive};
 use super::error::StateError;
+use super::keepsake::Keepsake;
 use super::schema::workspace;
 use super::server::{self, Purpose};
 
@@ -54,6 +55,7 @@ pub(super) fn apply(store: &mut Store) -> Result<(), StateError> {
         return Ok(());
     }
     let mut failure = None;
+    let kept = store.keepsake.as_ref().and_then(Keepsake::read);
     let result = store.transact(Purpose::Migrate, &mut |connection| {
         if let Err(error) = connection.run_pending_migrations(MIGRATIONS) {
             failure = Some(error.to_string());
@@ -62,12 +64,16 @@ pub(super) fn apply(store: &mut Store) -> Result<(), StateError> {
         if let StoreConnection::Server(server) = connection {
             server.batch_execute(server::ORDER_BY_BYTES)?;
         }
-        name_workspace(connection)
+        name_workspace(connection, kept.as_deref())
     });
     match (result, failure) {
         (Ok(()), _) => {
             let found = applied(store)?;
-            refuse_newer(store, &known, &found)
+            refuse_newer(store, &known, &found)?;
+            if store.keepsake.is_some() {
+                store.workspace_id()?;
+            }
+            Ok(())
         }
         (Err(_), Some(reason)) => Err(StateError::of_message(reason, store.place())),
         (Err(error), None) => Err(error),
@@ -108,8 +114,8 @@ fn known() -> Vec<String> {
     migrations.iter().map(|migration| MigrationVersion::as_owned(&migration.name().version()).to_string()).collect()
 }
 
-/// Gives a new store its UUID. The time of a store's making is for people only, so the id's own clock serves.
-fn name_workspace(connection: &mut StoreConnection) -> QueryResult<()> {
+/// Gives a new store its UUID: the one that was kept when an earlier store was lost, else one of its own. The time of a store's making is for people only, so the id's own clock serves.
+fn name_workspace(connection: &mut StoreConnection, kept: Option<&str>) -> QueryResult<()> {
     let is_named: i64 = workspace::table.count().get_result(connection)?;
     if is_named == 0 {
         let id = Uuid::now_v7();
@@ -118,7 +124,7 @@ fn name_workspace(connection: &mut StoreConnection) -> QueryResult<()> {
             DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanoseconds)
         });
         let made_at = naive(made_at.unwrap_or_default());
-        let row = (workspace::id.eq(id.to_string()), workspace::created_at.eq(made_at));
+        let row = (workspace::id.eq(kept.map_or_else(|| id.to_string(), str::to_owned)), workspace::created_at.eq(made_at));
         diesel::insert_into(workspace::table).values(row).execute(connection)?;
     }
     Ok(())

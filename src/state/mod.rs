@@ -19,6 +19,7 @@ mod file;
 mod follow;
 mod history;
 mod jobs;
+mod keepsake;
 mod leases;
 mod location;
 mod look;

@@ -234,12 +234,9 @@ impl Store {
             diesel::delete(own).execute(connection).map(drop)
         })
     }
+}
 
-    /// Forgets what was told about a job: one that is deleted and made anew begins anew.
-    ///
-    /// # Errors
-    /// The store can't be written.
-    pub fn forget_told(&mut self, job: &str) -> Result<(), StateError> {
-        self.write(|connection| diesel::delete(told::table.filter(told::job.eq(job))).execute(connection).map(drop))
-    }
+/// Forgets what was told about a job: one that is deleted and made anew begins anew.
+pub(super) fn forget(connection: &mut StoreConnection, job: &str) -> QueryResult<()> {
+    diesel::delete(told::table.filter(told::job.eq(job))).execute(connection).map(drop)
 }

@@ -408,7 +408,7 @@ fn a_store_keeps_its_workspace_id_and_reading_never_makes_one(back_end: BackEnd)
     assert_eq!(again.workspace_id().unwrap(), id);
     let empty = Home::new(back_end);
     assert!(Store::open_existing(&empty.location).unwrap().is_none());
-    assert!(Store::peek_workspace_id(&empty.location).is_none());
+    assert!(Store::peek_workspace_id(&empty.location, std::path::Path::new("nowhere")).is_none());
     assert!(Store::open_existing(&empty.location).unwrap().is_none(), "nothing was made");
     assert_eq!(std::fs::read_dir(empty.folder.path()).unwrap().count(), 0);
 }

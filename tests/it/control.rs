@@ -72,12 +72,73 @@ fn a_source_is_not_reset_while_its_job_runs() {
 }
 
 #[test]
+fn a_lost_store_is_made_anew_and_cursors_go_on() {
+    let etl = incremental();
+    etl.run(&["run", "shop"]).exits(0);
+    let id = etl.state().value("SELECT id FROM workspace");
+    for name in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(etl.path(".etlsched").join(name));
+    }
+    etl.run(&["run", "shop", "--dry-run"]).exits(0);
+    assert!(!etl.path(".etlsched/state.db").exists());
+    let stream = etl.run(&["run", "shop", "-o", "json"]).exits(0).json()["runs"][0]["sources"][0]["streams"][0].clone();
+    assert_eq!(stream["mode"], "incremental");
+    assert_eq!(etl.state().value("SELECT id FROM workspace"), id);
+}
+
+#[test]
+fn a_deleted_job_leaves_no_status_to_one_made_anew() {
+    let etl = Etl::new().csv_job("sales", "", "a\n1\n");
+    let create = ["create", "sales", "--path", "jobs/data/sales.csv"];
+    etl.run(&["run", "sales"]).exits(0);
+    etl.run(&["pause", "sales"]).exits(0);
+    hold_lease(&etl, "sales");
+    etl.run(&["delete", "sales", "--yes"]).exits(5).mentions("on elsewhere").mentions("etlsched cancel sales");
+    assert!(etl.path("jobs/sales.yaml").exists());
+    etl.state().execute("DELETE FROM leases");
+    etl.run(&["delete", "sales", "--yes"]).exits(0);
+    let again = etl.run(&create).exits(0);
+    assert!(!again.stderr.contains("paused"), "{}", again.stderr);
+    etl.run(&["run", "sales", "--scheduled"]).exits(0);
+    // A file that is removed by hand leaves its status, and says so.
+    etl.run(&["pause", "sales"]).exits(0);
+    std::fs::remove_file(etl.path("jobs/sales.yaml")).expect("the file goes");
+    let status = etl.run(&["status"]).exits(0);
+    assert!(!status.stdout.contains("sales"), "{}", status.stdout);
+    etl.run(&["resume", "sales"]).exits(2).mentions("job sales has no file any more").mentions("etlsched delete sales");
+    etl.run(&create).exits(0).mentions("its status stays: paused").mentions("etlsched enable sales");
+    std::fs::remove_file(etl.path("jobs/sales.yaml")).expect("the file goes");
+    etl.run(&["delete", "sales", "--yes"]).exits(0).mentions("the status of job sales, which has no file");
+    let again = etl.run(&create).exits(0);
+    assert!(!again.stderr.contains("paused"), "{}", again.stderr);
+}
+
+#[test]
+fn a_job_made_of_nothing_is_told_what_to_give() {
+    let etl = Etl::new().file("etlsched.yaml", "").file("a.json", r#"{"name": "Österreich", "data_sources": [{"path": "a.csv"}]}"#);
+    etl.run(&["create", "bad"]).exits(2).mentions("create: no source").mentions("--path");
+    let cron = ["create", "bad", "--path", "a.csv", "--schedule", "cron"];
+    etl.run(&cron).exits(2).mentions("give --cron \"0 6 * * *\"");
+    etl.run(&["create", "--from", "a.json"]).exits(0).mentions("jobs/osterreich.yaml");
+}
+
+#[test]
+fn a_variable_without_a_value_is_a_warning_and_online_an_error() {
+    let etl = Etl::new().file("etlsched.yaml", "").file("jobs/sales.yaml", "data_sources:\n  - path: ${NOWHERE_SET}/sales.csv\n");
+    etl.run(&["validate"]).exits(0).mentions("jobs/sales.yaml:2").mentions("the variable NOWHERE_SET is not set here: run will refuse");
+    etl.run(&["validate", "--online"]).exits(4).mentions("the variable NOWHERE_SET is not set");
+}
+
+#[test]
 fn a_table_is_taken_over_from_another_job_and_from_another_source() {
     let etl = Etl::new().csv_job("old", "target: t", "a\n1\n2\n").csv_job("new", "target: t", "a\n3\n");
     etl.run(&["run", "old"]).exits(0);
     etl.run(&["run", "new"]).exits(1).mentions("etlsched state reset new --source new --take-over");
     let take = ["state", "reset", "new", "--source", "new", "--take-over", "--yes"];
-    etl.run(&take).exits(0).prints("new: took over 1 table of source new: t\n");
+    etl.run(&take)
+        .exits(0)
+        .prints("new: took over 1 table of source new: t\n")
+        .mentions("warning: the next load replaces all rows of t by those of its source; rows that the source no longer has go");
     etl.run(&take).exits(0).prints("new: nothing to take over\n");
     etl.run(&["run", "new"]).exits(0);
     assert_eq!(etl.warehouse().rows("SELECT a FROM t"), ["3"]);

@@ -95,6 +95,10 @@ fn a_crontab_that_can_not_be_read_proves_nothing() {
         "error: job sales, line 1: minute: \"5/15\" has a step behind a single value\n\
          hint: a line that its scheduler can't read starts nothing; see: etlsched schedule export\n",
     );
+    etl.write("crontab", "");
+    let empty = etl.run(&["schedule", "prove", "--crontab", "crontab"]).exits(10);
+    assert_eq!(empty.stdout.lines().filter(|line| !line.is_empty()).count(), 2, "{}", empty.stdout);
+    empty.mentions("sales: no line starts it, so all of its ").mentions("not every slot is started once and in time");
     etl.run(&["schedule", "prove", "--crontab", "absent"]).exits(1).mentions("reading absent: ");
     etl.run(&["schedule", "prove", "--host-zone", "Europe/Berlinn"]).exits(2).mentions("did you mean Europe/Berlin?");
 }

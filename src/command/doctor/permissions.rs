@@ -33,14 +33,18 @@ fn folder(scene: &Scene, tell: &Tell) {
         let root = &workspace.root;
         return match process::is_writable(root) {
             true => tell.ok(".etlsched", "not made yet; the first run makes it"),
-            false => tell.fail(".etlsched", format!("not made yet, and this user may not write {}", root.display()), unwritable(root)),
+            false => tell.fail(
+                ".etlsched",
+                format!("not made yet, and this user may not write {}", root.display()),
+                unwritable(root, workspace.state_group.as_deref()),
+            ),
         };
     };
     let shown = workspace.shown(&folder).display().to_string();
-    if !process::is_writable(&folder) {
-        return tell.fail(".etlsched", format!("{shown} can't be written by {}", process::user_name()), unwritable(&folder));
-    }
     let group = workspace.state_group.as_deref();
+    if !process::is_writable(&folder) {
+        return tell.fail(".etlsched", format!("{shown} can't be written by {}", process::user_name()), unwritable(&folder, group));
+    }
     match (private::readers(&metadata), group) {
         (None, None) => {}
         (Some(private::Readers::Group(id)), Some(name)) if private::is_group(id, name) => {}
@@ -68,8 +72,15 @@ fn folder(scene: &Scene, tell: &Tell) {
     }
 }
 
-fn unwritable(folder: &Path) -> String {
-    format!("chown -R {} {}, or run as its owner", process::user_name(), folder.display())
+/// Returns what helps where a folder can't be written. It is never taken from another user, whose runs would fail then.
+pub(super) fn unwritable(folder: &Path, group: Option<&str>) -> String {
+    let shown = folder.display();
+    let user = process::user_name();
+    match (std::fs::metadata(folder), group) {
+        (Ok(metadata), _) if private::is_own(&metadata) => format!("chmod u+rwx {shown}"),
+        (_, Some(group)) => format!("run as the owner of {shown}, or join the group of state_group: usermod -aG {group} {user}"),
+        (_, None) => format!("run as the owner of {shown}, or let the owner share it with a group: state_group in etlsched.yaml"),
+    }
 }
 
 /// Returns the files right in the private folder that others can read.

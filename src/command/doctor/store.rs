@@ -77,7 +77,7 @@ fn absent(location: &StateLocation, tell: &Tell) {
     match location.file().map(existing) {
         Some(folder) if !process::is_writable(&folder) => {
             let found = format!("{place}: not made yet, and this user may not write {}", folder.display());
-            tell.fail("", found, format!("chown {} {}, or run as its owner", process::user_name(), folder.display()));
+            tell.fail("", found, super::permissions::unwritable(&folder, None));
         }
         _ => tell.ok("", format!("{place}: not made yet; the first run makes it")),
     }

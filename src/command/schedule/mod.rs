@@ -245,7 +245,7 @@ fn is_alike(zone: Zone, other: &str) -> bool {
 /// # Errors
 /// It can't be opened.
 pub(super) fn workspace_id(workspace: &Workspace) -> Result<String, Failure> {
-    match Store::peek_workspace_id(&workspace.state) {
+    match Store::peek_workspace_id(&workspace.state, &workspace.private_folder()) {
         Some(id) => Ok(id),
         None => Ok(stored::open(workspace)?.workspace_id()?),
     }
