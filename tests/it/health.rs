@@ -90,6 +90,7 @@ fn a_job_that_fails_is_noted_and_one_in_error_is_wrong() {
     std::fs::remove_file(etl.path("jobs/data/rows.csv")).expect("the file goes");
     fire(&etl, "14T02:00", "sales", 1);
     assert_eq!(found(&etl, "14T12:00", 0), ["sales failing note"]);
+    at(&etl, "14T12:00", &["check"]).exits(0).mentions("\n1 job: 1 failing\n");
     fire(&etl, "15T02:00", "sales", 1);
     let expected = "error  sales  2 runs in a row refreshed nothing: its schedule does not start it any more\n              \
                     etlsched logs sales; then: etlsched enable sales\n\n1 job: 1 in error\n";

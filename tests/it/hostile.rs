@@ -126,6 +126,27 @@ fn names_are_never_sql_and_never_control_a_terminal() {
 }
 
 #[test]
+fn a_preview_shows_names_and_values_as_text_and_cuts_long_ones() {
+    let long = "x".repeat(3000);
+    let etl = Etl::new().csv_job("rows", "", format!("\"\u{1b}[31mred\u{202e}\nb\",c\n1,{long}\n"));
+    let shown = etl.run(&["source", "preview", "rows"]).exits(0).mentions("\\u{1b}[31mred\\u{202e}\\nb").stdout;
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']) && shown.lines().count() == 2, "{shown}");
+    assert!(shown.contains("xxx…") && shown.lines().all(|line| line.chars().count() < 120), "{shown}");
+    assert!(etl.run(&["source", "preview", "rows", "-o", "csv"]).exits(0).stdout.contains(&long), "scripts have it whole");
+    etl.run(&["run", "rows"]).exits(0);
+    for call in [
+        vec!["source", "schema", "rows"],
+        vec!["show", "rows"],
+        vec!["state", "show"],
+        vec!["logs", "--run", "last"],
+        vec!["stats", "rows"],
+    ] {
+        let shown = etl.run(&call).exits(0).stdout;
+        assert!(!shown.contains(['\u{1b}', '\u{202e}']), "{call:?}: {shown}");
+    }
+}
+
+#[test]
 fn definitions_that_mean_harm_are_refused_with_their_place() {
     let sources = "data_sources:\n  - path: jobs/data/rows.csv\n";
     let bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n".to_owned() + &"d: [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]\n".repeat(20);

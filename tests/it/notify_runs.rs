@@ -160,7 +160,10 @@ fn what_a_mail_server_that_was_away_did_not_take_is_sent_once_when_it_is_back() 
 #[test]
 fn the_gate_sends_what_waits_and_is_silent() {
     let etl = workspace(nobody(), &format!("{ANN}schedule_type: daily\nhour: 6\n"));
-    at(&etl, "2026-11-24T06:00:01Z", &["run", "sales", "--scheduled"]).exits(1);
+    let mail = at(&etl, "2026-11-24T06:00:01Z", &["run", "sales", "--scheduled"]).exits(1).prints("").stderr;
+    assert_eq!(mail.matches("warning: 1 notification waits: ").count(), 1, "{mail}");
+    assert!(mail.starts_with("error: ") && mail.lines().all(|line| line.chars().count() <= 80), "{mail}");
+    at(&etl, "2026-11-24T06:00:30Z", &["check"]).exits(0).mentions("\n2 jobs: 1 well, 1 failing; 1 message waits\n");
     let server = good_server();
     etl.write("etlsched.yaml", settings(server.port()));
     at(&etl, "2026-11-24T06:01:00Z", &["run", "sales", "--scheduled"]).exits(0).prints("").says("");
