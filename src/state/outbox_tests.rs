@@ -134,7 +134,7 @@ fn what_was_told_once_is_not_told_again(back_end: BackEnd) {
     assert!(store.tell_once("sales", &[told("2026-11-30", at(9))], &[letter("ann@example.org")], at(9)).unwrap());
     assert_eq!(store.outbox_waiting(at(9)).unwrap().count, 2);
     assert_eq!(store.told(&["missed"]).unwrap().len(), 2);
-    store.forget_job("sales", &super::tests::person(), "jobs/sales.yaml", at(10)).unwrap();
+    store.forget_job("sales", &tests::person(), "jobs/sales.yaml", at(10)).unwrap();
     assert_eq!(store.told(&["missed"]).unwrap(), []);
 }
 
