@@ -299,7 +299,7 @@ fn a_full_load_says_its_phases_and_its_counts() {
             other => serde_json::to_value(other).unwrap()["event"].as_str().unwrap().to_owned(),
         })
         .collect();
-    assert_eq!(words, ["streams", "opening", "loading", "checking", "ready", "publishing", "2 of 3 in people"]);
+    assert_eq!(words, ["streams", "opening", "loading", "checking", "log", "ready", "publishing", "2 of 3 in people"]);
     assert_eq!(bench.ids(), [1, 3]);
 }
 

@@ -43,10 +43,11 @@ impl Keepsake {
             return;
         }
         let Some(folder) = self.path.parent() else { return };
-        let new = folder.join(format!("{FILE}.{}", Uuid::new_v4()));
+        // One name for all: what a killed process left is taken up by the next, which finds no id in place.
+        let new = folder.join(format!("{FILE}.new"));
         let write = || {
             private::make_folder(folder)?;
-            let mut file = private::open(OpenOptions::new().write(true).create_new(true), &new)?;
+            let mut file = private::open(OpenOptions::new().write(true).create(true).truncate(true), &new)?;
             file.write_all(format!("{id}\n").as_bytes())?;
             file.sync_all()?;
             fs::rename(&new, &self.path)

@@ -145,7 +145,7 @@ fn a_letter_that_says_how_a_job_stands_overtakes_those_that_wait(back_end: BackE
         assert!(store.tell_once("sales", &[told(cause, at(second))], &[ping()], at(second)).unwrap());
     }
     let waiting: Vec<String> = store.due_letters(at(3)).unwrap().into_iter().map(|letter| letter.channel).collect();
-    assert_eq!(waiting, ["email", "healthcheck"]);
+    assert_eq!(waiting, ["healthcheck", "email"]);
 }
 
 fn a_run_s_end_is_told_in_the_transaction_that_closes_it(back_end: BackEnd) {

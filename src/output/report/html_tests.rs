@@ -148,7 +148,7 @@ fn the_summary_of_the_terminal_can_not_be_steered() {
     let text = text(&sample("a\u{1b}[31mb\u{202e}"), &frame());
     assert!(text.contains("a\\u{1b}[31mb\\u{202e}") && !text.contains('\u{1b}'), "{text}");
     assert!(
-        text.starts_with("2 of 2 jobs need attention\n\nJobs    0 ok, 0 running, 0 late, 1 failing, 0 in error, 1 broken, 0 paused\n"),
+        text.starts_with("2 of 2 jobs need attention\n\nJobs    0 ok, 0 running, 0 late, 1 failing, 0 in error, 1 broken file, 0 paused\n"),
         "{text}"
     );
 }

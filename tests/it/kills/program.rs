@@ -166,7 +166,9 @@ pub(super) fn log(etl: &Etl) -> Vec<String> {
 /// Returns whether a file of the workspace is neither its own nor one of the two stores, closed.
 fn is_litter(etl: &Etl, path: &Path) -> bool {
     let path = path.strip_prefix(etl.path("")).expect("a path of the workspace");
-    let is_known = ["etlsched.yaml", "jobs/kills.yaml", ".etlsched/warehouse.db", ".etlsched/state.db"].iter().any(|known| path == *known);
+    let is_known = ["etlsched.yaml", "jobs/kills.yaml", ".etlsched/warehouse.db", ".etlsched/state.db", ".etlsched/workspace-id"]
+        .iter()
+        .any(|known| path == *known);
     !is_known && !path.starts_with("data")
 }
 
