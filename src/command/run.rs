@@ -142,7 +142,14 @@ impl Run {
             ..RunOptions::new(worker::program()?)
         };
         let names = if due { workspace.job_ids().0.iter().map(|id| id.as_str().to_owned()).collect() } else { jobs };
-        let mut gate = Gate { workspace: &workspace, clock: options.clock, is_every_job: due, is_told: options.is_told, store: None };
+        let mut gate = Gate {
+            workspace: &workspace,
+            clock: options.clock,
+            is_every_job: due,
+            is_told: options.is_told,
+            store: None,
+            may_letters_wait: false,
+        };
         let mut results = Vec::new();
         let mut post = options.is_told.then(|| Post::new(&workspace));
         let manner = Manner { is_quiet, lines, is_verbose: context.verbose > 0, is_dry_run: dry_run, file: log };
@@ -213,6 +220,7 @@ struct Gate<'a> {
     is_every_job: bool,
     is_told: bool,
     store: Option<Store>,
+    may_letters_wait: bool,
 }
 
 impl Gate<'_> {
@@ -242,6 +250,8 @@ impl Gate<'_> {
         if engine::is_due(store, self.workspace, &job, now)? {
             return Ok(true);
         }
+        // A note is written where the store said that nothing waits to be told either.
+        self.may_letters_wait |= !engine::is_settled_by_note(self.workspace, &job, now);
         // Entries wake the gate at a deadline too.
         if self.is_told && job.lateness.deadline.is_some() {
             // Where the store can't be written, the next start says so.
@@ -252,7 +262,7 @@ impl Gate<'_> {
 
     /// Sends what waits where nothing was to be started. Most starts end here: whether there is anything is one question to the store.
     fn send_waiting(&mut self, post: Option<Post<'_>>, stop: &Stop, talk: Talk) {
-        if let (Some(mut post), Some(store)) = (post, &mut self.store)
+        if let (Some(mut post), Some(store), true) = (post, &mut self.store, self.may_letters_wait)
             && store.has_due_letters(clock::now()).unwrap_or(false)
         {
             post.send_from(store, stop, talk);
