@@ -1,9 +1,9 @@
 #!/bin/sh
-# The big campaign: kills, concurrent runs, hosts, hangs, cut connections, writers and errors, many times what a run of the tests does,
-# and a summary.
+# The big campaign: kills, concurrent runs, hosts, hangs, faults at every system call, cut connections, writers and errors, many times
+# what a run of the tests does, and a summary.
 #
 #   tests/soak.sh                        every part: about half an hour on two quiet cores, after the build
-#   tests/soak.sh kills runs             some parts: kills runs hosts hangs cuts writers leases faults gate errors
+#   tests/soak.sh kills runs             some parts: kills runs hosts hangs calls cuts writers leases faults gate errors
 #   tests/soak.sh --factor 0.02 kills    fewer rounds
 #   tests/soak.sh --seeds "1 7"          the kills with more than one seed
 #   tests/soak.sh --build                builds and ends; the next call finds everything built
@@ -13,7 +13,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 here=$(pwd)
-all="kills runs hosts hangs cuts writers leases faults gate errors"
+all="kills runs hosts hangs calls cuts writers leases faults gate errors"
 factor=1 seeds=1 parts= build_only=
 while [ $# -gt 0 ]; do
     case $1 in
@@ -67,7 +67,7 @@ part() { # name, filter of the tests, variables that say how often
     count=$(sed -n 's/^test result: [^.]*\. \([0-9]* passed; [0-9]* failed\).*/\1/p' "$folder/$name.log" | tail -1)
     printf '%-20s %-7s %s, %s s\n' "$name" "$result" "${count:-no result}" "$took" | tee -a "$summary"
     # What the tests say of their rounds; libtest may have begun the line.
-    grep -oE '(kills: destination=|hangs: kind=|two hosts, |[0-9]+ x 100 concurrent runs).*|[a-z]+, [A-Z][a-z]+: [0-9]+ commits were cut.*' \
+    grep -oE '(kills: destination=|hangs: kind=|calls: |two hosts, |[0-9]+ x 100 concurrent runs).*|[a-z]+, [A-Z][a-z]+: [0-9]+ commits were cut.*' \
         "$folder/$name.log" | tee -a "$lines" | sed 's/^/    /' || true
 }
 
@@ -81,6 +81,7 @@ for one in $parts; do
     runs) part runs lease::a_hundred "ETLSCHED_CONCURRENT_RUNS=$(scaled 20 1)" ;;
     hosts) part hosts shared_state::two_hosts "ETLSCHED_HOST_SLOTS=$(scaled 199 3)" ;;
     hangs) part hangs hangs:: "ETLSCHED_HANGS=$(scaled 20 1)" ;;
+    calls) part calls calls:: "ETLSCHED_CALLS=$(scaled 1 1)" ;;
     cuts) part cuts cuts:: "ETLSCHED_CUTS=$(scaled 60 10)" ;;
     writers) part writers concurrent:: "ETLSCHED_CONCURRENT=$(scaled 60 3)" ;;
     leases) part leases lease:: ;;
@@ -102,7 +103,7 @@ done
             manual[d] += value("manual_repairs"); old[d] += value("old_load"); new[d] += value("new_load"); rows[d] += value("rows_compared")
         }
         /^hangs: / { hangs += value("runs"); kept += value("kept"); over = value("worst_over_seconds") + 0; if (over > worst) worst = over }
-        /^two hosts|concurrent runs/ { said[++s] = $0 }
+        /^two hosts|concurrent runs|^calls: / { said[++s] = $0 }
         END {
             if (n) printf "%-16s %6s %6s %8s %10s %15s %9s %9s %14s\n", "destination", "kills", "lost", "doubled", "open runs", "manual repairs", "old load", "new load", "rows compared"
             for (i = 1; i <= n; i++) { d = order[i]

@@ -8,9 +8,29 @@ const WRITER_OF_LOG: u64 = 120;
 /// The byte that a writer of any other database holds, in the file itself (RESERVED; sqlite.org/lockingv3.html).
 const WRITER_OF_FILE: u64 = 0x4000_0001;
 
-/// Returns the process that holds the lock of writers on a database, in words: `process 4711 (etlsched, stopped)`. `None` where nobody does,
-/// or the system doesn't tell: it is not Linux, or the process is out of sight.
-pub fn database_writer(file: &Path) -> Option<String> {
+/// A process that holds a lock; shown as `process 4711 (etlsched, stopped)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    pid: u32,
+    words: String,
+}
+
+impl Holder {
+    /// Whether it is this process.
+    pub fn is_this_process(&self) -> bool {
+        self.pid == std::process::id()
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.words)
+    }
+}
+
+/// Returns the process that holds the lock of writers on a database. `None` where nobody does, or the system doesn't tell: it is not Linux,
+/// or the process is out of sight.
+pub fn database_writer(file: &Path) -> Option<Holder> {
     let memory = PathBuf::from(format!("{}-shm", file.to_str()?));
     system::writer(&memory, WRITER_OF_LOG).or_else(|| system::writer(file, WRITER_OF_FILE))
 }
@@ -21,12 +41,14 @@ mod system {
     use std::os::unix::fs::MetadataExt as _;
     use std::path::Path;
 
-    pub(super) fn writer(file: &Path, byte: u64) -> Option<String> {
+    use super::Holder;
+
+    pub(super) fn writer(file: &Path, byte: u64) -> Option<Holder> {
         let metadata = fs::metadata(file).ok()?;
         let device = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
         let locks = fs::read_to_string("/proc/locks").ok()?;
         let pid = locks.lines().find_map(|line| held(line, device, metadata.ino(), byte))?;
-        Some(described(pid))
+        Some(Holder { pid, words: described(pid) })
     }
 
     /// Reads a line as `1: POSIX  ADVISORY  WRITE 4711 fe:00:673 120 120` (proc_locks(5)); device in hexadecimal, inode not. Those who wait
@@ -56,7 +78,9 @@ mod system {
 mod system {
     use std::path::Path;
 
-    pub(super) fn writer(_file: &Path, _byte: u64) -> Option<String> {
+    use super::Holder;
+
+    pub(super) fn writer(_file: &Path, _byte: u64) -> Option<Holder> {
         None
     }
 }

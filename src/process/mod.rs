@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 pub use bare::{Bare, run_bare};
 pub use capture::{Captured, NotCaptured, capture};
-pub use file_lock::database_writer;
+pub use file_lock::{Holder, database_writer};
 pub use host::{ClockKeeping, clock_keeping, home_folder, is_root, system_name};
 pub use identity::{Identity, Liveness, host_name, is_alive, liveness, own, user_name};
 pub use local_zone::{system_zone, zone_of_variable};

@@ -191,7 +191,7 @@ impl StateError {
                 Place::File(path) => process::database_writer(path),
                 Place::Server(_) => None,
             };
-            let holder = holder.unwrap_or_else(|| "another process".to_owned());
+            let holder = holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string());
             Self::Busy { place, holder, seconds: super::file::BUSY_TIMEOUT.as_secs() }
         } else if reason.contains("is full") || (reason.contains("disk I/O error") && is_disk_full(&place)) {
             Self::Full { place }

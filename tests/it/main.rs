@@ -34,6 +34,7 @@
 //! | `postgres_source` | PostgreSQL as a source: every type and encoding, several tables, parts of one snapshot, late commits, standbys, poolers, TLS, servers that die, errors |
 //! | `poolers` | PgBouncer in front of sources and destinations: by transactions, by sessions, with hardly a connection |
 //! | `concurrent` | writers at work during many incremental runs, compared at the end; planted faults are convicted |
+//! | `calls` | a kill, an error or a power cut at single calls of the operating system: at each role, each call, each error |
 //! | `cuts` | connections to PostgreSQL that are cut at random bytes, at both ends |
 //! | `windows` | backfills, the cursor beside them, cursor columns of every type that has an order |
 //! | `mysql_source` | MariaDB as a source: every type into SQLite and PostgreSQL, late commits, writers beside it, TLS, servers that die, errors |
@@ -62,6 +63,8 @@
 mod api_runs;
 #[cfg(unix)]
 mod api_source;
+#[cfg(target_os = "linux")]
+mod calls;
 #[cfg(target_os = "linux")]
 mod concurrent;
 mod control;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Error, ErrorCode};
 
 use super::failure::{Outcome, failed};
-use crate::process;
+use crate::process::{self, Holder};
 
 /// How long SQLite itself waits for a lock inside a statement: a reader of a file without WAL meets the moment of a commit.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,11 +39,15 @@ pub(super) fn tell_waits(tell: Tell) {
     TELL.set(Some(tell));
 }
 
-/// Says whom a writer waits for, as far as the system tells.
+/// Returns who holds the file's lock, as far as the system tells.
+fn holder(connection: &Connection) -> Option<Holder> {
+    process::database_writer(Path::new(connection.path()?))
+}
+
+/// Says whom a writer waits for.
 fn waits_for(connection: &Connection) -> String {
-    let Some(path) = connection.path() else { return "another program holds the lock".to_owned() };
-    let holder = process::database_writer(Path::new(path));
-    format!("{} holds the lock on {path}", holder.as_deref().unwrap_or("another program"))
+    let holder = holder(connection).map_or_else(|| "another program".to_owned(), |holder| holder.to_string());
+    connection.path().map_or_else(|| format!("{holder} holds the lock"), |path| format!("{holder} holds the lock on {path}"))
 }
 
 /// Begins a writing transaction, when it is this connection's turn.
@@ -77,7 +81,8 @@ pub(super) fn roll_back(connection: &Connection) {
     }
 }
 
-/// Runs a statement again and again while the file is locked.
+/// Runs a statement again and again while the file is locked. Who waits holds no lock; where the system says that it does, the system once
+/// failed to release it: that ends with the process alone, so that the wait ends as `busy`, and another process tries again.
 ///
 /// # Errors
 /// SQLite's own.
@@ -89,6 +94,9 @@ pub(super) fn patiently(connection: &Connection, sql: &str) -> Result<(), Error>
                 Err(error) if is_busy(&error) && polls < POLLS_MAX => {
                     polls += 1;
                     if polls == POLLS_SILENT {
+                        if holder(connection).is_some_and(|holder| holder.is_this_process()) {
+                            return Err(error);
+                        }
                         TELL.with_borrow(|tell| tell.iter().for_each(|tell| tell(format!("{WAITING}: {}", waits_for(connection)))));
                     }
                     std::thread::sleep(POLL);
