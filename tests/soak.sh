@@ -81,7 +81,7 @@ for one in $parts; do
     runs) part runs lease::a_hundred "ETLSCHED_CONCURRENT_RUNS=$(scaled 20 1)" ;;
     hosts) part hosts shared_state::two_hosts "ETLSCHED_HOST_SLOTS=$(scaled 199 3)" ;;
     hangs) part hangs hangs:: "ETLSCHED_HANGS=$(scaled 20 1)" ;;
-    calls) part calls calls:: "ETLSCHED_CALLS=$(scaled 1 1)" ;;
+    calls) part calls calls:: "ETLSCHED_CALLS=$(awk "BEGIN { n = int(1 / $factor + 0.5); print (n < 1) ? 1 : n }")" ;;
     cuts) part cuts cuts:: "ETLSCHED_CUTS=$(scaled 60 10)" ;;
     writers) part writers concurrent:: "ETLSCHED_CONCURRENT=$(scaled 60 3)" ;;
     leases) part leases lease:: ;;

@@ -109,6 +109,7 @@ struct Stage {
 
 const JOB: &str = "
 max_retries: 1
+timeout_minutes: 1
 retry_delay_seconds: 0
 data_sources:
   - name: whole
