@@ -109,7 +109,7 @@ struct Stage {
 
 const JOB: &str = "
 max_retries: 1
-timeout_minutes: 1
+etl_config: {timeout_minutes: 1}
 retry_delay_seconds: 0
 data_sources:
   - name: whole
@@ -254,11 +254,13 @@ impl Fault {
 
 /// Returns the numbers of the calls to meet: so many of them, spread, or as many as `ETLSCHED_CALLS` says.
 fn points(count: u64, usual: u64) -> Vec<u64> {
-    let step = std::env::var("ETLSCHED_CALLS").map_or_else(
-        |_| (count / usual).max(1),
-        |text| text.parse().unwrap_or_else(|_| panic!("ETLSCHED_CALLS={text} is not a number")),
-    );
-    (1..=count).rev().step_by(usize::try_from(step).expect("a small number")).collect()
+    match std::env::var("ETLSCHED_CALLS") {
+        Ok(text) => {
+            let step = text.parse().unwrap_or_else(|_| panic!("ETLSCHED_CALLS={text} is not a number"));
+            (1..=count).step_by(step).collect()
+        }
+        Err(_) => (0..usual.min(count)).map(|point| (2 * point + 1) * count / (2 * usual) + 1).filter(|at| *at <= count).collect(),
+    }
 }
 
 /// A power cut ends all; here a worker ends a moment after its supervisor.
@@ -373,7 +375,8 @@ fn the_judge_convicts_what_must_not_be() {
         next_log: log(&["success", "success", "success"]),
         leftovers: Vec::new(),
     };
-    let clean = Outcome { exit: Some(1), said: "error: full".to_owned(), tables: old.clone(), log: log(&["failed", "success"]), ..good.clone() };
+    let clean =
+        Outcome { exit: Some(1), said: "error: full".to_owned(), tables: old.clone(), log: log(&["failed", "success"]), ..good.clone() };
     for sound in [&good, &clean] {
         assert_eq!(judged(sound, &old, &new), None);
     }
