@@ -3,6 +3,10 @@
 # the same rows, the same log; Ctrl-C; a killed supervisor; schedules in the Task Scheduler, the gate. No real Windows is involved.
 #
 # What is missing is installed with apt-get. The build goes to target/windows, about 1 GB and 6 CPU-minutes the first time.
+#
+#   tests/windows.sh             all of it
+#   tests/windows.sh --install   installs what is missing, and ends
+#   tests/windows.sh --build     builds, and ends
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,10 +37,22 @@ cross_build() {
     env -u RUSTUP_TOOLCHAIN -u RUSTFLAGS PATH=/usr/bin:/bin RUSTC_BOOTSTRAP=1 \
         CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc \
         CC_x86_64_pc_windows_gnu=x86_64-w64-mingw32-gcc \
-        CARGO_TARGET_DIR=target/windows \
+        CARGO_TARGET_DIR=target/windows CARGO_PROFILE_DEV_DEBUG=false \
         /usr/bin/cargo build --locked -Zbuild-std=std,panic_abort --target $target
 }
 
+case ${1:-} in
+--install)
+    install_missing
+    exit
+    ;;
+--build)
+    cross_build
+    exit
+    ;;
+'') ;;
+*) fail "$1 is no option" ;;
+esac
 install_missing
 cross_build
 cargo build --locked
