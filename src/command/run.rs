@@ -166,6 +166,8 @@ impl Run {
             while stop.requested().is_none() {
                 let run = match options.is_scheduled.then(|| gate.is_open(name, is_first)) {
                     Some(Ok(false)) => break,
+                    // A run was done, and its result stands: what keeps a further slot from being started, the next start says.
+                    Some(Err(_)) if !is_first => break,
                     Some(Err(failure)) => {
                         Progress::new(name, manner).refused(&failure);
                         Err(failure)

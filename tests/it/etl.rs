@@ -104,8 +104,14 @@ impl Etl {
     /// As [`Etl::start`], for rows of one source.
     #[track_caller]
     pub fn start_source(&self, job: &str, source: &str) -> AtWork {
+        self.start_command(self.command(&["run", job, "-v"]), source)
+    }
+
+    /// As [`Etl::start_source`], of a command that runs a job and says its progress.
+    #[track_caller]
+    pub fn start_command(&self, mut command: Command, source: &str) -> AtWork {
         let source = format!("source={source}");
-        let mut child = self.command(&["run", job, "-v"]).spawn().expect("the program starts");
+        let mut child = command.spawn().expect("the program starts");
         let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
         let mut run = AtWork { child, stderr, said: String::new() };
         let mut is_loading = false;

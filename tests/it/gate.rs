@@ -52,6 +52,24 @@ fn a_slot_is_run_once_and_everything_else_is_silence() {
 }
 
 #[test]
+fn a_run_whose_job_is_broken_meanwhile_is_the_success_that_it_is() {
+    let lines: String = (0..300_000).map(|number| format!("{number}\n")).collect();
+    for catch_up in ["", "catch_up: all\n"] {
+        let keys = format!("{DAILY_IN_BERLIN}{catch_up}");
+        let etl = scheduled(&keys).file("jobs/data/sales.csv", format!("a\n{lines}"));
+        fire(&etl, "2026-11-24T01:20:00Z");
+        let mut command = etl.command(&["run", "sales", "--scheduled", "-v"]);
+        command.env("ETLSCHED_NOW", "2026-11-24T01:30:02Z");
+        let run = etl.start_command(command, "sales");
+        etl.write("jobs/sales.yaml", "data_sources: [");
+        let (code, said) = run.end();
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(runs(&etl), ["2026-11-24T02:30|schedule|success"]);
+        at(&etl, "2026-11-24T01:31:00Z", &["run", "sales", "--scheduled"]).exits(4).mentions("jobs/sales.yaml:");
+    }
+}
+
+#[test]
 fn twenty_processes_on_one_slot_start_one_run() {
     let etl = scheduled(DAILY_IN_BERLIN);
     let start = || etl.command(&["run", "sales", "--scheduled"]).env("ETLSCHED_NOW", "2026-11-24T01:30:01Z").spawn().expect("it starts");
