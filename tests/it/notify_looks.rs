@@ -84,7 +84,7 @@ fn a_host_that_was_off_is_one_mail_for_each_recipient_with_the_jobs_that_name_th
     assert_eq!(ann["defects"], json!([]));
     let lines = "Jobs ---- - a: 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC \
                  - Bookings (b): 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC; deadline Fri 2026-11-27 08:00 UTC \
-                 - c: 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC Commands";
+                 - c: 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC Details";
     assert!(text(ann).contains(lines), "{}", text(ann));
     let bob = all.iter().find(|mail| mail["to"][0] == "bob@example.com").expect("it went");
     assert!(text(bob).contains("Missed ------ Thu 2026-11-26 06:00 UTC Fri") && text(bob).contains("Last runs"), "{}", text(bob));

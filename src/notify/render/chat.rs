@@ -169,7 +169,7 @@ fn job_lines(content: &Content, characters_max: usize) -> Vec<String> {
     let mut room = characters_max;
     let mut lines: Vec<String> = Vec::new();
     for job in content.jobs.iter().take(JOBS_MAX) {
-        let line = format!("{}: {}", job.name, job.details);
+        let line = job.text();
         let Some(left) = room.checked_sub(line.chars().count() + 1) else { break };
         room = left;
         lines.push(line);

@@ -46,9 +46,9 @@ pub(super) fn html(content: &Content) -> String {
     );
     head(content, &mut page);
     causes(content, &mut page);
-    jobs(content, &mut page);
     list(content, &mut page);
     commands(content, &mut page);
+    jobs(content, &mut page);
     sources(content, &mut page);
     strip(content, &mut page);
     facts(content, &mut page);
@@ -130,12 +130,13 @@ fn jobs(content: &Content, page: &mut String) {
         "<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\" style=\"border-collapse:collapse;font-size:14px\">",
     );
     for job in &content.jobs {
+        let details: Vec<String> = job.details.iter().map(|detail| escaped(detail)).collect();
         let _ = write!(
             page,
             "<tr><td class=\"tx ln\" style=\"padding:6px 0;border-bottom:1px solid #d1d9e0;color:#1f2328;{BREAK}\">{}<br>\
              <span class=\"mu\" style=\"font-size:13px;color:#59636e\">{}</span></td></tr>",
             escaped(&job.name),
-            escaped(&job.details)
+            details.join("<br>")
         );
     }
     page.push_str("</table>");

@@ -11,8 +11,15 @@ use super::words::{NAME_MAX, clean, when};
 pub(crate) struct JobLine {
     /// Its name, and its id where that is another word.
     pub name: String,
-    /// What is wrong with it.
-    pub details: String,
+    /// What is wrong with it, a part each.
+    pub details: Vec<String>,
+}
+
+impl JobLine {
+    /// Returns it as one text.
+    pub(crate) fn text(&self) -> String {
+        format!("{}: {}", self.name, self.details.join("; "))
+    }
 }
 
 /// Returns what the subject and the first line say.
@@ -54,14 +61,14 @@ fn name(job: &JobTrouble) -> String {
     if name.is_empty() || name == id { id } else { format!("{name} ({id})") }
 }
 
-fn details(job: &JobTrouble, zone: Zone) -> String {
+fn details(job: &JobTrouble, zone: Zone) -> Vec<String> {
     let slots = job.slots.map(|(first, last)| match job.slot_count {
         0 | 1 => when(first, zone),
         runs => format!("{}, {} to {}", count(runs, "run"), when(first, zone), when(last, zone)),
     });
     let deadline = job.deadline.map(|at| format!("deadline {}", when(at, zone)));
     let problem = job.problem.as_deref().map(|problem| clean(problem, 300));
-    slots.into_iter().chain(deadline).chain(problem).collect::<Vec<_>>().join("; ")
+    slots.into_iter().chain(deadline).chain(problem).collect()
 }
 
 /// Returns what to type, each with what it does.

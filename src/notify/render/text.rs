@@ -21,7 +21,6 @@ pub(super) fn text(content: &Content) -> String {
         page.wrapped("", sentence);
     }
     causes(content, &mut page);
-    jobs(content, &mut page);
     if let Some((title, lines)) = &content.list {
         page.title(title);
         lines.iter().for_each(|line| page.wrapped("  ", line));
@@ -31,6 +30,7 @@ pub(super) fn text(content: &Content) -> String {
         page.wrapped("", &format!("{what}:"));
         page.line(&format!("    {command}"));
     }
+    jobs(content, &mut page);
     sources(content, &mut page);
     strip(content, &mut page);
     page.title("Details");
@@ -74,7 +74,7 @@ fn jobs(content: &Content, page: &mut Page) {
         return;
     }
     page.title("Jobs");
-    content.jobs.iter().for_each(|job| page.wrapped_after("  - ", &format!("{}: {}", job.name, job.details)));
+    content.jobs.iter().for_each(|job| page.wrapped_after("  - ", &job.text()));
     if let Some(more) = content::more(content.job_count, content.jobs.len(), "job") {
         page.wrapped("  ", &more);
     }
