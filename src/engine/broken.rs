@@ -7,13 +7,13 @@ use chrono::{DateTime, Utc};
 
 use crate::clock;
 use crate::job::notifications::Addresses;
-use crate::job::{Job, JobId, Loaded, Notifications, Problem, Repeat, Secrets, Severity};
+use crate::job::{Job, JobId, Notifications, Problem, Repeat, Secrets, Severity};
 use crate::notify::message::NO_FILE;
 use crate::notify::{Cause, JobFacts, JobTrouble, Kind, Message, Roundup};
 use crate::process;
 use crate::secret::Masker;
 use crate::state::{LookTidings, SEVERAL_JOBS, StateError, Store, Told};
-use crate::workspace::{BadFile, Workspace};
+use crate::workspace::{BadFile, JobFile, Workspace};
 
 use super::herald::{self, Recipient};
 
@@ -21,9 +21,6 @@ const KIND: &str = Kind::Invalid.as_str();
 
 /// How many problems of a file a message holds.
 const PROBLEMS_MAX: usize = 50;
-
-/// A job's file, loaded or not.
-pub type JobFile = (JobId, Result<Loaded, BadFile>);
 
 /// What a command came upon when it was to run jobs.
 #[derive(Debug, Clone, Default)]

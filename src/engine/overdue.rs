@@ -76,10 +76,10 @@ pub fn tell_overdue(workspace: &Workspace, store: &mut Store, jobs: &[Job], cloc
     })
 }
 
-fn remembered(overdue: &Overdue<'_>, now: DateTime<Utc>) -> impl Iterator<Item = (String, Told)> {
-    let (job, kind) = (overdue.job.id.to_string(), overdue.kind.as_str().to_owned());
-    let told = move |at: &DateTime<Utc>| (job.clone(), Told { kind: kind.clone(), cause: key(*at), sources: Vec::new(), at: now });
-    overdue.causes.iter().map(told).collect::<Vec<_>>().into_iter()
+fn remembered(overdue: &Overdue<'_>, now: DateTime<Utc>) -> Vec<(String, Told)> {
+    let kind = overdue.kind.as_str();
+    let told = |at: &DateTime<Utc>| Told { kind: kind.to_owned(), cause: key(*at), sources: Vec::new(), at: now };
+    overdue.causes.iter().map(|at| (overdue.job.id.to_string(), told(at))).collect()
 }
 
 impl Look {

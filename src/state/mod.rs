@@ -62,7 +62,7 @@ pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
 pub use standings::{JobStanding, LastEnd};
 pub use stats::{ErrorTally, RunTally, SourceTally, StatsFilter, Timing};
-pub use telling::{ClosedRun, LookTidings, Teller, Tidings, Told};
+pub use telling::{ClosedRun, Decide, LookTidings, Teller, Tidings, Told};
 pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
 #[cfg(test)]

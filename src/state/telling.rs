@@ -88,6 +88,9 @@ impl LookTidings {
     }
 }
 
+/// Decides what follows from a look, by what is remembered as told; may be asked again, where a transaction has to be begun anew.
+pub type Decide<'a> = &'a dyn Fn(&[(String, Told)]) -> LookTidings;
+
 /// Decides what follows from the end of a run; may be asked again for the same run, where a transaction has to be begun anew.
 pub type Teller = Box<dyn Fn(&ClosedRun) -> Tidings + Send>;
 
@@ -234,12 +237,7 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn tell_by_look(
-        &mut self,
-        kinds: &[&str],
-        now: DateTime<Utc>,
-        decide: &dyn Fn(&[(String, Told)]) -> LookTidings,
-    ) -> Result<usize, StateError> {
+    pub fn tell_by_look(&mut self, kinds: &[&str], now: DateTime<Utc>, decide: Decide<'_>) -> Result<usize, StateError> {
         self.write(|connection| {
             let known = told_of(connection, kinds)?;
             let LookTidings { letters, told, over } = decide(&known);

@@ -80,6 +80,9 @@ pub struct BadFile {
     pub is_withheld: bool,
 }
 
+/// A job's file, loaded or not.
+pub type JobFile = (JobId, Result<Loaded, BadFile>);
+
 impl Workspace {
     /// Finds and reads the workspace: the folder that `project` names, else the nearest from `here` upwards that has an
     /// etlsched.yaml, else the nearest with a jobs/ folder.
@@ -266,7 +269,7 @@ impl Workspace {
     }
 
     /// Loads every job, each file by itself, by id; returns the problems of files that are none beside them. Fetches no secrets.
-    pub fn load_each(&self) -> (Vec<(JobId, Result<Loaded, BadFile>)>, Vec<Problem>) {
+    pub fn load_each(&self) -> (Vec<JobFile>, Vec<Problem>) {
         let (ids, problems) = self.job_ids();
         let load = |id: JobId| {
             let loaded = self.load_file(&id, &self.job_file(&id), Secrets::Left);
