@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::stored;
 use crate::clock::SlotClock;
-use crate::engine::{self, Posted};
+use crate::engine::{self, Encounter, Posted};
+use crate::error::Failure;
+use crate::job::Job;
 use crate::output::{self, post as view};
 use crate::process::Stop;
 use crate::state::Store;
@@ -50,18 +52,29 @@ impl<'a> Post<'a> {
         }
     }
 
-    /// Tells of other jobs that are late or past their deadline, and sends that.
-    pub(super) fn look_at_jobs(&mut self, clock: SlotClock, stop: &Stop, talk: Talk) {
-        let mut store = match stored::open_existing(self.workspace) {
+    /// Tells of jobs that are late, past their deadline or can't be had, and sends that.
+    pub(super) fn look_at_jobs(&mut self, clock: SlotClock, met: &Encounter, stop: &Stop, talk: Talk) {
+        let mut store = match self.store_to_look(met) {
             Ok(Some(store)) => store,
             Ok(None) => return,
             Err(failure) => return self.tell_trouble(&failure.message, talk),
         };
-        let jobs = self.workspace.jobs().0;
-        match engine::tell_overdue(self.workspace, &mut store, &jobs, clock) {
+        let files = self.workspace.load_each().0;
+        let broken = engine::tell_broken(self.workspace, &mut store, &files, met);
+        let jobs: Vec<Job> = files.into_iter().filter_map(|(_, file)| Some(file.ok()?.job)).collect();
+        let overdue = engine::tell_overdue(self.workspace, &mut store, &jobs, clock);
+        match broken.and_then(|broken| Ok(broken + overdue?)) {
             Ok(0) => {}
             Ok(_) => self.send_from(&mut store, stop, talk),
             Err(error) => self.tell_trouble(&error.to_string(), talk),
+        }
+    }
+
+    /// Opens the store; one is made where a file is to be told of that never had a run.
+    fn store_to_look(&self, met: &Encounter) -> Result<Option<Store>, Failure> {
+        match stored::open_existing(self.workspace)? {
+            None if !met.broken.is_empty() && engine::is_anybody_told_of_files(self.workspace) => stored::open(self.workspace).map(Some),
+            found => Ok(found),
         }
     }
 

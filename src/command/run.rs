@@ -7,7 +7,7 @@ use clap::Args;
 use super::post::{Post, Talk};
 use super::{Context, stored, worker};
 use crate::clock::{self, SlotClock};
-use crate::engine::{self, Refusal, RunOptions, RunReport, TypedWindow};
+use crate::engine::{self, Encounter, Refusal, RunOptions, RunReport, TypedWindow};
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::CatchUp;
@@ -193,7 +193,7 @@ impl Run {
             }
         }
         if let Some(post) = post.as_mut().filter(|_| results.iter().any(has_store) && stop.requested().is_none()) {
-            post.look_at_jobs(options.clock, &stop, talk(context, is_quiet, &results));
+            post.look_at_jobs(options.clock, &met(&results, options.is_scheduled), &stop, talk(context, is_quiet, &results));
         }
         post.iter_mut().for_each(Post::end);
         if results.is_empty() && options.is_scheduled {
@@ -275,6 +275,22 @@ impl Gate<'_> {
 /// Whether a run found a store that can be used: without one there is nothing to send, and that was told.
 fn has_store(result: &JobResult) -> bool {
     !matches!(&result.run, Err(failure) if failure.code == "state")
+}
+
+/// Returns what the command came upon, for whoever is told of it. A name without a job that a person typed is nobody's news.
+fn met(results: &[JobResult], is_scheduled: bool) -> Encounter {
+    let mut met = Encounter::default();
+    for JobResult { job, run } in results {
+        match run {
+            Ok(_) => {
+                met.ran.insert(job.clone());
+            }
+            Err(failure) if failure.code == "invalid" => met.broken.push((job.clone(), failure.problems.clone())),
+            Err(failure) if failure.code == "unknown_job" && is_scheduled => met.gone.push(job.clone()),
+            Err(_) => {}
+        }
+    }
+    met
 }
 
 /// How much is said of letters: without a terminal and where nothing failed nobody looks.

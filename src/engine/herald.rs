@@ -1,14 +1,18 @@
-//! Makes letters of a run's end: the message with its facts, secrets masked, and one letter for each recipient of the job. Whether there
+//! Makes letters: the message of a run's end with its facts, secrets masked, and one letter for each recipient of the job. Whether there
 //! is anything to tell is decided in `news`; nothing is sent here.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::SlotClock;
 use crate::job::{Job, Notifications};
-use crate::notify::{Channel, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
+use crate::notify::{Cause, Channel, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
 use crate::plan::{Level, SchemaChange};
 use crate::process;
-use crate::run::RunStatus;
+use crate::run::{RejectReason, RunStatus};
 use crate::secret::{Masker, Secret};
 use crate::state::{ClosedRun, EventRecord, JobStatus, NewLetter, RunDetail, RunRecord, SourceRecord, StreamRecord, Teller, Tidings};
 use crate::workspace::Workspace;
@@ -24,6 +28,97 @@ pub(super) struct Herald {
     workspace: String,
     workspace_id: String,
     clock: SlotClock,
+    reasons: Reasons,
+}
+
+/// Why rows of each source were rejected: set before the run is closed, as long as the process that read them tells it itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reasons(Arc<Mutex<HashMap<String, Vec<RejectReason>>>>);
+
+impl Reasons {
+    pub(super) fn set(&self, of: HashMap<String, Vec<RejectReason>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = of;
+    }
+
+    fn of(&self, source: &str) -> Vec<RejectReason> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(source).cloned().unwrap_or_default()
+    }
+}
+
+/// Who is told, and by which way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Recipient {
+    channel: Channel,
+    /// As the outbox has it.
+    name: String,
+    /// What is the same where two jobs name the same one.
+    key: String,
+}
+
+impl Recipient {
+    /// Returns a letter with a message.
+    pub(super) fn letter(&self, message: &Message) -> NewLetter {
+        NewLetter {
+            channel: self.channel.as_str().to_owned(),
+            recipient: self.name.clone(),
+            kind: message.kind.as_str().to_owned(),
+            body: serde_json::to_string(message).expect("plain data with string keys"),
+            is_overtaking: false,
+        }
+    }
+}
+
+/// Returns the people whom a job, or the defaults in the place of one, tells: healthchecks aside.
+pub(super) fn recipients(workspace_id: &str, job: &str, told: &Notifications) -> Vec<Recipient> {
+    let Notifications { emails, webhooks, .. } = told;
+    let mails = emails.iter().map(|address| Recipient { channel: Channel::Email, name: address.clone(), key: address.to_lowercase() });
+    let posts = webhooks.iter().enumerate().map(|(index, url)| {
+        let name = known_as(workspace_id, url, index);
+        // Of an address that isn't known nobody can say whose it is.
+        let key = if url.expose().is_empty() { format!("{name} {job}") } else { name.clone() };
+        Recipient { channel: Channel::Webhook, name, key }
+    });
+    mails.chain(posts).collect()
+}
+
+/// Puts together what each recipient is told, in the order in which they come.
+pub(super) fn by_recipient<T: Copy>(items: impl Iterator<Item = (T, Vec<Recipient>)>) -> Vec<(Recipient, Vec<T>)> {
+    let mut groups: Vec<(Recipient, Vec<T>)> = Vec::new();
+    let mut places: HashMap<(&'static str, String), usize> = HashMap::new();
+    for (item, recipients) in items {
+        for recipient in recipients {
+            let place = *places.entry((recipient.channel.as_str(), recipient.key.clone())).or_insert(groups.len());
+            match groups.get_mut(place) {
+                Some((_, group)) => group.push(item),
+                None => groups.push((recipient, vec![item])),
+            }
+        }
+    }
+    groups
+}
+
+/// Returns a message of this host that says nothing yet; `place` is the workspace's folder and the name of a zone.
+pub(super) fn blank(kind: Kind, job: JobFacts, place: (String, String), at: DateTime<Utc>) -> Message {
+    let (workspace, timezone) = place;
+    Message {
+        kind,
+        is_test: false,
+        job,
+        roundup: None,
+        workspace,
+        host: process::host_name(),
+        at,
+        timezone,
+        run: None,
+        causes: Vec::new(),
+        sources: Vec::new(),
+        slots: Vec::new(),
+        slot_count: 0,
+        schema_changes: Vec::new(),
+        standing: None,
+        strip: Vec::new(),
+        log_tail: Vec::new(),
+    }
 }
 
 impl Herald {
@@ -34,11 +129,13 @@ impl Herald {
             workspace: workspace.root.display().to_string(),
             workspace_id: workspace_id.to_owned(),
             clock,
+            reasons: Reasons::default(),
         }
     }
 
     /// Returns what closes of runs ask.
-    pub(super) fn teller(self) -> Teller {
+    pub(super) fn teller(mut self, reasons: &Reasons) -> Teller {
+        self.reasons = reasons.clone();
         Box::new(move |run| self.tidings(run))
     }
 
@@ -65,30 +162,31 @@ impl Herald {
     }
 
     /// Returns a letter with a message for each recipient of the job.
-    pub(super) fn letters(&self, message: &Message) -> Vec<NewLetter> {
-        let body = serde_json::to_string(message).expect("plain data with string keys");
-        let letter = |channel: Channel, recipient: String| NewLetter {
-            channel: channel.as_str().to_owned(),
-            recipient,
-            kind: message.kind.as_str().to_owned(),
-            body: body.clone(),
-            is_overtaking: false,
-        };
-        let Notifications { emails, webhooks, .. } = &self.job.notifications;
-        let mails = emails.iter().map(|address| letter(Channel::Email, address.clone()));
-        let posts = webhooks.iter().enumerate().map(|(index, url)| letter(Channel::Webhook, known_as(&self.workspace_id, url, index)));
-        mails.chain(posts).collect()
+    fn letters(&self, message: &Message) -> Vec<NewLetter> {
+        self.recipients().iter().map(|recipient| recipient.letter(message)).collect()
     }
 
-    /// Returns what the healthcheck is told: how the job stands, whoever else is told.
+    /// Returns the people whom the job tells.
+    pub(super) fn recipients(&self) -> Vec<Recipient> {
+        recipients(&self.workspace_id, self.job.id.as_str(), &self.job.notifications)
+    }
+
+    /// Returns the job's name, secrets masked.
+    pub(super) fn job_name(&self) -> String {
+        self.masker.mask(&self.job.name)
+    }
+
+    /// Returns what the healthcheck is told: how the job stands, whoever else is told. A cancelled run is a failure to it: it was told of the
+    /// start, shows the job as running until it hears of the end, and nothing but a success or a failure is one (`/log` is not).
     fn ping(&self, run: &ClosedRun, causes: &[Found]) -> Option<NewLetter> {
         let url = self.job.notifications.healthcheck_url.as_ref()?;
         let kind = match run.detail.run.status {
             RunStatus::Success => Kind::Success,
-            RunStatus::Failed | RunStatus::Timeout => Kind::Failure,
-            RunStatus::Cancelled | RunStatus::Started | RunStatus::Running => return None,
+            RunStatus::Failed | RunStatus::Timeout | RunStatus::Cancelled => Kind::Failure,
+            RunStatus::Started | RunStatus::Running => return None,
         };
-        let message = Message { strip: Vec::new(), ..self.message(kind, run, causes, Vec::new()) };
+        let mut message = Message { strip: Vec::new(), ..self.message(kind, run, causes, Vec::new()) };
+        message.causes.extend(cancelled(run));
         Some(NewLetter {
             channel: Channel::Healthcheck.as_str().to_owned(),
             recipient: known_as(&self.workspace_id, url, 0),
@@ -104,7 +202,7 @@ impl Herald {
         let mut message = Message {
             run: Some(run_facts(run)),
             causes: causes.iter().map(|found| found.cause.clone()).collect(),
-            sources: detail.sources.iter().map(source_facts).collect(),
+            sources: detail.sources.iter().map(|source| source_facts(source, self.reasons.of(&source.source))).collect(),
             schema_changes,
             standing: Some(Standing { consecutive_failures: run.consecutive_failures, failure_threshold: self.job.failure_threshold }),
             strip: run.last_runs.iter().rev().map(strip_run).collect(),
@@ -122,29 +220,13 @@ impl Herald {
         let job = &self.job;
         let next = if is_started && job.is_active { job.schedule.next(job.timezone, now, 1) } else { Vec::new() };
         let schedule = self.job.schedule.describe();
-        let mut message = Message {
-            kind,
-            is_test: false,
-            job: JobFacts {
-                id: job.id.to_string(),
-                name: job.name.clone(),
-                schedule: if schedule == "Manual" { schedule } else { format!("{schedule} ({})", job.timezone.name()) },
-                next_run: next.first().map(|slot| slot.at),
-            },
-            workspace: self.workspace.clone(),
-            host: process::host_name(),
-            at: now,
-            timezone: job.timezone.name().to_owned(),
-            run: None,
-            causes: Vec::new(),
-            sources: Vec::new(),
-            slots: Vec::new(),
-            slot_count: 0,
-            schema_changes: Vec::new(),
-            standing: None,
-            strip: Vec::new(),
-            log_tail: Vec::new(),
+        let facts = JobFacts {
+            id: job.id.to_string(),
+            name: job.name.clone(),
+            schedule: if schedule == "Manual" { schedule } else { format!("{schedule} ({})", job.timezone.name()) },
+            next_run: next.first().map(|slot| slot.at),
         };
+        let mut message = blank(kind, facts, (self.workspace.clone(), job.timezone.name().to_owned()), now);
         self.mask(&mut message);
         message
     }
@@ -163,6 +245,7 @@ impl Herald {
         for source in sources {
             hide(&mut source.name);
             source.rejects_path.iter_mut().for_each(hide);
+            source.reject_reasons.iter_mut().flat_map(|reason| [&mut reason.what, &mut reason.first]).for_each(hide);
         }
         schema_changes.iter_mut().chain(log_tail).for_each(hide);
     }
@@ -210,7 +293,21 @@ fn whole_error(detail: &RunDetail) -> Option<String> {
     (!is_of_source).then(|| message.clone())
 }
 
-fn source_facts(source: &SourceRecord) -> SourceFacts {
+/// Returns why a run was cancelled, where it was.
+fn cancelled(ended: &ClosedRun) -> Option<Cause> {
+    let run = &ended.detail.run;
+    let message = run.summary.error_message.as_deref().unwrap_or("cancelled by somebody");
+    (run.status == RunStatus::Cancelled).then(|| Cause {
+        sources: Vec::new(),
+        host: None,
+        code: "cancelled".to_owned(),
+        message: message.strip_prefix("cancelled ").unwrap_or(message).to_owned(),
+        hint: None,
+        attempts: 1,
+    })
+}
+
+fn source_facts(source: &SourceRecord, reject_reasons: Vec<RejectReason>) -> SourceFacts {
     SourceFacts {
         name: source.source.clone(),
         status: source.status,
@@ -220,6 +317,7 @@ fn source_facts(source: &SourceRecord) -> SourceFacts {
         records_deleted: source.counts.deleted,
         records_rejected: source.counts.rejected,
         rejects_path: source.rejects_path.clone(),
+        reject_reasons,
         duration_seconds: source.duration_seconds.unwrap_or_default(),
         attempt: source.attempt,
     }

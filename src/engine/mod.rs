@@ -6,6 +6,7 @@
 mod attempt;
 mod backfill;
 mod begin;
+mod broken;
 mod causes;
 mod failed;
 mod farewell;
@@ -27,6 +28,7 @@ mod refusal;
 mod repair;
 mod report;
 mod retry;
+mod roundup;
 mod run;
 mod settle;
 mod source_run;
@@ -39,6 +41,7 @@ mod wire;
 mod workers;
 
 pub use backfill::TypedWindow;
+pub use broken::{Encounter, is_anybody_told_of_files, tell_broken};
 pub use farewell::clear_up;
 pub use gate::{is_due, open as open_gate};
 pub use note::{forget as forget_note, is_settled as is_settled_by_note};

@@ -1,5 +1,5 @@
 //! Tells of jobs that nobody started in time, and of those whose deadline passed without fresh data: no run of theirs says so, so that the
-//! runs of others look. Each slot and each deadline is told once.
+//! runs of others look. Each slot and each deadline is told once; what one look finds is one letter a recipient.
 
 use std::collections::HashMap;
 
@@ -7,13 +7,12 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::clock::{self, SlotClock};
 use crate::job::{Job, Repeat};
-use crate::notify::{Kind, Message, Standing};
-use crate::state::{JobStatus, RunFilter, StateError, Store, Told};
+use crate::notify::Kind;
+use crate::state::{LookTidings, StateError, Store, Told};
 use crate::workspace::Workspace;
 
 use super::health::{self, Health};
-use super::herald::{self, Herald};
-use super::post;
+use super::roundup::Round;
 
 /// How many slots a message names.
 const SLOTS_NAMED_MAX: usize = 20;
@@ -21,15 +20,18 @@ const SLOTS_NAMED_MAX: usize = 20;
 /// So long ago slots were written off at most: whoever writes one off looks at once, so that this is for looks that failed.
 const WRITTEN_OFF_LATELY: TimeDelta = TimeDelta::hours(24);
 
-/// How many of the job's last runs a message shows.
-const RUNS_TOLD: u64 = 14;
+/// What is told here.
+const KINDS: [&str; 2] = [Kind::Missed.as_str(), Kind::Deadline.as_str()];
 
-/// Something to tell of a job: the instants that it is remembered by, and the slots that it names.
-struct Overdue {
-    kind: Kind,
-    causes: Vec<DateTime<Utc>>,
-    slots: Vec<DateTime<Utc>>,
-    slot_count: u64,
+/// Something to tell of a job: the instants that it is remembered by, oldest first, and the slots that it names.
+#[derive(Debug, Clone)]
+pub(super) struct Overdue<'a> {
+    pub(super) job: &'a Job,
+    pub(super) health: &'a Health,
+    pub(super) kind: Kind,
+    pub(super) causes: Vec<DateTime<Utc>>,
+    pub(super) slots: Vec<DateTime<Utc>>,
+    pub(super) slot_count: u64,
     /// Whether it goes on with what was told before: then it is only remembered.
     is_known: bool,
 }
@@ -37,8 +39,15 @@ struct Overdue {
 /// When each slot of one job was told as missed.
 type KnownSlots<'a> = HashMap<&'a str, DateTime<Utc>>;
 
-/// Puts letters about those of the jobs into the outbox that are late or past their deadline, where they weren't told; returns how many messages
-/// that are.
+/// What a look found, whatever of it was told before.
+struct Look {
+    found: Vec<(Job, Health)>,
+    /// Slots that the gate wrote off, each with how many it stands for, by job.
+    written_off: HashMap<String, Vec<(DateTime<Utc>, u64)>>,
+}
+
+/// Puts letters about those of the jobs into the outbox that are late or past their deadline, where they weren't told; returns how many
+/// letters that are.
 ///
 /// # Errors
 /// The store can't be read or written.
@@ -47,30 +56,68 @@ pub fn tell_overdue(workspace: &Workspace, store: &mut Store, jobs: &[Job], cloc
     if jobs.is_empty() {
         return Ok(0);
     }
-    let found = health::examine(store, &jobs, clock.now())?;
-    let told = store.told(&[Kind::Missed.as_str(), Kind::Deadline.as_str()])?;
-    let written_off = store.missed_slots(clock.now() - WRITTEN_OFF_LATELY)?;
-    let mut count = 0;
-    for (job, health) in jobs.iter().zip(&found) {
-        let of = |kind: Kind| {
-            let own = told.iter().filter(move |(id, told)| *id == health.job && told.kind == kind.as_str());
-            own.map(|(_, told)| (told.cause.as_str(), told.at)).collect::<KnownSlots<'_>>()
-        };
-        let own = written_off.iter().filter(|(of, _)| *of == health.job).map(|(_, slot)| (slot.due_at, slot.slot_count));
-        let missed = missed(own.collect(), job, health, &of(Kind::Missed));
-        let passed = health.deadline.filter(|passed| !of(Kind::Deadline).contains_key(key(passed.at).as_str()));
-        let deadline = passed.map(|passed| Overdue {
-            kind: Kind::Deadline,
-            causes: vec![passed.at],
-            slots: vec![passed.slot_at],
-            slot_count: 1,
-            is_known: false,
-        });
-        for overdue in missed.into_iter().chain(deadline).filter(|overdue| job.notifications.tells(overdue.kind)) {
-            count += usize::from(tell(workspace, store, job, health, overdue, clock)?);
-        }
+    let look = Look::take(store, jobs, clock.now())?;
+    let overdue = look.overdue(&store.told(&KINDS)?);
+    if overdue.is_empty() {
+        return Ok(0);
     }
-    Ok(count)
+    let news: Vec<&Overdue<'_>> = overdue.iter().filter(|overdue| !overdue.is_known).collect();
+    let round = Round::prepare(workspace, store, &news, clock)?;
+    let now = clock::now();
+    store.tell_by_look(&KINDS, now, &|known| {
+        // Another process may have told a part of it meanwhile.
+        let overdue = look.overdue(known);
+        let news: Vec<&Overdue<'_>> = overdue.iter().filter(|overdue| !overdue.is_known).collect();
+        LookTidings {
+            letters: round.letters(&news),
+            told: overdue.iter().flat_map(|overdue| remembered(overdue, now)).collect(),
+            over: Vec::new(),
+        }
+    })
+}
+
+fn remembered(overdue: &Overdue<'_>, now: DateTime<Utc>) -> Vec<(String, Told)> {
+    let kind = overdue.kind.as_str();
+    let told = |at: &DateTime<Utc>| Told { kind: kind.to_owned(), cause: key(*at), sources: Vec::new(), at: now };
+    overdue.causes.iter().map(|at| (overdue.job.id.to_string(), told(at))).collect()
+}
+
+impl Look {
+    fn take(store: &mut Store, jobs: Vec<Job>, slot_now: DateTime<Utc>) -> Result<Self, StateError> {
+        let health = health::examine(store, &jobs, slot_now)?;
+        let mut written_off: HashMap<String, Vec<(DateTime<Utc>, u64)>> = HashMap::new();
+        for (job, slot) in store.missed_slots(slot_now - WRITTEN_OFF_LATELY)? {
+            written_off.entry(job).or_default().push((slot.due_at, slot.slot_count));
+        }
+        Ok(Self { found: jobs.into_iter().zip(health).collect(), written_off })
+    }
+
+    /// Returns what is to be told or remembered, in the order of the jobs.
+    fn overdue(&self, told: &[(String, Told)]) -> Vec<Overdue<'_>> {
+        let mut known: HashMap<(&str, &str), KnownSlots<'_>> = HashMap::new();
+        for (job, told) in told {
+            known.entry((job.as_str(), told.kind.as_str())).or_default().insert(told.cause.as_str(), told.at);
+        }
+        let none = KnownSlots::new();
+        let mut all = Vec::new();
+        for (job, health) in &self.found {
+            let of = |kind: Kind| known.get(&(health.job.as_str(), kind.as_str())).unwrap_or(&none);
+            let written_off = self.written_off.get(&health.job).map(Vec::as_slice).unwrap_or_default();
+            let missed = missed(written_off, job, health, of(Kind::Missed));
+            let passed = health.deadline.filter(|passed| !of(Kind::Deadline).contains_key(key(passed.at).as_str()));
+            let deadline = passed.map(|passed| Overdue {
+                job,
+                health,
+                kind: Kind::Deadline,
+                causes: vec![passed.at],
+                slots: vec![passed.slot_at],
+                slot_count: 1,
+                is_known: false,
+            });
+            all.extend(missed.into_iter().chain(deadline).filter(|overdue| job.notifications.tells(overdue.kind)));
+        }
+        all
+    }
 }
 
 /// Whether anybody would hear of it.
@@ -86,7 +133,7 @@ fn key(at: DateTime<Utc>) -> String {
 
 /// Returns the slots that nobody started: those that the gate wrote off, and those up to the one that it would start now. An outage that
 /// goes on was told when it began.
-fn missed(written_off: Vec<(DateTime<Utc>, u64)>, job: &Job, health: &Health, known: &KnownSlots<'_>) -> Option<Overdue> {
+fn missed<'a>(written_off: &[(DateTime<Utc>, u64)], job: &'a Job, health: &'a Health, known: &KnownSlots<'_>) -> Option<Overdue<'a>> {
     let outage = outage(job, health);
     let is_new = |at: DateTime<Utc>| !known.contains_key(key(at).as_str());
     let late = outage.iter().map(|at| (*at, 1)).filter(|(at, _)| written_off.iter().all(|(known, _)| known != at));
@@ -99,6 +146,8 @@ fn missed(written_off: Vec<(DateTime<Utc>, u64)>, job: &Job, health: &Health, kn
     let is_part = slots.iter().all(|(at, _)| outage.contains(at));
     let first = slots.len().saturating_sub(SLOTS_NAMED_MAX);
     Some(Overdue {
+        job,
+        health,
         kind: Kind::Missed,
         causes: slots.iter().map(|(at, _)| *at).collect(),
         slots: slots[first..].iter().map(|(at, _)| *at).collect(),
@@ -128,37 +177,4 @@ fn is_told_again(job: &Job, told_at: DateTime<Utc>) -> bool {
         Repeat::First => false,
         Repeat::Daily => day(told_at) != day(clock::now()),
     }
-}
-
-fn tell(
-    workspace: &Workspace,
-    store: &mut Store,
-    job: &Job,
-    health: &Health,
-    overdue: Overdue,
-    clock: SlotClock,
-) -> Result<bool, StateError> {
-    let Overdue { kind, causes, slots, slot_count, is_known } = overdue;
-    let now = clock::now();
-    let told: Vec<Told> =
-        causes.iter().map(|at| Told { kind: kind.as_str().to_owned(), cause: key(*at), sources: Vec::new(), at: now }).collect();
-    if is_known {
-        store.tell_once(job.id.as_str(), &told, &[], now)?;
-        return Ok(false);
-    }
-    // The addresses of its people may be secrets that were not fetched.
-    let is_known = job.notifications.webhooks.iter().all(|url| !url.expose().is_empty());
-    let fetched = if is_known { None } else { post::reachable(workspace, &job.id).ok() };
-    let job = fetched.as_ref().unwrap_or(job);
-    let herald = Herald::new(workspace, &store.workspace_id()?, job, clock);
-    let filter = RunFilter { job: Some(job.id.to_string()), ..RunFilter::default() };
-    let runs = store.runs(&filter, 1, RUNS_TOLD)?.runs;
-    let message = Message {
-        slots,
-        slot_count,
-        strip: runs.iter().rev().filter(|run| !run.status.is_open()).map(herald::strip_run).collect(),
-        standing: Some(Standing { consecutive_failures: health.consecutive_failures, failure_threshold: job.failure_threshold }),
-        ..herald.about_job(kind, health.status == JobStatus::Active)
-    };
-    store.tell_once(job.id.as_str(), &told, &herald.letters(&message), now)
 }

@@ -13,7 +13,7 @@ use crate::notify::healthcheck::{self, Signal};
 use crate::notify::{Channel, Delivery, Kind, Message, Notifier, SendError, SmtpSettings};
 use crate::process::{self, Stop};
 use crate::secret::{MASK, Masker, Secret};
-use crate::state::{LETTER_PAUSE_MAX, Letter, Sender, StateError, Store};
+use crate::state::{LETTER_PAUSE_MAX, Letter, SEVERAL_JOBS, Sender, StateError, Store};
 use crate::workspace::{NoJob, Workspace};
 
 use super::herald::known_as;
@@ -31,6 +31,9 @@ const SLOW: Duration = Duration::from_secs(10);
 
 /// How often is looked whether the process is to stop.
 const STOP_POLL: Duration = Duration::from_millis(50);
+
+/// So long a process that was told to stop tells healthchecks how its runs ended: they show the jobs as running until then.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// The first pause after a failure that may pass; it doubles.
 const PAUSE: TimeDelta = TimeDelta::seconds(30);
@@ -83,9 +86,17 @@ pub fn send_waiting(workspace: &Workspace, store: &mut Store, time: Duration, st
     let mut posted = Posted::default();
     let sender = own_sender();
     let mut passed_over = Vec::new();
+    let mut parting_until = None;
     for letter in letters {
-        let left = until.saturating_duration_since(Instant::now());
-        if left < LETTER_TIME_MIN || stop.requested().is_some() {
+        let mut left = until.saturating_duration_since(Instant::now());
+        if stop.requested().is_some() {
+            if letter.channel != Channel::Healthcheck.as_str() {
+                continue;
+            }
+            let end: Instant = *parting_until.get_or_insert_with(|| Instant::now() + PARTING);
+            left = left.min(end.saturating_duration_since(Instant::now()));
+        }
+        if left < LETTER_TIME_MIN {
             break;
         }
         if post.slow.contains(&lane(&letter)) {
@@ -153,7 +164,7 @@ fn settle(store: &mut Store, letter: Letter, outcome: Outcome, posted: &mut Post
             let reason = format!("given up after {hours} hours and {}", crate::text::count(u64::from(letter.attempt), "attempt"));
             store.letter_dropped(&letter.id, &reason, now)?;
             // Who never heard of it is told when it happens again.
-            store.forget_told_of(&letter.job, &letter.kind)?;
+            store.forget_told_of(&letter)?;
             (format!("to {}: {reason}", letter.recipient), None)
         }
         Outcome::Later(reason, retry_after) => (reason, Some(now + pause(letter.attempt, retry_after))),
@@ -194,8 +205,10 @@ impl Parcel {
     }
 }
 
-/// Sends on a thread of its own, and goes at once where the process is to stop: the letter is then sent by another, under the same id.
+/// Sends on a thread of its own, and goes at once where the process is to stop meanwhile: the letter is then sent by another, under the same
+/// id.
 fn unless_stopped(stop: &Stop, timeout: Duration, send: impl FnOnce() -> Result<(), SendError> + Send + 'static) -> Result<(), SendError> {
+    let was_stopped = stop.requested().is_some();
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || sender.send(send()));
     // Each way of sending keeps to its time by itself; a second more is for the thread's begin.
@@ -203,8 +216,8 @@ fn unless_stopped(stop: &Stop, timeout: Duration, send: impl FnOnce() -> Result<
     loop {
         match receiver.recv_timeout(STOP_POLL) {
             Ok(result) => return result,
-            Err(mpsc::RecvTimeoutError::Timeout) if stop.requested().is_none() && Instant::now() < until => {}
-            Err(_) if stop.requested().is_some() => return Err(SendError::temporary("the process was stopped")),
+            Err(mpsc::RecvTimeoutError::Timeout) if stop.requested().is_some() == was_stopped && Instant::now() < until => {}
+            Err(_) if stop.requested().is_some() && !was_stopped => return Err(SendError::temporary("the process was stopped")),
             Err(_) => return Err(SendError::temporary("no answer in the time that there was")),
         }
     }
@@ -222,7 +235,7 @@ struct Post<'a> {
     smtp: Option<Result<Option<SmtpSettings>, String>>,
     notifiers: HashMap<Channel, Result<Arc<dyn Notifier>, SendError>>,
     stop: &'a Stop,
-    /// `Err(None)`: the job is gone.
+    /// By the job's id; `Err(None)`: it is gone.
     jobs: HashMap<String, Result<Resolved, Option<String>>>,
     slow: HashSet<String>,
 }
@@ -239,7 +252,7 @@ impl Post<'_> {
             let delivery = Delivery { id: &letter.id, recipient: &letter.recipient, message: &message, timeout };
             return self.deliver(channel, &delivery, &Masker::default());
         }
-        let (url, masker) = match self.url(channel, letter) {
+        let (url, masker) = match self.url(channel, letter, &message) {
             Ok(found) => found,
             Err(outcome) => return outcome,
         };
@@ -287,13 +300,25 @@ impl Post<'_> {
         }
     }
 
-    /// Returns the URL that a letter goes to, as the job's file says it now.
-    fn url(&mut self, channel: Channel, letter: &Letter) -> Result<(Secret, Masker), Outcome> {
+    /// Returns the URL that a letter goes to, as a file says it now that names it.
+    fn url(&mut self, channel: Channel, letter: &Letter, message: &Message) -> Result<(Secret, Masker), Outcome> {
+        let mut why = Outcome::Dropped("no longer configured: none of the jobs has this address");
+        for place in places(letter, message) {
+            match self.url_at(channel, letter, &place) {
+                Ok(found) => return Ok(found),
+                Err(outcome) if matches!(why, Outcome::Dropped(_)) => why = outcome,
+                Err(_) => {}
+            }
+        }
+        Err(why)
+    }
+
+    fn url_at(&mut self, channel: Channel, letter: &Letter, place: &str) -> Result<(Secret, Masker), Outcome> {
         let (workspace, id) = (self.workspace, self.workspace_id.clone());
-        let resolved = match self.jobs.entry(letter.job.clone()).or_insert_with(|| resolve(workspace, &letter.job)) {
+        let resolved = match self.jobs.entry(place.to_owned()).or_insert_with(|| resolve(workspace, place)) {
             Ok(resolved) => resolved,
             // A checkout may have it away for a moment; `delete` closes the letters of a job.
-            Err(None) => return Err(Outcome::Later(format!("job {} has no file", letter.job), None)),
+            Err(None) => return Err(Outcome::Later(format!("job {place} has no file"), None)),
             Err(Some(why)) => return Err(Outcome::Later(why.clone(), None)),
         };
         let Notifications { webhooks, healthcheck_url, unresolved, .. } = &resolved.notifications;
@@ -309,13 +334,30 @@ impl Post<'_> {
             }
             _ => {
                 let why = unresolved.first().cloned().unwrap_or_else(|| "its address can't be known here".to_owned());
-                Err(Outcome::Later(resolved.masker.mask(&format!("job {}: {why}", letter.job)), None))
+                let of = if place == DEFAULTS { "etlsched.yaml".to_owned() } else { format!("job {place}") };
+                Err(Outcome::Later(resolved.masker.mask(&format!("{of}: {why}")), None))
             }
         }
     }
 }
 
+/// What stands in the place of a job's id for the defaults of etlsched.yaml.
+const DEFAULTS: &str = "";
+
+/// Returns the jobs whose files may name the address of a letter.
+fn places(letter: &Letter, message: &Message) -> Vec<String> {
+    let listed = message.roundup.iter().flat_map(|roundup| roundup.jobs.iter().map(|job| job.id.clone()));
+    let own = (letter.job != SEVERAL_JOBS).then(|| letter.job.clone());
+    // A job's file that has errors names nobody.
+    let defaults = (message.kind == Kind::Invalid).then(|| DEFAULTS.to_owned());
+    defaults.into_iter().chain(own).chain(listed).collect()
+}
+
 fn resolve(workspace: &Workspace, job: &str) -> Result<Resolved, Option<String>> {
+    if job == DEFAULTS {
+        let notifications = workspace.default_notifications(Secrets::Fetched);
+        return Ok(Resolved { masker: workspace.masker_with(&notifications), notifications });
+    }
     let id = JobId::parse(job).map_err(|_| None)?;
     let job = reachable(workspace, &id)?;
     Ok(Resolved { masker: workspace.masker_for(&job), notifications: job.notifications })

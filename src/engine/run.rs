@@ -1,5 +1,6 @@
 //! One run of a job from its begin to its end: sources, the closing of the log.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use crate::clock::{self, SlotClock};
 use crate::job::{DataSource, Job};
 use crate::plan::{DryRun, Level, Window};
 use crate::process::{self, Program, Stop};
-use crate::run::{RunStatus, SourceStatus, Trigger};
+use crate::run::{RejectReason, RunStatus, SourceStatus, Trigger};
 use crate::state::{EndPolicy, Store};
 use crate::workspace::Workspace;
 
@@ -18,7 +19,7 @@ use super::backfill::{self, TypedWindow};
 use super::begin::{self, Begun};
 use super::failed;
 use super::gate;
-use super::herald::Herald;
+use super::herald::{Herald, Reasons};
 use super::journal::{Closing, Journal, Ledger};
 use super::lease::Keeper;
 use super::note;
@@ -178,8 +179,9 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
     let mut store = Store::open_kept(&workspace.state, &workspace.private_folder())?;
     let workspace_id = store.workspace_id()?;
+    let reasons = Reasons::default();
     if options.is_told && job.notifications.has_audience() {
-        store.tell_by(Herald::new(workspace, &workspace_id, job, options.clock).teller());
+        store.tell_by(Herald::new(workspace, &workspace_id, job, options.clock).teller(&reasons));
     }
     // Whatever becomes of this run, the next start of the gate asks the store.
     note::forget(workspace, &job.id);
@@ -242,11 +244,21 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
         error: None,
         job_status: None,
     };
+    reasons.set(reject_reasons(&draft.sources));
     let report = close(draft, &mut journal, workspace, job, options.clock, stop);
     if let Some(ping) = start_ping {
         ping.wait();
     }
     Ok(report)
+}
+
+/// Returns why rows of each source were rejected, for whoever is told of the run's end.
+fn reject_reasons(sources: &[SourceReport]) -> HashMap<String, Vec<RejectReason>> {
+    let reasons_of = |source: &SourceReport| {
+        let results = source.streams.iter().filter_map(|stream| stream.result.as_ref());
+        results.flat_map(|result| result.reject_reasons.iter().cloned()).collect()
+    };
+    sources.iter().map(|source| (source.name.clone(), reasons_of(source))).collect()
 }
 
 pub(super) fn timeout_of(job: &Job) -> Duration {

@@ -76,6 +76,7 @@ pub(super) fn published(
     });
     Ok(found.map(|record| StreamResult {
         counts: record.counts(),
+        reject_reasons: Vec::new(),
         rows_in_target: record.rows_in_target(),
         stream: record.stream,
         target: record.target,

@@ -51,6 +51,7 @@ impl SourceReport {
                     target: name.to_owned(),
                     mode: crate::plan::Mode::Full,
                     counts: *counts,
+                    reject_reasons: Vec::new(),
                     rows_in_target: counts.added,
                     bytes_read: 1000,
                     cursor: None,

@@ -69,7 +69,7 @@ pub const NOTIFY_ON_FAILURE: bool = true;
 /// `notify_on_success`
 pub const NOTIFY_ON_SUCCESS: bool = false;
 /// `notify_on`
-pub const NOTIFY_ON: &[&str] = &["recovery", "disabled", "missed", "schema_change", "rejected_rows", "deadline"];
+pub const NOTIFY_ON: &[&str] = &["recovery", "disabled", "missed", "schema_change", "rejected_rows", "deadline", "invalid"];
 /// `notify_repeat`
 pub const NOTIFY_REPEAT: &str = "first";
 /// `timeout_seconds` of `smtp`: servers that look a sender up before they answer take up to 20 s.

@@ -1,5 +1,6 @@
 //! Who is told of what, and by which mail server: what the files say, checked. Sends nothing.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,10 +9,11 @@ use crate::secret::Secret;
 use crate::text::is_http;
 
 use super::defaults;
+use super::keys;
 use super::load::Secrets;
 use super::positions::{Node, Origin, Scalar, Value};
-use super::report::Report;
-use super::settings::{Settings, boolean, int, text, texts};
+use super::report::{Report, Text};
+use super::settings::{Settings, boolean, filled, int, text, texts};
 use super::spec::{Notifications, Repeat};
 use super::variables;
 
@@ -147,6 +149,42 @@ pub fn of_job(tree: &Node, settings: &Settings, secrets: Secrets, report: &mut R
         },
         unresolved,
     }
+}
+
+/// Returns who is told of what by `defaults` alone, which were checked when etlsched.yaml was read.
+pub fn of_defaults(settings: &Settings, secrets: Secrets) -> Notifications {
+    let nothing = Text::default();
+    let mut report = Report::new(&nothing, &settings.text);
+    let base = settings.tree.get("defaults").cloned().unwrap_or_else(|| Node::map(Origin::Workspace));
+    of_job(&filled(&base, &keys::JOB, |key| key.starts_with("notify_")), settings, secrets, &mut report)
+}
+
+/// Fetches addresses that are secrets, each once however many jobs name it: that starts commands.
+#[derive(Debug, Default)]
+pub struct Addresses {
+    fetched: HashMap<String, Secret>,
+}
+
+impl Addresses {
+    /// Returns the webhooks of a job's tree; an empty one where it can't be fetched.
+    pub fn webhooks(&mut self, tree: &Node, settings: &Settings) -> Vec<Secret> {
+        items(tree, "webhooks").iter().map(|node| self.url(node, settings)).collect()
+    }
+
+    fn url(&mut self, node: &Node, settings: &Settings) -> Secret {
+        let fetch = || fetched(node, settings, Secrets::Fetched).ok().filter(|url| is_http(url.expose())).unwrap_or_default();
+        self.fetched.entry(spelled(node)).or_insert_with(fetch).clone()
+    }
+}
+
+/// Returns a value as its file has it, in one text.
+fn spelled(node: &Node) -> String {
+    let mut words = Vec::new();
+    node.walk(&mut |node| {
+        words.extend(node.entries().iter().map(|entry| entry.key.clone()));
+        words.extend(node.as_scalar().map(|scalar| scalar.text.clone()));
+    });
+    words.join("\0")
 }
 
 /// Returns a URL; an empty one where nothing is fetched.

@@ -179,7 +179,7 @@ impl Notifications {
             Kind::Failure => self.on_failure,
             Kind::Success => self.on_success,
             Kind::DisabledSoon => self.on.contains(&Kind::Disabled),
-            Kind::Recovery | Kind::Disabled | Kind::Missed | Kind::Deadline | Kind::SchemaChange | Kind::RejectedRows => {
+            Kind::Recovery | Kind::Disabled | Kind::Missed | Kind::Deadline | Kind::SchemaChange | Kind::RejectedRows | Kind::Invalid => {
                 self.on.contains(&kind)
             }
         }

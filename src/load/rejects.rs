@@ -7,12 +7,23 @@ use std::path::{Path, PathBuf};
 use super::Fault;
 use crate::plan::{BadRows, OnBadRow};
 use crate::private;
+use crate::run::RejectReason;
+use crate::run::reject_reason::tallied;
 use crate::source::RejectedRow;
-use crate::text::{count, grouped};
+use crate::text::{count, grouped, shortened};
 
 /// Rows that may be rejected where the job says nothing: this many, or one in a hundred, whichever is more.
 const ROWS_MAX: u64 = 100;
 const PARTS: u64 = 100;
+
+/// So many reasons are told apart; where each row has its own, nobody reads more.
+const REASONS_MAX: usize = 20;
+
+/// How long the words of a reason may be: names of columns and values come from outside.
+const REASON_CHARACTERS_MAX: usize = 300;
+
+/// How reasons go on behind the value that is at fault, which differs from row to row.
+const BEHIND_VALUES: [&str; 3] = [" does not fit ", " is not ", " has a NUL character"];
 
 /// The rejected rows of one stream.
 #[derive(Debug)]
@@ -23,6 +34,8 @@ pub(super) struct Rejects {
     file: Option<csv::Writer<BufWriter<File>>>,
     rows: u64,
     first: Option<RejectedRow>,
+    /// Why, in the order in which the reasons came.
+    reasons: Vec<RejectReason>,
     /// Where this stream's rows begin in the file.
     start: u64,
 }
@@ -30,7 +43,7 @@ pub(super) struct Rejects {
 impl Rejects {
     /// Begins with no rows; the file is made with the first.
     pub(super) fn new(rules: BadRows, path: Option<PathBuf>) -> Self {
-        Self { rules, path, file: None, rows: 0, first: None, start: 0 }
+        Self { rules, path, file: None, rows: 0, first: None, reasons: Vec::new(), start: 0 }
     }
 
     /// Returns how many rows were rejected.
@@ -38,10 +51,16 @@ impl Rejects {
         self.rows
     }
 
-    /// Returns how many rows were rejected, and why the first was; nothing where none was.
+    /// Returns how many rows were rejected for which reason; of more than 20 reasons the first ones.
+    pub(super) fn reasons(&self) -> &[RejectReason] {
+        &self.reasons
+    }
+
+    /// Returns how many rows were rejected, for which reasons where there are several, and why the first was; nothing where none was.
     pub(super) fn in_words(&self) -> Option<String> {
         let first = self.first.as_ref()?;
-        Some(format!("{} rejected, the first: {}", count(self.rows, "row"), described(first)))
+        let tally = tallied(&self.reasons, self.rows).map(|tally| format!(" ({tally})")).unwrap_or_default();
+        Some(format!("{} rejected{tally}, the first: {}", count(self.rows, "row"), described(first)))
     }
 
     /// Keeps a row aside.
@@ -55,6 +74,7 @@ impl Rejects {
             return Err(Fault::new("invalid_data", described(&row)).hint(hint));
         }
         self.write(&row).map_err(|error| self.unwritten(&error))?;
+        self.count(&row);
         let first = self.first.get_or_insert(row);
         match self.rules.max_bad_rows {
             Some(max) if self.rows > max => Err(too_many(self.rows, max, first, self.path.as_deref())),
@@ -66,6 +86,7 @@ impl Rejects {
     pub(super) fn restart(&mut self) -> io::Result<()> {
         self.rows = 0;
         self.first = None;
+        self.reasons.clear();
         if let Some(writer) = self.file.take() {
             let file = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
             let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -92,6 +113,16 @@ impl Rejects {
             Some(first) if is_whole_table && self.rows == rows_read => Err(none_good(self.rows, first)),
             Some(first) if self.rows > max => Err(too_many(self.rows, max, first, self.path.as_deref())),
             _ => Ok(()),
+        }
+    }
+
+    fn count(&mut self, row: &RejectedRow) {
+        let what = what(row);
+        if let Some(reason) = self.reasons.iter_mut().find(|reason| reason.what == what) {
+            reason.rows += 1;
+        } else if self.reasons.len() < REASONS_MAX {
+            let first = shortened(&described(row), REASON_CHARACTERS_MAX).into_owned();
+            self.reasons.push(RejectReason { rows: 1, what, first });
         }
     }
 
@@ -155,6 +186,17 @@ fn described(row: &RejectedRow) -> String {
     }
 }
 
+/// Returns what is wrong with a row, in words that rows with the same fault share.
+fn what(row: &RejectedRow) -> String {
+    let behind_value = BEHIND_VALUES.iter().filter_map(|words| row.reason.rfind(words)).max().map(|at| &row.reason[at + 1..]);
+    let what = match (&row.column, behind_value) {
+        (Some(column), Some(fault)) => format!("column {column} {fault}"),
+        (Some(column), None) => format!("column {column}: {}", row.reason),
+        (None, _) => row.reason.clone(),
+    };
+    shortened(&what, REASON_CHARACTERS_MAX).into_owned()
+}
+
 /// A file of which nothing can be loaded was understood wrongly: an empty table would hide that.
 fn none_good(rows: u64, first: &RejectedRow) -> Fault {
     let message = format!("every row was rejected ({}); the first: {}", count(rows, "row"), described(first));
@@ -203,6 +245,36 @@ mod tests {
         rejects.restart().unwrap();
         assert!(!path.exists());
         assert_eq!(rejects.rows(), 0);
+    }
+
+    #[test]
+    fn rows_are_counted_by_what_is_wrong_with_them_whatever_their_value() {
+        let mut rejects = Rejects::new(rules(OnBadRow::Reject, None), None);
+        let mut add = |column: Option<&str>, reason: &str| {
+            let row = RejectedRow { column: column.map(str::to_owned), reason: reason.to_owned(), ..row(1) };
+            rejects.add(row).unwrap();
+        };
+        add(Some("total"), "\"a does not fit b\" does not fit decimal(12,2)");
+        add(Some("total"), "1e400 does not fit decimal(12,2)");
+        add(Some("day"), "1e400 does not fit date");
+        add(Some("id"), "the key is NULL");
+        add(None, "a quote opens and never closes");
+        (0..50).for_each(|number| add(None, &format!("fault {number}")));
+        let reasons: Vec<String> = rejects.reasons().iter().map(|reason| format!("{} {}", reason.rows, reason.what)).collect();
+        assert_eq!(reasons.len(), 20);
+        let first = ["2 column total does not fit decimal(12,2)", "1 column day does not fit date", "1 column id: the key is NULL"];
+        assert_eq!(reasons[..4], [first[0], first[1], first[2], "1 a quote opens and never closes"]);
+        assert_eq!(rejects.reasons()[1].first, "a.csv, row 1, column day: 1e400 does not fit date");
+        let words = rejects.in_words().unwrap();
+        let tally = format!(
+            "55 rows rejected (2: {}, 1: {}, 1: {}, 51 rows for other reasons), the first: a.csv, ",
+            &first[0][2..],
+            &first[1][2..],
+            &first[2][2..]
+        );
+        assert!(words.starts_with(&tally), "{words}");
+        rejects.restart().unwrap();
+        assert!(rejects.reasons().is_empty());
     }
 
     #[test]

@@ -7,6 +7,9 @@ use super::address::{Address, Mailbox};
 use super::message::{Kind, Message};
 use super::render::render;
 
+/// How many jobs a header names: with ids of 63 characters that stays below the 998 that a line may have.
+const HEADER_JOBS_MAX: usize = 12;
+
 /// Returns the mail's bytes. `id` is the outbox's: with it the Message-ID is the same for each try, so that servers and clients see one mail.
 ///
 /// # Errors
@@ -24,7 +27,7 @@ pub(super) fn compose(message: &Message, id: &str, from: &Mailbox, to: &Address)
         // RFC 3834: nobody's absence is told to us; Outlook's servers go by the second one.
         .raw_header(header("Auto-Submitted", "auto-generated"))
         .raw_header(header("X-Auto-Response-Suppress", "All"))
-        .raw_header(header("X-Etlsched-Job", &word(&message.job.id)))
+        .raw_header(header("X-Etlsched-Job", &jobs(message)))
         .raw_header(header("X-Etlsched-Kind", message.kind.as_str()));
     if let Some(thread) = thread(message) {
         let thread = format!("<{thread}@{domain}>");
@@ -32,6 +35,14 @@ pub(super) fn compose(message: &Message, id: &str, from: &Mailbox, to: &Address)
     }
     let mail = builder.multipart(MultiPart::alternative_plain_html(rendered.text, rendered.html)).map_err(|error| error.to_string())?;
     Ok(mail.formatted())
+}
+
+/// Returns the ids of the jobs, for filters: of many the first.
+fn jobs(message: &Message) -> String {
+    match &message.roundup {
+        None => word(&message.job.id),
+        Some(roundup) => roundup.jobs.iter().take(HEADER_JOBS_MAX).map(|job| word(&job.id)).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// Returns an address as lettre has it.
@@ -108,6 +119,20 @@ mod tests {
         let failure = reference(&samples::failure()).unwrap();
         assert_eq!(Some(failure), reference(&samples::recovery()));
         assert_eq!(reference(&samples::success()), None);
+    }
+
+    #[test]
+    fn a_mail_about_many_jobs_names_the_first_in_a_header_of_lines_that_servers_take() {
+        let mut message = samples::several(1000);
+        for (place, job) in message.roundup.as_mut().unwrap().jobs.iter_mut().enumerate() {
+            job.id = format!("{place:02}{}", "x".repeat(61));
+        }
+        let mail = composed(&message);
+        assert!(headers(&mail).iter().all(|line| line.len() <= 998));
+        let value = headers(&mail).join(" ");
+        let jobs = value.split("X-Etlsched-Job: ").nth(1).unwrap().split(" X-").next().unwrap();
+        assert_eq!(jobs.split_whitespace().count(), HEADER_JOBS_MAX, "{jobs}");
+        assert!(headers(&composed(&samples::several(2))).contains(&"X-Etlsched-Job: job_000, job_001"));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::run::{RunStatus, SourceStatus, Trigger};
+use crate::run::{RejectReason, RunStatus, SourceStatus, Trigger};
+use crate::text::count;
 
 /// What a message is about; the words of `notify_on`, and those of the ends of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,11 +28,13 @@ pub enum Kind {
     SchemaChange,
     /// Rows were rejected.
     RejectedRows,
+    /// A job's file has errors, or is gone: its schedule starts nothing.
+    Invalid,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Failure,
         Self::Success,
         Self::Recovery,
@@ -41,10 +44,11 @@ impl Kind {
         Self::Deadline,
         Self::SchemaChange,
         Self::RejectedRows,
+        Self::Invalid,
     ];
 
     /// Returns its word.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Failure => "failure",
             Self::Success => "success",
@@ -55,6 +59,7 @@ impl Kind {
             Self::Deadline => "deadline",
             Self::SchemaChange => "schema_change",
             Self::RejectedRows => "rejected_rows",
+            Self::Invalid => "invalid",
         }
     }
 
@@ -64,15 +69,18 @@ impl Kind {
     }
 }
 
-/// One message about one job, of one cause.
+/// One message about one job, of one cause; or about the jobs that one look found in the same trouble.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// What it is about.
     pub kind: Kind,
     /// Whether `notify test` made it: said in the subject and at the top.
     pub is_test: bool,
-    /// The job.
+    /// The job; without an id where it is about several.
     pub job: JobFacts,
+    /// The jobs, where it is about several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roundup: Option<Roundup>,
     /// The workspace's folder, as the commands in the message name it.
     pub workspace: String,
     /// The host that tells.
@@ -101,6 +109,48 @@ pub struct Message {
     pub log_tail: Vec<String>,
 }
 
+/// Several jobs in one message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Roundup {
+    /// How many jobs there are in all.
+    pub job_count: u64,
+    /// How many of them missed slots.
+    pub missed_count: u64,
+    /// How many of them passed their deadline.
+    pub deadline_count: u64,
+    /// The first of them, by id; at most 40.
+    pub jobs: Vec<JobTrouble>,
+}
+
+impl Roundup {
+    /// How many jobs are listed.
+    pub const JOBS_MAX: usize = 40;
+
+    /// Makes one of all the jobs.
+    pub fn of(mut jobs: Vec<JobTrouble>, missed_count: u64, deadline_count: u64) -> Self {
+        let job_count = jobs.len() as u64;
+        jobs.truncate(Self::JOBS_MAX);
+        Self { job_count, missed_count, deadline_count, jobs }
+    }
+}
+
+/// One job of several, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobTrouble {
+    /// Its id.
+    pub id: String,
+    /// Its name, for display.
+    pub name: String,
+    /// How many slots nobody started.
+    pub slot_count: u64,
+    /// The first and the last of them.
+    pub slots: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// The deadline that passed.
+    pub deadline: Option<DateTime<Utc>>,
+    /// What is wrong with its file.
+    pub problem: Option<String>,
+}
+
 /// The job of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobFacts {
@@ -112,6 +162,13 @@ pub struct JobFacts {
     pub schedule: String,
     /// The next slot, where it has one and is started by it.
     pub next_run: Option<DateTime<Utc>>,
+}
+
+impl JobFacts {
+    /// Returns what stands in the place of the job where a message is about several.
+    pub fn of_several(number: usize) -> Self {
+        Self { id: String::new(), name: count(number as u64, "job"), schedule: String::new(), next_run: None }
+    }
 }
 
 /// The run of a message.
@@ -154,6 +211,9 @@ pub struct Cause {
     pub attempts: u32,
 }
 
+/// The code of the cause of a job whose file isn't there.
+pub const NO_FILE: &str = "no_file";
+
 /// A source of a message's run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SourceFacts {
@@ -173,6 +233,9 @@ pub struct SourceFacts {
     pub records_rejected: u64,
     /// The file of the rejected rows.
     pub rejects_path: Option<String>,
+    /// Why they were rejected; of many reasons the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reject_reasons: Vec<RejectReason>,
     /// How long it took.
     pub duration_seconds: f64,
     /// The attempt that ended it, from 1; 0 where it was not tried.

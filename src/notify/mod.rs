@@ -18,7 +18,7 @@ mod wire;
 
 pub use address::{Address, Mailbox};
 pub use channel::{Channel, Delivery, Notifier, SendError, open};
-pub use message::{Cause, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
+pub use message::{Cause, JobFacts, JobTrouble, Kind, Message, Roundup, RunFacts, SourceFacts, Standing, StripRun};
 pub use render::{Rendered, render};
 pub use smtp::{Security, SmtpSettings, SmtpTls};
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::exit_code;
-use crate::run::{RunStatus, SourceStatus, Trigger};
+use crate::run::{RejectReason, RunStatus, SourceStatus, Trigger};
 
 use super::message::{Cause, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
 
@@ -33,7 +33,7 @@ const RUN_ID: &str = "00000000-0000-7000-8000-000000000000";
 pub fn sample(kind: Kind, setting: &Setting) -> Message {
     let Setting { job, workspace, host, timezone, sources, failure_threshold, at } = setting;
     let is_bad = matches!(kind, Kind::Failure | Kind::Disabled | Kind::DisabledSoon);
-    let has_run = !matches!(kind, Kind::Missed | Kind::Deadline);
+    let has_run = !matches!(kind, Kind::Missed | Kind::Deadline | Kind::Invalid);
     let threshold = u64::from(*failure_threshold);
     let failures = match kind {
         Kind::Disabled => threshold,
@@ -65,7 +65,12 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
         at: *at,
         timezone: timezone.clone(),
         run: has_run.then(|| run(code, *at)),
-        causes: if failed.is_empty() { Vec::new() } else { vec![cause(failed)] },
+        roundup: None,
+        causes: match kind {
+            Kind::Invalid => vec![mistake(&job.id)],
+            _ if failed.is_empty() => Vec::new(),
+            _ => vec![cause(failed)],
+        },
         sources: if has_run { facts } else { Vec::new() },
         slot_count: slots.len() as u64,
         slots,
@@ -112,6 +117,17 @@ fn cause(sources: Vec<String>) -> Cause {
     }
 }
 
+fn mistake(job: &str) -> Cause {
+    Cause {
+        sources: vec![format!("jobs/{job}.yaml, line 4")],
+        host: None,
+        code: "invalid".to_owned(),
+        message: "hour: expected a whole number from 0 to 23".to_owned(),
+        hint: Some("write hour: 2".to_owned()),
+        attempts: 1,
+    }
+}
+
 fn source(kind: Kind, name: &str, is_failed: bool) -> SourceFacts {
     SourceFacts {
         name: name.to_owned(),
@@ -122,14 +138,30 @@ fn source(kind: Kind, name: &str, is_failed: bool) -> SourceFacts {
         records_deleted: 0,
         records_rejected: if kind == Kind::RejectedRows { 17 } else { 0 },
         rejects_path: (kind == Kind::RejectedRows).then(|| format!(".etlsched/rejects/{name}.csv")),
+        reject_reasons: if kind == Kind::RejectedRows { reasons(name) } else { Vec::new() },
         duration_seconds: if is_failed { 92.4 } else { 12.3 },
         attempt: if is_failed { 4 } else { 1 },
     }
 }
 
-/// Returns 14 runs, a day apart, the last one that of the sample.
+fn reasons(name: &str) -> Vec<RejectReason> {
+    let reason = |rows, column: &str, row: u32, fault: &str, value: &str| RejectReason {
+        rows,
+        what: format!("column {column} {fault}"),
+        first: format!("{name}.csv, row {row}, column {column}: \"{value}\" {fault}"),
+    };
+    vec![
+        reason(15, "total", 1204, "does not fit decimal(12,2)", "n/a"),
+        reason(2, "ordered_at", 8071, "does not fit timestamp", "31.11.2026"),
+    ]
+}
+
+/// Returns 14 runs, a day apart, the last one that of the sample; none where no run tells.
 fn strip(kind: Kind, failures: u64, at: DateTime<Utc>) -> Vec<StripRun> {
     let failed = (failures as usize).min(14);
+    if kind == Kind::Invalid {
+        return Vec::new();
+    }
     let status = |place: usize| match kind {
         Kind::Recovery if place == 12 => RunStatus::Failed,
         _ if place >= 14 - failed => RunStatus::Failed,

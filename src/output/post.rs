@@ -2,12 +2,14 @@
 
 use super::wrap::{COLUMNS, wrapped};
 use crate::engine::Posted;
+use crate::state::SEVERAL_JOBS;
 use crate::text::{count, printable, shortened};
 
 /// Returns a line for each letter that was sent.
 pub fn sent(posted: &Posted) -> Vec<String> {
+    let job = |sent: &crate::engine::Sent| if sent.job == SEVERAL_JOBS { "several jobs".to_owned() } else { sent.job.clone() };
     let line =
-        |sent: &crate::engine::Sent| format!("told {} ({}) of {}: {}", printable(&sent.recipient), sent.channel, sent.job, sent.kind);
+        |sent: &crate::engine::Sent| format!("told {} ({}) of {}: {}", printable(&sent.recipient), sent.channel, job(sent), sent.kind);
     posted.sent.iter().map(line).collect()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Schema;
-use crate::run::{Counts, CursorValue};
+use crate::run::{Counts, CursorValue, RejectReason};
 
 /// One line on a worker's standard output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -156,6 +156,9 @@ pub struct StreamResult {
     pub mode: super::Mode,
     /// Rows by what became of them.
     pub counts: Counts,
+    /// Why rows were rejected, the first reasons that came.
+    #[serde(default)]
+    pub reject_reasons: Vec<RejectReason>,
     /// Rows in the target after the publish.
     pub rows_in_target: u64,
     /// Bytes taken from the source.

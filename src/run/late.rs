@@ -40,7 +40,7 @@ pub enum LateReason {
 /// A deadline that passed without a success since the slot before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PassedDeadline {
-    /// The first deadline after the slot.
+    /// The first deadline after the slot; where the clocks skip both, as long after the slot as on other days.
     pub at: DateTime<Utc>,
     /// The slot.
     pub slot_at: DateTime<Utc>,
@@ -113,12 +113,23 @@ impl Rules<'_> {
     /// Returns the deadline that passed without a success since the slot before it, if that slot counts.
     pub fn passed_deadline(&self, facts: &Facts, successes: Successes, now: DateTime<Utc>) -> Option<PassedDeadline> {
         let daily = Schedule::Daily(self.lateness.deadline?);
-        let latest = daily.latest(self.zone, now)?.at;
-        let slot_at = self.schedule.latest(self.zone, latest - TimeDelta::seconds(1))?.at;
-        let at = daily.next(self.zone, slot_at, 1).first()?.at;
+        let latest = daily.latest(self.zone, now)?;
+        let just_before = latest.at - TimeDelta::seconds(1);
+        let at_once = self.schedule.between(self.zone, latest.at, latest.at + TimeDelta::seconds(1));
+        let beside = at_once.into_iter().rev().find(|slot| slot.lead(&latest).is_some());
+        let is_over = |slot: &Slot| self.deadline_of(&daily, slot).is_some_and(|at| at <= now);
+        let slot = beside.filter(is_over).or_else(|| self.schedule.latest(self.zone, just_before))?;
+        let (at, slot_at) = (self.deadline_of(&daily, &slot)?, slot.at);
         let grace = TimeDelta::from_std(self.lateness.grace).unwrap_or(COUNTED_BACK);
         let is_counted = slot_at + grace >= facts.counted_since;
         (is_counted && !successes.is_any_since(slot_at, now)).then_some(PassedDeadline { at, slot_at })
+    }
+
+    /// Returns the deadline of a slot: the first one after it. Where the clocks skip both, or the deadline is the end of what they skip, the
+    /// job has as long as on other days.
+    fn deadline_of(&self, daily: &Schedule, slot: &Slot) -> Option<DateTime<Utc>> {
+        let beside = daily.latest(self.zone, slot.at).and_then(|deadline| Some(deadline.at + slot.lead(&deadline)?));
+        beside.or_else(|| daily.next(self.zone, slot.at, 1).first().map(|deadline| deadline.at))
     }
 }
 

@@ -240,3 +240,26 @@ fn a_deadline_is_of_the_job_s_zone_whatever_its_clocks_do() {
     job().deadline(2, 30).passed("2026-03-29T00:59", "28T01:30 of 28T01:00").passed("2026-03-29T01:00", "29T01:00 of 29T00:00");
     job().deadline(2, 30).passed("2026-10-25T00:29", "24T00:30 of 24T00:00").passed("2026-10-25T00:30", "25T00:30 of 25T00:00");
 }
+
+#[test]
+fn a_slot_and_a_deadline_that_the_clocks_skip_are_as_far_apart_as_on_other_days() {
+    let zone = Zone::bundled("Europe/Paris").unwrap();
+    let quarter_past = TimeOfDay { hour: 2, minute: 15 };
+    let (daily, sundays) = (Schedule::Daily(quarter_past), Schedule::Weekly(vec![6], quarter_past));
+    let job = |hour: u8, minute: u8| {
+        let mut job = Case { zone, ..case(&daily, "2026-01-01T00:00") }.deadline(hour, minute);
+        job.successes.last_slot_at = Some(at("2026-03-28T01:15"));
+        job
+    };
+    // 2026-03-29 02:15 and 02:45 are both 03:00.
+    job(2, 45).passed("2026-03-29T01:29", "").passed("2026-03-29T01:30", "29T01:30 of 29T01:00");
+    job(2, 45).passed("2026-03-30T00:44", "29T01:30 of 29T01:00").passed("2026-03-30T00:45", "30T00:45 of 30T00:15");
+    job(2, 45).success("2026-03-29T01:20").passed("2026-03-29T09:00", "");
+    job(3, 0).passed("2026-03-29T01:44", "").passed("2026-03-29T01:45", "29T01:45 of 29T01:00");
+    job(3, 10).passed("2026-03-29T01:09", "").passed("2026-03-29T01:10", "29T01:10 of 29T01:00");
+    // It is the same deadline on the days after.
+    let weekly = || Case { zone, ..case(&sundays, "2026-01-01T00:00") }.deadline(2, 45);
+    weekly().passed("2026-03-29T01:30", "29T01:30 of 29T01:00").passed("2026-03-31T12:00", "29T01:30 of 29T01:00");
+    // A slot behind the deadline has the next day's.
+    job(2, 10).passed("2026-03-29T09:00", "").passed("2026-03-30T00:10", "30T00:10 of 29T01:00");
+}

@@ -5,6 +5,7 @@ pub mod cursor;
 pub mod due;
 pub mod file;
 pub mod late;
+pub mod reject_reason;
 pub mod spread;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use counts::Counts;
 pub use cursor::CursorValue;
 pub use file::FileRecord;
+pub use reject_reason::RejectReason;
 pub use spread::Spread;
 
 /// The state that a run is in, as the log shows it.

@@ -1,6 +1,6 @@
 //! A slot: one instant at which a schedule says that its job is due, and the key by which it is claimed once.
 
-use chrono::{DateTime, LocalResult, SecondsFormat, TimeZone as _, Utc};
+use chrono::{DateTime, LocalResult, SecondsFormat, TimeDelta, TimeZone as _, Utc};
 
 use crate::zone::Zone;
 
@@ -21,6 +21,13 @@ impl Slot {
             Some(nominal) => nominal.format("%Y-%m-%dT%H:%M").to_string(),
             None => self.at.to_rfc3339_opts(SecondsFormat::Secs, true),
         }
+    }
+
+    /// Returns by how much the calendar names this slot's time before that of another at the same instant: the clocks skip its time, and
+    /// the other's too or end there.
+    pub fn lead(&self, other: &Self) -> Option<TimeDelta> {
+        let lead = other.nominal? - self.nominal?;
+        (self.at == other.at && lead > 0).then(|| TimeDelta::seconds(lead))
     }
 }
 

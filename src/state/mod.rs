@@ -55,14 +55,14 @@ pub use location::{Place, StateLocation};
 pub use look::{Glance, Look};
 pub use migrate::Copied;
 pub use noticed::Attention;
-pub use outbox::{LETTER_LIFE, Letter, LetterRecord, NewLetter, OutboxWaiting, PAUSE_MAX as LETTER_PAUSE_MAX, Sender};
+pub use outbox::{LETTER_LIFE, Letter, LetterRecord, NewLetter, OutboxWaiting, PAUSE_MAX as LETTER_PAUSE_MAX, SEVERAL_JOBS, Sender};
 pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord, RunSummary, SourceRecord, StreamRecord};
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
 pub use standings::{JobStanding, LastEnd};
 pub use stats::{ErrorTally, RunTally, SourceTally, StatsFilter, Timing};
-pub use telling::{ClosedRun, Teller, Tidings, Told};
+pub use telling::{ClosedRun, Decide, LookTidings, Teller, Tidings, Told};
 pub use trail::{AuditFilter, AuditPage, AuditRecord};
 
 #[cfg(test)]

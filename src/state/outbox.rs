@@ -24,6 +24,9 @@ pub const PAUSE_MAX: TimeDelta = TimeDelta::hours(6);
 /// How many letters are looked at at once.
 const LETTERS_MAX: i64 = 200;
 
+/// What stands in the place of the job of a letter about several; no job has this id.
+pub const SEVERAL_JOBS: &str = "*";
+
 /// A letter to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLetter {
@@ -44,7 +47,7 @@ pub struct NewLetter {
 pub struct Letter {
     /// The same for every try.
     pub id: String,
-    /// The job that it is about.
+    /// The job that it is about; [`SEVERAL_JOBS`] where there is more than one.
     pub job: String,
     /// By which way it goes.
     pub channel: String,
@@ -54,6 +57,8 @@ pub struct Letter {
     pub kind: String,
     /// What it says, as JSON.
     pub body: String,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
     /// When it is given up.
     pub expires_at: DateTime<Utc>,
     /// How often it was tried.
@@ -114,15 +119,17 @@ struct LetterRow {
     recipient: String,
     kind: String,
     body: String,
+    created_at: NaiveDateTime,
     expires_at: NaiveDateTime,
     attempt: i64,
 }
 
 impl From<LetterRow> for Letter {
     fn from(row: LetterRow) -> Self {
-        let LetterRow { id, job, channel, recipient, kind, body, expires_at, attempt } = row;
+        let LetterRow { id, job, channel, recipient, kind, body, created_at, expires_at, attempt } = row;
         let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
-        Self { id, job, channel, recipient, kind, body, expires_at: expires_at.and_utc(), attempt }
+        let (created_at, expires_at) = (created_at.and_utc(), expires_at.and_utc());
+        Self { id, job, channel, recipient, kind, body, created_at, expires_at, attempt }
     }
 }
 

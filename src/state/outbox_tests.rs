@@ -26,6 +26,19 @@ fn told(cause: &str, at: DateTime<Utc>) -> Told {
     Told { kind: "missed".to_owned(), cause: cause.to_owned(), sources: vec!["a".to_owned()], at }
 }
 
+/// Tells something about the job `sales`, where it was not told yet.
+fn tell_once(store: &mut Store, told: &Told, letters: &[NewLetter], now: DateTime<Utc>) -> bool {
+    let of_sales = |letter: &NewLetter| ("sales".to_owned(), letter.clone());
+    let decide = |known: &[(String, Told)]| {
+        if known.iter().any(|(_, known)| known.cause == told.cause) {
+            return LookTidings::default();
+        }
+        let told = vec![("sales".to_owned(), told.clone())];
+        LookTidings { letters: letters.iter().map(of_sales).collect(), told, over: Vec::new() }
+    };
+    store.tell_by_look(&["missed"], now, &decide).unwrap() > 0
+}
+
 fn sender(pid: u32) -> Sender {
     Sender { host: "h".to_owned(), pid, process_start: "1".to_owned() }
 }
@@ -44,7 +57,7 @@ fn with(back_end: BackEnd, recipients: &[&str]) -> (Home, Store) {
     let mut store = home.open();
     store.register_job(&job("sales"), at(0)).unwrap();
     let letters: Vec<NewLetter> = recipients.iter().map(|recipient| letter(recipient)).collect();
-    assert!(store.tell_once("sales", &[told("2026-11-29", at(0))], &letters, at(0)).unwrap());
+    assert!(tell_once(&mut store, &told("2026-11-29", at(0)), &letters, at(0)));
     (home, store)
 }
 
@@ -130,19 +143,76 @@ fn a_closed_letter_says_what_became_of_it_and_no_more_what_it_said(back_end: Bac
 
 fn what_was_told_once_is_not_told_again(back_end: BackEnd) {
     let (_home, mut store) = with(back_end, &["ann@example.org"]);
-    assert!(!store.tell_once("sales", &[told("2026-11-29", at(9))], &[letter("ann@example.org")], at(9)).unwrap());
-    assert!(store.tell_once("sales", &[told("2026-11-30", at(9))], &[letter("ann@example.org")], at(9)).unwrap());
+    assert!(!tell_once(&mut store, &told("2026-11-29", at(9)), &[letter("ann@example.org")], at(9)));
+    assert!(tell_once(&mut store, &told("2026-11-30", at(9)), &[letter("ann@example.org")], at(9)));
     assert_eq!(store.outbox_waiting(at(9)).unwrap().count, 2);
     assert_eq!(store.told(&["missed"]).unwrap().len(), 2);
     store.forget_job("sales", &person(), "jobs/sales.yaml", at(10)).unwrap();
     assert_eq!(store.told(&["missed"]).unwrap(), []);
 }
 
+fn of_many_looks_at_the_same_time_each_cause_is_told_by_one(back_end: BackEnd) {
+    let home = Home::new(back_end);
+    drop(home.open());
+    // Each sees another part of the same trouble.
+    std::thread::scope(|scope| {
+        for first in 0..4 {
+            let home = &home;
+            scope.spawn(move || {
+                let jobs: Vec<String> = (first..first + 6).map(|number| format!("job{number}")).collect();
+                let decide = |known: &[(String, Told)]| {
+                    let new = jobs.iter().filter(|job| known.iter().all(|(known, _)| known != *job));
+                    let told: Vec<(String, Told)> = new.map(|job| (job.clone(), told("2026-11-29", at(0)))).collect();
+                    let names: Vec<&str> = told.iter().map(|(job, _)| job.as_str()).collect();
+                    let letter = NewLetter { body: names.join(" "), ..letter("ann@example.org") };
+                    let letters = if told.is_empty() { Vec::new() } else { vec![(SEVERAL_JOBS.to_owned(), letter)] };
+                    LookTidings { letters, told, over: Vec::new() }
+                };
+                home.open().tell_by_look(&["missed"], at(0), &decide).unwrap();
+            });
+        }
+    });
+    let letters = home.open().due_letters(at(1)).unwrap();
+    let mut named: Vec<&str> = letters.iter().flat_map(|letter| letter.body.split(' ')).collect();
+    named.sort_unstable();
+    assert_eq!(named, ["job0", "job1", "job2", "job3", "job4", "job5", "job6", "job7", "job8"]);
+}
+
+fn a_letter_about_several_jobs_outlives_each_and_is_forgotten_with_all_that_it_told(back_end: BackEnd) {
+    let home = Home::new(back_end);
+    let mut store = home.open();
+    let deadline = Told { kind: "deadline".to_owned(), ..told("2026-11-29", at(5)) };
+    let decide = |known: &[(String, Told)]| {
+        assert_eq!(known.len(), 1);
+        let told = vec![
+            ("sales".to_owned(), told("2026-11-29", at(5))),
+            ("sales".to_owned(), deadline.clone()),
+            ("b".to_owned(), told("x", at(5))),
+        ];
+        let letter = NewLetter { kind: "missed".to_owned(), ..letter("ann@example.org") };
+        LookTidings { letters: vec![(SEVERAL_JOBS.to_owned(), letter)], told, over: vec![("sales".to_owned(), known[0].1.clone())] }
+    };
+    assert!(tell_once(&mut store, &told("2026-11-20", at(0)), &[letter("bob@example.org")], at(0)));
+    store.tell_by_look(&["missed"], at(5), &decide).unwrap();
+    store
+        .tell_by_look(&["other"], at(6), &|_| LookTidings { told: vec![("c".to_owned(), told("y", at(6)))], ..LookTidings::default() })
+        .unwrap();
+    store.drop_letters_of("sales", at(7)).unwrap();
+    let letters = store.due_letters(at(8)).unwrap();
+    let [letter] = letters.as_slice() else { panic!("{letters:?}") };
+    assert_eq!((letter.recipient.as_str(), letter.created_at), ("ann@example.org", at(5)));
+    assert_eq!(store.told(&["missed", "deadline"]).unwrap().len(), 4);
+    store.forget_told_of(letter).unwrap();
+    let left: Vec<String> =
+        store.told(&["missed", "deadline"]).unwrap().into_iter().map(|(job, told)| format!("{job} {}", told.cause)).collect();
+    assert_eq!(left, ["c y"]);
+}
+
 fn a_letter_that_says_how_a_job_stands_overtakes_those_that_wait(back_end: BackEnd) {
     let (_home, mut store) = with(back_end, &["ann@example.org"]);
     let ping = || NewLetter { channel: "healthcheck".to_owned(), is_overtaking: true, ..letter("https://hc.example.org#1") };
     for (cause, second) in [("1", 1), ("2", 2)] {
-        assert!(store.tell_once("sales", &[told(cause, at(second))], &[ping()], at(second)).unwrap());
+        assert!(tell_once(&mut store, &told(cause, at(second)), &[ping()], at(second)));
     }
     let waiting: Vec<String> = store.due_letters(at(3)).unwrap().into_iter().map(|letter| letter.channel).collect();
     assert_eq!(waiting, ["healthcheck", "email"]);
@@ -192,6 +262,8 @@ on_both_back_ends!(
     a_letter_written_by_a_clock_that_was_ahead_is_due,
     a_closed_letter_says_what_became_of_it_and_no_more_what_it_said,
     what_was_told_once_is_not_told_again,
+    of_many_looks_at_the_same_time_each_cause_is_told_by_one,
+    a_letter_about_several_jobs_outlives_each_and_is_forgotten_with_all_that_it_told,
     a_letter_that_says_how_a_job_stands_overtakes_those_that_wait,
     a_run_s_end_is_told_in_the_transaction_that_closes_it,
 );

@@ -1,6 +1,7 @@
 //! What the end of a run is told with: what stands in the store when it is closed goes to whoever decides, and what that one says goes
 //! into the outbox, in the same transaction. What was told is remembered until its trouble is over.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::backends::StoreConnection;
@@ -10,7 +11,7 @@ use diesel::prelude::*;
 use super::connection::{Store, naive};
 use super::error::StateError;
 use super::jobs::JobStatus;
-use super::outbox::{self, NewLetter};
+use super::outbox::{self, Letter, NewLetter, SEVERAL_JOBS};
 use super::records::{RunDetail, RunRecord};
 use super::rows::{self, RunRow};
 use super::runs::run_with_tail;
@@ -68,6 +69,27 @@ pub struct Tidings {
     /// Kinds and causes that are over.
     pub over: Vec<(String, String)>,
 }
+
+/// What follows from a look at the jobs. Each part is with the job that it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LookTidings {
+    /// Who is told what: of several jobs in one letter with [`SEVERAL_JOBS`].
+    pub letters: Vec<(String, NewLetter)>,
+    /// What is remembered.
+    pub told: Vec<(String, Told)>,
+    /// What is over.
+    pub over: Vec<(String, Told)>,
+}
+
+impl LookTidings {
+    /// Whether nothing follows.
+    pub fn is_empty(&self) -> bool {
+        self.letters.is_empty() && self.told.is_empty() && self.over.is_empty()
+    }
+}
+
+/// Decides what follows from a look, by what is remembered as told; may be asked again, where a transaction has to be begun anew.
+pub type Decide<'a> = &'a dyn Fn(&[(String, Told)]) -> LookTidings;
 
 /// Decides what follows from the end of a run; may be asked again for the same run, where a transaction has to be begun anew.
 pub type Teller = Box<dyn Fn(&ClosedRun) -> Tidings + Send>;
@@ -148,15 +170,30 @@ fn told_about(connection: &mut StoreConnection, job: &str) -> QueryResult<Vec<To
 fn remember(connection: &mut StoreConnection, job: &str, told: &Told) -> QueryResult<()> {
     let Told { kind, cause, sources, at } = told;
     let changes = (told::sources.eq(rows::list(sources)), told::told_at.eq(naive(*at)));
-    if diesel::update(told::table.find((job, kind, cause))).set(changes.clone()).execute(connection)? == 0 {
-        let key = (told::job.eq(job), told::kind.eq(kind), told::cause.eq(cause));
-        diesel::insert_into(told::table).values((key, changes)).execute(connection)?;
+    if diesel::update(told::table.find((job, kind, cause))).set(changes).execute(connection)? == 0 {
+        note(connection, job, told)?;
     }
     Ok(())
 }
 
-/// Kinds that no end of a trouble makes forgotten: each of their causes comes once.
-const PASSING: [&str; 3] = ["missed", "deadline", "schema_change"];
+/// Remembers what is not remembered yet.
+fn note(connection: &mut StoreConnection, job: &str, told: &Told) -> QueryResult<()> {
+    let Told { kind, cause, sources, at } = told;
+    let key = (told::job.eq(job), told::kind.eq(kind), told::cause.eq(cause));
+    let rest = (told::sources.eq(rows::list(sources)), told::told_at.eq(naive(*at)));
+    diesel::insert_into(told::table).values((key, rest)).execute(connection).map(drop)
+}
+
+fn told_of(connection: &mut StoreConnection, kinds: &[&str]) -> QueryResult<Vec<(String, Told)>> {
+    type Columns = (String, String, String, String, NaiveDateTime);
+    let columns = (told::job, told::kind, told::cause, told::sources, told::told_at);
+    let rows: Vec<Columns> = told::table.filter(told::kind.eq_any(kinds)).select(columns).load(connection)?;
+    let told = |(job, kind, cause, sources, at): Columns| (job, Told { kind, cause, sources: rows::names(&sources), at: at.and_utc() });
+    Ok(rows.into_iter().map(told).collect())
+}
+
+/// Kinds that are forgotten with time: causes that come once, and files that nobody mends or that no host is left to find good.
+const PASSING: [&str; 4] = ["missed", "deadline", "schema_change", "invalid"];
 
 /// Whether there is anything that [`prune`] would forget.
 pub(super) fn has_old(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<bool> {
@@ -192,46 +229,51 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn told(&mut self, kinds: &[&str]) -> Result<Vec<(String, Told)>, StateError> {
-        type Columns = (String, String, String, String, NaiveDateTime);
-        self.read(|connection| {
-            let columns = (told::job, told::kind, told::cause, told::sources, told::told_at);
-            let rows: Vec<Columns> = told::table.filter(told::kind.eq_any(kinds)).select(columns).load(connection)?;
-            let told =
-                |(job, kind, cause, sources, at): Columns| (job, Told { kind, cause, sources: rows::names(&sources), at: at.and_utc() });
-            Ok(rows.into_iter().map(told).collect())
-        })
+        self.read(|connection| told_of(connection, kinds))
     }
 
-    /// Tells something about a job that no run's end tells, where it was not told yet: causes are remembered, letters go into the outbox.
-    /// Returns whether any of the causes was new; nothing is written else.
+    /// Tells what no run's end tells: decides by what is remembered as told of these kinds, and writes what follows, in one transaction. Of
+    /// many processes that look at the same time one tells. Returns how many letters that are.
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn tell_once(&mut self, job: &str, told: &[Told], letters: &[NewLetter], now: DateTime<Utc>) -> Result<bool, StateError> {
+    pub fn tell_by_look(&mut self, kinds: &[&str], now: DateTime<Utc>, decide: Decide<'_>) -> Result<usize, StateError> {
         self.write(|connection| {
-            let mut is_new = false;
-            for one in told {
-                let known = told::table.find((job, &one.kind, &one.cause));
-                is_new |= !diesel::select(diesel::dsl::exists(known)).get_result::<bool>(connection)?;
+            let known = told_of(connection, kinds)?;
+            let LookTidings { letters, told, over } = decide(&known);
+            for (job, Told { kind, cause, .. }) in &over {
+                diesel::delete(told::table.find((job, kind, cause))).execute(connection)?;
             }
-            if is_new {
-                told.iter().try_for_each(|told| remember(connection, job, told))?;
-                outbox::put(connection, job, None, letters, now)?;
+            let keys: HashSet<_> = known.iter().chain(&over).map(|(job, told)| (job, &told.kind, &told.cause)).collect();
+            for (job, one) in &told {
+                // There may be thousands after a host was off: what is new needs no look.
+                if keys.contains(&(job, &one.kind, &one.cause)) { remember(connection, job, one)? } else { note(connection, job, one)? }
             }
-            Ok(is_new)
+            letters.iter().try_for_each(|(job, letter)| outbox::put(connection, job, None, std::slice::from_ref(letter), now))?;
+            Ok(letters.len())
         })
     }
 
-    /// Forgets that a kind of trouble of a job was told, because nobody got the letter.
+    /// Forgets what a letter told, because nobody got it.
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn forget_told_of(&mut self, job: &str, kind: &str) -> Result<(), StateError> {
-        // A job's way to `error` is remembered by its failures.
-        let kinds: &[&str] = if matches!(kind, "disabled" | "disabled_soon") { &["failure", "disabled_soon"] } else { &[kind] };
+    pub fn forget_told_of(&mut self, letter: &Letter) -> Result<(), StateError> {
+        let Letter { job, kind, created_at, .. } = letter;
+        let kinds: &[&str] = match kind.as_str() {
+            // A job's way to `error` is remembered by its failures.
+            "disabled" | "disabled_soon" => &["failure", "disabled_soon"],
+            // One letter tells several jobs' missed slots and deadlines.
+            "missed" if job == SEVERAL_JOBS => &["missed", "deadline"],
+            kind => &[kind],
+        };
         self.write(|connection| {
-            let own = told::table.filter(told::job.eq(job)).filter(told::kind.eq_any(kinds));
-            diesel::delete(own).execute(connection).map(drop)
+            let of_kinds = told::table.filter(told::kind.eq_any(kinds));
+            if job == SEVERAL_JOBS {
+                // It was remembered when the letter was written.
+                return diesel::delete(of_kinds.filter(told::told_at.eq(naive(*created_at)))).execute(connection).map(drop);
+            }
+            diesel::delete(of_kinds.filter(told::job.eq(job))).execute(connection).map(drop)
         })
     }
 }

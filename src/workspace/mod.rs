@@ -3,6 +3,7 @@
 //! A job's other files never matter to it: [`Workspace::job`] reads that one file, and etlsched.yaml was read once.
 
 pub mod files;
+mod people;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use crate::job::load::{self, Loaded, Secrets};
 use crate::job::positions::{Origin, Place};
 use crate::job::report::Text;
 use crate::job::{Environment, Job, JobId, Problem, Settings, Severity, defaults, notifications, settings, variables};
-use crate::notify::SmtpSettings;
 use crate::plan::kinds::postgresql;
 use crate::plan::postgresql::PostgresConnection;
 use crate::secret::Masker;
@@ -70,6 +70,18 @@ pub enum NoJob {
     /// Its file has problems, warnings among them.
     Invalid(Vec<Problem>),
 }
+
+/// Why a job's file is no job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadFile {
+    /// Its problems, warnings among them.
+    pub problems: Vec<Problem>,
+    /// Whether this user can't read it or must not use it: another user may find it good.
+    pub is_withheld: bool,
+}
+
+/// A job's file, loaded or not.
+pub type JobFile = (JobId, Result<Loaded, BadFile>);
 
 impl Workspace {
     /// Finds and reads the workspace: the folder that `project` names, else the nearest from `here` upwards that has an
@@ -197,36 +209,9 @@ impl Workspace {
         shown(path, &self.here)
     }
 
-    /// Returns the mail server, its secrets fetched now; `None` where etlsched.yaml names none.
-    ///
-    /// # Errors
-    /// A variable without a value, or a secret that can't be fetched: a lower-case fragment.
-    pub fn smtp(&self) -> Result<Option<SmtpSettings>, String> {
-        notifications::smtp(&self.settings)
-    }
-
     /// Returns the file of a job, whether it exists or not.
     pub fn job_file(&self, id: &JobId) -> PathBuf {
         self.jobs_folder().join(format!("{id}.yaml"))
-    }
-
-    /// Returns a masker that knows a job's secrets too.
-    pub fn masker_for(&self, job: &Job) -> Masker {
-        let mut values = secrets(&self.settings, &self.settings.variables());
-        values.extend(secrets(&self.settings, &job.variables));
-        values.extend(job.hash_key.as_ref().map(|key| key.expose().to_owned()));
-        values.extend(job.notifications.webhooks.iter().chain(&job.notifications.healthcheck_url).map(|url| url.expose().to_owned()));
-        Masker::new(values)
-    }
-
-    /// As [`Workspace::masker_for`], for a job whose file may have problems: its text alone is looked at, as far as there is one.
-    pub fn masker_of(&self, id: &JobId) -> Masker {
-        let mut values = secrets(&self.settings, &self.settings.variables());
-        let path = self.job_file(id);
-        if let Some(text) = self.files.read(&path, &self.shown(&path), Origin::Job, files::Kind::Job, &mut Vec::new()) {
-            values.extend(variables::values_in(&text.text, &self.settings.environment).into_iter().map(str::to_owned));
-        }
-        Masker::new(values)
     }
 
     /// Loads a job for a run: its secrets are fetched.
@@ -247,7 +232,7 @@ impl Workspace {
         if path.symlink_metadata().is_err() {
             return Err(NoJob::Unknown(self.nearest(id.as_str())));
         }
-        self.load_file(id, &path, secrets).map_err(NoJob::Invalid)
+        self.load_file(id, &path, secrets).map_err(|bad| NoJob::Invalid(bad.problems))
     }
 
     /// Checks a text as if it were the file of a job.
@@ -272,15 +257,25 @@ impl Workspace {
 
     /// As [`Workspace::jobs`], with the trees.
     pub fn load_all(&self) -> (Vec<Loaded>, Vec<Problem>) {
-        let (ids, mut problems) = self.job_ids();
-        let mut jobs = Vec::with_capacity(ids.len());
-        for id in &ids {
-            match self.load_file(id, &self.job_file(id), Secrets::Left) {
+        let (files, mut problems) = self.load_each();
+        let mut jobs = Vec::with_capacity(files.len());
+        for (_, file) in files {
+            match file {
                 Ok(job) => jobs.push(job),
-                Err(more) => problems.extend(more),
+                Err(bad) => problems.extend(bad.problems),
             }
         }
         (jobs, problems)
+    }
+
+    /// Loads every job, each file by itself, by id; returns the problems of files that are none beside them. Fetches no secrets.
+    pub fn load_each(&self) -> (Vec<JobFile>, Vec<Problem>) {
+        let (ids, problems) = self.job_ids();
+        let load = |id: JobId| {
+            let loaded = self.load_file(&id, &self.job_file(&id), Secrets::Left);
+            (id, loaded)
+        };
+        (ids.into_iter().map(load).collect(), problems)
     }
 
     /// Returns the ids of all job files, sorted, and a problem for each file in jobs/ that is none.
@@ -296,11 +291,11 @@ impl Workspace {
         nearest(shortened(stem, 70).as_ref(), ids.iter().map(JobId::as_str)).map(str::to_owned)
     }
 
-    fn load_file(&self, id: &JobId, path: &Path, secrets: Secrets) -> Result<Loaded, Vec<Problem>> {
+    fn load_file(&self, id: &JobId, path: &Path, secrets: Secrets) -> Result<Loaded, BadFile> {
         let mut problems = Vec::new();
         let text = self.files.read(path, &self.shown(path), Origin::Job, files::Kind::Job, &mut problems);
         let Some(text) = text.filter(|_| problems.iter().all(|problem| problem.severity == Severity::Warning)) else {
-            return Err(problems);
+            return Err(BadFile { problems, is_withheld: true });
         };
         match load::load(id, path.to_owned(), &text, &self.settings, secrets) {
             Ok(mut loaded) => {
@@ -310,7 +305,7 @@ impl Workspace {
             }
             Err(more) => {
                 problems.extend(more);
-                Err(problems)
+                Err(BadFile { problems, is_withheld: false })
             }
         }
     }

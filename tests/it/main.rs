@@ -46,6 +46,7 @@
 //! | `api_source` | REST APIs as GitHub, Shopify, Stripe, Salesforce, OData and GraphQL have them, served locally, into SQLite; cursors, windows, cut answers |
 //! | `notify` | mails and webhooks as servers take them: TLS, logins, hostile servers, hostile names; `notify test` |
 //! | `notify_runs` | who is told of what, and when: once, again, of recoveries, of what nobody started; servers that are away, hang, refuse; killed and many senders |
+//! | `notify_looks` | what the look at all jobs tells: a host that was off, files with errors; one message for many jobs, once for many lookers |
 //! | `shared_state` | one state store in PostgreSQL: several hosts, servers that go away, poolers, a store that moves in |
 //! | `store_server` | a state store on a server: how seldom the gate asks it, its full disk |
 //! | `api_runs` | REST APIs: NDJSON, CSV, children of parents, progress while pages come, how soon a cancelled wait ends |
@@ -104,6 +105,8 @@ mod mysql_destination;
 mod mysql_source;
 #[cfg(unix)]
 mod notify;
+#[cfg(unix)]
+mod notify_looks;
 #[cfg(unix)]
 mod notify_runs;
 #[cfg(target_os = "linux")]

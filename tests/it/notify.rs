@@ -323,7 +323,10 @@ fn a_dry_run_shows_mails_and_connects_to_nothing() {
     assert_eq!(subjects, ["Subject: [etlsched] TEST: Daily sales missed 3 runs", "Subject: [etlsched] TEST: Daily sales failed: orders"]);
     let all = etl.run(&["notify", "test", "sales", "--print", "-o", "json"]).exits(0).json();
     let kinds: Vec<&str> = all["messages"].as_array().unwrap().iter().filter_map(|message| message["kind"].as_str()).collect();
-    assert_eq!(kinds, ["failure", "recovery", "disabled", "disabled_soon", "missed", "deadline", "schema_change", "rejected_rows"]);
+    assert_eq!(
+        kinds,
+        ["failure", "recovery", "disabled", "disabled_soon", "missed", "deadline", "schema_change", "rejected_rows", "invalid"]
+    );
     etl.run(&["notify", "test", "sales", "--html", "mail.html"]).exits(0).says("wrote the mail of failure to mail.html\n");
     let html = std::fs::read_to_string(etl.path("mail.html")).unwrap();
     assert!(html.contains("Daily sales failed"), "{html}");

@@ -301,6 +301,65 @@ fn an_older_ping_that_waits_is_not_sent_after_a_newer_one() {
     assert_eq!(fates, ["failure|0|overtaken by a later one", "success|1|NULL"]);
 }
 
+/// A job with a healthcheck that reads from a server that never ends its answer; the receiver hears of each read.
+fn stuck(healthcheck: &str) -> (Etl, std::sync::mpsc::Receiver<()>) {
+    use std::io::{Read as _, Write as _};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/x.csv", server.local_addr().expect("an address"));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = server.accept() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\na,b\n1,2\n");
+            open.push(stream);
+            let _ = tell.send(());
+        }
+    });
+    let job = format!("{ANN}healthcheck_url: \"{healthcheck}\"\ndata_sources:\n  - {{name: stuck, path: \"{url}\"}}\n");
+    (Etl::new().file("etlsched.yaml", settings(nobody())).file("jobs/stuck.yaml", job), told)
+}
+
+#[test]
+fn a_healthcheck_hears_at_once_that_a_run_was_cancelled_and_people_hear_nothing() {
+    for (is_signal, by) in [(true, "cancelled: by SIGTERM\n"), (false, "cancelled: by etlsched cancel\n")] {
+        let server = serve(|_| Response::new(200, "OK"));
+        let (etl, told) = stuck(&server.url("/ping/uuid"));
+        let child = etl.command(&["run", "stuck"]).spawn().expect("the program starts");
+        told.recv().expect("the source is read");
+        if is_signal {
+            let status = std::process::Command::new("kill").arg(child.id().to_string()).status().expect("kill starts");
+            assert!(status.success());
+        } else {
+            etl.run(&["cancel", "stuck"]).exits(0);
+        }
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(143), "{}", String::from_utf8_lossy(&output.stderr));
+        let seen = server.seen();
+        let targets: Vec<&str> = seen.iter().map(|request| request.target.as_str()).collect();
+        assert_eq!(targets, ["/ping/uuid/start", "/ping/uuid/fail"]);
+        assert!(seen[1].body.starts_with(by), "{}", seen[1].body);
+        assert_eq!(etl.state().rows("SELECT channel, sent_at IS NOT NULL FROM outbox"), ["healthcheck|1"]);
+    }
+}
+
+#[test]
+fn a_healthcheck_that_hangs_holds_a_process_that_is_to_stop_for_two_seconds_at_most() {
+    let server = serve(|request| {
+        // The start is taken, the end is not.
+        std::thread::sleep(Duration::from_secs(if request.number == 0 { 0 } else { 30 }));
+        Response::new(200, "OK")
+    });
+    let (etl, told) = stuck(&server.url("/ping"));
+    let child = etl.command(&["run", "stuck"]).spawn().expect("the program starts");
+    told.recv().expect("the source is read");
+    let began = Instant::now();
+    assert!(std::process::Command::new("kill").arg(child.id().to_string()).status().expect("kill starts").success());
+    assert_eq!(child.wait_with_output().expect("it ends").status.code(), Some(143));
+    assert!(began.elapsed() < Duration::from_secs(14), "8 s for the worker, 3 s for the ping: {:?}", began.elapsed());
+    assert_eq!(etl.state().rows("SELECT kind, sent_at IS NOT NULL FROM outbox"), ["failure|0"], "it waits for a later run");
+}
+
 /// A webhook that takes nothing.
 fn refusing() -> HttpServer {
     serve(|_| Response::new(503, "go away"))

@@ -9,7 +9,7 @@ use crate::notify::message::Message;
 use crate::run::RunStatus;
 use crate::text::shortened;
 
-use super::content::{CauseLines, Content, Tone};
+use super::content::{self, CauseLines, Content, Tone};
 
 /// Whose form a URL wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,9 @@ impl Form {
 /// How many causes a chat is told.
 const CAUSES_MAX: usize = 4;
 
+/// How many jobs of several.
+const JOBS_MAX: usize = 20;
+
 /// Renders a message in a form.
 pub(crate) fn chat(message: &Message, form: Form) -> Value {
     let content = Content::of(message);
@@ -71,6 +74,9 @@ fn slack(content: &Content) -> Value {
         blocks.push(section(plain(&content.lead.join("\n"), 2800)));
     }
     blocks.extend(content.causes.iter().take(CAUSES_MAX).map(|cause| section(fenced(&cause_text(cause)))));
+    if !content.jobs.is_empty() {
+        blocks.push(section(fenced(&job_lines(content, 2400).join("\n"))));
+    }
     if let Some((title, lines)) = &content.list {
         blocks.push(section(fenced(&format!("{title}\n{}", lines.join("\n")))));
     }
@@ -100,6 +106,7 @@ fn teams(content: &Content) -> Value {
         body.push(block(vec![code(&cause.message)]));
         body.extend(cause.hint.iter().map(|hint| block(vec![run(&format!("What to do: {hint}"), 600)])));
     }
+    body.extend(job_lines(content, 8000).iter().map(|line| block(vec![code(line)])));
     if let Some((title, lines)) = &content.list {
         body.push(block(vec![with(run(title, 100), "weight", "Bolder")]));
         body.extend(lines.iter().map(|line| block(vec![code(line)])));
@@ -134,7 +141,12 @@ fn text(content: &Content) -> String {
     }
     let end = format!("\n\n{}\n\n{}", command_lines(content), last_line(content));
     // What to do stays when errors are long.
-    let body = shortened(&lines.join("\n"), 1500_usize.saturating_sub(end.chars().count()).max(300)).into_owned();
+    let room = 1500_usize.saturating_sub(end.chars().count()).max(300);
+    if !content.jobs.is_empty() {
+        let used: usize = lines.iter().map(|line| line.chars().count() + 1).sum();
+        lines.push(format!("\n{}", job_lines(content, room.saturating_sub(used + 40)).join("\n")));
+    }
+    let body = shortened(&lines.join("\n"), room).into_owned();
     format!("{}\n```\n{}{}\n```", defused(&headline(content), 200), defused(&body, 1600), defused(&end, 900))
 }
 
@@ -150,6 +162,20 @@ fn headline(content: &Content) -> String {
 fn cause_text(cause: &CauseLines) -> String {
     let hint = cause.hint.as_deref().map(|hint| format!("\nWhat to do: {hint}")).unwrap_or_default();
     format!("{}:\n{}{hint}", cause.title, cause.message)
+}
+
+/// Returns a line for each job for which there is room, and one that says how many more there are.
+fn job_lines(content: &Content, characters_max: usize) -> Vec<String> {
+    let mut room = characters_max;
+    let mut lines: Vec<String> = Vec::new();
+    for job in content.jobs.iter().take(JOBS_MAX) {
+        let line = job.text();
+        let Some(left) = room.checked_sub(line.chars().count() + 1) else { break };
+        room = left;
+        lines.push(line);
+    }
+    lines.extend(content::more(content.job_count, lines.len(), "job"));
+    lines
 }
 
 fn command_lines(content: &Content) -> String {
@@ -272,6 +298,27 @@ mod tests {
         }
         assert!(chat(&message, Form::Slack)["blocks"].as_array().unwrap().len() <= 50);
         assert!(chat(&message, Form::Teams).to_string().len() < 28 * 1024, "the most that Teams takes");
+    }
+
+    #[test]
+    fn of_many_jobs_a_chat_lists_as_many_as_it_takes_and_counts_the_rest() {
+        let message = samples::several(1000);
+        for form in [Form::Slack, Form::Teams, Form::TextOnly, Form::Discord, Form::Plain] {
+            let value = chat(&message, form);
+            let mut all = String::new();
+            walk(&value, &mut |text| all.push_str(&format!("{text}\n")));
+            let lines: Vec<&str> = all.lines().map(|line| line.trim_matches('`')).collect();
+            let listed = lines.iter().filter(|line| line.contains(": 4 runs, Thu ")).count();
+            assert!(listed >= 4, "{form:?}: {all}");
+            assert!(lines.contains(&format!("and {} jobs more", 1000 - listed).as_str()), "{form:?}: {listed}: {all}");
+            assert!(all.contains("etlsched -C /srv/etl check"), "{form:?}: {all}");
+        }
+        let mut long = message;
+        long.roundup.as_mut().unwrap().jobs.iter_mut().for_each(|job| job.name = "&".repeat(200));
+        for (form, most) in [(Form::Slack, 3000), (Form::TextOnly, 3000), (Form::Discord, 2000)] {
+            walk(&chat(&long, form), &mut |text| assert!(text.chars().count() <= most, "{form:?}: {}", text.len()));
+        }
+        assert!(chat(&long, Form::Teams).to_string().len() < 28 * 1024, "the most that Teams takes");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::run::{RunStatus, SourceStatus};
 use crate::text::{count, grouped, span};
 use crate::zone::Zone;
 
+use super::roundup::{self, JobLine};
 use super::words::{self, clean, when};
 
 /// How many sources are listed: a mail above 100 kB is cut by webmailers.
@@ -13,6 +14,8 @@ const SOURCES_MAX: usize = 40;
 const CAUSES_MAX: usize = 8;
 /// How many lines of slots and of columns.
 const LINES_MAX: usize = 20;
+/// How many reasons of a source are told for which rows were rejected.
+const REASONS_MAX: usize = 5;
 /// How many runs the strip shows.
 pub(super) const STRIP_MAX: usize = 14;
 
@@ -44,7 +47,11 @@ pub(crate) struct Content {
     pub causes: Vec<CauseLines>,
     /// How many causes aren't told.
     pub more_causes: Option<String>,
-    /// Slots or columns, below a title.
+    /// The jobs, where it is about several.
+    pub jobs: Vec<JobLine>,
+    /// How many jobs there are, listed or not.
+    pub job_count: usize,
+    /// Slots, columns or reasons, below a title.
     pub list: Option<(&'static str, Vec<String>)>,
     /// What to type, each with what it does.
     pub commands: Vec<(&'static str, String)>,
@@ -115,8 +122,10 @@ impl Content {
             lead: words::lead(message),
             more_causes: more(message.causes.len(), causes.len(), "cause"),
             causes,
+            jobs: roundup::lines(message, zone),
+            job_count: message.roundup.as_ref().map_or(0, |roundup| roundup.job_count as usize),
             list: list(message, zone),
-            commands: commands(message),
+            commands: commands(message, &program),
             sources,
             more_sources,
             strip: strip.iter().map(|run| cell(run, zone)).collect(),
@@ -129,7 +138,7 @@ impl Content {
 
 fn tone(kind: Kind) -> Tone {
     match kind {
-        Kind::Failure | Kind::Disabled | Kind::DisabledSoon => Tone::Bad,
+        Kind::Failure | Kind::Disabled | Kind::DisabledSoon | Kind::Invalid => Tone::Bad,
         Kind::Missed | Kind::Deadline | Kind::SchemaChange | Kind::RejectedRows => Tone::Warning,
         Kind::Success | Kind::Recovery => Tone::Good,
     }
@@ -217,7 +226,12 @@ fn list(message: &Message, zone: Zone) -> Option<(&'static str, Vec<String>)> {
             let lines: Vec<String> = message.slots.iter().take(LINES_MAX).map(|slot| when(*slot, zone)).collect();
             (if message.kind == Kind::Missed { "Missed" } else { "Due" }, lines, message.slot_count as usize)
         }
-        Kind::Failure | Kind::Success | Kind::Recovery | Kind::Disabled | Kind::DisabledSoon | Kind::SchemaChange | Kind::RejectedRows => {
+        Kind::RejectedRows => {
+            let lines = reasons(message);
+            let all = lines.len();
+            ("Reasons", lines.into_iter().take(LINES_MAX).collect(), all)
+        }
+        Kind::Failure | Kind::Success | Kind::Recovery | Kind::Disabled | Kind::DisabledSoon | Kind::SchemaChange | Kind::Invalid => {
             let lines = message.schema_changes.iter().take(LINES_MAX).map(|change| clean(change, 300)).collect();
             ("Columns", lines, message.schema_changes.len())
         }
@@ -229,6 +243,24 @@ fn list(message: &Message, zone: Zone) -> Option<(&'static str, Vec<String>)> {
         lines.push(format!("and {} more", grouped(more as u64)));
     }
     Some((title, lines))
+}
+
+/// Returns why rows were rejected, the first reasons of each source.
+fn reasons(message: &Message) -> Vec<String> {
+    let mut lines = Vec::new();
+    for source in &message.sources {
+        let name = clean(&source.name, 100);
+        let told = &source.reject_reasons[..source.reject_reasons.len().min(REASONS_MAX)];
+        for reason in told {
+            let (rows, what, first) = (count(reason.rows, "row"), clean(&reason.what, 200), clean(&reason.first, 200));
+            lines.push(format!("{name}: {rows}: {what} (the first: {first})"));
+        }
+        let rest = source.records_rejected.saturating_sub(told.iter().map(|reason| reason.rows).sum());
+        if rest > 0 && !told.is_empty() {
+            lines.push(format!("{name}: {} for other reasons", count(rest, "row")));
+        }
+    }
+    lines
 }
 
 /// Returns how commands begin that work from any folder.
@@ -255,8 +287,10 @@ fn typed_anywhere(hint: &str, program: &str) -> String {
     text
 }
 
-fn commands(message: &Message) -> Vec<(&'static str, String)> {
-    let program = program(message);
+fn commands(message: &Message, program: &str) -> Vec<(&'static str, String)> {
+    if message.roundup.is_some() {
+        return roundup::commands(message, program);
+    }
     // Both are plain words; whoever copies a command must be able to rely on that.
     let job = shell_quoted(&clean(&message.job.id, 63));
     let typed = |words: &str| format!("{program} {words}");
@@ -281,11 +315,22 @@ fn commands(message: &Message) -> Vec<(&'static str, String)> {
         }
         Kind::Deadline => vec![log, ("Run it now", typed(&format!("run {job}")))],
         Kind::Success | Kind::Recovery | Kind::SchemaChange | Kind::RejectedRows => vec![log],
+        Kind::Invalid if words::is_gone(message) => vec![
+            ("See what its scheduler has", typed("schedule status")),
+            ("Take its entry and its status away", typed(&format!("delete {job}"))),
+        ],
+        Kind::Invalid => vec![
+            ("See every problem of the file", typed(&format!("validate {job}"))),
+            ("Run it, once the file is good", typed(&format!("run {job}"))),
+        ],
     }
 }
 
 fn facts(message: &Message, zone: Zone) -> Vec<(&'static str, String)> {
-    let mut facts = vec![("Job", clean(&message.job.id, 63))];
+    let mut facts = Vec::new();
+    if message.roundup.is_none() {
+        facts.push(("Job", clean(&message.job.id, 63)));
+    }
     if let Some(run) = &message.run {
         facts.push(("Started", format!("{}, {}", when(run.started_at, zone), words::trigger(run))));
         if let Some(slot) = run.slot_at.filter(|slot| when(*slot, zone) != when(run.started_at, zone)) {
@@ -306,15 +351,18 @@ fn facts(message: &Message, zone: Zone) -> Vec<(&'static str, String)> {
 }
 
 fn footer(message: &Message, zone: Zone) -> Vec<String> {
-    let mut lines = vec![format!("Told by etlsched on {} at {}.", clean(&message.host, 100), when(message.at, zone))];
-    lines.push(format!(
-        "Who is told of what stands in jobs/{}.yaml: notification_emails, notify_on, notify_repeat.",
-        clean(&message.job.id, 63)
-    ));
-    lines
+    let place = match (&message.roundup, message.kind) {
+        (_, Kind::Invalid) => "under defaults in etlsched.yaml".to_owned(),
+        (Some(_), _) => "in the jobs' files and under defaults in etlsched.yaml".to_owned(),
+        (None, _) => format!("in jobs/{}.yaml", clean(&message.job.id, 63)),
+    };
+    vec![
+        format!("Told by etlsched on {} at {}.", clean(&message.host, 100), when(message.at, zone)),
+        format!("Who is told of what stands {place}: notification_emails, notify_on, notify_repeat."),
+    ]
 }
 
-fn more(all: usize, told: usize, noun: &str) -> Option<String> {
+pub(super) fn more(all: usize, told: usize, noun: &str) -> Option<String> {
     let hidden = all.checked_sub(told).filter(|hidden| *hidden > 0)?;
     Some(format!("and {} more", count(hidden as u64, noun)))
 }

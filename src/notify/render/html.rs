@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::run::{RunStatus, SourceStatus};
 
-use super::content::{Content, SourceLine, Tone};
+use super::content::{self, Content, SourceLine, Tone};
 
 const FONT: &str = "-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif";
 const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono',monospace";
@@ -48,6 +48,7 @@ pub(super) fn html(content: &Content) -> String {
     causes(content, &mut page);
     list(content, &mut page);
     commands(content, &mut page);
+    jobs(content, &mut page);
     sources(content, &mut page);
     strip(content, &mut page);
     facts(content, &mut page);
@@ -117,6 +118,29 @@ fn causes(content: &Content, page: &mut String) {
         let _ = write!(page, "<p class=\"mu\" style=\"margin:0;font-size:13px;color:#59636e;{BREAK}\">{}</p></div>", escaped(&cause.note));
     }
     muted(page, content.more_causes.as_deref());
+    page.push_str(END);
+}
+
+fn jobs(content: &Content, page: &mut String) {
+    if content.jobs.is_empty() {
+        return;
+    }
+    begin(page, "Jobs");
+    page.push_str(
+        "<table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\" style=\"border-collapse:collapse;font-size:14px\">",
+    );
+    for job in &content.jobs {
+        let details: Vec<String> = job.details.iter().map(|detail| escaped(detail)).collect();
+        let _ = write!(
+            page,
+            "<tr><td class=\"tx ln\" style=\"padding:6px 0;border-bottom:1px solid #d1d9e0;color:#1f2328;{BREAK}\">{}<br>\
+             <span class=\"mu\" style=\"font-size:13px;color:#59636e\">{}</span></td></tr>",
+            escaped(&job.name),
+            details.join("<br>")
+        );
+    }
+    page.push_str("</table>");
+    muted(page, content::more(content.job_count, content.jobs.len(), "job").as_deref());
     page.push_str(END);
 }
 

@@ -84,6 +84,7 @@ fn every_kind_says_what_it_is_about_in_its_subject() {
         "[etlsched] Daily sales missed its deadline",
         "[etlsched] Daily sales: columns changed",
         "[etlsched] Daily sales: 51 rows rejected",
+        "[etlsched] Daily sales can't run: its file has errors",
     ];
     assert_eq!(subjects, expected);
 }
@@ -114,6 +115,98 @@ fn every_kind_says_what_to_do_about_it() {
     says(Kind::Deadline, &["Due --- Sun 2026-11-29 04:13 CET", "etlsched -C /srv/etl run daily_sales"]);
     says(Kind::SchemaChange, &["orders: column discount added (decimal(12,2))"]);
     says(Kind::RejectedRows, &["17 rejected", "rejected rows: .etlsched/rejects/orders.csv"]);
+    says(
+        Kind::RejectedRows,
+        &[
+            "Reasons ------- orders: 15 rows: column total does not fit decimal(12,2) (the first: orders.csv, row 1204, column total: \"n/a\" does not",
+        ],
+    );
+    says(
+        Kind::Invalid,
+        &[
+            "Its schedule starts nothing until the file is good.",
+            "jobs/daily_sales.yaml, line 4: hour: expected a whole number from 0 to 23 What to do: write hour: 2",
+            "etlsched -C /srv/etl validate daily_sales",
+            "Who is told of what stands under defaults in etlsched.yaml",
+        ],
+    );
+}
+
+#[test]
+fn several_jobs_that_missed_their_slots_are_one_mail_with_a_line_each() {
+    let rendered = render(&samples::several(4));
+    assert_eq!(rendered.subject, "[etlsched] 4 jobs missed runs or their deadlines");
+    let expected = "\
+4 jobs missed runs or their deadlines
+=====================================
+
+These times passed and nothing started the jobs: the host was off, or its
+scheduler doesn't run or doesn't know them.
+
+Where a deadline stands, no run has succeeded since the slot before it, and
+the data should have been fresh by then.
+
+Commands
+--------
+See whether the scheduler has them:
+    etlsched -C /srv/etl schedule status
+See how all jobs stand:
+    etlsched -C /srv/etl check
+Run every job that is due:
+    etlsched -C /srv/etl run --due
+
+Jobs
+----
+  - Daily sales (job_000): 4 runs, Thu 2026-11-26 02:00 CET to Sun
+    2026-11-29 02:00 CET
+  - job_001: 4 runs, Thu 2026-11-26 02:00 CET to Sun 2026-11-29 02:00 CET
+  - job_002: 4 runs, Thu 2026-11-26 02:00 CET to Sun 2026-11-29 02:00 CET;
+    deadline Sun 2026-11-29 06:00 CET
+  - job_003: deadline Sun 2026-11-29 06:00 CET
+
+Details
+-------
+  Host      etl1
+
+-- 
+Told by etlsched on etl1 at Sun 2026-11-29 06:13 CET.
+Who is told of what stands in the jobs' files and under defaults in
+etlsched.yaml: notification_emails, notify_on, notify_repeat.
+";
+    assert_eq!(rendered.text, expected);
+}
+
+#[test]
+fn a_thousand_jobs_are_told_by_their_number_and_the_first_of_them() {
+    let mut message = samples::several(1000);
+    message.roundup.as_mut().unwrap().deadline_count = 0;
+    let rendered = render(&message);
+    assert_eq!(rendered.subject, "[etlsched] 1,000 jobs missed 3,996 runs");
+    for part in [&rendered.text, &rendered.html] {
+        assert!(part.contains("job_039") && !part.contains("job_040") && part.contains("and 960 jobs more"), "{part}");
+    }
+    assert!(rendered.html.len() < 60_000, "{}", rendered.html.len());
+    message.roundup.as_mut().unwrap().missed_count = 0;
+    assert_eq!(render(&message).subject, "[etlsched] 1,000 jobs missed their deadlines");
+    let broken = render(&samples::broken(12));
+    assert_eq!(broken.subject, "[etlsched] 12 jobs can't run: their files have errors");
+    assert!(broken.text.contains("  - job_011: jobs/job_011.yaml, line 4: hour: expected a whole number from 0"), "{}", broken.text);
+    assert!(broken.text.contains("etlsched -C /srv/etl validate\n"), "{}", broken.text);
+}
+
+#[test]
+fn what_an_older_version_left_in_the_outbox_is_read() {
+    let body = serde_json::to_value(samples::of(Kind::RejectedRows)).unwrap();
+    let mut old = body.clone();
+    for source in old["sources"].as_array_mut().unwrap() {
+        source.as_object_mut().unwrap().remove("reject_reasons");
+    }
+    assert!(body.get("roundup").is_none(), "what is about one job says no more than before");
+    let read: Message = serde_json::from_value(old).unwrap();
+    assert_eq!((read.roundup, read.sources[0].reject_reasons.len()), (None, 0));
+    assert_eq!(serde_json::from_value::<Message>(body).unwrap(), samples::of(Kind::RejectedRows));
+    let several = samples::several(3);
+    assert_eq!(serde_json::from_str::<Message>(&serde_json::to_string(&several).unwrap()).unwrap(), several);
 }
 
 #[test]
@@ -238,13 +331,21 @@ proptest! {
 
     #[test]
     fn whatever_is_told_is_text_and_nothing_else(words in prop::collection::vec(hostile(), 9), kind in prop::sample::select(Kind::ALL.to_vec())) {
-        let plain = samples::of(kind);
+        let mut plain = if kind == Kind::Missed { samples::several(3) } else { samples::of(kind) };
+        plain.roundup.iter_mut().flat_map(|roundup| &mut roundup.jobs).for_each(|job| job.problem = Some("p".to_owned()));
         let mut message = plain.clone();
+        for job in message.roundup.iter_mut().flat_map(|roundup| &mut roundup.jobs) {
+            job.id = format!("i{}", words[1]);
+            job.name = words[8].clone();
+            job.problem = Some(format!("p{}", words[6]));
+        }
         message.job.name = format!("n{}", words[0]);
         message.job.id = format!("i{}", words[1]);
         message.host = words[2].clone();
         message.workspace = words[3].clone();
-        message.job.schedule = format!("s{}", words[4]);
+        if message.roundup.is_none() {
+            message.job.schedule = format!("s{}", words[4]);
+        }
         for cause in &mut message.causes {
             cause.message = words[5].clone();
             cause.hint = Some(format!("h{}", words[6]));
@@ -255,6 +356,10 @@ proptest! {
         for source in &mut message.sources {
             source.name = words[8].clone();
             source.rejects_path = source.rejects_path.as_ref().map(|_| words[3].clone());
+            for reason in &mut source.reject_reasons {
+                reason.what = words[5].clone();
+                reason.first = words[7].clone();
+            }
         }
         message.schema_changes.iter_mut().for_each(|change| *change = words[5].clone());
         message.log_tail.iter_mut().for_each(|line| *line = words[6].clone());

@@ -2,7 +2,7 @@
 
 use crate::run::RunStatus;
 
-use super::content::Content;
+use super::content::{self, Content};
 
 /// The width of lines (RFC 5322 advises 78).
 const WIDTH: usize = 76;
@@ -30,6 +30,7 @@ pub(super) fn text(content: &Content) -> String {
         page.wrapped("", &format!("{what}:"));
         page.line(&format!("    {command}"));
     }
+    jobs(content, &mut page);
     sources(content, &mut page);
     strip(content, &mut page);
     page.title("Details");
@@ -65,6 +66,17 @@ fn causes(content: &Content, page: &mut Page) {
     if let Some(more) = &content.more_causes {
         page.gap();
         page.wrapped("", more);
+    }
+}
+
+fn jobs(content: &Content, page: &mut Page) {
+    if content.jobs.is_empty() {
+        return;
+    }
+    page.title("Jobs");
+    content.jobs.iter().for_each(|job| page.wrapped_after("  - ", &job.text()));
+    if let Some(more) = content::more(content.job_count, content.jobs.len(), "job") {
+        page.wrapped("  ", &more);
     }
 }
 

@@ -2,15 +2,16 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::notify::message::{Kind, Message, RunFacts, SourceFacts, StripRun};
+use crate::notify::message::{Kind, Message, NO_FILE, RunFacts, SourceFacts, StripRun};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::text::{count, grouped, printable, shortened, span};
 use crate::zone::Zone;
 
 use super::content::STRIP_MAX;
+use super::roundup;
 
 /// How long a name may be.
-const NAME_MAX: usize = 80;
+pub(super) const NAME_MAX: usize = 80;
 
 /// Returns a text as one line that steers nothing, cut to a length.
 pub(super) fn clean(text: &str, characters_max: usize) -> String {
@@ -36,6 +37,9 @@ pub(super) fn when(time: DateTime<Utc>, zone: Zone) -> String {
 
 /// Returns what the subject and the first line say.
 pub(super) fn headline(message: &Message) -> String {
+    if let Some(roundup) = &message.roundup {
+        return roundup::headline(roundup, message);
+    }
     let name = name(message);
     match message.kind {
         Kind::Failure if is_timeout(message) => format!("{name} ran out of time"),
@@ -48,6 +52,8 @@ pub(super) fn headline(message: &Message) -> String {
         Kind::Deadline => format!("{name} missed its deadline"),
         Kind::SchemaChange => format!("{name}: columns changed"),
         Kind::RejectedRows => format!("{name}: {} rejected", count(rejected(message), "row")),
+        Kind::Invalid if is_gone(message) => format!("{name} can't run: its file is gone"),
+        Kind::Invalid => format!("{name} can't run: its file has errors"),
     }
 }
 
@@ -61,7 +67,7 @@ pub(super) fn subject(message: &Message) -> String {
             [only] => Some(clean(only, 60)),
             _ => None,
         },
-        Kind::Disabled | Kind::Recovery | Kind::Missed | Kind::Deadline | Kind::RejectedRows => None,
+        Kind::Disabled | Kind::Recovery | Kind::Missed | Kind::Deadline | Kind::RejectedRows | Kind::Invalid => None,
     };
     let about = about.map(|about| format!(": {about}")).unwrap_or_default();
     shortened(&format!("[etlsched] {test}{}{about}", headline(message)), 160).into_owned()
@@ -69,6 +75,9 @@ pub(super) fn subject(message: &Message) -> String {
 
 /// Returns the sentences below the headline.
 pub(super) fn lead(message: &Message) -> Vec<String> {
+    if let Some(roundup) = &message.roundup {
+        return roundup::lead(roundup, message);
+    }
     let mut lead = match message.kind {
         Kind::Failure | Kind::DisabledSoon | Kind::Disabled => refreshed(message),
         Kind::Success => vec![summary(message)],
@@ -82,6 +91,10 @@ pub(super) fn lead(message: &Message) -> Vec<String> {
         }
         Kind::SchemaChange => vec!["The tables followed their sources. What reads them may have to follow too.".to_owned()],
         Kind::RejectedRows => vec!["These rows could not be loaded as they are and were kept aside; all others are loaded.".to_owned()],
+        Kind::Invalid => {
+            let until = if is_gone(message) { "there again" } else { "good" };
+            vec![format!("Its schedule starts nothing until the file is {until}. The tables hold what the last good run left.")]
+        }
     };
     lead.extend(standing(message));
     lead
@@ -195,6 +208,11 @@ pub(super) fn rejected(message: &Message) -> u64 {
 
 fn processed(message: &Message) -> u64 {
     message.sources.iter().map(|source| source.records_processed).sum()
+}
+
+/// Whether a job's file isn't there at all.
+pub(super) fn is_gone(message: &Message) -> bool {
+    message.causes.iter().any(|cause| cause.code == NO_FILE)
 }
 
 fn is_timeout(message: &Message) -> bool {

@@ -1,0 +1,287 @@
+//! Tells of jobs whose file has errors, or is gone: they start no run that could say so. Whoever meets such a file tells it, and each run's
+//! end looks at all files. Each cause is told once, until the file is found good.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+
+use crate::clock;
+use crate::job::notifications::Addresses;
+use crate::job::{Job, JobId, Notifications, Problem, Repeat, Secrets, Severity};
+use crate::notify::message::NO_FILE;
+use crate::notify::{Cause, JobFacts, JobTrouble, Kind, Message, Roundup};
+use crate::process;
+use crate::secret::Masker;
+use crate::state::{LookTidings, SEVERAL_JOBS, StateError, Store, Told};
+use crate::workspace::{BadFile, JobFile, Workspace};
+
+use super::herald::{self, Recipient};
+
+const KIND: &str = Kind::Invalid.as_str();
+
+/// How many problems of a file a message holds.
+const PROBLEMS_MAX: usize = 50;
+
+/// What a command came upon when it was to run jobs.
+#[derive(Debug, Clone, Default)]
+pub struct Encounter {
+    /// Jobs that could not be had, each with the problems of its file.
+    pub broken: Vec<(String, Vec<Problem>)>,
+    /// Jobs that a scheduler asked for and that have no file.
+    pub gone: Vec<String>,
+    /// Jobs that were run.
+    pub ran: HashSet<String>,
+}
+
+/// A job that can't be had.
+struct Broken {
+    job: String,
+    causes: Vec<Cause>,
+    /// By which it is remembered.
+    key: String,
+    /// Who can find the file good again: what is remembered beside the key.
+    finder: Vec<String>,
+    is_met: bool,
+    repeat: Repeat,
+    recipients: Vec<Recipient>,
+}
+
+/// What a look at the files found, whatever of it was told before.
+struct Look<'a> {
+    workspace: &'a Workspace,
+    broken: Vec<Broken>,
+    good: HashSet<&'a str>,
+    ran: &'a HashSet<String>,
+    /// This host and this user.
+    here: [String; 2],
+    now: DateTime<Utc>,
+}
+
+/// Whether anybody named in the defaults of etlsched.yaml is told of broken files.
+pub fn is_anybody_told_of_files(workspace: &Workspace) -> bool {
+    is_heard(&workspace.default_notifications(Secrets::Left))
+}
+
+fn is_heard(told: &Notifications) -> bool {
+    (!told.emails.is_empty() || !told.webhooks.is_empty()) && told.tells(Kind::Invalid)
+}
+
+/// Puts letters about jobs that can't be had into the outbox, where they weren't told; returns how many letters that are. Told are the people
+/// of the defaults, since the job's own file can't be read; its own where only a run could not be made of it.
+///
+/// # Errors
+/// The store can't be read or written.
+pub fn tell_broken(workspace: &Workspace, store: &mut Store, files: &[JobFile], met: &Encounter) -> Result<usize, StateError> {
+    let good: HashMap<&str, &Job> = files.iter().filter_map(|(id, file)| Some((id.as_str(), &file.as_ref().ok()?.job))).collect();
+    let known = store.told(&[KIND])?;
+    let is_quiet = met.broken.is_empty() && met.gone.is_empty() && good.len() == files.len();
+    if is_quiet && known.is_empty() {
+        return Ok(0);
+    }
+    let mut look = Look {
+        workspace,
+        broken: Vec::new(),
+        good: good.keys().copied().collect(),
+        ran: &met.ran,
+        here: [process::host_name(), process::user_name()],
+        now: clock::now(),
+    };
+    look.find(store, files, &good, met)?;
+    look.heed(&good);
+    if look.tidings(&known).is_empty() {
+        return Ok(0);
+    }
+    look.address(store, &good)?;
+    store.tell_by_look(&[KIND], look.now, &|known| look.tidings(known))
+}
+
+impl Look<'_> {
+    /// Notes what is broken: what was met, and what the files say.
+    fn find(&mut self, store: &mut Store, files: &[JobFile], good: &HashMap<&str, &Job>, met: &Encounter) -> Result<(), StateError> {
+        let [host, user] = self.here.clone();
+        for (job, problems) in &met.broken {
+            let is_good = good.contains_key(job.as_str());
+            let is_withheld = files.iter().any(|(id, file)| id.as_str() == job && file.as_ref().is_err_and(|bad| bad.is_withheld));
+            let finder = match (is_good, is_withheld) {
+                // Its secrets could not be fetched: only a run finds that they can.
+                (true, _) => vec![host.clone(), user.clone(), "run".to_owned()],
+                (false, true) => vec![host.clone(), user.clone()],
+                (false, false) => vec![host.clone()],
+            };
+            self.add(job, causes(self.workspace, job, problems), finder, true);
+        }
+        for job in &met.gone {
+            if store.job(job)?.is_some() {
+                self.add(job, vec![no_file(job)], vec![host.clone()], true);
+            }
+        }
+        for (id, file) in files {
+            // What this user may not read may be as it should be.
+            if let Err(BadFile { problems, is_withheld: false }) = file
+                && self.broken.iter().all(|broken| broken.job != id.as_str())
+            {
+                self.add(id.as_str(), causes(self.workspace, id.as_str(), problems), vec![host.clone()], false);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, job: &str, causes: Vec<Cause>, finder: Vec<String>, is_met: bool) {
+        let key = key(&causes);
+        let broken = Broken { job: job.to_owned(), causes, key, finder, is_met, repeat: Repeat::First, recipients: Vec::new() };
+        self.broken.push(broken);
+    }
+
+    /// Leaves out what nobody is told of, and notes how often the rest is told.
+    fn heed(&mut self, good: &HashMap<&str, &Job>) {
+        let defaults = self.workspace.default_notifications(Secrets::Left);
+        let told = |job: &str| good.get(job).map_or(&defaults, |job| &job.notifications);
+        self.broken.retain(|broken| is_heard(told(&broken.job)));
+        for broken in &mut self.broken {
+            broken.repeat = told(&broken.job).repeat;
+        }
+    }
+
+    /// Finds out who is told of each; addresses that are secrets are fetched.
+    fn address(&mut self, store: &mut Store, good: &HashMap<&str, &Job>) -> Result<(), StateError> {
+        let workspace_id = store.workspace_id()?;
+        let defaults = self.workspace.default_notifications(Secrets::Fetched);
+        let mut addresses = Addresses::default();
+        for broken in &mut self.broken {
+            let own = good.get(broken.job.as_str());
+            let mut told = own.map_or_else(|| defaults.clone(), |job| job.notifications.clone());
+            let webhooks = own.and_then(|job| self.workspace.webhooks(&job.id, &mut addresses));
+            told.webhooks = webhooks.unwrap_or(told.webhooks);
+            broken.recipients = herald::recipients(&workspace_id, &broken.job, &told);
+        }
+        Ok(())
+    }
+
+    fn tidings(&self, known: &[(String, Told)]) -> LookTidings {
+        let news: Vec<&Broken> = self.broken.iter().filter(|broken| self.is_news(broken, known)).collect();
+        let remembered = |broken: &&Broken| {
+            let told = Told { kind: KIND.to_owned(), cause: broken.key.clone(), sources: broken.finder.clone(), at: self.now };
+            (broken.job.clone(), told)
+        };
+        LookTidings {
+            letters: herald::by_recipient(news.iter().map(|broken| (*broken, broken.recipients.clone())))
+                .into_iter()
+                .map(|(recipient, group)| match group.as_slice() {
+                    [broken] => (broken.job.clone(), recipient.letter(&self.own(broken))),
+                    group => (SEVERAL_JOBS.to_owned(), recipient.letter(&self.several(group))),
+                })
+                .collect(),
+            told: news.iter().map(remembered).collect(),
+            over: known.iter().filter(|(job, told)| self.is_over(job, told)).cloned().collect(),
+        }
+    }
+
+    fn is_news(&self, broken: &Broken, known: &[(String, Told)]) -> bool {
+        let told = known.iter().find(|(job, told)| *job == broken.job && told.cause == broken.key);
+        let day = |at: DateTime<Utc>| at.with_timezone(&self.workspace.timezone).date_naive();
+        match (broken.repeat, told) {
+            (_, None) => true,
+            (Repeat::First, Some(_)) => false,
+            (Repeat::Daily, Some((_, told))) => day(told.at) != day(self.now),
+            // As a run that fails each time: whoever only looks tells it once.
+            (Repeat::All, Some(_)) => broken.is_met,
+        }
+    }
+
+    /// Whether the file is good again, as far as one can tell here who tells it from bad as the one did who told it.
+    fn is_over(&self, job: &str, told: &Told) -> bool {
+        let [host, user] = &self.here;
+        let is_broken = self.broken.iter().any(|broken| broken.job == job);
+        let is_ours = match told.sources.as_slice() {
+            [at] => at == host,
+            [at, by] => at == host && by == user,
+            _ => self.ran.contains(job),
+        };
+        !is_broken && is_ours && self.good.contains(job)
+    }
+
+    fn own(&self, broken: &Broken) -> Message {
+        let facts = JobFacts { id: broken.job.clone(), name: broken.job.clone(), schedule: String::new(), next_run: None };
+        Message { causes: broken.causes.clone(), ..self.blank(facts) }
+    }
+
+    fn several(&self, group: &[&Broken]) -> Message {
+        let jobs: Vec<JobTrouble> = group.iter().map(|broken| trouble(broken)).collect();
+        let facts = JobFacts::of_several(jobs.len());
+        Message { roundup: Some(Roundup::of(jobs, 0, 0)), ..self.blank(facts) }
+    }
+
+    fn blank(&self, facts: JobFacts) -> Message {
+        let workspace = self.workspace.masker.mask(&self.workspace.root.display().to_string());
+        herald::blank(Kind::Invalid, facts, (workspace, self.workspace.timezone.name().to_owned()), self.now)
+    }
+}
+
+/// Returns the errors of a file, secrets masked, each with its place.
+fn causes(workspace: &Workspace, job: &str, problems: &[Problem]) -> Vec<Cause> {
+    let masker = JobId::parse(job).map_or_else(|_| workspace.masker.clone(), |id| workspace.masker_of(&id));
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    errors.take(PROBLEMS_MAX).map(|problem| cause(workspace, &masker, problem)).collect()
+}
+
+fn cause(workspace: &Workspace, masker: &Masker, problem: &Problem) -> Cause {
+    let Problem { file, line, column: _, line_text: _, severity: _, message, hint } = problem;
+    let file = file.strip_prefix(&workspace.root).unwrap_or(file).display();
+    Cause {
+        sources: vec![masker.mask(&if *line > 0 { format!("{file}, line {line}") } else { file.to_string() })],
+        host: None,
+        code: "invalid".to_owned(),
+        message: masker.mask(message),
+        hint: hint.as_deref().map(|hint| masker.mask(hint)),
+        attempts: 1,
+    }
+}
+
+fn no_file(job: &str) -> Cause {
+    Cause {
+        sources: vec![format!("jobs/{job}.yaml")],
+        host: None,
+        code: NO_FILE.to_owned(),
+        message: "the file is gone, and an entry of a scheduler still starts the job".to_owned(),
+        hint: Some(format!("bring the file back, or take what is left of the job away: etlsched delete {job}")),
+        attempts: 1,
+    }
+}
+
+/// Returns what a file's errors are remembered by: what is wrong, not where, since lines move.
+fn key(causes: &[Cause]) -> String {
+    if causes.iter().any(|cause| cause.code == NO_FILE) {
+        return NO_FILE.to_owned();
+    }
+    let mut messages: Vec<&str> = causes.iter().map(|cause| cause.message.as_str()).collect();
+    messages.sort_unstable();
+    messages.dedup();
+    blake3::hash(messages.join("\n").as_bytes()).to_hex()[..32].to_owned()
+}
+
+/// Returns a job as one line of several.
+fn trouble(broken: &Broken) -> JobTrouble {
+    let first = broken.causes.first();
+    let problem = first.map(|cause| format!("{}: {}", cause.sources.join(", "), cause.message));
+    let more = broken.causes.len().saturating_sub(1);
+    let problem = problem.map(|problem| if more > 0 { format!("{problem} (and {more} more)") } else { problem });
+    JobTrouble { id: broken.job.clone(), name: broken.job.clone(), slot_count: 0, slots: None, deadline: None, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(line: usize, message: &str) -> Cause {
+        let place = vec![format!("jobs/a.yaml, line {line}")];
+        Cause { sources: place, host: None, code: "invalid".to_owned(), message: message.to_owned(), hint: None, attempts: 1 }
+    }
+
+    #[test]
+    fn the_same_errors_at_other_lines_are_the_same_cause() {
+        let first = key(&[wrong(3, "hour: expected a number"), wrong(9, "no source")]);
+        assert_eq!(first, key(&[wrong(1, "no source"), wrong(4, "hour: expected a number"), wrong(5, "no source")]));
+        assert_ne!(first, key(&[wrong(3, "hour: expected a number")]));
+        assert_eq!(key(&[no_file("a")]), NO_FILE);
+    }
+}
