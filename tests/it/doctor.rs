@@ -227,6 +227,34 @@ fn variables_of_the_crontab_are_those_of_its_jobs() {
 }
 
 #[test]
+fn what_pam_gives_to_cron_holds_there_and_the_crontab_wins_over_it() {
+    let job = "schedule_type: daily\ndata_sources:\n  - name: s\n    path: \"${DATA_FOLDER}/a.csv\"\n    target: t\n";
+    let etl = Etl::new().file("jobs/a.yaml", job).file("in/a.csv", "id\n1\n");
+    let folder = etl.path("in").display().to_string();
+    let machine = Machine::bare(etl.env("DATA_FOLDER", &folder)).with_crontab("0 0 * * * /x\n");
+    machine.etl.write("etc/pam.d/cron", "@include common-auth\nsession required pam_env.so\n");
+    let look = |environment: &str| {
+        machine.etl.write("etc/environment", environment);
+        let inner = machine.etl.command(&["doctor", "--as-cron", "-o", "json"]);
+        let script = "mount --bind etc/pam.d /etc/pam.d && mount --bind etc/environment /etc/environment && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]).arg(inner.get_program()).args(inner.get_args());
+        command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(machine.etl.path(""));
+        let output = command.stdin(Stdio::null()).output().expect("unshare is installed: apt-get install util-linux");
+        Ended::new(&machine.etl, &["doctor", "--as-cron"], output).json()["checks"].as_array().expect("checks").clone()
+    };
+    let absent = look("# nothing\n");
+    holds(&absent, "environment", "fail", &["variables", "DATA_FOLDER is not set"]);
+    let given = look(&format!("export DATA_FOLDER=\"{folder}\"\nPATH=/of/pam\nHOME=/of/pam\n"));
+    holds(&given, "environment", "ok", &["1 variable of the files have values here"]);
+    holds(&given, "environment", "ok", &["its PATH is /usr/bin:/bin"]);
+    machine.etl.write("machine/spool", "DATA_FOLDER=/nowhere\n0 0 * * * /x\n");
+    let overridden = look(&format!("DATA_FOLDER={folder}\n"));
+    holds(&overridden, "connections", "fail", &["open ***/a.csv: no such file"]);
+    holds(&overridden, "environment", "warn", &["other values there than here: DATA_FOLDER"]);
+}
+
+#[test]
 fn modes_that_let_others_in_are_told_with_the_command_that_mends_them() {
     let machine = machine();
     let mode = |path: &str, mode: u32| {
