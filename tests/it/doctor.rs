@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::etl::{Ended, Etl};
 use crate::install::fake::Machine;
+use crate::owners::{NOBODY, Shared, is_root};
 use crate::servers;
 
 /// A machine with a scheduler and a sound workspace that has run.
@@ -274,6 +275,24 @@ fn modes_that_let_others_in_are_told_with_the_command_that_mends_them() {
     mode("jobs/sales.yaml", 0o666);
     let found = findings(&machine.etl, &[], 10);
     holds(&found, "permissions", "fail", &["everybody can write it", "chmod o-w jobs/sales.yaml"]);
+}
+
+#[test]
+fn a_warehouse_that_can_t_be_written_is_shared_or_given_back_its_mode_and_never_taken() {
+    if !is_root() {
+        return; // other users can't be had
+    }
+    let settings = "connections: {lake: {type: sqlite, path: data/lake.db}}\ndestination: lake\n";
+    let shared = Shared::new(Etl::new().csv_job("sales", "", "id\n1\n").file("etlsched.yaml", settings).file("data/keep", ""));
+    shared.etl.run(&["run", "sales"]).exits(0);
+    let look = || shared.run_as(NOBODY, NOBODY.id, &["doctor", "-o", "json"]).json()["checks"].as_array().expect("checks").clone();
+    let found = look();
+    holds(&found, "connections", "fail", &["/data/lake.db can't be written by nobody", "share it with a group of yours: chmod g+rw "]);
+    assert!(found.iter().all(|finding| !finding["remedy"].to_string().contains("chown")), "{found:#?}");
+    let lake = shared.etl.path("data/lake.db");
+    std::os::unix::fs::chown(&lake, Some(NOBODY.id), None).expect("root may");
+    std::fs::set_permissions(&lake, std::fs::Permissions::from_mode(0o444)).expect("a mode");
+    holds(&look(), "connections", "fail", &["can't be written by nobody", &format!("chmod u+rw {}", lake.display())]);
 }
 
 #[test]
