@@ -149,6 +149,12 @@ pub fn of_job(tree: &Node, settings: &Settings, secrets: Secrets, report: &mut R
     }
 }
 
+/// Returns the values by which people are reached: who they are, and the mail server where mails are sent.
+pub fn needed<'a>(tree: &'a Node, settings: &'a Settings) -> Vec<&'a Node> {
+    let smtp = settings.tree.get("smtp").filter(|_| !items(tree, "notification_emails").is_empty());
+    KEYS.iter().filter_map(|key| tree.get(key)).chain(smtp).collect()
+}
+
 /// Returns a URL; an empty one where nothing is fetched.
 fn fetched(node: &Node, settings: &Settings, secrets: Secrets) -> Result<Secret, String> {
     if let Some(name) = missing(node) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::job::load::{self, Loaded, Secrets};
 use crate::job::positions::{Origin, Place};
 use crate::job::report::Text;
-use crate::job::{Environment, Job, JobId, Problem, Settings, Severity, defaults, notifications, settings, variables};
+use crate::job::{Environment, Job, JobId, Matter, Problem, Settings, Severity, defaults, notifications, settings, variables};
 use crate::notify::SmtpSettings;
 use crate::plan::kinds::postgresql;
 use crate::plan::postgresql::PostgresConnection;
@@ -319,7 +319,8 @@ impl Workspace {
 fn dotenv_problem(path: &Path, line: usize, message: String) -> Problem {
     let hint = Some("write KEY=VALUE; quotes around values with # or spaces at the ends".to_owned());
     // The line itself is not shown: it may hold a secret.
-    Problem { file: path.to_owned(), line, column: 0, line_text: "***".to_owned(), severity: Severity::Error, message, hint }
+    let (file, line_text) = (path.to_owned(), "***".to_owned());
+    Problem { file, line, column: 0, line_text, severity: Severity::Error, matter: Matter::Definition, message, hint }
 }
 
 const STATE_HINT: &str =

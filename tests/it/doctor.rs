@@ -285,13 +285,18 @@ fn a_warehouse_that_can_t_be_written_is_shared_or_given_back_its_mode_and_never_
     let settings = "connections: {lake: {type: sqlite, path: data/lake.db}}\ndestination: lake\n";
     let shared = Shared::new(Etl::new().csv_job("sales", "", "id\n1\n").file("etlsched.yaml", settings).file("data/keep", ""));
     shared.etl.run(&["run", "sales"]).exits(0);
+    let mode = |path: &str, mode: u32| {
+        std::fs::set_permissions(shared.etl.path(path), std::fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    mode("data", 0o777);
+    mode("data/lake.db", 0o644);
     let look = || shared.run_as(NOBODY, NOBODY.id, &["doctor", "-o", "json"]).json()["checks"].as_array().expect("checks").clone();
     let found = look();
     holds(&found, "connections", "fail", &["/data/lake.db can't be written by nobody", "share it with a group of yours: chmod g+rw "]);
     assert!(found.iter().all(|finding| !finding["remedy"].to_string().contains("chown")), "{found:#?}");
     let lake = shared.etl.path("data/lake.db");
     std::os::unix::fs::chown(&lake, Some(NOBODY.id), None).expect("root may");
-    std::fs::set_permissions(&lake, std::fs::Permissions::from_mode(0o444)).expect("a mode");
+    mode("data/lake.db", 0o444);
     holds(&look(), "connections", "fail", &["can't be written by nobody", &format!("chmod u+rw {}", lake.display())]);
 }
 
