@@ -115,6 +115,11 @@ pub fn problems(problems: &[Problem]) -> String {
     text
 }
 
+/// Returns a problem with its place on one line.
+pub fn told(problem: &Problem) -> String {
+    format!("{}: {}", place(problem), problem.message)
+}
+
 fn severity(problem: &Problem) -> &'static str {
     match problem.severity {
         Severity::Warning => "warning",

@@ -5,6 +5,7 @@
 //! | `etl` | the builder: a workspace in a temporary folder, the real program in a clean environment, whole output compared |
 //! | `layers` | src/ keeps to the map in src/lib.rs: who may import whom, who reads the clock, who prints |
 //! | `docs` | man/, README.md and the job files that it shows are true of this build |
+//! | `hints` | what newcomers type first and get wrong: one error with what to type instead |
 //! | `doctor` | what `doctor` says of sound installations and of planted faults, from here and as cron starts jobs |
 //! | `keys` | README.md's tables of keys are those of this build |
 //! | `parity` | the system replaced: its documents become jobs, its JSON keeps its shapes, README's table from it to here works row by row |
@@ -83,6 +84,7 @@ mod gate;
 mod hangs;
 #[cfg(target_os = "linux")]
 mod health;
+mod hints;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod install;
