@@ -191,7 +191,7 @@ fn show_one(context: &Context, workspace: &Workspace, store: Option<&mut Store>,
         Format::Csv => output::print(&view::csv(&[view]).csv()),
         Format::Table => {
             output::print(&full::text(&detail, &view, workspace.timezone));
-            told::text(&letters, workspace.timezone).iter().for_each(|text| output::print(text));
+            told::text(&letters, workspace.timezone).iter().for_each(|text| output::print(&output::at_terminal(text, 2)));
         }
     }
     Ok(exit_code::DONE)

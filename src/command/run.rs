@@ -119,7 +119,7 @@ impl Run {
             return Err(no_job_named(&workspace));
         }
         if !workspace.warnings.is_empty() && !is_quiet {
-            output::note(&errors::problems(&workspace.warnings));
+            errors::tell(&workspace.warnings);
         }
         if !dry_run {
             stored::settle_modes(&workspace)?;
@@ -358,7 +358,7 @@ fn run_one(
     let (workspace, job) = worker::job(workspace, name).inspect_err(|failure| progress.refused(failure))?;
     progress.hide(workspace.masker.clone());
     if !job.warnings.is_empty() && !is_quiet {
-        output::note(&errors::problems(&job.warnings));
+        errors::tell(&job.warnings);
     }
     let run = engine::run_job(&workspace, &job, options, stop, progress);
     progress.finish();

@@ -229,7 +229,7 @@ fn list(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
     if problems.is_empty() {
         return Ok(exit_code::DONE);
     }
-    output::note(&output::errors::problems(&problems));
+    output::errors::tell(&problems);
     Ok(exit_code::INVALID)
 }
 

@@ -135,7 +135,7 @@ fn show(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
     }
     print(workspace, &found, &slots, &unknown, format);
     if !problems.is_empty() {
-        output::note(&output::errors::problems(&problems));
+        output::errors::tell(&problems);
         return Ok(exit_code::INVALID);
     }
     Ok(if unknown.is_empty() { exit_code::DONE } else { exit_code::FAILED })

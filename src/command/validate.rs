@@ -151,7 +151,7 @@ fn print(workspace: &Workspace, checked: usize, loaded: &[Loaded], problems: &[P
         return;
     }
     if !problems.is_empty() {
-        output::note(&errors::problems(problems));
+        errors::tell(problems);
     }
     reached.iter().for_each(Reached::tell_errors);
     if errors == 0 && !context.quiet {

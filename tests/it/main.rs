@@ -6,6 +6,7 @@
 //! | `layers` | src/ keeps to the map in src/lib.rs: who may import whom, who reads the clock, who prints |
 //! | `docs` | man/, README.md and the job files that it shows are true of this build |
 //! | `hints` | what newcomers type first and get wrong: one error with what to type instead |
+//! | `widths` | what is printed at a terminal of 80 and 200 columns, with the longest names |
 //! | `doctor` | what `doctor` says of sound installations and of planted faults, from here and as cron starts jobs |
 //! | `keys` | README.md's tables of keys are those of this build |
 //! | `parity` | the system replaced: its documents become jobs, its JSON keeps its shapes, README's table from it to here works row by row |
@@ -149,5 +150,7 @@ mod store_server;
 mod tables;
 #[cfg(unix)]
 mod web;
+#[cfg(target_os = "linux")]
+mod widths;
 #[cfg(target_os = "linux")]
 mod windows;

@@ -59,21 +59,23 @@ fn print(context: &Context, standing: &Standing) -> Result<(), Failure> {
         return Ok(());
     }
     if machine::has_errors(&wanted.problems) {
-        output::note(&errors::problems(&wanted.problems));
+        errors::tell(&wanted.problems);
     }
     let place = machine.target.place();
-    let mut lines: Vec<String> = reasons;
-    lines.extend(missing.iter().map(|job| format!("job {job}: it is not in {place}")));
-    lines.extend(wanted.orphans.iter().map(|job| format!("job {job}: it has an entry and is not scheduled any more")));
-    lines.extend(wanted.kept.iter().map(|job| format!("job {job}: it has an entry, and its file has errors")));
+    // Entries stay as they are, however long their lines: they may be compared and copied.
+    let told = |line: String| output::at_terminal(&line, 2);
+    let mut lines: Vec<String> = reasons.into_iter().map(told).collect();
+    lines.extend(missing.iter().map(|job| told(format!("job {job}: it is not in {place}"))));
+    lines.extend(wanted.orphans.iter().map(|job| told(format!("job {job}: it has an entry and is not scheduled any more"))));
+    lines.extend(wanted.kept.iter().map(|job| told(format!("job {job}: it has an entry, and its file has errors"))));
     if change.is_any() {
         lines.extend(diff.trim_end().lines().map(str::to_owned));
         lines.push("to make it so: etlsched schedule sync".to_owned());
     } else {
-        lines.push(match installed.len() {
+        lines.push(told(match installed.len() {
             0 => format!("no jobs of this workspace are in {place}, and none should be"),
             jobs => format!("{place} holds {}, as it should", count(jobs as u64, "job")),
-        });
+        }));
     }
     if !context.quiet || change.is_any() {
         output::print(&lines.join("\n"));
