@@ -1,5 +1,7 @@
 //! `etlsched schedule status`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::json;
 
@@ -8,6 +10,7 @@ use super::standing::Standing;
 use crate::command::{Context, stored};
 use crate::error::Failure;
 use crate::exit_code;
+use crate::output::table::{Align, Rows};
 use crate::output::{self, Format, errors};
 use crate::text::count;
 
@@ -61,6 +64,10 @@ fn print(context: &Context, standing: &Standing) -> Result<(), Failure> {
     if machine::has_errors(&wanted.problems) {
         errors::tell(&wanted.problems);
     }
+    if context.output == Format::Csv {
+        output::print(&csv(standing, &missing).csv());
+        return Ok(());
+    }
     let place = machine.target.place();
     // Entries stay as they are, however long their lines: they may be compared and copied.
     let told = |line: String| output::at_terminal(&line, 2);
@@ -84,4 +91,20 @@ fn print(context: &Context, standing: &Standing) -> Result<(), Failure> {
         machine.warn();
     }
     Ok(())
+}
+
+/// Returns the jobs that have entries, or should have, as rows for scripts; `in_step` says of all together whether they stand there as they
+/// should.
+fn csv(standing: &Standing, missing: &[&String]) -> Rows {
+    let Standing { machine, wanted, installed, change: _ } = standing;
+    let mut states: BTreeMap<&str, &str> = installed.iter().map(|job| (job.as_str(), "installed")).collect();
+    states.extend(missing.iter().map(|job| (job.as_str(), "missing")));
+    states.extend(wanted.orphans.iter().map(|job| (job.as_str(), "orphan")));
+    states.extend(wanted.kept.iter().map(|job| (job.as_str(), "broken")));
+    let (scheduler, place) = (machine.target.name().to_owned(), machine.target.place());
+    let mut rows = Rows::new(["job", "state", "scheduler", "place", "in_step"].map(|name| (name, Align::Left)));
+    for (job, state) in states {
+        rows.push(vec![job.to_owned(), state.to_owned(), scheduler.clone(), place.clone(), standing.is_right().to_string()]);
+    }
+    rows
 }
