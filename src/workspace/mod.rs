@@ -3,6 +3,7 @@
 //! A job's other files never matter to it: [`Workspace::job`] reads that one file, and etlsched.yaml was read once.
 
 pub mod files;
+mod remembered;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::secret::Masker;
 pub use crate::state::StateLocation;
 use crate::text::{nearest, shortened};
 use crate::zone::Zone;
+pub use remembered::Remembered;
 
 /// The name of the file that makes a folder a workspace.
 pub const FILE: &str = "etlsched.yaml";
