@@ -38,7 +38,8 @@ pub struct Audit {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub page: u64,
     /// Lines a page
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=PAGE_SIZE_MAX))]
+    #[arg(short = 'n', long, visible_alias = "limit", default_value_t = 20, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=PAGE_SIZE_MAX))]
     pub page_size: u64,
 }
 

@@ -77,7 +77,7 @@ fn print(checked: &Checked, messages_waiting: u64, is_quiet: bool) {
         return;
     }
     let said = if checked.findings.is_empty() { String::new() } else { format!("{}\n\n", check::blocks(&checked.findings)) };
-    output::print(&format!("{said}{}", check::summary(checked, messages_waiting)));
+    output::print(&format!("{said}{}", output::at_terminal(&check::summary(checked, messages_waiting), 2)));
 }
 
 /// Says why nothing could be checked, and where: problems of etlsched.yaml by the first of them.

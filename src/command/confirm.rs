@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal};
 use crate::error::Failure;
 use crate::output;
 
-/// Demands, before anything is looked at, that the question can be asked or needs no asking.
+/// Demands, as soon as it is known what is asked of, that the question can be asked or needs no asking.
 ///
 /// # Errors
 /// Neither a terminal nor `--yes`: exit 2.

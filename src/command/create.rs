@@ -276,7 +276,7 @@ fn print(context: &Context, workspace: &Workspace, job: &crate::job::Job, shown:
         return;
     }
     if !warnings.is_empty() {
-        output::note(&errors::problems(&warnings));
+        errors::tell(&warnings);
     }
     if !context.quiet {
         output::print(&format!("wrote {}: {schedule} ({})", shown.display(), job.timezone));

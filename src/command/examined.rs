@@ -13,7 +13,7 @@ use crate::job::{Job, Problem, Severity};
 use crate::output::check::Checked;
 use crate::output::findings::Broken;
 use crate::state::Store;
-use crate::workspace::{NoJob, Workspace};
+use crate::workspace::{NoJob, Remembered, Workspace};
 
 /// Returns how jobs stand, of those named or of all, and the store where there is one.
 ///
@@ -21,9 +21,27 @@ use crate::workspace::{NoJob, Workspace};
 /// An unknown job is named (exit 2), or the store can't be read.
 pub fn jobs(workspace: &Workspace, names: &[String], slot_now: DateTime<Utc>) -> Result<(Checked, Option<Store>), Failure> {
     let (jobs, broken) = if names.is_empty() { all(workspace) } else { named(workspace, names)? };
+    examined(workspace, &jobs, broken, slot_now)
+}
+
+/// As [`jobs`], of all, for who looks again and again.
+///
+/// # Errors
+/// The store can't be read.
+pub fn all_again(workspace: &Workspace, remembered: &mut Remembered, slot_now: DateTime<Utc>) -> Result<(Checked, Option<Store>), Failure> {
+    let (jobs, problems) = workspace.jobs_again(remembered);
+    examined(workspace, &jobs, broken(workspace, &problems), slot_now)
+}
+
+fn examined(
+    workspace: &Workspace,
+    jobs: &[Job],
+    broken: Vec<Broken>,
+    slot_now: DateTime<Utc>,
+) -> Result<(Checked, Option<Store>), Failure> {
     let mut store = stored::open_existing(workspace)?;
     let found = match &mut store {
-        Some(store) => health::examine(store, &jobs, slot_now)?,
+        Some(store) => health::examine(store, jobs, slot_now)?,
         None => jobs.iter().map(|job| health::unseen(job, slot_now)).collect(),
     };
     Ok((Checked::new(found, broken, workspace.timezone), store))

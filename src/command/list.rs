@@ -120,6 +120,6 @@ pub(super) fn note_broken(problems: &[Problem]) {
     for (file, errors) in files {
         let errors = count(errors, "error");
         let file = file.display().to_string();
-        output::note(&format!("warning: {}: left out, its file has {errors}; see: etlsched validate", printable(&file)));
+        output::note_fitted(&format!("warning: {}: left out, its file has {errors}; see: etlsched validate", printable(&file)));
     }
 }

@@ -56,7 +56,8 @@ pub struct Logs {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub page: u64,
     /// Runs a page
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=PAGE_SIZE_MAX))]
+    #[arg(short = 'n', long, visible_alias = "limit", default_value_t = 20, value_name = "N",
+          value_parser = clap::value_parser!(u64).range(1..=PAGE_SIZE_MAX))]
     pub page_size: u64,
 }
 
@@ -190,7 +191,7 @@ fn show_one(context: &Context, workspace: &Workspace, store: Option<&mut Store>,
         Format::Csv => output::print(&view::csv(&[view]).csv()),
         Format::Table => {
             output::print(&full::text(&detail, &view, workspace.timezone));
-            told::text(&letters, workspace.timezone).iter().for_each(|text| output::print(text));
+            told::text(&letters, workspace.timezone).iter().for_each(|text| output::print(&output::at_terminal(text, 2)));
         }
     }
     Ok(exit_code::DONE)

@@ -10,7 +10,7 @@ use crate::clock::{self, SlotClock};
 use crate::engine::{self, Encounter, Refusal, RunOptions, RunReport, TypedWindow};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::CatchUp;
+use crate::job::{CatchUp, JobId};
 use crate::output::failure_block::{self, Whereabouts};
 use crate::output::log_file::LogFile;
 use crate::output::log_line::LogFormat;
@@ -33,7 +33,7 @@ use crate::workspace::Workspace;
 )]
 pub struct Run {
     /// The jobs, run one after another
-    #[arg(value_name = "JOB", required_unless_present = "due")]
+    #[arg(value_name = "JOB")]
     pub jobs: Vec<String>,
     /// What schedulers call: run the slot that is due, if no run has claimed it yet; else end in silence with exit code 0
     #[arg(long, conflicts_with_all = ["source", "full_refresh", "force", "dry_run"])]
@@ -115,8 +115,11 @@ impl Run {
             timeout_seconds,
         } = self;
         let workspace = context.workspace()?;
+        if jobs.is_empty() && !due {
+            return Err(no_job_named(&workspace));
+        }
         if !workspace.warnings.is_empty() && !is_quiet {
-            output::note(&errors::problems(&workspace.warnings));
+            errors::tell(&workspace.warnings);
         }
         if !dry_run {
             stored::settle_modes(&workspace)?;
@@ -212,6 +215,25 @@ impl Run {
             None => Ok(code),
         }
     }
+}
+
+/// So many jobs are named where none was.
+const NAMED_MAX: usize = 10;
+
+/// Says which jobs there are.
+fn no_job_named(workspace: &Workspace) -> Failure {
+    let (ids, _) = workspace.job_ids();
+    let mut names: Vec<&str> = ids.iter().take(NAMED_MAX).map(JobId::as_str).collect();
+    let more = format!("{} more", ids.len().saturating_sub(NAMED_MAX));
+    if ids.len() > NAMED_MAX {
+        names.push(&more);
+    }
+    let hint = match names.as_slice() {
+        [] => "there are none yet: etlsched create --help".to_owned(),
+        [only] => format!("there is one: etlsched run {only}"),
+        _ => format!("there are {}; what is due runs with: etlsched run --due", names.join(", ")),
+    };
+    Failure::usage("run: no job is named").hint(hint)
 }
 
 /// What schedulers call: lets a job through only where one of its slots is due.
@@ -354,7 +376,7 @@ fn run_one(
     let (workspace, job) = worker::job(workspace, name).inspect_err(|failure| progress.refused(failure))?;
     progress.hide(workspace.masker.clone());
     if !job.warnings.is_empty() && !is_quiet {
-        output::note(&errors::problems(&job.warnings));
+        errors::tell(&job.warnings);
     }
     let run = engine::run_job(&workspace, &job, options, stop, progress);
     progress.finish();

@@ -64,17 +64,22 @@ pub struct Named {
     /// The source (default: all of the job)
     #[arg(value_name = "SOURCE")]
     pub source: Option<String>,
+    /// The source, as `run` takes it
+    #[arg(long = "source", value_name = "NAME", conflicts_with = "source")]
+    pub source_option: Option<String>,
+}
+
+impl Named {
+    fn source(&self) -> Option<&str> {
+        self.source.as_deref().or(self.source_option.as_deref())
+    }
 }
 
 /// The first rows of a source.
 #[derive(Debug, Args)]
 pub struct Preview {
-    /// The job
-    #[arg(value_name = "JOB")]
-    pub job: String,
-    /// The source (default: all of the job)
-    #[arg(value_name = "SOURCE")]
-    pub source: Option<String>,
+    #[command(flatten)]
+    pub named: Named,
     /// How many rows
     #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]
     pub rows: usize,
@@ -95,19 +100,19 @@ impl Source {
         let workspace = context.workspace()?;
         match self.action {
             Action::List(Jobs { job }) => list(&workspace, job.as_deref(), context.output),
-            Action::Test(Named { job, source }) => {
-                let answers = answers(&workspace, &job, source.as_deref(), engine::test_order)?;
-                print(&job, &answers, context.output, tested(&answers));
+            Action::Test(named) => {
+                let answers = answers(&workspace, &named.job, named.source(), engine::test_order)?;
+                print(&named.job, &answers, context.output, tested(&answers));
                 Ok(exit_code_of(&answers))
             }
-            Action::Schema(Named { job, source }) => {
-                let answers = answers(&workspace, &job, source.as_deref(), engine::discover_order)?;
-                print(&job, &answers, context.output, columns(&answers));
+            Action::Schema(named) => {
+                let answers = answers(&workspace, &named.job, named.source(), engine::discover_order)?;
+                print(&named.job, &answers, context.output, columns(&answers));
                 Ok(exit_code_of(&answers))
             }
-            Action::Preview(Preview { job, source, rows }) => {
-                let answers = answers(&workspace, &job, source.as_deref(), |job, source| engine::preview_order(job, source, rows))?;
-                preview(&job, &answers, context.output);
+            Action::Preview(Preview { named, rows }) => {
+                let answers = answers(&workspace, &named.job, named.source(), |job, source| engine::preview_order(job, source, rows))?;
+                preview(&named.job, &answers, context.output);
                 Ok(exit_code_of(&answers))
             }
         }
@@ -224,7 +229,7 @@ fn list(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
     if problems.is_empty() {
         return Ok(exit_code::DONE);
     }
-    output::note(&output::errors::problems(&problems));
+    output::errors::tell(&problems);
     Ok(exit_code::INVALID)
 }
 

@@ -135,7 +135,7 @@ fn show(workspace: &Workspace, job: Option<&str>, format: Format) -> Result<u8, 
     }
     print(workspace, &found, &slots, &unknown, format);
     if !problems.is_empty() {
-        output::note(&output::errors::problems(&problems));
+        output::errors::tell(&problems);
         return Ok(exit_code::INVALID);
     }
     Ok(if unknown.is_empty() { exit_code::DONE } else { exit_code::FAILED })
@@ -239,8 +239,12 @@ impl Reset {
     fn run(self, workspace: &Workspace, context: &Context) -> Result<u8, Failure> {
         let Self { job, source, take_over: is_take_over, yes: is_yes } = self;
         let what = if is_take_over { "taking tables over" } else { "resetting a source" };
-        confirm::check(what, is_yes)?;
         let (workspace, job) = worker::job(workspace, &job)?;
+        // One that the file doesn't name may have loaded tables: whether it is unknown is told below, before anybody is asked.
+        let is_named = job.sources.iter().any(|known| known.name == source);
+        if is_named {
+            confirm::check(what, is_yes)?;
+        }
         if !job.missing_variables.is_empty() {
             return Err(Failure::invalid(job.missing_variables));
         }
@@ -257,6 +261,7 @@ impl Reset {
             print_changed(context, &order.job, &masker.mask(&source), &[], is_take_over);
             return Ok(exit_code::DONE);
         };
+        confirm::check(what, is_yes)?;
         order.check_former_owners(&mut store, &action, &source, &by)?;
         let question = masker.mask(&question(&action, &source));
         if !is_yes && !confirm::ask(&question, "nothing was changed") {

@@ -85,7 +85,7 @@ impl Stats {
                 Format::Table => {
                     output::print(&view::table(&jobs, Blocks::of_locale()).text());
                     if !context.quiet {
-                        output::note(&view::period_line(period, workspace.timezone));
+                        output::note_fitted(&view::period_line(period, workspace.timezone));
                     }
                 }
             },

@@ -14,7 +14,7 @@ use crate::output::status::{Overview, RunningRun};
 use crate::output::{self, Format, errors, masked, measure, status as view, table};
 use crate::process::{self, Stop, StopSignal};
 use crate::state::{JobStatus, Lease, Moment, RunRecord, Store};
-use crate::workspace::Workspace;
+use crate::workspace::{Remembered, Workspace};
 use crate::zone::Zone;
 
 /// A terminal that was made larger or smaller is drawn anew after so long.
@@ -45,7 +45,7 @@ impl Status {
         if watch {
             return watched(context, interval);
         }
-        let (overview, zone) = look(context)?;
+        let (overview, zone) = look(context, &mut Remembered::default())?;
         match context.output {
             Format::Json => output::json::print(&view::json(&overview)),
             Format::Csv => output::print(&view::running_rows(&overview.running, overview.now).csv()),
@@ -72,8 +72,9 @@ fn watched(context: &Context, interval: u32) -> Result<u8, Failure> {
     });
     let screen = if context.output == Format::Table { Screen::take() } else { None };
     let mut size = table::terminal_size();
+    let mut remembered = Remembered::default();
     loop {
-        show(context, screen.as_ref(), interval);
+        show(context, screen.as_ref(), interval, &mut remembered);
         if output::is_unread() {
             return Ok(exit_code::DONE);
         }
@@ -94,8 +95,8 @@ fn watched(context: &Context, interval: u32) -> Result<u8, Failure> {
     }
 }
 
-fn show(context: &Context, screen: Option<&Screen>, interval: u32) {
-    let looked = look(context);
+fn show(context: &Context, screen: Option<&Screen>, interval: u32, remembered: &mut Remembered) {
+    let looked = look(context, remembered);
     if context.output == Format::Json {
         let object = looked.map_or_else(|failure| errors::object(&failure), |(overview, _)| view::json(&overview));
         return output::print(&object.to_string());
@@ -112,10 +113,10 @@ fn show(context: &Context, screen: Option<&Screen>, interval: u32) {
     }
 }
 
-fn look(context: &Context) -> Result<(Overview, Zone), Failure> {
+fn look(context: &Context, remembered: &mut Remembered) -> Result<(Overview, Zone), Failure> {
     let workspace = context.workspace()?;
     let now = stored::moment();
-    let (checked, store) = examined::jobs(&workspace, &[], context.slot_clock().now())?;
+    let (checked, store) = examined::all_again(&workspace, remembered, context.slot_clock().now())?;
     let next = checked.jobs.iter().filter_map(|job| Some((job.next_at?, job.job.clone()))).min().map(|(at, job)| (job, at));
     let mut overview = Overview {
         findings: checked.findings,

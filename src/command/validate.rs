@@ -43,7 +43,8 @@ impl Validate {
             if online {
                 problems.extend(job.missing_variables.iter().cloned());
             } else {
-                problems.extend(job.job.missing_variables.iter().map(unset_here));
+                problems.extend(job.job.missing_variables.iter().map(|problem| unset_here(problem, "run will refuse")));
+                problems.extend(job.untold_variables.iter().map(|problem| unset_here(problem, "runs go on, and nobody is told this way")));
             }
         }
         let problems = sorted(problems);
@@ -69,8 +70,8 @@ impl Validate {
 }
 
 /// Returns what is said of a variable where it need not have a value: job files are checked on hosts that never run them.
-fn unset_here(problem: &Problem) -> Problem {
-    Problem { severity: Severity::Warning, message: format!("{} here: run will refuse", problem.message), ..problem.clone() }
+fn unset_here(problem: &Problem, what_comes: &str) -> Problem {
+    Problem { severity: Severity::Warning, message: format!("{} here: {what_comes}", problem.message), ..problem.clone() }
 }
 
 /// What became of reaching the sources of a job.
@@ -150,7 +151,7 @@ fn print(workspace: &Workspace, checked: usize, loaded: &[Loaded], problems: &[P
         return;
     }
     if !problems.is_empty() {
-        output::note(&errors::problems(problems));
+        errors::tell(problems);
     }
     reached.iter().for_each(Reached::tell_errors);
     if errors == 0 && !context.quiet {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::engine::{self, TargetRecord};
 use crate::error::Failure;
-use crate::job::{Job, JobId, Secrets};
+use crate::job::{Job, JobId, Secrets, Severity};
+use crate::output::errors;
 use crate::process::{self, Program};
-use crate::workspace::Workspace;
+use crate::workspace::{NoJob, Workspace};
 
 /// Returns this very program as the worker's: `etlsched load`.
 pub(super) fn program() -> Result<Program, Failure> {
@@ -20,12 +21,21 @@ const TARGETS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Returns how far the streams of a job are loaded, by its destination; why that isn't known where it can't tell in time.
 pub(super) fn targets(workspace: &Workspace, id: &JobId, workspace_id: &str) -> Result<Vec<TargetRecord>, String> {
     check_connections(workspace, id).map_err(|failure| failure.message)?;
-    let job = match workspace.job(id) {
-        Ok(job) if job.missing_variables.is_empty() => job,
-        _ => return Err("the job can't be resolved here".to_owned()),
-    };
+    let job = workspace.job(id).map_err(|reason| unresolved(&reason))?;
+    if let Some(problem) = job.missing_variables.first() {
+        return Err(errors::told(problem));
+    }
     let program = program().map_err(|failure| failure.message)?;
     engine::target_records(&program, &job, workspace_id, TARGETS_TIMEOUT).map_err(|error| workspace.masker_for(&job).mask(&error.message))
+}
+
+/// Says why a job can't be made ready for workers: the first error of its file.
+fn unresolved(reason: &NoJob) -> String {
+    let problem = match reason {
+        NoJob::Invalid(problems) => problems.iter().find(|problem| problem.severity == Severity::Error).or(problems.first()),
+        NoJob::Unknown(_) => None,
+    };
+    problem.map_or_else(|| "its file is gone".to_owned(), errors::told)
 }
 
 /// Checks that this user may use the connections of a job. Before its secrets are fetched: that starts commands. What else is wrong with

@@ -169,7 +169,7 @@ fn value(node: &Node, name: &str, kind: Kind, usage: Use, report: &mut Report<'_
                 }
             });
         }),
-        Kind::TypeMap => map(node, name, report, |entry, report| values::column_type(entry, name, report)),
+        Kind::TypeMap => values::column_types(node, name, report),
         Kind::Secret => secret(node, name, report),
         Kind::Zone => values::zone(node, name, report),
         Kind::Weekdays => values::days(node, name, report, |text| schedule::parse_weekday(text).map(|_| ())),
@@ -309,7 +309,8 @@ fn texts(node: &Node, name: &str, report: &mut Report<'_>) {
     });
 }
 
-fn map(node: &Node, name: &str, report: &mut Report<'_>, mut entry: impl FnMut(&Entry, &mut Report<'_>)) {
+/// Calls `entry` for each entry of a map.
+pub fn map(node: &Node, name: &str, report: &mut Report<'_>, mut entry: impl FnMut(&Entry, &mut Report<'_>)) {
     match &node.value {
         Value::Map(entries) => {
             for each in entries.iter().filter(|each| !each.key.starts_with('\0')) {

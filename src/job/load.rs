@@ -42,6 +42,8 @@ pub struct Loaded {
     pub tree: Node,
     /// Every variable without a value, also those that this version's runs don't need.
     pub missing_variables: Vec<Problem>,
+    /// Those of them without which people can't be told of runs, which go on all the same.
+    pub untold_variables: Vec<Problem>,
 }
 
 /// Builds a job from the text of its file.
@@ -133,9 +135,10 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
     };
     let all: Vec<&Node> = needed.iter().copied().chain([&own, &settings.tree]).collect();
     let missing_variables = missing(&all, &report);
+    let untold_variables = missing(&notifications::needed(&tree, settings), &report);
     let warnings = report.finish();
     debug_assert!(warnings.iter().all(|problem| problem.severity == Severity::Warning), "errors ended above");
-    Ok(Loaded { job: Job { warnings, ..job }, tree, missing_variables })
+    Ok(Loaded { job: Job { warnings, ..job }, tree, missing_variables, untold_variables })
 }
 
 fn check_required(own: &Node, report: &mut Report<'_>) {
@@ -239,7 +242,7 @@ fn missing(nodes: &[&Node], report: &Report<'_>) -> Vec<Problem> {
             for name in template.map(|template| &template.missing).into_iter().flatten() {
                 if problems.len() < MISSING_MAX && seen.insert((node.place, name.clone())) {
                     let hint = format!("set {name} in the environment or in .env, or write ${{{name}:-default}}");
-                    problems.push(report.problem(node.place, format!("the variable {name} is not set"), Some(hint)));
+                    problems.push(report.unset(node.place, format!("the variable {name} is not set"), hint));
                 }
             }
         });

@@ -27,7 +27,7 @@ pub mod variables;
 pub mod write;
 
 pub use load::{Loaded, Secrets};
-pub use problem::{Problem, Severity};
+pub use problem::{Matter, Problem, Severity};
 pub use settings::Settings;
 pub use spec::{CatchUp, DataSource, Job, JobId, Lateness, Limits, Notifications, OnOverlap, Repeat, Reserved, Retry};
 pub use variables::Environment;

@@ -49,7 +49,7 @@ pub fn name(node: &mut Node, has_schemas: bool, report: &mut Report<'_>) -> Opti
         || name.chars().all(|character| character == '.')
         || name.trim() != name
     {
-        let hint = "add a name of at most 100 characters without / \\ : * ? \" < > |".to_owned();
+        let hint = "add a name of at most 100 bytes (letters beyond a to z take 2 to 4) without / \\ : * ? \" < > |".to_owned();
         report.error(place, format!("\"{}\" can't be the name of a source", printable(&shortened(&name, 60))), hint);
         return None;
     }

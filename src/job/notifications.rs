@@ -187,6 +187,12 @@ fn spelled(node: &Node) -> String {
     words.join("\0")
 }
 
+/// Returns the values by which people are reached: who they are, and the mail server where mails are sent.
+pub fn needed<'a>(tree: &'a Node, settings: &'a Settings) -> Vec<&'a Node> {
+    let smtp = settings.tree.get("smtp").filter(|_| !items(tree, "notification_emails").is_empty());
+    KEYS.iter().filter_map(|key| tree.get(key)).chain(smtp).collect()
+}
+
 /// Returns a URL; an empty one where nothing is fetched.
 fn fetched(node: &Node, settings: &Settings, secrets: Secrets) -> Result<Secret, String> {
     if let Some(name) = missing(node) {

@@ -11,6 +11,15 @@ pub enum Severity {
     Error,
 }
 
+/// What a problem is about: who tells of it says more by this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matter {
+    /// What stands in the file.
+    Definition,
+    /// A variable that the file names and that has no value here: only where the job is run it has to.
+    Variable,
+}
+
 /// One problem of a file, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -24,6 +33,8 @@ pub struct Problem {
     pub line_text: String,
     /// How grave it is.
     pub severity: Severity,
+    /// What it is about.
+    pub matter: Matter,
     /// What is wrong: a lower-case fragment.
     pub message: String,
     /// What to do.

@@ -26,6 +26,9 @@ const MACHINE_KEYS: &[&str] = &[
     "celery_schedule_id",
 ];
 
+/// Keys whose values some exports hold as JSON in a text.
+const JSON_KEYS: &[&str] = &["etl_config", "data_source_ids", "data_sources", "notification_emails"];
+
 /// Turns a document into a job file's keys: the sources of a job of the system replaced become names of shared sources; times that
 /// its kind of schedule didn't look at go, and so do nulls, empty lists and what the machine wrote.
 ///
@@ -33,6 +36,13 @@ const MACHINE_KEYS: &[&str] = &[
 /// Sources that are not given by ids.
 pub fn translate(map: &mut Mapping) -> Result<(), String> {
     let mut is_replaced = unwrap(map);
+    for key in JSON_KEYS {
+        if let Some(value) = map.get_mut(*key)
+            && let Some(meant) = unpacked(key, value)?
+        {
+            *value = meant;
+        }
+    }
     map.retain(|key, value| {
         let is_machine = key.as_str().is_some_and(|key| MACHINE_KEYS.contains(&key));
         let is_empty = matches!(value, Value::Null)
@@ -60,6 +70,13 @@ pub fn translate(map: &mut Mapping) -> Result<(), String> {
     Ok(())
 }
 
+/// Returns what a text holds that is JSON; nothing of other values.
+fn unpacked(key: &str, value: &Value) -> Result<Option<Value>, String> {
+    let Some(text) = value.as_str().filter(|text| text.trim_start().starts_with(['{', '['])) else { return Ok(None) };
+    let json: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("{key} is a text that is no whole JSON: {error}"))?;
+    serde_yaml::to_value(json).map(Some).map_err(|error| format!("{key}: {error}"))
+}
+
 /// Takes a job out of the answer `{"success": true, "job": {..}}` or the entry `{"model": .., "pk": .., "fields": {..}}`.
 fn unwrap(map: &mut Mapping) -> bool {
     let inner = if map.contains_key("success") { "job" } else { "fields" };
@@ -84,8 +101,16 @@ fn sources(ids: Vec<Value>) -> Result<Value, String> {
         },
         _ => Err("data_source_ids has an id that is no text".to_owned()),
     };
-    let sources = ids.into_iter().map(|id| Ok(Value::Mapping(Mapping::from_iter([(Value::from("source"), source(id)?)]))));
-    Ok(Value::Sequence(sources.collect::<Result<Vec<_>, String>>()?))
+    let mut sources: Vec<Value> = Vec::with_capacity(ids.len());
+    for id in ids {
+        let id = source(id)?;
+        let named = Value::Mapping(Mapping::from_iter([(Value::from("source"), id.clone())]));
+        if sources.contains(&named) {
+            return Err(format!("data_source_ids names {} twice (keep it once)", id.as_str().unwrap_or_default()));
+        }
+        sources.push(named);
+    }
+    Ok(Value::Sequence(sources))
 }
 
 /// Every job there had an hour, a minute and maybe days, whichever of them its kind of schedule looked at.
@@ -141,6 +166,20 @@ mod tests {
     }
 
     #[test]
+    fn values_that_are_json_in_a_text_are_what_they_hold() {
+        check(
+            r#"{"data_source_ids": "[\"a\", \"b\"]", "etl_config": "{\"batch_size\": 1000, \"mode\": null}", "notification_emails": "[]"}"#,
+            "{etl_config: {batch_size: 1000}, data_sources: [{source: a}, {source: b}]}",
+        );
+        check(
+            "{data_sources: [{path: a.csv}], notification_emails: a@example.com}",
+            "{data_sources: [{path: a.csv}], notification_emails: a@example.com}",
+        );
+        let cut = translate(&mut read(br#"{"etl_config": "{\"batch_size\": "}"#).unwrap()).unwrap_err();
+        assert_eq!(cut, "etl_config is a text that is no whole JSON: EOF while parsing a value at line 1 column 15");
+    }
+
+    #[test]
     fn times_that_the_kind_of_schedule_did_not_look_at_go() {
         let all = "data_source_ids: [a], hour: 2, minute: 7, day_of_week: 0, day_of_month: 3";
         let sources = "data_sources: [{source: a}]";
@@ -162,6 +201,7 @@ mod tests {
     fn sources_without_ids_are_refused() {
         let refused = |document: &str| translate(&mut read(document.as_bytes()).unwrap()).unwrap_err();
         assert_eq!(refused("{data_source_ids: orders}"), "data_source_ids is not a list");
+        assert_eq!(refused("{data_source_ids: [a, b, a]}"), "data_source_ids names a twice (keep it once)");
         assert_eq!(refused("{data_source_ids: [[a]]}"), "data_source_ids has an id that is no text");
         assert_eq!(refused("{data_source_ids: [a], data_sources: [{path: a.csv}]}"), "data_source_ids and data_sources together");
         assert_eq!(refused("{success: true, job: {data_sources: [{name: a}]}}"), "data_sources has a source without an id");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::text::shortened;
 
 use super::positions::{Fault, Origin, Place};
-use super::problem::{Problem, Severity};
+use super::problem::{Matter, Problem, Severity};
 
 /// How many problems of one file are kept: a file of a million wrong keys is one mistake.
 const PROBLEMS_MAX: usize = 100;
@@ -28,7 +28,8 @@ impl Text {
             0 => String::new(),
             line => masked_line(&shortened(self.text.lines().nth(line - 1).unwrap_or_default(), LINE_CHARACTERS_MAX)),
         };
-        Problem { file: self.path.clone(), line: place.line, column: place.column, line_text, severity, message, hint }
+        let Place { line, column, .. } = place;
+        Problem { file: self.path.clone(), line, column, line_text, severity, matter: Matter::Definition, message, hint }
     }
 
     /// Makes an error of a fault.
@@ -64,9 +65,9 @@ impl<'a> Report<'a> {
         self.add(Severity::Warning, place, message.into(), hint.into());
     }
 
-    /// Makes a problem without adding it.
-    pub fn problem(&self, place: Place, message: String, hint: Option<String>) -> Problem {
-        self.text(place.origin).problem(Severity::Error, place, message, hint)
+    /// Makes a problem of a variable without a value, without adding it.
+    pub fn unset(&self, place: Place, message: String, hint: String) -> Problem {
+        Problem { matter: Matter::Variable, ..self.text(place.origin).problem(Severity::Error, place, message, Some(hint)) }
     }
 
     /// Whether nothing more is kept: looking for hints would be wasted.

@@ -14,7 +14,7 @@ use super::keys::{self, RUN_KEYS};
 use super::load::Secrets;
 use super::naming::{self, Targets};
 use super::options;
-use super::positions::{Entry, Node, Origin, ScalarKind, Value};
+use super::positions::{Entry, Node, Origin, Place, ScalarKind, Value};
 use super::report::Report;
 use super::said::Said;
 use super::settings::{Settings, filled, merged, set, unset};
@@ -138,8 +138,11 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
         let Some(kind) = kind(&node, settings, secrets, report) else { continue };
         let described = kinds::source(kind.name());
         let Some(name) = naming::name(&mut node, described.is_some_and(|kind| kind.has_schemas), report) else { continue };
+        // What a shared source says stands in another file: here two of them meet.
+        let own_place = node.place;
+        let here = |place: Place| if place.origin == Origin::Workspace { own_place } else { place };
         if let Some(line) = names.insert(name.to_lowercase(), node.place.line) {
-            let place = node.get("name").map_or(node.place, |name| name.place);
+            let place = node.get("name").map_or(node.place, |name| here(name.place));
             report.error(
                 place,
                 format!("two sources are called {}: the first is in line {line}", shortened(&name, 60)),
@@ -153,7 +156,7 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
             naming::check_target(target, *place, report);
             if let Some(line) = targets.insert(target.to_lowercase(), node.place.line) {
                 let message = format!("two sources have the target {}: the first is in line {line}", shortened(target, 60));
-                report.error(*place, message, "give one of them another target".to_owned());
+                report.error(here(*place), message, "give one of them another target".to_owned());
             }
         }
         let is_file = described.is_some_and(|kind| kind.is_files);

@@ -6,12 +6,23 @@ use crate::schedule::cron;
 use crate::text::{is_http, shortened};
 use crate::zone::Zone;
 
-use super::fields::{list, near, text, what, wrong};
+use super::fields::{list, map, near, text, what, wrong};
 use super::positions::{Entry, Node, Value};
 use super::report::Report;
 
-/// Checks the type of a column.
-pub fn column_type(entry: &Entry, name: &str, report: &mut Report<'_>) {
+/// Checks the types of columns. In `{a: decimal(12,2)}` the comma ends the value, and `2)` is the next key: that is told once.
+pub fn column_types(node: &Node, name: &str, report: &mut Report<'_>) {
+    let mut is_cut = false;
+    map(node, name, report, |entry, report| {
+        let is_rest = is_cut && entry.node.is_null() && entry.key.ends_with(')');
+        is_cut = entry.node.as_scalar().is_some_and(|scalar| scalar.text.contains('(') && !scalar.text.contains(')'));
+        if !is_rest {
+            column_type(entry, name, report);
+        }
+    });
+}
+
+fn column_type(entry: &Entry, name: &str, report: &mut Report<'_>) {
     let Some(text) = text(&entry.node, &format!("{name}.{}", shortened(&entry.key, 60)), report) else { return };
     if let Err(message) = ColumnType::parse(&shortened(text, 60)) {
         let hint = if text.starts_with("decimal") || text.starts_with("numeric") {

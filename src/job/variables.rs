@@ -26,7 +26,7 @@ const DOTENV_ERRORS_MAX: usize = 100;
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// The variables that `${NAME}` may name, and what else the process knows of its machine.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     process: BTreeMap<String, String>,
     dotenv: BTreeMap<String, String>,

@@ -69,7 +69,15 @@ impl From<SourceError> for Fault {
         if code == CANCELLED {
             return Self::cancelled();
         }
-        Self::told(code, message, hint, is_transient, retry_after)
+        Self::told(code, without_name(message), hint, is_transient, retry_after)
+    }
+}
+
+/// Cuts the source's name from before what happened: whoever hears of it knows whose worker said it, and says so. Names have no colon.
+fn without_name(message: String) -> String {
+    match message.strip_prefix("source ").and_then(|rest| rest.split_once(": ")) {
+        Some((_, what)) => what.to_owned(),
+        None => message,
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::findings::{self, Broken, Finding, Kind, Severity};
 use super::measure::utc;
 use super::table::{Align, Rows, terminal_width};
+use super::wrap::{columns, wrapped};
 use crate::engine::health::Health;
 use crate::state::JobStatus;
 use crate::text::{count, printable};
@@ -58,42 +59,55 @@ pub fn is_left_out(job: &Health) -> bool {
 
 /// Returns findings as blocks: the kind and the job with the reason, what to do below it.
 pub fn blocks<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> String {
-    let findings: Vec<&Finding> = findings.into_iter().collect();
-    let job_width = findings.iter().map(|finding| printable(&finding.job).chars().count()).max().unwrap_or(0).min(24);
-    let kind_width = findings.iter().map(|finding| finding.kind.as_str().len()).max().unwrap_or(0);
-    let indent = kind_width + job_width + 4;
-    let width = terminal_width().map_or(usize::MAX, |width| usize::from(width).saturating_sub(indent).max(WORDS_MIN));
-    let mut lines = Vec::with_capacity(findings.len() * 2);
-    for finding in findings {
-        let kind = super::toned(&format!("{:kind_width$}", finding.kind.as_str()), tone(finding.severity));
-        let mut head = format!("{kind}  {:job_width$}  ", printable(&finding.job));
-        for line in wrapped(&printable(&finding.reason), width) {
-            lines.push(format!("{head}{line}"));
-            head = " ".repeat(indent);
-        }
-        for line in wrapped(&printable(&finding.remedy), width) {
-            lines.push(format!("{head}{}", super::toned(&line, super::Tone::Faint)));
-        }
-    }
-    lines.join("\n")
+    blocks_within(findings, terminal_width())
 }
 
-/// So much room stays for words, however narrow the terminal.
+/// As [`blocks`], in a width that is given.
+pub(super) fn blocks_within<'a>(findings: impl IntoIterator<Item = &'a Finding>, width: Option<u16>) -> String {
+    let findings: Vec<&Finding> = findings.into_iter().collect();
+    let job_width = findings.iter().map(|finding| columns(&printable(&finding.job))).max().unwrap_or(0).min(JOB_MAX);
+    let kind_width = findings.iter().map(|finding| finding.kind.as_str().len()).max().unwrap_or(0);
+    let margins = Margins { kind: kind_width, job: job_width, width };
+    findings.iter().map(|finding| block(finding, margins)).collect::<Vec<_>>().join("\n")
+}
+
+/// Longer names of jobs have a line of their own where a terminal is narrow.
+const JOB_MAX: usize = 24;
+
+/// So much room there is for words beside the names of jobs, or they stand below them.
 const WORDS_MIN: usize = 24;
 
-/// Returns a text in lines of so many characters at most; longer words stand alone.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
+/// How far in the words of findings stand.
+#[derive(Debug, Clone, Copy)]
+struct Margins {
+    /// The width of kinds.
+    kind: usize,
+    /// The width of jobs.
+    job: usize,
+    /// That of the terminal.
+    width: Option<u16>,
+}
+
+fn block(finding: &Finding, margins: Margins) -> String {
+    let Margins { kind: kind_width, job: job_width, width } = margins;
+    let (job, reason, remedy) = (printable(&finding.job), printable(&finding.reason), printable(&finding.remedy));
+    let kind = super::toned(&format!("{:kind_width$}", finding.kind.as_str()), tone(finding.severity));
+    let indent = kind_width + job_width + 4;
+    let gap = " ".repeat(job_width.saturating_sub(columns(&job)));
+    let Some(width) = width.map(usize::from) else {
+        return format!("{kind}  {job}{gap}  {reason}\n{:indent$}{}", "", super::toned(&remedy, super::Tone::Faint));
+    };
+    let is_beside = columns(&job) <= job_width && indent + WORDS_MIN <= width;
+    let indent = if is_beside { indent } else { 4 };
+    let lines = |text: &str, indent: usize| wrapped(text, (indent, indent), width.max(indent + WORDS_MIN), usize::MAX);
+    let faint = |line: &str| format!("{:indent$}{}", "", super::toned(line.trim_start(), super::Tone::Faint));
+    let remedy = lines(&remedy, indent).lines().map(faint).collect::<Vec<_>>().join("\n");
+    let reason = lines(&reason, indent);
+    if is_beside {
+        return format!("{kind}  {job}{gap}  {}\n{remedy}", &reason[indent..]);
     }
-    lines
+    let job = lines(&job, kind_width + 2);
+    format!("{kind}  {}\n{reason}\n{remedy}", &job[kind_width + 2..])
 }
 
 fn tone(severity: Severity) -> super::Tone {
@@ -209,10 +223,45 @@ pub fn csv(checked: &Checked) -> Rows {
 mod tests {
     use super::*;
 
+    fn finding(job: &str) -> Finding {
+        Finding {
+            job: job.to_owned(),
+            kind: Kind::Late,
+            severity: Severity::Warning,
+            since: None,
+            reason: "the slot of noon was not started, 11m 00s ago".to_owned(),
+            remedy: format!("etlsched run {job} --scheduled"),
+        }
+    }
+
+    #[track_caller]
+    fn check(job: &str, width: Option<u16>, expected: &str) {
+        let text = blocks_within([&finding(job)], width);
+        assert_eq!(text, expected);
+        let longest = text.lines().map(columns).max().unwrap_or(0);
+        assert!(width.is_none_or(|width| longest <= usize::from(width)), "{longest} columns:\n{text}");
+    }
+
     #[test]
-    fn words_keep_to_the_width_and_long_ones_stand_alone() {
-        assert_eq!(wrapped("the slot of noon was not started", 12), ["the slot of", "noon was not", "started"]);
-        assert_eq!(wrapped("a verylongwordindeed b", 6), ["a", "verylongwordindeed", "b"]);
-        assert_eq!(wrapped("as it is", usize::MAX), ["as it is"]);
+    fn words_keep_to_the_width_beside_the_job_or_below_it() {
+        let beside =
+            "late  sales  the slot of noon was not\n             started, 11m 00s ago\n             etlsched run sales --scheduled";
+        check("sales", Some(44), beside);
+        let below = "late  sales\n    the slot of noon was not\n    started, 11m 00s ago\n    etlsched run sales\n    --scheduled";
+        check("sales", Some(30), below);
+        let whole = "late  sales  the slot of noon was not started, 11m 00s ago\n             etlsched run sales --scheduled";
+        check("sales", None, whole);
+        check("sales", Some(200), whole);
+    }
+
+    #[test]
+    fn the_longest_names_have_lines_of_their_own() {
+        let long = "a".repeat(63);
+        let below = format!("late  {long}\n    the slot of noon was not started, 11m 00s ago\n    etlsched run {long}\n    --scheduled");
+        check(&long, Some(80), &below);
+        let wide = "表".repeat(60);
+        let text = blocks_within([&finding(&wide)], Some(80));
+        assert!(text.lines().all(|line| columns(line) <= 80), "{text}");
+        assert_eq!(text.matches('表').count(), 120, "nothing is lost: {text}");
     }
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::table::{Align, Rows};
+use super::table::{Align, Rows, terminal_width};
+use super::wrap::wrapped;
 use crate::text::{count, printable};
 
 /// How a matter stands.
@@ -53,17 +54,28 @@ const CHECK_WIDTH: usize = 11;
 /// Where texts begin: behind verdict and check.
 const INDENT: usize = 7 + 2 + CHECK_WIDTH + 2;
 
-/// Returns a finding as people read it: one line, and one for the remedy.
+/// Returns a finding as people read it: one line, and one for the remedy; at a terminal in as many as it has room for.
 pub fn line(finding: &Finding) -> String {
+    line_within(finding, terminal_width())
+}
+
+fn line_within(finding: &Finding, width: Option<u16>) -> String {
     let Finding { check, subject, status, found, remedy } = finding;
     let subject = if subject.is_empty() { String::new() } else { format!("{}: ", printable(subject)) };
+    let fit = |text: String, hang: usize| match width.map(usize::from) {
+        None => text,
+        Some(width) => wrapped(&text, (INDENT, INDENT + hang), width.max(INDENT + WORDS_MIN), usize::MAX)[INDENT..].to_owned(),
+    };
     let word = format!("{:<7}", status.as_str());
-    let mut text = format!("{}  {check:<CHECK_WIDTH$}  {subject}{}", toned(*status, &word), printable(found));
+    let mut text = format!("{}  {check:<CHECK_WIDTH$}  {}", toned(*status, &word), fit(format!("{subject}{}", printable(found)), 2));
     if let Some(remedy) = remedy {
-        text.push_str(&format!("\n{:INDENT$}remedy: {}", "", printable(remedy)));
+        text.push_str(&format!("\n{:INDENT$}{}", "", fit(format!("remedy: {}", printable(remedy)), 8)));
     }
     text
 }
+
+/// So much room stays for words, however narrow the terminal.
+const WORDS_MIN: usize = 24;
 
 /// The colours that tables give to such words.
 fn toned(status: Verdict, word: &str) -> String {
@@ -143,8 +155,24 @@ mod tests {
     #[test]
     fn a_line_says_what_was_found_and_the_next_one_what_to_do_and_data_steers_no_terminal() {
         let expected = "fail     disk         a\\u{1b}[2J: 90 MiB free\\nof all\n                      remedy: free some";
-        assert_eq!(line(&finding(Verdict::Fail, Some("free some"))), expected);
-        assert_eq!(line(&Finding { subject: String::new(), ..finding(Verdict::Ok, None) }), "ok       disk         90 MiB free\\nof all");
+        assert_eq!(line_within(&finding(Verdict::Fail, Some("free some")), None), expected);
+        let plain = Finding { subject: String::new(), ..finding(Verdict::Ok, None) };
+        assert_eq!(line_within(&plain, None), "ok       disk         90 MiB free\\nof all");
+    }
+
+    #[test]
+    fn words_stand_in_lines_of_the_terminal() {
+        let told = Finding {
+            found: "90 MiB free of all that there is, and long words".to_owned(),
+            ..finding(Verdict::Fail, Some("free some of it, or mount another disk"))
+        };
+        let expected = "\
+fail     disk         a\\u{1b}[2J: 90 MiB free of
+                        all that there is, and
+                        long words
+                      remedy: free some of it, or
+                              mount another disk";
+        assert_eq!(line_within(&told, Some(50)), expected);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use clap::error::ErrorKind;
 use serde_json::json;
 
 use super::Format;
+use super::table::note_width;
+use super::wrap::{columns, cut, fitted};
 use crate::error::Failure;
 use crate::exit_code;
 use crate::job::{Problem, Severity};
@@ -16,10 +18,15 @@ pub fn print(failure: &Failure, format: Format) {
     if format == Format::Json {
         super::json::print(&object(failure));
     } else if failure.problems.is_empty() {
-        super::note(&lines(failure));
+        super::note_fitted(&lines(failure));
     } else {
-        super::note(&problems(&failure.problems));
+        tell(&failure.problems);
     }
+}
+
+/// Tells people what is wrong with files.
+pub fn tell(problems: &[Problem]) {
+    super::note(&problems_within(problems, note_width()));
 }
 
 /// Prints what clap has to say (help and version included) and returns the exit code.
@@ -88,18 +95,19 @@ fn lines(failure: &Failure) -> String {
 
 /// Returns every problem with its place, its line, a mark under the column, and its hint; a count at the end.
 pub fn problems(problems: &[Problem]) -> String {
+    problems_within(problems, None)
+}
+
+fn problems_within(problems: &[Problem], width: Option<u16>) -> String {
     let mut text = String::new();
     for problem in problems {
-        let _ = writeln!(text, "{}: {}: {}", place(problem), severity(problem), printable_lines(&problem.message));
+        let message = format!("{}: {}: {}", place(problem), severity(problem), printable_lines(&problem.message));
+        let _ = writeln!(text, "{}", fitted(&message, 2, width));
         if problem.line > 0 {
-            let _ = writeln!(text, "  | {}", printable(problem.line_text.trim_end()));
-            if problem.column > 0 {
-                let before: String = problem.line_text.chars().take(problem.column - 1).collect();
-                let _ = writeln!(text, "  | {}^", " ".repeat(printable(&before).chars().count()));
-            }
+            text.push_str(&excerpt(problem, width));
         }
         if let Some(hint) = &problem.hint {
-            let _ = writeln!(text, "  hint: {}", printable_lines(hint));
+            let _ = writeln!(text, "{}", fitted(&format!("  hint: {}", printable_lines(hint)), 2, width));
         }
     }
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
@@ -115,6 +123,42 @@ pub fn problems(problems: &[Problem]) -> String {
     text
 }
 
+/// Returns the line that a problem is in, with a mark under its column; of a line for which a terminal has no room what is around the mark.
+fn excerpt(problem: &Problem, width: Option<u16>) -> String {
+    let room = width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(MARGIN.len()).max(EXCERPT_MIN));
+    let line = printable(problem.line_text.trim_end()).into_owned();
+    let before: String = problem.line_text.chars().take(problem.column.saturating_sub(1)).collect();
+    let mut mark = columns(&printable(&before));
+    let mut shown = line.as_str();
+    let mut lead = "";
+    if columns(&line) > room && mark > room / 2 {
+        lead = "…";
+        // As much of it goes as lets the mark stand in the middle.
+        while mark + 1 > room / 2 {
+            let Some(first) = shown.chars().next() else { break };
+            shown = &shown[first.len_utf8()..];
+            mark = mark.saturating_sub(columns(first.encode_utf8(&mut [0; 4])));
+        }
+        mark += 1;
+    }
+    let mut text = format!("{MARGIN}{lead}{}\n", cut(shown, room - columns(lead)));
+    if problem.column > 0 {
+        let _ = writeln!(text, "{MARGIN}{}^", " ".repeat(mark));
+    }
+    text
+}
+
+/// What stands before a line of a file.
+const MARGIN: &str = "  | ";
+
+/// So much of a line is shown, however narrow the terminal.
+const EXCERPT_MIN: usize = 24;
+
+/// Returns a problem with its place on one line.
+pub fn told(problem: &Problem) -> String {
+    format!("{}: {}", place(problem), problem.message)
+}
+
 fn severity(problem: &Problem) -> &'static str {
     match problem.severity {
         Severity::Warning => "warning",
@@ -128,5 +172,52 @@ pub(super) fn place(problem: &Problem) -> String {
         (0, _) => format!("{file}"),
         (line, 0) => format!("{file}:{line}"),
         (line, column) => format!("{file}:{line}:{column}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Matter;
+
+    fn problem(line_text: &str, column: usize) -> Problem {
+        Problem {
+            file: "jobs/sales.yaml".into(),
+            line: 7,
+            column,
+            line_text: line_text.to_owned(),
+            severity: Severity::Error,
+            matter: Matter::Definition,
+            message: "unknown key shedule in a job of the team".to_owned(),
+            hint: Some("did you mean schedule? `etlsched json-schema job` lists the keys".to_owned()),
+        }
+    }
+
+    #[track_caller]
+    fn check(line_text: &str, column: usize, width: Option<u16>, expected: &str) {
+        assert_eq!(excerpt(&problem(line_text, column), width), expected);
+    }
+
+    #[test]
+    fn the_mark_stands_under_its_column_and_what_is_around_it_is_shown() {
+        check("hour: 99", 7, None, "  | hour: 99\n  |       ^\n");
+        check("名前: 全国, hour: 99", 9, None, "  | 名前: 全国, hour: 99\n  |             ^\n");
+        let long = format!("a: [{}], hour: 99, tags: [{}]", "x, ".repeat(20), "y, ".repeat(20));
+        check(&long, 68, Some(40), "  | …, x, x, x, x, ], hour: 99, tags: […\n  |                   ^\n");
+        check(&long, 1, Some(40), "  | a: [x, x, x, x, x, x, x, x, x, x, x…\n  | ^\n");
+        check(&long, 0, Some(40), "  | a: [x, x, x, x, x, x, x, x, x, x, x…\n");
+    }
+
+    #[test]
+    fn words_keep_to_the_width() {
+        let expected = "\
+jobs/sales.yaml:7:7: error: unknown key
+  shedule in a job of the team
+  | hour: 99
+  |       ^
+  hint: did you mean schedule? `etlsched
+    json-schema job` lists the keys
+1 error";
+        assert_eq!(problems_within(&[problem("hour: 99", 7)], Some(40)), expected);
     }
 }

@@ -10,7 +10,7 @@ use super::run_result::errors_of;
 use super::wrap::{COLUMNS, columns, cut, wrapped};
 use crate::engine::RunReport;
 use crate::error::Failure;
-use crate::job::{Problem, Severity};
+use crate::job::{Matter, Problem, Severity};
 use crate::plan::WorkerError;
 use crate::run::{RunStatus, SourceStatus};
 use crate::state::JobStatus;
@@ -128,7 +128,7 @@ pub fn of_failure(failure: &Failure, job: Option<&str>, place: Option<&Whereabou
         lines.push(wrapped(&format!("nothing was started on {}", place.host), (0, 2), COLUMNS, MESSAGE_MAX));
         if !failure.problems.is_empty() {
             // Files are valid without the values of their variables: only --online demands these.
-            let is_unset = failure.problems.iter().any(|problem| problem.message.starts_with("the variable "));
+            let is_unset = failure.problems.iter().any(|problem| problem.matter == Matter::Variable);
             let words: Vec<&str> = ["validate"].into_iter().chain(is_unset.then_some("--online")).chain(job).collect();
             lines.push(command("see", place.root, &words));
         }

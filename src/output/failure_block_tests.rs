@@ -170,6 +170,7 @@ nothing was started on etl1"
     );
     let problem = Problem {
         severity: Severity::Error,
+        matter: Matter::Definition,
         file: "jobs/sales.yaml".into(),
         line: 3,
         column: 7,
@@ -177,7 +178,7 @@ nothing was started on etl1"
         hint: Some("write minute: 30".to_owned()),
         line_text: format!("minute: {}", "x".repeat(200)),
     };
-    let text = of_failure(&Failure::invalid(vec![problem]), Some("sales"), Some(&place("/srv/etl")));
+    let text = of_failure(&Failure::invalid(vec![problem.clone()]), Some("sales"), Some(&place("/srv/etl")));
     check_harmless(&text);
     assert_eq!(
         text,
@@ -191,4 +192,11 @@ see: etlsched -C /srv/etl validate sales",
             "x".repeat(67)
         )
     );
+    // By what it is about, not by its words.
+    let unset = |matter, message: &str| Failure::invalid(vec![Problem { matter, message: message.to_owned(), ..problem.clone() }]);
+    let see = |failure: &Failure| of_failure(failure, Some("sales"), Some(&place("/srv/etl"))).lines().last().map(str::to_owned);
+    let variable = see(&unset(Matter::Variable, "LAKE has no value"));
+    assert_eq!(variable.as_deref(), Some("see: etlsched -C /srv/etl validate --online sales"));
+    let definition = see(&unset(Matter::Definition, "the variable part of a name"));
+    assert_eq!(definition.as_deref(), Some("see: etlsched -C /srv/etl validate sales"));
 }

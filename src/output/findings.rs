@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::logs::short_id;
 use super::measure::{abbreviation, local, span};
 use crate::engine::health::{Health, LateReason, StuckReason};
+use crate::run::RunStatus;
 use crate::state::JobStatus;
 use crate::text::count;
 use crate::zone::Zone;
@@ -44,7 +45,7 @@ pub enum Kind {
     Deadline,
     /// A slot was not started.
     Late,
-    /// Runs in a row refreshed nothing.
+    /// Runs in a row refreshed nothing, or the last one not every source.
     Failing,
     /// Slots of the last day that nobody started, before the one that was.
     Missed,
@@ -178,14 +179,9 @@ fn notes(
     say: &mut dyn FnMut(Kind, Severity, Option<DateTime<Utc>>, String, String),
 ) {
     let job = &health.job;
-    if health.consecutive_failures > 0 && health.status == JobStatus::Active {
+    if let Some(reason) = failing(health) {
         let since = health.last_run.as_ref().map(|run| run.at);
-        let runs = if health.consecutive_failures == 1 {
-            "the last run refreshed nothing".to_owned()
-        } else {
-            format!("the last {} refreshed nothing", count(health.consecutive_failures, "run"))
-        };
-        say(Kind::Failing, Severity::Note, since, runs, format!("etlsched logs {job}"));
+        say(Kind::Failing, Severity::Note, since, reason, format!("etlsched logs {job}"));
     }
     let is_late = |due_at: DateTime<Utc>| health.late.as_ref().is_some_and(|late| late.due_at == due_at);
     let missed: Vec<_> = health.missed.iter().filter(|slot| !is_late(slot.due_at)).collect();
@@ -202,6 +198,19 @@ fn notes(
             let reason = "its schedule was changed, and no scheduler has asked for it since".to_owned();
             say(Kind::New, Severity::Note, None, reason, "etlsched schedule sync".to_owned());
         }
+    }
+}
+
+/// Says how the last runs of an active job failed; nothing where the last one was good.
+fn failing(health: &Health) -> Option<String> {
+    if health.status != JobStatus::Active {
+        return None;
+    }
+    let has_failed = health.last_run.as_ref().is_some_and(|run| matches!(run.status, RunStatus::Failed | RunStatus::Timeout));
+    match health.consecutive_failures {
+        0 => has_failed.then(|| "the last run did not refresh every source".to_owned()),
+        1 => Some("the last run refreshed nothing".to_owned()),
+        runs => Some(format!("the last {} refreshed nothing", count(runs, "run"))),
     }
 }
 

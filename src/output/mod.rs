@@ -120,6 +120,11 @@ pub fn is_terminal() -> bool {
     io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
+/// Returns a text in lines that the terminal on standard output has room for, where there is one; what goes on stands `hang` further in.
+pub fn at_terminal(text: &str, hang: usize) -> String {
+    wrap::fitted(text, hang, table::terminal_width())
+}
+
 static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Whether a result could not be written, which a reader that has gone (`| head`) is not.
@@ -158,4 +163,9 @@ pub fn print_bytes(bytes: &[u8]) {
 /// Writes a line for people to stderr. That nobody reads it is no error.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// As [`note`], in lines that the terminal on standard error has room for, where there is one.
+pub fn note_fitted(text: &str) {
+    note(&wrap::fitted(text, 2, table::note_width()));
 }

@@ -37,18 +37,27 @@ pub fn answer(checked: &Checked) -> Answer {
         Some(Severity::Warning) => ("WARNING", WARNING),
         Some(Severity::Note) | None => ("OK", OK),
     };
-    let parts: Vec<String> = check::tallies(checked)
+    Answer { line: format!("ETLSCHED {word} - {} | {}", plain(&text(checked)), performance(checked)), exit_code }
+}
+
+/// Returns what is wrong, and which jobs fail: that alone changes no exit code, and no job that fails is said to be well.
+fn text(checked: &Checked) -> String {
+    let looked_at = checked.looked_at();
+    let failing = of_kind(checked, Kind::Failing).count();
+    let mut parts: Vec<String> = check::tallies(checked)
         .into_iter()
+        .chain([(Kind::Failing, failing)])
         .filter(|(_, number)| *number > 0)
         .map(|(kind, number)| format!("{} ({})", check::said(kind, number), names(checked, kind)))
         .collect();
-    let text = if parts.is_empty() {
-        let is_one = checked.looked_at() == 1;
-        format!("{} {} well", count(checked.looked_at() as u64, "job"), if is_one { "is" } else { "are" })
-    } else {
-        format!("of {}: {}", count(checked.looked_at() as u64, "job"), parts.join(", "))
-    };
-    Answer { line: format!("ETLSCHED {word} - {} | {}", plain(&text), performance(checked)), exit_code }
+    if checked.wrong().next().is_some() {
+        return format!("of {}: {}", count(looked_at as u64, "job"), parts.join(", "));
+    }
+    if failing == 0 {
+        return format!("{} {} well", count(looked_at as u64, "job"), if looked_at == 1 { "is" } else { "are" });
+    }
+    parts.insert(0, format!("{} on time", count(looked_at as u64, "job")));
+    parts.join(", ")
 }
 
 /// Returns the answer where nothing could be checked.
@@ -56,8 +65,12 @@ pub fn unknown(why: &str) -> Answer {
     Answer { line: format!("ETLSCHED UNKNOWN - {}", plain(why)), exit_code: UNKNOWN }
 }
 
+fn of_kind(checked: &Checked, kind: Kind) -> impl Iterator<Item = &Finding> {
+    checked.findings.iter().filter(move |finding| finding.kind == kind)
+}
+
 fn names(checked: &Checked, kind: Kind) -> String {
-    let of_kind: Vec<&Finding> = checked.wrong().filter(|finding| finding.kind == kind).collect();
+    let of_kind: Vec<&Finding> = of_kind(checked, kind).collect();
     let mut names: Vec<&str> = of_kind.iter().take(NAMED_MAX).map(|finding| finding.job.as_str()).collect();
     let rest = format!("and {} more", of_kind.len().saturating_sub(NAMED_MAX));
     if of_kind.len() > NAMED_MAX {
@@ -74,8 +87,7 @@ fn performance(checked: &Checked) -> String {
         let thresholds = if kind == Kind::Late { "0;" } else { ";0" };
         data.push(format!("{}={number};{thresholds};0", kind.as_str()));
     }
-    let of_kind = |kind: Kind| checked.findings.iter().filter(|finding| finding.kind == kind).count();
-    data.push(format!("failing={};;;0", of_kind(Kind::Failing)));
+    data.push(format!("failing={};;;0", of_kind(checked, Kind::Failing).count()));
     data.push(format!("lateness={longest}s;;;0"));
     data.join(" ")
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::measure::{abbreviation, span, utc};
 use super::table::{Align, Rows, terminal_width};
-use super::wrap::wrapped;
+use super::wrap::{fitted, wrapped};
 use crate::schedule::forecast::Forecast;
 use crate::text::{count, printable};
 use crate::zone::Zone;
@@ -88,7 +88,7 @@ fn text_within(plan: &Plan, zone: Zone, width: Option<u16>) -> String {
     }
     overlaps(plan, zone, &zone_name, width, &mut out);
     stagger(plan, &mut out);
-    out
+    fitted(&out, 2, width)
 }
 
 fn hours(plan: &Plan, zone: Zone, zone_name: &str) -> Rows {

@@ -9,6 +9,8 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use super::log_events;
 use super::log_file::LogFile;
 use super::log_line::{self, Entry, LogFormat, Stamp};
+use super::table::note_width;
+use super::wrap::{columns, cut, fitted};
 use crate::clock;
 use crate::engine::{Notice, Observer, RunReport, SourceReport, StreamReport};
 use crate::error::Failure;
@@ -118,6 +120,9 @@ impl Observer for Progress<'_> {
     }
 }
 
+/// So many columns of the screen a source's name takes before its bar.
+const NAME_MAX: usize = 30;
+
 /// A bar for each source.
 #[derive(Debug, Default)]
 struct Bars {
@@ -128,17 +133,18 @@ struct Bars {
 
 impl Bars {
     fn notice(&mut self, notice: &Notice<'_>, is_verbose: bool, masker: &Masker) {
-        let shown = |name: &str| crate::text::shortened(&printable(&masker.mask(name)), 30).into_owned();
+        let shown = |name: &str| cut(&printable(&masker.mask(name)), NAME_MAX);
         match notice {
             Notice::RunStarted { sources, .. } => {
                 self.bars.clear();
-                self.width = sources.iter().map(|source| shown(&source.name).chars().count()).max().unwrap_or(0);
+                self.width = sources.iter().map(|source| columns(&shown(&source.name))).max().unwrap_or(0);
             }
             // Tried again, it goes on in the line that it has.
             Notice::SourceStarted { source } if self.bars.contains_key(&source.name) => {}
             Notice::SourceStarted { source } => {
                 let bar = self.multi.add(ProgressBar::no_length().with_style(spinner_style()));
-                bar.set_prefix(format!("{:<width$}", shown(&source.name), width = self.width));
+                let name = shown(&source.name);
+                bar.set_prefix(format!("{name}{}", " ".repeat(self.width.saturating_sub(columns(&name)))));
                 bar.enable_steady_tick(Duration::from_millis(120));
                 self.bars.insert(source.name.clone(), bar);
             }
@@ -163,7 +169,7 @@ impl Bars {
     }
 
     fn say(&self, text: &str) {
-        let _ = self.multi.println(printable(text));
+        let _ = self.multi.println(fitted(&printable(text), 2, note_width()));
     }
 
     fn progress(&self, source: &SourceReport, stream: &StreamReport, masker: &Masker) {

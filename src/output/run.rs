@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::logs::{RunView, object};
 use super::measure::{abbreviation, bytes, local, local_clock, span, utc};
-use super::table::{Align, Rows};
+use super::table::{Align, Rows, terminal_width};
+use super::wrap::{fitted, labelled};
 use crate::plan::Level;
 use crate::run::Counts;
 use crate::state::{EventRecord, RecordedError, RunDetail, SourceRecord, StreamRecord};
@@ -80,11 +81,22 @@ fn event_object(event: &EventRecord) -> Value {
 
 /// Returns a run as text for people.
 pub fn text(detail: &RunDetail, view: &RunView<'_>, zone: Zone) -> String {
-    let mut text = head(view, zone);
-    let _ = write!(text, "\n{}\n", sources(detail, view).text());
+    text_within(detail, view, zone, terminal_width())
+}
+
+fn text_within(detail: &RunDetail, view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
+    let mut text = head(view, zone, width);
+    let _ = write!(text, "\n{}\n", sources(detail, view).text_within(width));
     if has_telling_streams(detail) {
-        let _ = write!(text, "\n{}\n", streams(detail, view).text());
+        let _ = write!(text, "\n{}\n", streams(detail, view).text_within(width));
     }
+    text.push_str(&fitted(&below(detail, zone), 2, width));
+    text
+}
+
+/// Returns what stands below the tables: errors, where rejected rows are, the execution log.
+fn below(detail: &RunDetail, zone: Zone) -> String {
+    let mut text = String::new();
     for line in errors(detail) {
         let _ = write!(text, "\n{line}");
     }
@@ -107,7 +119,7 @@ pub fn text(detail: &RunDetail, view: &RunView<'_>, zone: Zone) -> String {
     text
 }
 
-fn head(view: &RunView<'_>, zone: Zone) -> String {
+fn head(view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
     let run = view.run;
     let mut lines = vec![("Run", run.id.clone()), ("Job", run.job.clone())];
     let code = run.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
@@ -124,12 +136,7 @@ fn head(view: &RunView<'_>, zone: Zone) -> String {
     lines.push(("Rows", totals(view)));
     lines.extend(resources(view).map(|text| ("Resources", text)));
     lines.extend(view.error().map(|error| ("Error", error.to_owned())));
-    let mut text = String::new();
-    for (label, value) in lines {
-        let value = printable_lines(&value).replace('\n', "\n           ");
-        let _ = writeln!(text, "{label:<9}  {value}");
-    }
-    text
+    lines.into_iter().map(|(label, value)| labelled(label, &printable_lines(&value), 11, width)).collect()
 }
 
 fn totals(view: &RunView<'_>) -> String {
@@ -167,7 +174,7 @@ fn count_cells(counts: &Counts) -> impl Iterator<Item = String> {
 
 fn sources(detail: &RunDetail, view: &RunView<'_>) -> Rows {
     let columns = [("Source", Align::Left), ("Status", Align::Left)].into_iter().chain(COUNTS);
-    let mut rows = Rows::new(columns.chain([("Took", Align::Right), ("Try", Align::Right)]));
+    let mut rows = Rows::new(columns.chain([("Took", Align::Right), ("Try", Align::Right)])).giving_way(&[], "Source");
     for source in &detail.sources {
         let mut cells = vec![source.source.clone(), view.word_of(source.status).to_owned()];
         cells.extend(count_cells(&source.counts));
@@ -185,7 +192,8 @@ fn has_telling_streams(detail: &RunDetail) -> bool {
 
 fn streams(detail: &RunDetail, view: &RunView<'_>) -> Rows {
     let columns = [("Stream", Align::Left), ("Target", Align::Left), ("Status", Align::Left), ("Mode", Align::Left)];
-    let mut rows = Rows::new(columns.into_iter().chain(COUNTS).chain([("In target", Align::Right), ("Cursor", Align::Left)]));
+    let columns = columns.into_iter().chain(COUNTS).chain([("In target", Align::Right), ("Cursor", Align::Left)]);
+    let mut rows = Rows::new(columns).giving_way(&[], "Stream");
     for stream in &detail.streams {
         let name = if stream.stream == stream.source { stream.source.clone() } else { format!("{}/{}", stream.source, stream.stream) };
         let mode = stream.mode.clone().unwrap_or_else(|| "-".to_owned());

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::table::{Align, Rows};
+use super::table::{Align, Rows, terminal_width};
+use super::wrap::fitted;
 use super::{Format, errors};
 use crate::engine::{RunReport, SourceReport, StreamReport};
 use crate::error::Failure;
@@ -49,14 +50,18 @@ pub fn print(results: &[JobResult], format: Format, is_quiet: bool) {
 pub fn tell_failures(result: &JobResult) {
     match &result.run {
         Ok(report) if report.exit_code == 0 => {}
-        Ok(report) => super::note(&failures(report)),
+        Ok(report) => super::note_fitted(&failures(report)),
         Err(failure) => errors::print(failure, Format::Table),
     }
 }
 
 /// Returns the table of a run with a line that sums it up; who wants it quiet gets no statements.
 pub fn text(report: &RunReport, is_quiet: bool) -> String {
-    format!("{}{}", table(report).text(), below(report, is_quiet))
+    text_within(report, is_quiet, terminal_width())
+}
+
+fn text_within(report: &RunReport, is_quiet: bool, width: Option<u16>) -> String {
+    format!("{}{}", table(report).text_within(width), below(report, is_quiet, width))
 }
 
 fn table(report: &RunReport) -> Rows {
@@ -93,18 +98,14 @@ fn table(report: &RunReport) -> Rows {
 }
 
 /// Returns what stands below the table: the sum, where rejected rows are, what a dry run would do.
-fn below(report: &RunReport, is_quiet: bool) -> String {
-    let mut text = format!("\n\n{}", summed_up(report));
+fn below(report: &RunReport, is_quiet: bool, width: Option<u16>) -> String {
+    let mut text = format!("\n\n{}", fitted(&summed_up(report), 2, width));
     for (index, source) in report.sources.iter().enumerate() {
         let rejected = source.counts().rejected;
         if let Some(path) = report.rejects_of(index) {
-            let _ = write!(
-                text,
-                "\n{}: {} rejected, kept in {}",
-                printable(&source.name),
-                count(rejected, "row"),
-                printable(&path.display().to_string())
-            );
+            let path = path.display().to_string();
+            let kept = format!("{}: {} rejected, kept in {}", printable(&source.name), count(rejected, "row"), printable(&path));
+            let _ = write!(text, "\n{}", fitted(&kept, 2, width));
         }
         if is_quiet {
             continue;

@@ -56,7 +56,7 @@ fn stopped(status: RunStatus, source: SourceStatus, exit_code: u8, why: &WorkerE
 
 #[track_caller]
 fn check(report: &RunReport, width: u16, expected: &str, said: &str) {
-    assert_eq!(format!("{}{}", table(report).text_within(Some(width)), below(report, false)), expected, "stdout");
+    assert_eq!(text_within(report, false, Some(width)), expected, "stdout");
     assert_eq!(if report.exit_code == 0 { String::new() } else { failures(report) }, said, "stderr");
 }
 
@@ -91,16 +91,23 @@ orders: 3 rows rejected, kept in rejects/r1/orders.csv",
 
 #[test]
 fn a_partly_failed_run_says_what_failed_and_what_was_refreshed_all_the_same() {
-    check(&partly_failed(), 80, "\
+    check(
+        &partly_failed(),
+        80,
+        "\
 Source               Status        Rows      Added  Updated  Deleted  Rejected
 orders_of_all_shops  success  1,234,567  1,234,567        0        0         0
 regions              failed           -          -        -        -         -
 
-sales: failed, 1 of 2 sources refreshed, 1,234,567 rows in 1.25 s, run 0190a000-0000-7000-8000-000000000001; the job is in error now: its schedule no longer starts it", "\
+sales: failed, 1 of 2 sources refreshed, 1,234,567 rows in 1.25 s, run
+  0190a000-0000-7000-8000-000000000001; the job is in error now: its schedule no
+  longer starts it",
+        "\
 error: job sales, source regions: open data/regions.csv: no such file
 hint: check the path
 refreshed all the same: orders_of_all_shops
-log: etlsched logs --run 0190a000-0000-7000-8000-000000000001");
+log: etlsched logs --run 0190a000-0000-7000-8000-000000000001",
+    );
     check(&partly_failed(), 200, "\
 Source               Target               Status        Rows      Added  Updated  Unchanged  Deleted  Rejected  Seconds     Rows/s  Memory
 orders_of_all_shops  orders_of_all_shops  success  1,234,567  1,234,567        0          0        0         0     0.50  2,469,134   46 MB
@@ -124,7 +131,8 @@ Source  Target  Status     Rows  Added  Updated  Deleted  Rejected  Seconds
 orders  orders  cancelled     -      -        -        -         -     2.00
 later   -       skipped       -      -        -        -         -     0.00
 
-sales: cancelled, 0 of 2 sources refreshed, 0 rows in 1.25 s, run 0190a000-0000-7000-8000-000000000001",
+sales: cancelled, 0 of 2 sources refreshed, 0 rows in 1.25 s, run
+  0190a000-0000-7000-8000-000000000001",
         "\
 error: job sales: cancelled by SIGINT
 not attempted: later
@@ -143,7 +151,8 @@ Source  Target  Status   Rows  Added  Updated  Deleted  Rejected  Seconds
 orders  orders  timeout     -      -        -        -         -     2.00
 later   -       skipped     -      -        -        -         -     0.00
 
-sales: timeout, 0 of 2 sources refreshed, 0 rows in 1.25 s, run 0190a000-0000-7000-8000-000000000001",
+sales: timeout, 0 of 2 sources refreshed, 0 rows in 1.25 s, run
+  0190a000-0000-7000-8000-000000000001",
         "\
 error: job sales: its time limit of 60 minutes passed
 hint: raise timeout_minutes

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::logs::{RunView, object, table};
 use super::measure::{abbreviation, local, utc};
-use super::table::{Align, Rows};
+use super::table::{Align, Rows, terminal_width};
+use super::wrap::{fitted, labelled};
 use super::{list, next, targets};
 use crate::engine::TargetRecord;
 use crate::job::{DataSource, Job};
@@ -115,7 +116,8 @@ pub fn sources(shown: &Shown<'_>, masker: &Masker) -> Rows {
 
 /// Returns the job as text for people.
 pub fn text(shown: &Shown<'_>, masker: &Masker, zone: Zone) -> String {
-    let mut text = head(shown, zone);
+    let width = terminal_width();
+    let mut text = head(shown, zone, width);
     let _ = write!(text, "\n{}\n", sources(shown, masker).text());
     match shown.targets {
         Ok(records) if records.is_empty() => {}
@@ -123,7 +125,7 @@ pub fn text(shown: &Shown<'_>, masker: &Masker, zone: Zone) -> String {
             let _ = write!(text, "\nLoaded\n{}\n", targets::table(records, zone).text());
         }
         Err(why) => {
-            let _ = writeln!(text, "\nLoaded: unknown ({})", printable(why));
+            let _ = writeln!(text, "\n{}", fitted(&format!("Loaded: unknown ({})", printable(why)), 2, width));
         }
     }
     if shown.runs.is_empty() {
@@ -134,7 +136,7 @@ pub fn text(shown: &Shown<'_>, masker: &Masker, zone: Zone) -> String {
     text
 }
 
-fn head(shown: &Shown<'_>, zone: Zone) -> String {
+fn head(shown: &Shown<'_>, zone: Zone, width: Option<u16>) -> String {
     let Shown { job, file, status, next: slots, record, runs: _, targets: _, guarantees } = shown;
     let mut lines = vec![("Job", job.id.as_str().to_owned()), ("Name", job.name.clone())];
     if !job.description.is_empty() {
@@ -163,12 +165,7 @@ fn head(shown: &Shown<'_>, zone: Zone) -> String {
         }));
     }
     lines.push(("Limit", count(u64::from(job.limits.timeout_minutes), "minute")));
-    let mut text = String::new();
-    for (label, value) in lines {
-        let value = printable_lines(value.trim_end()).replace('\n', "\n           ");
-        let _ = writeln!(text, "{label:<9}  {value}");
-    }
-    text
+    lines.into_iter().map(|(label, value)| labelled(label, &printable_lines(value.trim_end()), 11, width)).collect()
 }
 
 fn status_text(shown: &Shown<'_>, status: JobStatus, zone: Zone) -> String {

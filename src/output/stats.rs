@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::measure::{abbreviation, local, span};
 use super::spark::{Blocks, sparkline};
 use super::stats_data::{JobStats, SourceStats};
-use super::table::{Align, Rows};
+use super::table::{Align, Rows, terminal_width};
+use super::wrap::labelled;
 use crate::state::ErrorTally;
 use crate::text::{count, grouped, printable};
 use crate::zone::Zone;
@@ -139,10 +140,8 @@ pub fn text(job: &JobStats, sources: &[SourceStats], errors: &[ErrorTally], peri
     if !attention.is_empty() {
         lines.push(("Attention", attention.join(", ")));
     }
-    let mut text = String::new();
-    for (label, value) in lines {
-        let _ = writeln!(text, "{label:<10}  {value}");
-    }
+    let width = terminal_width();
+    let mut text: String = lines.into_iter().map(|(label, value)| labelled(label, &value, 12, width)).collect();
     if !sources.is_empty() {
         let _ = write!(text, "\n{}\n", source_table(sources).text());
     }

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::check::{blocks, object};
+use super::check::{blocks_within, object};
 use super::findings::{Finding, Kind};
 use super::logs::short_id;
 use super::measure::{abbreviation, bytes, local, span, utc};
-use super::table::{Align, Rows};
+use super::table::{Align, Rows, terminal_width};
+use super::wrap::fitted;
 use super::{Tone, toned};
 use crate::state::{JobRecord, OutboxWaiting, RunRecord};
 use crate::text::{count, grouped, printable};
@@ -173,17 +174,21 @@ fn elapsed(run: &RunRecord, now: DateTime<Utc>) -> f64 {
 
 /// Returns the overview as text for people: what needs somebody first.
 pub fn text(overview: &Overview, zone: Zone) -> String {
+    text_within(overview, zone, terminal_width())
+}
+
+fn text_within(overview: &Overview, zone: Zone, width: Option<u16>) -> String {
     let Overview { findings, running, interrupted, in_error, paused, outbox, next, now } = overview;
     let shown = |time: DateTime<Utc>| format!("{} {}", local(time, zone), abbreviation([time], zone));
     let mut sections = Vec::new();
-    let of_kinds = |kinds: &[Kind]| findings.iter().filter(|finding| kinds.contains(&finding.kind)).cloned().collect::<Vec<_>>();
+    let of_kinds = |kinds: &[Kind]| blocks_within(findings.iter().filter(|finding| kinds.contains(&finding.kind)), width);
     let mut section = |title: &str, text: String| {
         if !text.is_empty() {
             sections.push(format!("{}\n{text}", toned(title, Tone::Bold)));
         }
     };
-    section("Late", blocks(&of_kinds(&[Kind::Deadline, Kind::Late])));
-    section("Stuck", blocks(&of_kinds(&[Kind::Stuck])));
+    section("Late", of_kinds(&[Kind::Deadline, Kind::Late]));
+    section("Stuck", of_kinds(&[Kind::Stuck]));
     // Jobs without a file, and paused ones, have no findings.
     let is_told = |run: &RunRecord| findings.iter().any(|finding| finding.kind == Kind::Stuck && finding.job == run.job);
     let lines: Vec<String> = interrupted
@@ -199,20 +204,20 @@ pub fn text(overview: &Overview, zone: Zone) -> String {
             sections.push(format!("{}\n{text}", toned(title, Tone::Bold)));
         }
     };
-    section("In error", in_error_lines(findings, in_error, &shown));
-    section("Broken", blocks(&of_kinds(&[Kind::Broken])));
-    section("Failing", blocks(&of_kinds(&[Kind::Failing, Kind::Missed])));
+    section("In error", in_error_lines(findings, in_error, &shown, width));
+    section("Broken", of_kinds(&[Kind::Broken]));
+    section("Failing", of_kinds(&[Kind::Failing, Kind::Missed]));
     let until =
         |job: &JobRecord| job.paused_until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", shown(until)));
     let lines: Vec<String> = paused.iter().map(|job| format!("  {}: {}", job.id, until(job))).collect();
     section("Paused", lines.join("\n"));
     section("Messages", outbox.as_ref().map(|outbox| outbox_lines(outbox, &shown)).unwrap_or_default());
 
-    let now_running = running_text(running, next.as_ref(), *now, &shown);
+    let now_running = running_text(running, next.as_ref(), *now, &shown, width);
     let mut text: Vec<String> = attention;
     text.push(now_running);
     text.extend(sections);
-    format!("{}\n", text.join("\n\n"))
+    format!("{}\n", fitted(&text.join("\n\n"), 2, width))
 }
 
 /// What runs, with what is not in its table.
@@ -221,12 +226,13 @@ fn running_text(
     next: Option<&(String, DateTime<Utc>)>,
     now: DateTime<Utc>,
     shown: &dyn Fn(DateTime<Utc>) -> String,
+    width: Option<u16>,
 ) -> String {
     if running.is_empty() {
         let next = next.map(|(job, at)| format!(" Next: {job} at {}.", shown(*at))).unwrap_or_default();
         return format!("Nothing runs.{next}");
     }
-    let mut text = running_rows(running, now).text();
+    let mut text = running_rows(running, now).text_within(width);
     for RunningRun { run, cancel_requested_by, .. } in running {
         if let Some(slot) = &run.slot {
             let _ = write!(text, "\n{}: {} of slot {slot}", run.job, run.trigger.as_str());
@@ -255,14 +261,72 @@ fn outbox_lines(outbox: &OutboxWaiting, shown: &dyn Fn(DateTime<Utc>) -> String)
 }
 
 /// Jobs in error: by their findings, and those without a file by their records.
-fn in_error_lines(findings: &[Finding], in_error: &[JobRecord], shown: &dyn Fn(DateTime<Utc>) -> String) -> String {
+fn in_error_lines(findings: &[Finding], in_error: &[JobRecord], shown: &dyn Fn(DateTime<Utc>) -> String, width: Option<u16>) -> String {
     let told: Vec<Finding> = findings.iter().filter(|finding| finding.kind == Kind::Error).cloned().collect();
     let mut lines: Vec<String> = Vec::new();
     if !told.is_empty() {
-        lines.push(blocks(&told));
+        lines.push(blocks_within(&told, width));
     }
     for job in in_error.iter().filter(|job| told.iter().all(|finding| finding.job != job.id)) {
         lines.push(format!("  {}: since {}; it has no good file", job.id, shown(job.status_changed_at)));
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::findings::Severity;
+    use crate::output::wrap::columns;
+
+    fn overview() -> Overview {
+        let now: DateTime<Utc> = "2026-11-29T08:00:00Z".parse().expect("an instant");
+        let job = "a_job_with_a_name_as_long_as_the_rules_for_the_names_of_jobs_al";
+        let finding = |kind| Finding {
+            job: job.to_owned(),
+            kind,
+            severity: Severity::Critical,
+            since: None,
+            reason: "5 runs in a row refreshed nothing: its schedule does not start it any more".to_owned(),
+            remedy: format!("etlsched logs {job}; then: etlsched enable {job}"),
+        };
+        Overview {
+            findings: [Kind::Late, Kind::Error, Kind::Failing].map(finding).to_vec(),
+            running: Vec::new(),
+            interrupted: Vec::new(),
+            in_error: Vec::new(),
+            paused: Vec::new(),
+            outbox: Some(OutboxWaiting {
+                count: 12,
+                oldest_at: Some(now),
+                last_error: Some(format!("mail to ops@example.com: 10.0.0.1:587 answers: 550 {}", "表".repeat(60))),
+                given_up: 3,
+            }),
+            next: Some((job.to_owned(), now)),
+            now,
+        }
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_and_no_word_is_lost() {
+        let whole = text_within(&overview(), Zone::UTC, None);
+        let words = |text: &str| text.split_whitespace().collect::<String>();
+        for width in [60, 80, 200] {
+            let text = text_within(&overview(), Zone::UTC, Some(width));
+            let wide: Vec<&str> = text.lines().filter(|line| columns(line) > usize::from(width)).collect();
+            assert_eq!(wide, Vec::<&str>::new());
+            assert_eq!(words(&text), words(&whole));
+        }
+        let eighty = text_within(&overview(), Zone::UTC, Some(80));
+        let messages = "\
+Messages
+  12 messages wait to be sent, the oldest of 2026-11-29 08:00:00 UTC; any run
+    sends them
+  the last try: mail to ops@example.com: 10.0.0.1:587 answers: 550 表表表表表表
+    表表表表表表表表表表表表表表表表表表表表表表表表表表表表表表表表表表表表表表
+    表表表表表表表表表表表表表表表表
+  3 messages of the last 7 days could not be sent for 3 days, and will not be
+";
+        assert!(eighty.ends_with(messages), "{eighty}");
+    }
 }

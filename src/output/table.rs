@@ -1,9 +1,11 @@
 //! Results as tables for people and as CSV for scripts.
 
+use std::borrow::Cow;
+
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width};
 
-use super::wrap::{columns, cut};
+use super::wrap::{columns, cut, wrapped};
 use crate::text::printable;
 
 /// Where a column's values stand.
@@ -72,8 +74,41 @@ impl Rows {
         self.text_within(terminal_width())
     }
 
-    /// As [`Rows::text`], in a width that is given.
+    /// As [`Rows::text`], in a width that is given. Where no table has room in it each row is a block of lines, with every column.
     pub(super) fn text_within(&self, width: Option<u16>) -> String {
+        let text = self.table(width);
+        match width.map(usize::from) {
+            Some(width) if text.lines().any(|line| columns(&plain(line)) > width) => self.blocks(width),
+            _ => text,
+        }
+    }
+
+    /// Returns each row as a block: a line, or more, for each cell that has a value.
+    fn blocks(&self, width: usize) -> String {
+        let labels: Vec<String> = self.columns.iter().map(|(name, _)| self.seen(name)).collect();
+        if self.rows.is_empty() {
+            return wrapped(&labels.join("  "), (0, 0), width, usize::MAX);
+        }
+        let longest = labels.iter().map(|label| columns(label)).max().unwrap_or(0) + usize::from(GAP);
+        // However long the labels are, half of the line is the values'.
+        let indent = longest.min(width / 2);
+        let line = |(label, cell): (&String, &String)| {
+            let label = cut(label, indent.saturating_sub(1));
+            let gap = " ".repeat(indent.saturating_sub(columns(&label)));
+            let value = self.seen(cell);
+            let value = if indent + columns(&value) <= width {
+                painted(&value)
+            } else {
+                wrapped(&value, (indent, indent), width, usize::MAX)[indent..].to_owned()
+            };
+            format!("{}{gap}{value}", super::toned(&label, super::Tone::Bold))
+        };
+        let block =
+            |row: &Vec<String>| labels.iter().zip(row).filter(|(_, cell)| !cell.is_empty()).map(line).collect::<Vec<_>>().join("\n");
+        self.rows.iter().map(block).collect::<Vec<_>>().join("\n\n")
+    }
+
+    fn table(&self, width: Option<u16>) -> String {
         let mut table = Table::new();
         table.load_style(NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -197,24 +232,46 @@ pub(super) fn painted(word: &str) -> String {
     format!("\u{1b}[{code}m{word}\u{1b}[0m")
 }
 
-/// Returns columns and rows of the terminal on standard output, where there is one.
-#[cfg(unix)]
-pub fn terminal_size() -> Option<(u16, u16)> {
-    let stdout = std::io::stdout();
-    if !std::io::IsTerminal::is_terminal(&stdout) {
-        return None;
+/// Returns a line without its colours.
+fn plain(line: &str) -> Cow<'_, str> {
+    if !line.contains('\u{1b}') {
+        return Cow::Borrowed(line);
     }
-    rustix::termios::tcgetwinsize(stdout).ok().map(|size| (size.ws_col, size.ws_row))
+    // All that is coloured here is SGR: ESC [ numbers m.
+    let pieces = line.split('\u{1b}').enumerate();
+    let text = |(index, piece): (usize, &str)| {
+        if index == 0 { piece.to_owned() } else { piece.split_once('m').map_or("", |(_, rest)| rest).to_owned() }
+    };
+    Cow::Owned(pieces.map(text).collect())
 }
 
-/// Returns columns and rows of the terminal on standard output: unknown on this system.
-#[cfg(not(unix))]
+/// Returns columns and rows of the terminal on standard output, where there is one.
 pub fn terminal_size() -> Option<(u16, u16)> {
+    size_of(&std::io::stdout())
+}
+
+#[cfg(unix)]
+fn size_of(stream: &(impl std::io::IsTerminal + std::os::fd::AsFd)) -> Option<(u16, u16)> {
+    if !stream.is_terminal() {
+        return None;
+    }
+    rustix::termios::tcgetwinsize(stream).ok().map(|size| (size.ws_col, size.ws_row))
+}
+
+/// Unknown on this system.
+#[cfg(not(unix))]
+fn size_of(_stream: &impl std::io::IsTerminal) -> Option<(u16, u16)> {
     None
 }
 
-pub(super) fn terminal_width() -> Option<u16> {
+/// Returns how wide the terminal on standard output is, where there is one.
+pub fn terminal_width() -> Option<u16> {
     terminal_size().map(|(columns, _)| columns).filter(|width| *width > 0)
+}
+
+/// Returns how wide the terminal on standard error is, where there is one.
+pub(super) fn note_width() -> Option<u16> {
+    size_of(&std::io::stderr()).map(|(columns, _)| columns).filter(|width| *width > 0)
 }
 
 pub(super) fn terminal_height() -> Option<u16> {
@@ -248,6 +305,35 @@ mod tests {
             rows().text_within(Some(44)),
             "Job             Started                 Rows\nwarehouse_stoc  2026-11-23 22:55:00  299,987\nk_497"
         );
+    }
+
+    #[test]
+    fn rows_for_which_no_table_has_room_are_blocks_with_every_column() {
+        let columns = [("Source", Align::Left), ("Rows", Align::Right), ("Added", Align::Right), ("Cursor", Align::Left)];
+        let mut rows = Rows::new(columns).giving_way(&["Added"], "Source");
+        rows.push(["表表表表表表表表表表表表表", "123,456,789,012", "1", "a b"].map(str::to_owned).to_vec());
+        rows.push(["short", "2", "", "c"].map(str::to_owned).to_vec());
+        let blocks = "\
+Source  表表表表表表
+        表表表表表表
+        表
+Rows    123,456,789,
+        012
+Added   1
+Cursor  a b
+
+Source  short
+Rows    2
+Cursor  c";
+        assert_eq!(rows.text_within(Some(20)), blocks);
+        let wide = rows.text_within(Some(200));
+        assert!(wide.starts_with("Source ") && wide.lines().count() == 3, "{wide}");
+    }
+
+    #[test]
+    fn colours_take_no_room() {
+        assert_eq!(plain("a\u{1b}[31mfailed\u{1b}[0m b"), "afailed b");
+        assert_eq!(plain("plain"), "plain");
     }
 
     #[test]

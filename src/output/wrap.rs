@@ -75,6 +75,39 @@ impl Lines {
     }
 }
 
+/// Returns a text as it fits a terminal of this width: a line that is too long goes on in the next one, below its beginning and `hang`
+/// further in. Without a width it stays as it is, and so do lines with colours, which whoever coloured them has fitted.
+pub fn fitted(text: &str, hang: usize, width: Option<u16>) -> String {
+    let Some(width) = width.map(usize::from) else { return text.to_owned() };
+    let fit = |line: &str| {
+        if columns(line) <= width || line.contains('\u{1b}') {
+            return line.to_owned();
+        }
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        wrapped(line, (indent, indent + hang), width, usize::MAX)
+    };
+    text.split('\n').map(fit).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns a value behind its label, each of its lines at `indent`, fitted to a terminal of this width; with a line end.
+pub fn labelled(label: &str, value: &str, indent: usize, width: Option<u16>) -> String {
+    let width = width.map_or(usize::MAX, |width| usize::from(width).max(indent + VALUE_MIN));
+    let mut text = String::new();
+    let mut head = format!("{label:<indent$}");
+    for line in value.split('\n') {
+        if columns(&head) + columns(line) <= width {
+            text.push_str(&format!("{head}{line}\n"));
+        } else {
+            text.push_str(&format!("{head}{}\n", &wrapped(line, (indent, indent), width, usize::MAX)[indent..]));
+        }
+        head = " ".repeat(indent);
+    }
+    text
+}
+
+/// So much room stays for a value behind its label, however narrow the terminal.
+const VALUE_MIN: usize = 10;
+
 /// Returns a text cut to so many columns, with "…" where something was cut.
 pub fn cut(text: &str, columns_max: usize) -> String {
     if columns(text) <= columns_max {
@@ -112,6 +145,21 @@ mod tests {
         check("x 012345678", 10, "x 01234567\n  8");
         check("a line\r\nend\tand  more", 40, "a line end and more");
         check("", 10, "");
+    }
+
+    #[test]
+    fn only_lines_that_are_too_long_are_fitted_and_nothing_is_lost() {
+        let text = "short  as it is\n  a line that is too long\n\u{1b}[1mcoloured and longer than all\u{1b}[0m\n";
+        let expected = "short  as it is\n  a line that is\n    too long\n\u{1b}[1mcoloured and longer than all\u{1b}[0m\n";
+        assert_eq!(fitted(text, 2, Some(16)), expected);
+        assert_eq!(fitted(text, 2, None), text);
+        assert_eq!(labelled("About", "one two\nthree", 8, None), "About   one two\n        three\n");
+        assert_eq!(
+            labelled("About", "one two three four\n表表表表表表", 8, Some(18)),
+            "About   one two\n        three four\n        表表表表表\n        表\n"
+        );
+        assert_eq!(labelled("About", "", 8, Some(18)), "About   \n");
+        assert_eq!(labelled("About", "0123456789abc", 8, Some(4)), "About   0123456789\n        abc\n");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::job::positions::{self, Origin};
 use crate::job::report::Text;
-use crate::job::{JobId, Problem, Severity};
+use crate::job::{JobId, Matter, Problem, Severity};
 use crate::private;
 
 use super::whole;
@@ -192,7 +192,7 @@ pub fn job_ids(folder: &Path, here: &Path) -> (Vec<JobId>, Vec<Problem>) {
 }
 
 fn problem(file: PathBuf, message: String, hint: Option<String>) -> Problem {
-    Problem { file, line: 0, column: 0, line_text: String::new(), severity: Severity::Error, message, hint }
+    Problem { file, line: 0, column: 0, line_text: String::new(), severity: Severity::Error, matter: Matter::Definition, message, hint }
 }
 
 /// Writes a new file whole or not at all, with a Unix mode whatever the umask; never replaces one.

@@ -4,6 +4,7 @@
 
 pub mod files;
 mod people;
+mod remembered;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,13 +12,14 @@ use std::sync::Arc;
 use crate::job::load::{self, Loaded, Secrets};
 use crate::job::positions::{Origin, Place};
 use crate::job::report::Text;
-use crate::job::{Environment, Job, JobId, Problem, Settings, Severity, defaults, notifications, settings, variables};
+use crate::job::{Environment, Job, JobId, Matter, Problem, Settings, Severity, defaults, notifications, settings, variables};
 use crate::plan::kinds::postgresql;
 use crate::plan::postgresql::PostgresConnection;
 use crate::secret::Masker;
 pub use crate::state::StateLocation;
 use crate::text::{nearest, shortened};
 use crate::zone::Zone;
+pub use remembered::Remembered;
 
 /// The name of the file that makes a folder a workspace.
 pub const FILE: &str = "etlsched.yaml";
@@ -314,7 +316,8 @@ impl Workspace {
 fn dotenv_problem(path: &Path, line: usize, message: String) -> Problem {
     let hint = Some("write KEY=VALUE; quotes around values with # or spaces at the ends".to_owned());
     // The line itself is not shown: it may hold a secret.
-    Problem { file: path.to_owned(), line, column: 0, line_text: "***".to_owned(), severity: Severity::Error, message, hint }
+    let (file, line_text) = (path.to_owned(), "***".to_owned());
+    Problem { file, line, column: 0, line_text, severity: Severity::Error, matter: Matter::Definition, message, hint }
 }
 
 const STATE_HINT: &str =

@@ -130,6 +130,24 @@ fn a_variable_without_a_value_is_a_warning_and_online_an_error() {
 }
 
 #[test]
+fn a_variable_by_which_people_are_told_is_a_warning_where_it_is_used() {
+    let smtp = "smtp: {url: \"smtps://etl@mail.example\", password: \"${MAIL_PASSWORD}\", from: etl@example.com}\n";
+    let etl = Etl::new().file("etlsched.yaml", smtp).csv_job("sales", "", "id\n1\n");
+    let quiet = etl.run(&["validate"]).exits(0);
+    assert!(!quiet.stderr.contains("MAIL_PASSWORD"), "no job sends mails: {}", quiet.stderr);
+    let told = "notification_emails: [ops@example.com]\nwebhooks: \"${HOOK}\"\ndata_sources: [{path: jobs/data/sales.csv}]\n";
+    etl.write("jobs/sales.yaml", told);
+    etl.write("jobs/more.yaml", "notification_emails: [ops@example.com]\ndata_sources: [{path: jobs/data/sales.csv, target: more}]\n");
+    let what_comes = "is not set here: runs go on, and nobody is told this way";
+    let warned = etl.run(&["validate"]).exits(0).mentions(&format!("etlsched.yaml:1:51: warning: the variable MAIL_PASSWORD {what_comes}"));
+    let warned =
+        warned.mentions(&format!("jobs/sales.yaml:2:11: warning: the variable HOOK {what_comes}")).mentions("set HOOK in the environment");
+    assert!(warned.stderr.ends_with("2 warnings\n"), "once each: {}", warned.stderr);
+    etl.run(&["run", "sales"]).exits(0);
+    etl.run(&["validate", "--online"]).exits(4).mentions("error: the variable MAIL_PASSWORD is not set");
+}
+
+#[test]
 fn a_table_is_taken_over_from_another_job_and_from_another_source() {
     let etl = Etl::new().csv_job("old", "target: t", "a\n1\n2\n").csv_job("new", "target: t", "a\n3\n");
     etl.run(&["run", "old"]).exits(0);

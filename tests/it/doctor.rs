@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::etl::{Ended, Etl};
 use crate::install::fake::Machine;
+use crate::owners::{NOBODY, Shared, is_root};
 use crate::servers;
 
 /// A machine with a scheduler and a sound workspace that has run.
@@ -227,6 +228,34 @@ fn variables_of_the_crontab_are_those_of_its_jobs() {
 }
 
 #[test]
+fn what_pam_gives_to_cron_holds_there_and_the_crontab_wins_over_it() {
+    let job = "schedule_type: daily\ndata_sources:\n  - name: s\n    path: \"${DATA_FOLDER}/a.csv\"\n    target: t\n";
+    let etl = Etl::new().file("jobs/a.yaml", job).file("in/a.csv", "id\n1\n");
+    let folder = etl.path("in").display().to_string();
+    let machine = Machine::bare(etl.env("DATA_FOLDER", &folder)).with_crontab("0 0 * * * /x\n");
+    machine.etl.write("etc/pam.d/cron", "@include common-auth\nsession required pam_env.so\n");
+    let look = |environment: &str| {
+        machine.etl.write("etc/environment", environment);
+        let inner = machine.etl.command(&["doctor", "--as-cron", "-o", "json"]);
+        let script = "mount --bind etc/pam.d /etc/pam.d && mount --bind etc/environment /etc/environment && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh"]).arg(inner.get_program()).args(inner.get_args());
+        command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(machine.etl.path(""));
+        let output = command.stdin(Stdio::null()).output().expect("unshare is installed: apt-get install util-linux");
+        Ended::new(&machine.etl, &["doctor", "--as-cron"], output).json()["checks"].as_array().expect("checks").clone()
+    };
+    let absent = look("# nothing\n");
+    holds(&absent, "environment", "fail", &["variables", "DATA_FOLDER is not set"]);
+    let given = look(&format!("export DATA_FOLDER=\"{folder}\"\nPATH=/of/pam\nHOME=/of/pam\n"));
+    holds(&given, "environment", "ok", &["1 variable of the files have values here"]);
+    holds(&given, "environment", "ok", &["its PATH is /usr/bin:/bin"]);
+    machine.etl.write("machine/spool", "DATA_FOLDER=/nowhere\n0 0 * * * /x\n");
+    let overridden = look(&format!("DATA_FOLDER={folder}\n"));
+    holds(&overridden, "connections", "fail", &["open ***/a.csv: no such file"]);
+    holds(&overridden, "environment", "warn", &["other values there than here: DATA_FOLDER"]);
+}
+
+#[test]
 fn modes_that_let_others_in_are_told_with_the_command_that_mends_them() {
     let machine = machine();
     let mode = |path: &str, mode: u32| {
@@ -246,6 +275,29 @@ fn modes_that_let_others_in_are_told_with_the_command_that_mends_them() {
     mode("jobs/sales.yaml", 0o666);
     let found = findings(&machine.etl, &[], 10);
     holds(&found, "permissions", "fail", &["everybody can write it", "chmod o-w jobs/sales.yaml"]);
+}
+
+#[test]
+fn a_warehouse_that_can_t_be_written_is_shared_or_given_back_its_mode_and_never_taken() {
+    if !is_root() {
+        return; // other users can't be had
+    }
+    let settings = "connections: {lake: {type: sqlite, path: data/lake.db}}\ndestination: lake\n";
+    let shared = Shared::new(Etl::new().csv_job("sales", "", "id\n1\n").file("etlsched.yaml", settings).file("data/keep", ""));
+    shared.etl.run(&["run", "sales"]).exits(0);
+    let mode = |path: &str, mode: u32| {
+        std::fs::set_permissions(shared.etl.path(path), std::fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    mode("data", 0o777);
+    mode("data/lake.db", 0o644);
+    let look = || shared.run_as(NOBODY, NOBODY.id, &["doctor", "-o", "json"]).json()["checks"].as_array().expect("checks").clone();
+    let found = look();
+    holds(&found, "connections", "fail", &["/data/lake.db can't be written by nobody", "share it with a group of yours: chmod g+rw "]);
+    assert!(found.iter().all(|finding| !finding["remedy"].to_string().contains("chown")), "{found:#?}");
+    let lake = shared.etl.path("data/lake.db");
+    std::os::unix::fs::chown(&lake, Some(NOBODY.id), None).expect("root may");
+    mode("data/lake.db", 0o444);
+    holds(&look(), "connections", "fail", &["can't be written by nobody", &format!("chmod u+rw {}", lake.display())]);
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn a_job_that_fails_is_noted_and_one_in_error_is_wrong() {
     // What isn't started is not late too.
     assert_eq!(found(&etl, "18T12:00", 10), ["sales error critical"]);
     at(&etl, "18T12:00", &["enable", "sales"]).exits(0);
-    assert_eq!(found(&etl, "18T12:01", 0), Vec::<String>::new());
+    assert_eq!(found(&etl, "18T12:01", 0), ["sales failing note"], "its last run is as it was");
 }
 
 #[test]
@@ -192,6 +192,30 @@ fn nagios_gets_one_line_and_its_own_exit_codes() {
     let late = |seconds: u32| format!("jobs=1;;;0 broken=0;;0;0 error=0;;0;0 {rest}=1;0;;0 failing=0;;;0 lateness={seconds}s;;;0\n");
     nagios("15T02:11").exits(1).prints(&format!("ETLSCHED WARNING - of 1 job: 1 late (sales) | {}", late(660)));
     nagios("16T02:11").exits(2).prints(&format!("ETLSCHED CRITICAL - of 1 job: 1 late (sales) | {}", late(660)));
+}
+
+#[test]
+fn a_job_that_fails_below_its_threshold_is_ok_for_nagios_and_never_said_to_be_well() {
+    let sources = "data_sources:\n  - path: jobs/data/rows.csv\n    target: good\n  - {name: bad, path: jobs/data/none.csv}\n";
+    let etl = daily("").file("jobs/partly.yaml", format!("{DAILY}{sources}")).file("jobs/data/none.csv", "a\n1\n");
+    let nagios = |now: &str, code: i32| {
+        let line = at(&etl, now, &["check", "--nagios"]).exits(code).says("").stdout;
+        line.split(" | ").next().expect("a text").to_owned()
+    };
+    for job in ["sales", "partly"] {
+        fire(&etl, "14T02:00", job, 0);
+    }
+    assert_eq!(nagios("14T03:00", 0), "ETLSCHED OK - 2 jobs are well");
+    std::fs::remove_file(etl.path("jobs/data/none.csv")).expect("the file goes");
+    fire(&etl, "15T02:00", "sales", 0);
+    fire(&etl, "15T02:00", "partly", 3);
+    assert_eq!(nagios("15T03:00", 0), "ETLSCHED OK - 2 jobs on time, 1 failing (partly)");
+    assert_eq!(found(&etl, "15T03:00", 0), ["partly failing note"]);
+    at(&etl, "15T03:00", &["check"]).exits(0).mentions("the last run did not refresh every source").mentions("2 jobs: 1 well, 1 failing");
+    std::fs::remove_file(etl.path("jobs/data/rows.csv")).expect("the file goes");
+    fire(&etl, "16T02:00", "sales", 1);
+    assert_eq!(nagios("16T02:11", 1), "ETLSCHED WARNING - of 2 jobs: 1 late (partly), 2 failing (partly, sales)");
+    assert!(at(&etl, "16T02:11", &["check", "--nagios"]).stdout.contains(" late=1;0;;0 failing=2;;;0 "));
 }
 
 #[test]

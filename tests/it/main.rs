@@ -5,6 +5,10 @@
 //! | `etl` | the builder: a workspace in a temporary folder, the real program in a clean environment, whole output compared |
 //! | `layers` | src/ keeps to the map in src/lib.rs: who may import whom, who reads the clock, who prints |
 //! | `docs` | man/, README.md and the job files that it shows are true of this build |
+//! | `browser` | Debian's Chromium by its DevTools protocol: real keys, media, pictures |
+//! | `hints` | what newcomers type first and get wrong: one error with what to type instead |
+//! | `widths` | what is printed at a terminal of 80 and 200 columns, with the longest names |
+//! | `report_page` | the report's page by keyboard, in light and dark, on paper |
 //! | `doctor` | what `doctor` says of sound installations and of planted faults, from here and as cron starts jobs |
 //! | `keys` | README.md's tables of keys are those of this build |
 //! | `parity` | the system replaced: its documents become jobs, its JSON keeps its shapes, README's table from it to here works row by row |
@@ -65,6 +69,8 @@ mod api_runs;
 #[cfg(unix)]
 mod api_source;
 #[cfg(target_os = "linux")]
+mod browser;
+#[cfg(target_os = "linux")]
 mod calls;
 #[cfg(target_os = "linux")]
 mod concurrent;
@@ -87,6 +93,7 @@ mod gate;
 mod hangs;
 #[cfg(target_os = "linux")]
 mod health;
+mod hints;
 mod hostile;
 #[cfg(target_os = "linux")]
 mod install;
@@ -135,6 +142,8 @@ mod prints;
 mod proofs;
 mod report;
 #[cfg(target_os = "linux")]
+mod report_page;
+#[cfg(target_os = "linux")]
 mod retries;
 #[cfg(unix)]
 mod secrets;
@@ -153,5 +162,7 @@ mod store_server;
 mod tables;
 #[cfg(unix)]
 mod web;
+#[cfg(target_os = "linux")]
+mod widths;
 #[cfg(target_os = "linux")]
 mod windows;

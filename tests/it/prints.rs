@@ -85,10 +85,11 @@ fn wrong_usage_in_json_mode_is_one_object_on_stdout() {
     };
     check(&["lst", "-o", "json"], "unrecognized subcommand 'lst'", "a similar subcommand exists: 'list'");
     check(
-        &["run", "--output=json"],
-        "the following required arguments were not provided: <JOB>...",
-        "usage: etlsched run --output <FORMAT> <JOB>...",
+        &["show", "--output=json"],
+        "the following required arguments were not provided: <JOB>",
+        "usage: etlsched show --output <FORMAT> <JOB>",
     );
+    check(&["run", "--output=json"], "run: no job is named", "there are none yet: etlsched create --help");
     check(&["-ojson"], "a subcommand is missing", "see: etlsched --help");
     check(
         &["logs", "--page", "0", "-o", "json"],

@@ -10,14 +10,14 @@ use crate::etl::Etl;
 const NOW: &str = "2026-11-24T12:00:00Z";
 
 /// Closes what a browser was given, and starts what must not run, in every place where text stands.
-const HOSTILE: &str = "</script><img src=x onerror=document.title=1>\"'<!--\u{202e}&amp;";
+pub const HOSTILE: &str = "</script><img src=x onerror=document.title=1>\"'<!--\u{202e}&amp;";
 
-fn job(keys: &str) -> String {
+pub fn job(keys: &str) -> String {
     format!("{keys}data_sources:\n  - path: jobs/data/x.csv\n")
 }
 
 /// A workspace with a job that ran once, by the clock of tests.
-fn workspace() -> Etl {
+pub fn workspace() -> Etl {
     let etl = Etl::new()
         .env("ETLSCHED_NOW", NOW)
         .file("etlsched.yaml", "timezone: Europe/Berlin\n")
@@ -29,7 +29,7 @@ fn workspace() -> Etl {
 }
 
 /// Plants a run; `error` is bound as SQL text.
-fn plant(etl: &Etl, id: &str, started: &str, status: &str, error: Option<&str>) {
+pub fn plant(etl: &Etl, id: &str, started: &str, status: &str, error: Option<&str>) {
     let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
     let message = error.map_or_else(|| "NULL".to_owned(), text);
     etl.state().execute(&format!(
@@ -45,8 +45,8 @@ fn plant(etl: &Etl, id: &str, started: &str, status: &str, error: Option<&str>) 
     ));
 }
 
-const RUN: &str = "019ab000-0000-7000-8000-000000000001";
-const FAILED_RUN: &str = "019ab000-0000-7000-8000-000000000002";
+pub const RUN: &str = "019ab000-0000-7000-8000-000000000001";
+pub const FAILED_RUN: &str = "019ab000-0000-7000-8000-000000000002";
 
 #[test]
 fn the_summary_says_what_needs_attention_and_what_to_type() {

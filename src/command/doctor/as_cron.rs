@@ -30,7 +30,7 @@ pub fn run(doctor: &Doctor, context: &Context) -> Result<u8, Failure> {
     let scene = Arc::new(Scene::find(context, &doctor.jobs, doctor.offline, timeout)?);
     let cron = CronEnvironment::find(&scene);
     if context.output == Format::Table && !context.quiet {
-        output::note(&heading(&cron));
+        output::note_fitted(&heading(&cron));
     }
     let program = std::env::current_exe().map_err(|error| Failure::internal(format!("the path of this program can't be read: {error}")))?;
     let bare =
@@ -46,7 +46,7 @@ pub fn run(doctor: &Doctor, context: &Context) -> Result<u8, Failure> {
     let differences = differences(&here, &findings);
     if context.output == Format::Table {
         for line in &differences {
-            output::print(&format!("only under cron: {}", printable(line)));
+            output::print(&output::at_terminal(&format!("only under cron: {}", printable(line)), 2));
         }
     }
     finish(&findings, Some(&differences), context);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use super::permissions;
 use super::reach::{self, Asked, Ends, Way};
 use super::scene::Scene;
 use super::scheduler::store_of;
@@ -115,7 +116,7 @@ fn reached(workspace: &Workspace, timeout: Duration, end: &Ends, job: &Job, way:
             Some(source) => ask(&program, &engine::test_order(job, source), timeout).map(|value| words(&value["message"])),
             None => return Outcome::Skipped(format!("source {name} has gone meanwhile")),
         },
-        Way::Destination => destination(&program, &engine::inspect_order(job, workspace_id, Vec::new()), job, timeout),
+        Way::Destination => destination(workspace, &program, &engine::inspect_order(job, workspace_id, Vec::new()), job, timeout),
     };
     let masker = workspace.masker_for(job);
     match asked {
@@ -132,7 +133,7 @@ fn reached(workspace: &Workspace, timeout: Duration, end: &Ends, job: &Job, way:
 }
 
 /// Reads the bookkeeping. Whether rows can be written shows of a file; of a server only a load shows it, since asking would be writing.
-fn destination(program: &Program, order: &Order, job: &Job, timeout: Duration) -> Result<String, WorkerError> {
+fn destination(workspace: &Workspace, program: &Program, order: &Order, job: &Job, timeout: Duration) -> Result<String, WorkerError> {
     let answer = ask(program, order, timeout)?;
     let tables = answer["records"].as_array().map_or(0, Vec::len) as u64;
     let loaded = format!("job {} has loaded {}", job.id, count(tables, "table"));
@@ -144,7 +145,12 @@ fn destination(program: &Program, order: &Order, job: &Job, timeout: Duration) -
     match place {
         Some(place) if !process::is_writable(place) => {
             let message = format!("{} can't be written by {}", place.display(), process::user_name());
-            Err(WorkerError::new("not_writable", message, Some("chown it, or run as its owner")))
+            let remedy = if place.starts_with(workspace.private_folder()) {
+                permissions::unwritable(place, workspace.state_group.as_deref())
+            } else {
+                permissions::unwritable_elsewhere(place)
+            };
+            Err(WorkerError::new("not_writable", message, Some(&remedy)))
         }
         _ if answer["exists"].as_bool() == Some(true) => Ok(format!("{}: writable; {loaded}", file.display())),
         _ => Ok(format!("{}: not made yet; the first load makes it", file.display())),

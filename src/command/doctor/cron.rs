@@ -1,7 +1,8 @@
 //! What cron gives to the jobs that it starts, and what its entries say of who made them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::pam;
 use super::scene::Scene;
 use super::scheduler::store_of;
 use crate::command::schedule::{Choice, Options, Scheduler, Standing, is_in_path};
@@ -20,8 +21,8 @@ pub struct CronEnvironment {
 }
 
 impl CronEnvironment {
-    /// Finds out what cron gives: its own four variables (crontab(5)), those that the user's crontab sets above our block, and
-    /// `crontab_environment`. What PAM adds on some systems (/etc/environment) is left out: not every cron has it.
+    /// Finds out what cron gives: what PAM adds where cron asks it (/etc/environment), cron's own four variables (crontab(5)), those that the
+    /// user's crontab sets above our block, and `crontab_environment`. The later ones win, as crontab(5) of Debian says it.
     pub fn find(scene: &Scene) -> Self {
         let home = process::home_folder().unwrap_or_else(|| PathBuf::from("/"));
         let own = [
@@ -30,10 +31,11 @@ impl CronEnvironment {
             ("SHELL", "/bin/sh".to_owned()),
             ("PATH", "/usr/bin:/bin".to_owned()),
         ];
-        let mut variables: Vec<(String, String)> = own.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let own = own.map(|(name, value)| (name.to_owned(), value));
         let (settings, is_used) = of_crontab(scene);
         let of_workspace = scene.workspace.iter().flat_map(|workspace| workspace.crontab_environment.clone());
-        for (name, value) in settings.into_iter().chain(of_workspace) {
+        let mut variables = pam::variables(Path::new("/"));
+        for (name, value) in own.into_iter().chain(settings).chain(of_workspace) {
             variables.retain(|(known, _)| *known != name);
             variables.push((name, value));
         }

@@ -8,6 +8,7 @@ mod disk;
 mod drivers;
 mod environment;
 mod mail;
+mod pam;
 mod permissions;
 mod reach;
 mod scene;

@@ -72,15 +72,30 @@ fn folder(scene: &Scene, tell: &Tell) {
     }
 }
 
-/// Returns what helps where a folder can't be written. It is never taken from another user, whose runs would fail then.
+/// Returns what helps where the private folder, or one that it shall be made in, can't be written. It is never taken from another user,
+/// whose runs would fail then.
 pub(super) fn unwritable(folder: &Path, group: Option<&str>) -> String {
     let shown = folder.display();
     let user = process::user_name();
-    match (std::fs::metadata(folder), group) {
-        (Ok(metadata), _) if private::is_own(&metadata) => format!("chmod u+rwx {shown}"),
-        (_, Some(group)) => format!("run as the owner of {shown}, or join the group of state_group: usermod -aG {group} {user}"),
-        (_, None) => format!("run as the owner of {shown}, or let the owner share it with a group: state_group in etlsched.yaml"),
-    }
+    own_mode(folder).unwrap_or_else(|| match group {
+        Some(group) => format!("run as the owner of {shown}, or join the group of state_group: usermod -aG {group} {user}"),
+        None => format!("run as the owner of {shown}, or let the owner share it with a group: state_group in etlsched.yaml"),
+    })
+}
+
+/// As [`unwritable`], for a file of tables, or the folder that it shall be made in, outside of the private folder: `state_group` is not for it.
+pub(super) fn unwritable_elsewhere(place: &Path) -> String {
+    let shown = place.display();
+    let group = if place.is_dir() { "chmod g+rwxs" } else { "chmod g+rw" };
+    own_mode(place)
+        .unwrap_or_else(|| format!("run as the owner of {shown}, or let the owner share it with a group of yours: {group} {shown}"))
+}
+
+/// Returns what gives back to its owner, who is this user, what the mode withholds.
+fn own_mode(place: &Path) -> Option<String> {
+    let metadata = std::fs::metadata(place).ok().filter(private::is_own)?;
+    let rights = if metadata.is_dir() { "u+rwx" } else { "u+rw" };
+    Some(format!("chmod {rights} {}", place.display()))
 }
 
 /// Returns the files right in the private folder that others can read.

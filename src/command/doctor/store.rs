@@ -38,7 +38,7 @@ pub fn check(scene: &Scene, tell: &Tell) {
         return tell.skipped("", format!("{}: not reached (--offline)", location.place()));
     }
     match Store::examine(location, scene.timeout) {
-        Ok(Examined::Absent) => absent(location, tell),
+        Ok(Examined::Absent) => absent(location, scene.there().state_group.as_deref(), tell),
         Ok(Examined::Older(_, lacking)) => {
             let migrations = count(lacking as u64, "migration");
             let found = format!("{}: made by an older etlsched; the next command that writes applies {migrations}", location.place());
@@ -72,12 +72,12 @@ fn existing(file: &Path) -> PathBuf {
     file.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new(".")).to_owned()
 }
 
-fn absent(location: &StateLocation, tell: &Tell) {
+fn absent(location: &StateLocation, group: Option<&str>, tell: &Tell) {
     let place = location.place();
     match location.file().map(existing) {
         Some(folder) if !process::is_writable(&folder) => {
             let found = format!("{place}: not made yet, and this user may not write {}", folder.display());
-            tell.fail("", found, super::permissions::unwritable(&folder, None));
+            tell.fail("", found, super::permissions::unwritable(&folder, group));
         }
         _ => tell.ok("", format!("{place}: not made yet; the first run makes it")),
     }

@@ -85,7 +85,7 @@ pub fn put(context: &Context, names: &[String], options: &Options, confirmed: Co
 
 fn tell_left_out(context: &Context, wanted: &Wanted) {
     if machine::has_errors(&wanted.problems) {
-        output::note(&errors::problems(&wanted.problems));
+        errors::tell(&wanted.problems);
         output::note("jobs whose files have errors keep the entries that they have");
     }
     if !context.quiet && context.output != Format::Json {

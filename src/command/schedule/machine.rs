@@ -178,7 +178,7 @@ impl Machine {
             Daemon::Runs(_) | Daemon::Unknown(_) => None,
         };
         for (warning, hint) in daemon.into_iter().chain(self.target.warnings()).chain(program_warning(&self.host.program)) {
-            output::note(&format!("warning: {warning}\n  hint: {hint}"));
+            output::note_fitted(&format!("warning: {warning}\n  hint: {hint}"));
         }
     }
 }

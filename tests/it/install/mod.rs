@@ -247,9 +247,12 @@ fn install_takes_the_jobs_named_and_sync_takes_out_what_is_gone() {
     machine.schedule(&["sync", "--yes"]).exits(3).mentions("jobs whose files have errors keep the entries that they have");
     assert_eq!(machine.shown(), INSTALLED);
     machine.schedule(&["status"]).exits(10).mentions("job daily: it has an entry, and its file has errors\n");
+    let rows = "job,state,scheduler,place,in_step\ndaily,broken,crontab,the crontab of etl,false\nquarter,installed,crontab,the crontab of etl,false\n";
+    machine.schedule(&["status", "-o", "csv"]).exits(10).prints(rows);
     std::fs::remove_file(machine.etl.path("jobs/daily.yaml")).expect("a file");
     machine.schedule(&["install", "--yes"]).exits(0).prints("2 jobs already in the crontab of etl, nothing to change\n");
     machine.schedule(&["status"]).exits(10).mentions("job daily: it has an entry and is not scheduled any more\n");
+    machine.schedule(&["status", "-o", "csv"]).exits(10).mentions("\ndaily,orphan,crontab,").mentions("\nquarter,installed,crontab,");
     machine.schedule(&["sync", "--yes"]).exits(0).prints("installed 1 job in the crontab of etl, removed 1\n");
     assert!(!machine.shown().contains("run daily") && machine.shown().contains("run quarter"));
 }
@@ -302,6 +305,7 @@ fn who_may_have_no_crontab_can_delete_jobs_all_the_same() {
 #[test]
 fn drift_is_shown_line_by_line() {
     let machine = Machine::new();
+    machine.schedule(&["status", "-o", "csv"]).exits(10).mentions("\ndaily,missing,crontab,the crontab of etl,false\n");
     machine.schedule(&["status"]).exits(10).mentions("job daily: it is not in the crontab of etl\njob quarter: it is not");
     machine.schedule(&["install", "--yes"]).exits(0);
     let installed = machine.crontab().expect("a crontab");

@@ -3,7 +3,7 @@
 
 const PAGE = 25;
 const RANKS = ["in error", "stuck", "late", "failing", "broken file", "running", "paused", "inactive", "ok", "never ran", "no file"];
-const jobsView = { words: "", state: "", sort: "state", page: 0, size: PAGE, lanes: [] };
+const jobsView = { words: "", state: "", sort: "state", page: 0, size: PAGE, lanes: [], open: new Set() };
 
 const ORDERS = {
   state: ["what needs attention", (a, b) => RANKS.indexOf(a.state) - RANKS.indexOf(b.state)],
@@ -31,10 +31,11 @@ const back = el("button", { type: "button", onclick: () => { jobsView.page--; fi
 const more = el("button", { type: "button", onclick: () => { jobsView.page++; fill(); } }, "More");
 const HINT = "Point at a lane, or tap it, to read a run; unfold a job for its runs, durations and rows.";
 
-const redraw = lazily(() => {
+function drawAll() {
   drawAxis(axis);
   for (const [node, job] of jobsView.lanes) drawLane(node, job);
-});
+}
+const redraw = lazily(drawAll);
 
 function fill() {
   const jobs = chosen(), pages = Math.max(1, Math.ceil(jobs.length / jobsView.size));
@@ -67,7 +68,9 @@ function row(job) {
     const isOpen = name.getAttribute("aria-expanded") === "true";
     name.setAttribute("aria-expanded", String(!isOpen));
     if (isOpen) item.lastChild.remove(); else item.append(detail(job));
+    if (isOpen) jobsView.open.delete(job.id); else jobsView.open.add(job.id);
   }
+  if (jobsView.open.has(job.id)) unfold();
   return item;
 }
 

@@ -38,6 +38,8 @@ let restore = [];
 window.addEventListener("beforeprint", () => {
   jobsView.size = 200;
   fill();
+  // No frame comes before the paper.
+  drawAll();
   restore = [fresh.all()];
   for (const details of document.querySelectorAll("details:not([open])")) {
     details.open = true;
