@@ -225,7 +225,7 @@ fn causes(workspace: &Workspace, job: &str, problems: &[Problem]) -> Vec<Cause> 
 }
 
 fn cause(workspace: &Workspace, masker: &Masker, problem: &Problem) -> Cause {
-    let Problem { file, line, column: _, line_text: _, severity: _, message, hint } = problem;
+    let Problem { file, line, column: _, line_text: _, severity: _, matter: _, message, hint } = problem;
     let file = file.strip_prefix(&workspace.root).unwrap_or(file).display();
     Cause {
         sources: vec![masker.mask(&if *line > 0 { format!("{file}, line {line}") } else { file.to_string() })],

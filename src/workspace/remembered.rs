@@ -60,7 +60,8 @@ impl Workspace {
         let known = match before {
             Some(known) if known.is_settled => known,
             before => {
-                Known { stamp, is_settled: before.is_some(), read: self.load_file(&id, &path, Secrets::Left).map(|loaded| loaded.job) }
+                let read = self.load_file(&id, &path, Secrets::Left).map(|loaded| loaded.job).map_err(|bad| bad.problems);
+                Known { stamp, is_settled: before.is_some(), read }
             }
         };
         remembered.jobs.entry(id).or_insert(known)
