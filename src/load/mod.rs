@@ -73,10 +73,14 @@ impl From<SourceError> for Fault {
     }
 }
 
-/// Cuts the source's name from before what happened: whoever hears of it knows whose worker said it, and says so. Names have no colon.
+/// Cuts the source's name from before what happened: whoever hears of it knows whose worker said it, and says so. Names have no colon;
+/// the table that stands behind one stays.
 fn without_name(message: String) -> String {
     match message.strip_prefix("source ").and_then(|rest| rest.split_once(": ")) {
-        Some((_, what)) => what.to_owned(),
+        Some((whose, what)) => match whose.split_once(", table ") {
+            Some((_, table)) => format!("table {table}: {what}"),
+            None => what.to_owned(),
+        },
         None => message,
     }
 }
