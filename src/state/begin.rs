@@ -77,13 +77,13 @@ impl Store {
     /// # Errors
     /// The store can't be written, or the job isn't registered.
     pub fn write_refused_run(&mut self, run: &NewRun, exit_code: u8, message: &str, now: &Moment) -> Result<(), StateError> {
-        self.write_telling(|connection, teller| {
+        self.write_telling(|connection, telling| {
             let written = runs::table.find(&run.run_id);
             if diesel::select(diesel::dsl::exists(written)).get_result(connection)? {
                 return Ok(());
             }
             write_refused(connection, run, exit_code, message, now)?;
-            teller.tell(connection, &run.run_id, None, now.at)
+            telling.tell(connection, &run.run_id, None, now.at).map(drop)
         })
     }
 

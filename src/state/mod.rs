@@ -94,4 +94,7 @@ mod standings_tests;
 mod stats_tests;
 #[cfg(test)]
 #[cfg(unix)]
+mod telling_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod tests;
