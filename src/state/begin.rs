@@ -55,7 +55,7 @@ impl Store {
     /// # Errors
     /// The store can't be written, or the job isn't registered.
     pub fn begin_run(&mut self, run: &NewRun, now: &Moment, probe: Probe<'_>) -> Result<Begun, StateError> {
-        self.write(|connection| {
+        self.write_in_turn(|connection| {
             let clocks = Clocks::read(connection, now)?;
             match leases::of_job(connection, &run.job)? {
                 // It was committed, and the answer lost.

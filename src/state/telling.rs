@@ -216,14 +216,14 @@ pub(super) fn prune(connection: &mut StoreConnection, before: NaiveDateTime) -> 
 }
 
 impl Store {
-    /// As [`Store::write`], for work that closes a run: it may ask the teller.
+    /// As [`Store::write_in_turn`], for work that closes a run: it may ask the teller.
     pub(super) fn write_telling<T>(
         &mut self,
         mut work: impl FnMut(&mut StoreConnection, &Telling<'_>) -> QueryResult<T>,
     ) -> Result<T, StateError> {
         let teller = std::mem::take(&mut self.teller);
         let telling = Telling { teller: &teller, clashes: Cell::new(0) };
-        let result = self.write(|connection| work(connection, &telling));
+        let result = self.write_in_turn(|connection| work(connection, &telling));
         self.teller = teller;
         result
     }
