@@ -3,6 +3,7 @@
 //! A job's other files never matter to it: [`Workspace::job`] reads that one file, and etlsched.yaml was read once.
 
 pub mod files;
+mod threads;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::secret::Masker;
 pub use crate::state::StateLocation;
 use crate::text::{nearest, shortened};
 use crate::zone::Zone;
+use threads::side_by_side;
 
 /// The name of the file that makes a folder a workspace.
 pub const FILE: &str = "etlsched.yaml";
@@ -266,16 +268,20 @@ impl Workspace {
 
     /// Loads every job, by id, and returns the problems of those that can't be, and of files that are none. Fetches no secrets.
     pub fn jobs(&self) -> (Vec<Job>, Vec<Problem>) {
-        let (loaded, problems) = self.load_all();
-        (loaded.into_iter().map(|loaded| loaded.job).collect(), problems)
+        self.load_each(|loaded| loaded.job)
     }
 
     /// As [`Workspace::jobs`], with the trees.
     pub fn load_all(&self) -> (Vec<Loaded>, Vec<Problem>) {
+        self.load_each(|loaded| loaded)
+    }
+
+    /// Loads every job and keeps a part of each.
+    fn load_each<T: Send>(&self, kept: impl Fn(Loaded) -> T + Sync) -> (Vec<T>, Vec<Problem>) {
         let (ids, mut problems) = self.job_ids();
         let mut jobs = Vec::with_capacity(ids.len());
-        for id in &ids {
-            match self.load_file(id, &self.job_file(id), Secrets::Left) {
+        for loaded in side_by_side(&ids, |id| self.load_file(id, &self.job_file(id), Secrets::Left).map(&kept)) {
+            match loaded {
                 Ok(job) => jobs.push(job),
                 Err(more) => problems.extend(more),
             }
