@@ -103,7 +103,7 @@ fn jobs(workspace: &Workspace, store: &mut Store, job: Option<&str>, period: Per
     let failing: BTreeMap<String, u64> = store.jobs()?.into_iter().map(|record| (record.id, record.consecutive_failures)).collect();
     let is_gone = |id: &str| !stored::has_file(workspace, id);
     let failing = |id: &str| failing.get(id).copied().filter(|_| !is_gone(id)).unwrap_or(0);
-    let mut jobs = data::jobs((&now.0, &now.1), (&before.0, &before.1), &failing);
+    let mut jobs = data::jobs((&now.0, now.1), (&before.0, before.1), &failing);
     // Jobs whose file is gone need nobody: they come last.
     jobs.sort_by_cached_key(|job| is_gone(&job.id));
     Ok(jobs)

@@ -12,7 +12,7 @@ use crate::job::{DataSource, Job};
 use crate::plan::{DryRun, Level, Window};
 use crate::process::{self, Program, Stop};
 use crate::run::{RejectReason, RunStatus, SourceStatus, Trigger};
-use crate::state::{EndPolicy, Store};
+use crate::state::{Closed, EndPolicy, Store};
 use crate::workspace::Workspace;
 
 use super::backfill::{self, TypedWindow};
@@ -23,7 +23,7 @@ use super::herald::{Herald, Reasons};
 use super::journal::{Closing, Journal, Ledger};
 use super::lease::Keeper;
 use super::note;
-use super::observer::Observer;
+use super::observer::{Notice, Observer};
 use super::plan::{self, RunFrame};
 use super::policy::{self, StopReason};
 use super::refusal::{self, Refusal};
@@ -245,7 +245,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
         job_status: None,
     };
     reasons.set(reject_reasons(&draft.sources));
-    let report = close(draft, &mut journal, workspace, job, options.clock, stop);
+    let report = close(draft, &mut journal, workspace, job, options.clock, stop, observer);
     if let Some(ping) = start_ping {
         ping.wait();
     }
@@ -350,6 +350,7 @@ fn close(
     job: &Job,
     clock: SlotClock,
     mut stop: Option<StopReason>,
+    observer: &mut dyn Observer,
 ) -> RunReport {
     let statuses: Vec<SourceStatus> = report.sources.iter().map(|source| source.status).collect();
     (report.status, report.exit_code) = policy::outcome(&statuses, stop.as_ref());
@@ -369,8 +370,11 @@ fn close(
         summary: summary(&report.sources, &job.sources, stop.as_ref(), report.status, parallel_max),
     };
     match journal.close(closing, policy) {
-        Ok(Some(crate::state::Closed::Done { status_before, status_after, .. })) if status_before != status_after => {
-            report.job_status = Some((status_before, status_after));
+        Ok(Some(Closed::Done { status_before, status_after, untold, .. })) => {
+            report.job_status = (status_before != status_after).then_some((status_before, status_after));
+            if let Some(message) = untold {
+                observer.notice(&Notice::Log { level: Level::Warn, source: None, stream: None, message: &message });
+            }
         }
         Ok(_) => {}
         Err(reason) => {

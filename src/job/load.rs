@@ -296,13 +296,15 @@ fn canonical(tree: &Node, used: &[(&str, &Node)]) -> String {
 }
 
 fn write_canonical(node: &Node, out: &mut String) {
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    use std::fmt::Write as _;
+
+    let quoted = |text: &str| serde_json::to_string(text).expect("a text is JSON");
     match &node.value {
         Value::Scalar(scalar) if scalar.kind == ScalarKind::Text => out.push_str(&quoted(scalar.shown())),
         Value::Scalar(scalar) => match scalar.kind {
-            ScalarKind::Int(number) => out.push_str(&number.to_string()),
-            ScalarKind::Float(number) => out.push_str(&number.to_string()),
-            ScalarKind::Bool(is) => out.push_str(&is.to_string()),
+            ScalarKind::Int(number) => write!(out, "{number}").expect("a text takes all"),
+            ScalarKind::Float(number) => write!(out, "{number}").expect("a text takes all"),
+            ScalarKind::Bool(is) => write!(out, "{is}").expect("a text takes all"),
             ScalarKind::Null | ScalarKind::Text => out.push_str("null"),
         },
         Value::List(items) => {
@@ -336,5 +338,10 @@ fn is_in_fingerprint(key: &str, node: &Node) -> bool {
 }
 
 fn hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+
+    Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a text takes all");
+        hex
+    })
 }

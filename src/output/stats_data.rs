@@ -189,24 +189,25 @@ fn greatest(left: Option<f64>, right: Option<f64>) -> Option<f64> {
     }
 }
 
+/// How long the successes of each job took, the oldest first.
+pub type Durations = BTreeMap<String, Vec<f64>>;
+
 /// Returns the figures of jobs by what the log counts.
-fn gather(tallies: &[RunTally], timings: &[Timing]) -> BTreeMap<String, JobStats> {
+fn gather(tallies: &[RunTally], mut durations: Durations) -> BTreeMap<String, JobStats> {
     let mut jobs: BTreeMap<String, JobStats> = BTreeMap::new();
     for tally in tallies {
         jobs.entry(tally.job.clone()).or_insert_with(|| JobStats { id: tally.job.clone(), ..JobStats::default() }).add(tally);
     }
-    for timing in timings {
-        if let Some(job) = jobs.get_mut(&timing.of) {
-            job.durations.push(timing.seconds);
-        }
+    for job in jobs.values_mut() {
+        job.durations = durations.remove(&job.id).unwrap_or_default();
+        job.spread = Spread::of(job.durations.iter().copied());
     }
-    jobs.values_mut().for_each(|job| job.spread = Spread::of(job.durations.iter().copied()));
     jobs
 }
 
 /// Returns the figures of jobs in a span and the one before, what needs attention first. `failing` knows how many runs in a row of a
 /// job have failed until now.
-pub fn jobs(now: (&[RunTally], &[Timing]), before: (&[RunTally], &[Timing]), failing: &dyn Fn(&str) -> u64) -> Vec<JobStats> {
+pub fn jobs(now: (&[RunTally], Durations), before: (&[RunTally], Durations), failing: &dyn Fn(&str) -> u64) -> Vec<JobStats> {
     let earlier = gather(before.0, before.1);
     let mut jobs: Vec<JobStats> = gather(now.0, now.1).into_values().collect();
     for job in &mut jobs {

@@ -44,11 +44,10 @@ fn jobs() -> Vec<JobStats> {
         tally("stopped", RunStatus::Cancelled, 3),
         tally("stopped", RunStatus::Running, 1),
     ];
-    let took =
-        [timings("slow", &[10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0]), timings("well", &[2.0; 6]), timings("failing", &[1.0, 3.0])];
+    let took = |jobs: &[(&str, &[f64])]| jobs.iter().map(|(job, seconds)| ((*job).to_owned(), seconds.to_vec())).collect();
+    let now_took = took(&[("slow", &[10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0]), ("well", &[2.0; 6]), ("failing", &[1.0, 3.0])]);
     let before = [tally("slow", RunStatus::Success, 8), tally("well", RunStatus::Success, 6)];
-    let took_before = [timings("slow", &[10.0; 8]), timings("well", &[2.5; 6])].concat();
-    data::jobs((&now, &took.concat()), (&before, &took_before), &|job| if job == "failing" { 2 } else { 0 })
+    data::jobs((&now, now_took), (&before, took(&[("slow", &[10.0; 8]), ("well", &[2.5; 6])])), &|job| if job == "failing" { 2 } else { 0 })
 }
 
 #[test]
@@ -124,12 +123,9 @@ fn runs_that_somebody_stopped_or_that_go_on_count_for_no_rate() {
 #[test]
 fn a_change_is_told_only_where_there_is_enough_to_compare() {
     let with = |runs: u64, now: f64, before: f64| {
-        let seconds = |one: f64| timings("a", &[one; 9]);
-        data::jobs(
-            (&[tally("a", RunStatus::Success, runs)], &seconds(now)),
-            (&[tally("a", RunStatus::Success, 5)], &seconds(before)),
-            &|_| 0,
-        )[0]
+        let seconds = |one: f64| data::Durations::from([("a".to_owned(), vec![one; 9])]);
+        data::jobs((&[tally("a", RunStatus::Success, runs)], seconds(now)), (&[tally("a", RunStatus::Success, 5)], seconds(before)), &|_| 0)
+            [0]
         .attention()
     };
     assert_eq!(with(5, 30.0, 10.0), ["slower: 3.0 times"]);

@@ -55,7 +55,7 @@ impl Store {
     /// # Errors
     /// The store can't be written, or the job isn't registered.
     pub fn begin_run(&mut self, run: &NewRun, now: &Moment, probe: Probe<'_>) -> Result<Begun, StateError> {
-        self.write(|connection| {
+        self.write_in_turn(|connection| {
             let clocks = Clocks::read(connection, now)?;
             match leases::of_job(connection, &run.job)? {
                 // It was committed, and the answer lost.
@@ -77,13 +77,13 @@ impl Store {
     /// # Errors
     /// The store can't be written, or the job isn't registered.
     pub fn write_refused_run(&mut self, run: &NewRun, exit_code: u8, message: &str, now: &Moment) -> Result<(), StateError> {
-        self.write_telling(|connection, teller| {
+        self.write_telling(|connection, telling| {
             let written = runs::table.find(&run.run_id);
             if diesel::select(diesel::dsl::exists(written)).get_result(connection)? {
                 return Ok(());
             }
             write_refused(connection, run, exit_code, message, now)?;
-            teller.tell(connection, &run.run_id, None, now.at)
+            telling.tell(connection, &run.run_id, None, now.at).map(drop)
         })
     }
 

@@ -14,7 +14,7 @@ use super::error::StateError;
 use super::keepsake::Keepsake;
 use super::location::{Place, StateLocation};
 use super::schema::workspace;
-use super::server::{self, Purpose};
+use super::server::{self, Purpose, Turn};
 use super::telling::TellerSlot;
 use super::{file, migrations};
 
@@ -175,10 +175,19 @@ impl Store {
     /// beginning, where another host's transaction or a lost connection kept them from being committed: what was committed without an
     /// answer is then found, so `work` must know its own rows.
     pub(super) fn write<T>(&mut self, mut work: impl FnMut(&mut StoreConnection) -> QueryResult<T>) -> Result<T, StateError> {
+        self.write_for(Purpose::Write, &mut work)
+    }
+
+    /// As [`Store::write`], for what many do at one instant.
+    pub(super) fn write_in_turn<T>(&mut self, mut work: impl FnMut(&mut StoreConnection) -> QueryResult<T>) -> Result<T, StateError> {
+        self.write_for(Purpose::WriteInTurn, &mut work)
+    }
+
+    fn write_for<T>(&mut self, purpose: Purpose, work: Work<'_, T>) -> Result<T, StateError> {
         if self.is_standby {
             return Err(StateError::ReadOnly { place: self.place() });
         }
-        self.transact(Purpose::Write, &mut work)
+        self.transact(purpose, work)
     }
 
     /// Runs queries over one state of the store.
@@ -190,10 +199,10 @@ impl Store {
     pub(super) fn transact<T>(&mut self, purpose: Purpose, work: Work<'_, T>) -> Result<T, StateError> {
         let began = Instant::now();
         let patience = if self.is_away { self.patience.min(PATIENCE_SPENT) } else { self.patience };
-        let mut tries = 0;
+        let (mut tries, mut clashes, mut turn) = (0, 0, Turn::first(purpose, patience));
         loop {
             tries += 1;
-            let error = match self.try_once(purpose, work, patience.saturating_sub(began.elapsed())) {
+            let error = match self.try_once(purpose, turn, work, patience.saturating_sub(began.elapsed())) {
                 Ok(value) => {
                     self.is_away = false;
                     return Ok(value);
@@ -203,7 +212,11 @@ impl Store {
             let is_worthwhile = match &error {
                 Trouble::Unreachable(StateError::Server { error, .. }) => error.is_transient,
                 Trouble::Unreachable(_) => false,
-                Trouble::Database(error) => matches!(self.connection, StoreConnection::Server(_)) && may_pass(error, tries),
+                Trouble::Database(error) => {
+                    clashes += u32::from(matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)));
+                    let may_pass = may_pass(error, clashes) || turn.was_in_vain(error);
+                    may_pass && matches!(self.connection, StoreConnection::Server(_))
+                }
             };
             if !is_worthwhile || began.elapsed() >= patience {
                 self.is_away = is_worthwhile;
@@ -212,11 +225,17 @@ impl Store {
                     Trouble::Database(error) => StateError::of(error, &self.place()),
                 });
             }
-            std::thread::sleep(pause(tries));
+            turn = match &error {
+                Trouble::Database(error) if purpose != Purpose::Read => Turn::after(error, patience.saturating_sub(began.elapsed())),
+                Trouble::Database(_) | Trouble::Unreachable(_) => Turn::Free,
+            };
+            if turn == Turn::Free {
+                std::thread::sleep(pause(tries));
+            }
         }
     }
 
-    fn try_once<T>(&mut self, purpose: Purpose, work: Work<'_, T>, patience: Duration) -> Result<T, Trouble> {
+    fn try_once<T>(&mut self, purpose: Purpose, turn: Turn, work: Work<'_, T>, patience: Duration) -> Result<T, Trouble> {
         let patience = patience.max(Duration::from_millis(500));
         if let (StoreConnection::Server(server), StateLocation::Postgresql(plan)) = (&mut self.connection, &self.location)
             && (server.client().is_over() || AnsiTransactionManager::is_broken_transaction_manager(server))
@@ -230,7 +249,7 @@ impl Store {
             StoreConnection::Sqlite(connection) => AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")?,
             StoreConnection::Server(server) => {
                 server.client().set_patience(patience);
-                server::begin(server, purpose)?;
+                server::begin(server, purpose, turn)?;
             }
         }
         let result = work(&mut self.connection);
@@ -262,11 +281,11 @@ impl From<DieselError> for Trouble {
 }
 
 /// Whether the same may go well in a moment.
-fn may_pass(error: &DieselError, tries: u32) -> bool {
+fn may_pass(error: &DieselError, clashes: u32) -> bool {
     match error {
         DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::ClosedConnection, _) => true,
-        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => tries < CLASHES_MAX,
-        DieselError::RollbackErrorOnCommit { commit_error, .. } => may_pass(commit_error, tries),
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => clashes < CLASHES_MAX,
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => may_pass(commit_error, clashes),
         DieselError::BrokenTransactionManager => true,
         _ => false,
     }

@@ -55,7 +55,7 @@ pub struct EndPolicy {
 }
 
 /// What closing a run did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Closed {
     /// It is closed.
     Done {
@@ -65,6 +65,8 @@ pub enum Closed {
         status_after: JobStatus,
         /// Runs in a row that count towards `failure_threshold`.
         consecutive_failures: u64,
+        /// Why nobody is told of it, where the store refused what was to be sent.
+        untold: Option<String>,
     },
     /// Another run took the lease and closed this one as interrupted; nothing was written.
     LeaseLost,
@@ -76,7 +78,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn close_run(&mut self, end: &RunEnd, policy: EndPolicy, now: DateTime<Utc>) -> Result<Closed, StateError> {
-        let closed = self.write_telling(|connection, teller| {
+        let closed = self.write_telling(|connection, telling| {
             if !leases::is_held(connection, &end.run_id)? {
                 return closed_before(connection, end);
             }
@@ -84,9 +86,10 @@ impl Store {
             let slot = if end.is_interrupted { SlotStatus::Interrupted } else { end.status.into() };
             slots::settle(connection, &end.run_id, slot, policy.slot_now)?;
             leases::release(connection, &end.run_id)?;
-            let closed = judge_job(connection, end, policy, now)?;
-            if let Closed::Done { status_before: before, status_after: after, .. } = closed {
-                teller.tell(connection, &end.run_id, Some(Around { before, after }), now)?;
+            let mut closed = judge_job(connection, end, policy, now)?;
+            if let Closed::Done { status_before, status_after, untold, .. } = &mut closed {
+                let around = Around { before: *status_before, after: *status_after };
+                *untold = telling.tell(connection, &end.run_id, Some(around), now)?;
             }
             let job = job_of(connection, &end.run_id)?;
             let before = naive(now - TimeDelta::days(i64::from(policy.retention_days)));
@@ -116,7 +119,7 @@ fn closed_before(connection: &mut StoreConnection, end: &RunEnd) -> QueryResult<
     let Some(job) = own.select(runs::job).first::<String>(connection).optional()? else { return Ok(Closed::LeaseLost) };
     let (status, failures): (String, i64) = jobs::table.find(&job).select((jobs::status, jobs::consecutive_failures)).first(connection)?;
     let status = JobStatus::parse(&status).expect("held by a CHECK of the table");
-    Ok(Closed::Done { status_before: status, status_after: status, consecutive_failures: failures.unsigned_abs() })
+    Ok(Closed::Done { status_before: status, status_after: status, consecutive_failures: failures.unsigned_abs(), untold: None })
 }
 
 fn write_end(connection: &mut StoreConnection, end: &RunEnd, now: DateTime<Utc>) -> QueryResult<()> {
@@ -209,7 +212,7 @@ fn judge_job(connection: &mut StoreConnection, end: &RunEnd, policy: EndPolicy, 
         let details = format!("{} -> {}", before.status.as_str(), after.status.as_str());
         audit::write(connection, &Actor { user, host }, "status", Some(&job), Some(&end.run_id), Some(&details), now)?;
     }
-    Ok(Closed::Done { status_before: before.status, status_after: after.status, consecutive_failures: after.failures })
+    Ok(Closed::Done { status_before: before.status, status_after: after.status, consecutive_failures: after.failures, untold: None })
 }
 
 /// Adds a run to its job's counters.

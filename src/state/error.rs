@@ -203,6 +203,37 @@ impl StateError {
     }
 }
 
+/// The classes of a server's codes that speak of what was to be written, and not of how the server is: cardinality, data, constraints,
+/// rights and names, views, features, raised by a trigger, limits such as the length of a row in an index (PostgreSQL 15, appendix A).
+const REFUSALS: [&str; 8] = ["21", "22", "23", "42", "44", "0A", "P0", "54"];
+
+/// What SQLite says of a file, its disk, or other processes; anything else is of what was to be written.
+const FILE_TROUBLES: [&str; 10] = [
+    "is locked",
+    "readonly database",
+    "is not a database",
+    "malformed",
+    "is full",
+    "disk I/O error",
+    "unable to open",
+    "out of memory",
+    "interrupted",
+    "locking protocol",
+];
+
+/// Whether a store refused a statement for what it was to write: the same is refused again, and another one may go well.
+pub(super) fn is_refusal(error: &DieselError) -> bool {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction | DatabaseErrorKind::ClosedConnection, _) => false,
+        DieselError::DatabaseError(_, said) => match said.details() {
+            Some(code) => REFUSALS.iter().any(|class| code.starts_with(class)),
+            None => !FILE_TROUBLES.iter().any(|words| said.message().contains(words)),
+        },
+        DieselError::SerializationError(_) | DieselError::DeserializationError(_) | DieselError::QueryBuilderError(_) => true,
+        _ => false,
+    }
+}
+
 /// Whether there is next to no room where a file lies: SQLite says no more than "disk I/O error" where its shared memory can't grow.
 fn is_disk_full(place: &Place) -> bool {
     #[cfg(unix)]

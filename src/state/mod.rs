@@ -70,6 +70,9 @@ pub use trail::{AuditFilter, AuditPage, AuditRecord};
 mod bench;
 #[cfg(test)]
 #[cfg(unix)]
+mod crowd_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod file_tests;
 #[cfg(test)]
 #[cfg(unix)]
@@ -92,6 +95,9 @@ mod standings_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod stats_tests;
+#[cfg(test)]
+#[cfg(unix)]
+mod telling_tests;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;

@@ -21,7 +21,7 @@ use postgres::{Row, SimpleQueryMessage};
 
 use crate::connect::ConnectError;
 use crate::connect::postgres::Session;
-use crate::connect::postgres::timed::{Client, Failure, Raw};
+use crate::connect::postgres::timed::{Client, Failure, Raw, ends_session};
 
 /// The column by which the first statement of a transaction tells whether it is in the session that was opened.
 pub(super) const SESSION_COLUMN: &str = "etlsched_session";
@@ -183,7 +183,7 @@ fn told(error: ConnectError, state: Option<&str>) -> Error {
         Some("23505") => DatabaseErrorKind::UniqueViolation,
         Some("23503") => DatabaseErrorKind::ForeignKeyViolation,
         Some("25006") => DatabaseErrorKind::ReadOnlyTransaction,
-        Some(state) if state.starts_with("08") || state.starts_with("57P") => DatabaseErrorKind::ClosedConnection,
+        Some(state) if ends_session(state) => DatabaseErrorKind::ClosedConnection,
         Some(_) => DatabaseErrorKind::Unknown,
     };
     Error::DatabaseError(kind, Box::new(Said { error, state: state.unwrap_or_default().to_owned() }))

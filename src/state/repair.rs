@@ -93,7 +93,7 @@ impl Store {
     /// The store can't be written.
     pub fn close_dead_run(&mut self, dead: &DeadRun, end: &DeadEnd, now: &Moment, probe: Probe<'_>) -> Result<bool, StateError> {
         let run = &dead.detail.run;
-        self.write_telling(|connection, teller| {
+        self.write_telling(|connection, telling| {
             let open = runs::table.find(&run.id).filter(runs::status.eq_any(open_statuses()));
             let is_open: bool = diesel::select(diesel::dsl::exists(open)).get_result(connection)?;
             let clocks = Clocks::read(connection, now)?;
@@ -105,7 +105,7 @@ impl Store {
             let slot = if *end == DeadEnd::Success { SlotStatus::Done } else { SlotStatus::Interrupted };
             slots::settle(connection, &run.id, slot, now.at)?;
             leases::release(connection, &run.id)?;
-            teller.tell(connection, &run.id, None, now.at)?;
+            telling.tell(connection, &run.id, None, now.at)?;
             Ok(true)
         })
     }

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use uuid::Uuid;
 
@@ -18,8 +20,19 @@ use crate::plan::postgresql::PostgresConnection;
 /// What every transaction that writes begins with: a process that was stopped in the midst of one must not hold the others up, and what was
 /// committed must outlive a crash of the server. The last statement tells whose session it is.
 const WRITE: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE; \
-     SET LOCAL idle_in_transaction_session_timeout = '20s'; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '30s'; \
-     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+     SET LOCAL idle_in_transaction_session_timeout = '20s'; SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '30s'";
+
+/// What goes on with any of those: it takes the snapshot.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// So long may a process be silent in its turn: one that is stopped then loses its session, and the next one's turn comes.
+const TURN_SILENCE: Duration = Duration::from_secs(3);
+
+/// So long is a row waited for in a turn: whoever holds it doesn't queue, and what is wanted may be done without a turn.
+const TURN_LOCK: Duration = Duration::from_secs(2);
+
+/// No turn is waited for for less.
+const TURN_WAIT_MIN: Duration = Duration::from_millis(100);
 
 /// What every transaction that only reads begins with.
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'";
@@ -37,6 +50,10 @@ pub(super) const ORDER_BY_BYTES: &str = "DO $$ DECLARE own record; BEGIN FOR own
      LOOP EXECUTE format('ALTER TABLE %I.%I ALTER COLUMN %I TYPE text COLLATE \"C\"', own.nspname, own.relname, own.attname); \
      END LOOP; END $$";
 
+/// The server's codes for a lock that wasn't free in time, and for a right that the role lacks.
+const NO_LOCK: &str = "55P03";
+const NO_RIGHT: &str = "42501";
+
 /// The server's code for a table that isn't there.
 pub(super) const UNDEFINED_TABLE: &str = "42P01";
 
@@ -45,7 +62,72 @@ pub(super) const UNDEFINED_TABLE: &str = "42P01";
 pub(super) enum Purpose {
     Read,
     Write,
+    /// To write what many write at one instant: begins and ends of runs.
+    WriteInTurn,
     Migrate,
+}
+
+/// When a transaction that writes begins. Those that meet undo each other, since in small tables each reads what all write, and the more
+/// they are, the less comes of trying again: a hundred runs that end together undid each other a thousand times in 8 s, and sixty were not
+/// closed (2026-11-29). So begins and ends of runs come one after another, and any other that was undone joins them. What keeps the store
+/// right is the isolation alone; a turn only saves work, so it is not waited for for ever.
+///
+/// A turn is the lock of the table `workspace`, which nobody writes after the store was made. LOCK takes no snapshot (PostgreSQL 15, LOCK),
+/// so the transaction sees what the one before it left; the SELECT of an advisory lock takes one, and would see what was before it waited.
+/// And it ends with the transaction, however its process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// At once.
+    Free,
+    /// Behind those that wait, for at most so long.
+    Queued(Duration),
+}
+
+impl Turn {
+    /// Returns how a transaction is begun, with the time that there is for it.
+    pub(super) fn first(purpose: Purpose, patience: Duration) -> Self {
+        if purpose == Purpose::WriteInTurn { Self::queued(patience) } else { Self::Free }
+    }
+
+    /// A quarter of the time is kept for going on without.
+    fn queued(left: Duration) -> Self {
+        Self::Queued((left * 3 / 4).max(TURN_WAIT_MIN))
+    }
+
+    /// Returns how a transaction is begun anew that failed so, with the time that is left for it.
+    pub(super) fn after(error: &DieselError, left: Duration) -> Self {
+        let error = match error {
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => commit_error,
+            error => error,
+        };
+        match error {
+            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure | DatabaseErrorKind::UniqueViolation, _) => {
+                Self::queued(left)
+            }
+            _ => Self::Free,
+        }
+    }
+
+    /// Whether the turn itself is why a transaction failed: it didn't come, another process doesn't let go of a row, or the role may not
+    /// wait for it. Then it goes on without.
+    pub(super) fn was_in_vain(self, error: &DieselError) -> bool {
+        let DieselError::DatabaseError(_, said) = error else { return false };
+        self != Self::Free && [NO_LOCK, NO_RIGHT].iter().any(|code| said.details() == Some(code))
+    }
+
+    /// Returns what a transaction that writes begins with.
+    fn begin(self) -> String {
+        match self {
+            Self::Free => format!("{WRITE}; {DURABLE}"),
+            Self::Queued(wait) => format!(
+                "{WRITE}; SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL lock_timeout = {}; \
+                 LOCK TABLE workspace IN SHARE ROW EXCLUSIVE MODE; SET LOCAL lock_timeout = {}; {DURABLE}",
+                TURN_SILENCE.as_millis(),
+                wait.as_millis(),
+                TURN_LOCK.as_millis(),
+            ),
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -139,13 +221,18 @@ fn refuse_pooler(plan: &PostgresConnection, name: &str, place: &Place) -> Result
 }
 
 /// Begins a transaction.
-pub(super) fn begin(connection: &mut ServerConnection, purpose: Purpose) -> QueryResult<()> {
+pub(super) fn begin(connection: &mut ServerConnection, purpose: Purpose, turn: Turn) -> QueryResult<()> {
     let sql = match purpose {
-        Purpose::Read => READ,
-        Purpose::Write => WRITE,
-        Purpose::Migrate => MIGRATE,
+        Purpose::Read => READ.to_owned(),
+        Purpose::Write | Purpose::WriteInTurn => turn.begin(),
+        Purpose::Migrate => MIGRATE.to_owned(),
     };
-    connection.begin(&format!("{sql}; SELECT current_setting('etlsched.session', true) AS {SESSION_COLUMN}"))
+    let begun = connection.begin(&format!("{sql}; SELECT current_setting('etlsched.session', true) AS {SESSION_COLUMN}"));
+    if begun.is_err() && !connection.client().is_over() {
+        // The server has begun it and diesel doesn't know.
+        let _ = connection.batch_execute("ROLLBACK");
+    }
+    begun
 }
 
 /// Returns the server's clock since 1970, by which leases live on a store that hosts share; `None` where the store is a file.

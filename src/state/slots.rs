@@ -96,7 +96,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn begin_slot(&mut self, run: &NewRun, order: &SlotOrder<'_>, now: &Moment, probe: Probe<'_>) -> Result<Claim, StateError> {
-        self.write_telling(|connection, teller| {
+        self.write_telling(|connection, telling| {
             if let Some(claimed) = own_claim(connection, run)? {
                 return Ok(Claim::Started(Box::new(claimed)));
             }
@@ -110,7 +110,7 @@ impl Store {
                 Some(lease) if !lease.is_dead(&clocks, probe) => {
                     let claim = overlap(connection, run, order, &decision, Box::new(lease), now)?;
                     if let Claim::Refused(_) = claim {
-                        teller.tell(connection, &run.run_id, None, now.at)?;
+                        telling.tell(connection, &run.run_id, None, now.at)?;
                     }
                     Ok(claim)
                 }

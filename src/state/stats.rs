@@ -1,9 +1,11 @@
 //! What the run log amounts to: counts, durations and rows by job, by source and by error, over a span of time.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::{count_star, max, sql};
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamp};
 
 use super::connection::{Store, naive};
 use super::error::StateError;
@@ -80,10 +82,10 @@ pub struct ErrorTally {
     pub last_started_at: DateTime<Utc>,
 }
 
-/// How long a successful run, or a source of one, took.
+/// How long a source of a run took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timing {
-    /// The job, or the source.
+    /// The source.
     pub of: String,
     /// The run.
     pub run_id: String,
@@ -91,65 +93,70 @@ pub struct Timing {
     pub seconds: f64,
 }
 
-type TallyRow = (String, String, bool, i64, i64, i64, i64, i64, i64, Option<f64>, Option<NaiveDateTime>);
-
 type SourceTallyRow = (String, String, i64, i64, i64, i64, Option<f64>);
 
+// SQLite takes the tables of a CROSS JOIN in their order: job by job by `runs_by_job`, which has all that is summed up of successes, and
+// grouping by the job alone is no sorting. What didn't succeed is little: the index of statuses leads to it. That index would only lead
+// away from the successes, so it is hidden from them.
+
+const OF_JOBS: &str = " FROM jobs j CROSS JOIN runs r WHERE r.job = j.id AND r.status || '' = 'success'";
+
+const SUCCESSES: &str = "SELECT j.id, 'success', FALSE, count(*), CAST(0 AS BIGINT), CAST(SUM(r.total_records_processed) AS BIGINT), \
+     CAST(SUM(r.total_records_rejected) AS BIGINT), CAST(SUM(r.retry_count) AS BIGINT), CAST(SUM(r.bytes_read) AS BIGINT), \
+     max(r.peak_memory_usage_mb), max(r.started_at)";
+
+const OTHERS: &str = "SELECT r.job, r.status, r.is_interrupted, count(*), CAST(SUM(CASE WHEN r.exit_code = 3 THEN 1 ELSE 0 END) AS BIGINT), \
+     CAST(SUM(r.total_records_processed) AS BIGINT), CAST(SUM(r.total_records_rejected) AS BIGINT), CAST(SUM(r.retry_count) AS BIGINT), \
+     CAST(SUM(r.bytes_read) AS BIGINT), max(r.peak_memory_usage_mb), max(r.started_at) \
+     FROM runs r WHERE r.status IN ('failed', 'timeout', 'cancelled', 'started', 'running')";
+
+type TallyTypes = (Text, Text, Bool, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, Nullable<Double>, Timestamp);
+type TallyRow = (String, String, bool, i64, i64, i64, i64, i64, i64, Option<f64>, NaiveDateTime);
+
+/// Comes after every job's id.
+const BEHIND_ALL: &str = "\u{10ffff}";
+
+/// Makes a query over the runs of a filter; `$job` is the column by which those of its job are found.
+macro_rules! ask {
+    ($types:ty, $select:expr, $job:literal, $filter:expr, $rest:expr) => {{
+        let StatsFilter { job, since, until } = $filter;
+        // One job or all in the same words.
+        let (first, last) = job.as_deref().map_or(("", BEHIND_ALL), |job| (job, job));
+        let begun = sql::<$types>($select).sql(" AND r.started_at >= ").bind::<Timestamp, _>(naive(*since));
+        let ended = begun.sql(" AND r.started_at < ").bind::<Timestamp, _>(naive(*until));
+        let from = ended.sql(concat!(" AND ", $job, " >= ")).bind::<Text, _>(first);
+        from.sql(concat!(" AND ", $job, " <= ")).bind::<Text, _>(last).sql(" ").sql($rest)
+    }};
+}
+
 impl Store {
-    /// Returns the runs of a span by job and end, the job's name first.
+    /// Returns the runs of a span by job and end, the job's name first. Successes of a job are one.
     ///
     /// # Errors
     /// The store can't be read.
     pub fn run_tallies(&mut self, filter: &StatsFilter) -> Result<Vec<RunTally>, StateError> {
-        let StatsFilter { job, since, until } = filter;
         self.read(|connection| {
-            let mut query = runs::table
-                .group_by((runs::job, runs::status, runs::is_interrupted))
-                .select((
-                    runs::job,
-                    runs::status,
-                    runs::is_interrupted,
-                    count_star(),
-                    sql::<BigInt>("CAST(SUM(CASE WHEN exit_code = 3 THEN 1 ELSE 0 END) AS BIGINT)"),
-                    sql::<BigInt>("CAST(SUM(total_records_processed) AS BIGINT)"),
-                    sql::<BigInt>("CAST(SUM(total_records_rejected) AS BIGINT)"),
-                    sql::<BigInt>("CAST(SUM(retry_count) AS BIGINT)"),
-                    sql::<BigInt>("CAST(SUM(bytes_read) AS BIGINT)"),
-                    max(runs::peak_memory_usage_mb),
-                    max(runs::started_at),
-                ))
-                .filter(runs::started_at.ge(naive(*since)))
-                .filter(runs::started_at.lt(naive(*until)))
-                .order((runs::job, runs::status, runs::is_interrupted))
-                .into_boxed();
-            if let Some(job) = job {
-                query = query.filter(runs::job.eq(job));
-            }
-            let rows: Vec<TallyRow> = query.load(connection)?;
-            Ok(rows.into_iter().map(run_tally).collect())
+            let good = ask!(TallyTypes, &format!("{SUCCESSES}{OF_JOBS}"), "j.id", filter, "GROUP BY j.id");
+            let mut rows: Vec<TallyRow> = good.load(connection)?;
+            let others = ask!(TallyTypes, OTHERS, "r.job", filter, "GROUP BY r.job, r.status, r.is_interrupted");
+            rows.extend(others.load::<TallyRow>(connection)?);
+            let mut tallies: Vec<RunTally> = rows.into_iter().map(run_tally).collect();
+            tallies.sort_by(|left, right| key(left).cmp(&key(right)));
+            Ok(tallies)
         })
     }
 
-    /// Returns how long the successful runs of a span took, the oldest first.
+    /// Returns how long the successful runs of a span took, by job, the oldest first.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn run_timings(&mut self, filter: &StatsFilter) -> Result<Vec<Timing>, StateError> {
-        let StatsFilter { job, since, until } = filter;
+    pub fn run_timings(&mut self, filter: &StatsFilter) -> Result<BTreeMap<String, Vec<f64>>, StateError> {
         self.read(|connection| {
-            let mut query = runs::table
-                // Nearly all of them: the index of statuses would only lead away from that of the job.
-                .filter(runs::status.concat("").eq(RunStatus::Success.as_str()))
-                .filter(runs::started_at.ge(naive(*since)))
-                .filter(runs::started_at.lt(naive(*until)))
-                .order((runs::started_at, runs::id))
-                .select((runs::job, runs::id, runs::execution_time_seconds))
-                .into_boxed();
-            if let Some(job) = job {
-                query = query.filter(runs::job.eq(job));
-            }
-            let rows: Vec<(String, String, Option<f64>)> = query.load(connection)?;
-            Ok(timings(rows))
+            let order = "ORDER BY j.id, r.started_at, r.id";
+            let took = ask!((Text, Nullable<Double>), &format!("SELECT j.id, r.execution_time_seconds{OF_JOBS}"), "j.id", filter, order);
+            let rows: Vec<(String, Option<f64>)> = took.load(connection)?;
+            let parts = rows.chunk_by(|left, right| left.0 == right.0);
+            Ok(parts.map(|part| (part[0].0.clone(), part.iter().filter_map(|(_, seconds)| *seconds).collect())).collect())
         })
     }
 
@@ -242,8 +249,12 @@ impl Store {
     }
 }
 
+fn key(tally: &RunTally) -> (&str, &'static str, bool) {
+    (&tally.job, tally.status.as_str(), tally.is_interrupted)
+}
+
 fn run_tally(row: TallyRow) -> RunTally {
-    let (job, status, is_interrupted, runs, partly, rows, rejected, retries, bytes_read, peak_memory_mb, last) = row;
+    let (job, status, is_interrupted, runs, partly, rows, rejected, retries, bytes_read, peak_memory_mb, last_started_at) = row;
     RunTally {
         job,
         status: RunStatus::parse(&status).expect("held by a CHECK of the table"),
@@ -255,7 +266,7 @@ fn run_tally(row: TallyRow) -> RunTally {
         retries: retries.unsigned_abs(),
         bytes_read: bytes_read.unsigned_abs(),
         peak_memory_mb,
-        last_started_at: last.unwrap_or_default().and_utc(),
+        last_started_at: last_started_at.and_utc(),
     }
 }
 

@@ -1,21 +1,26 @@
 //! What the end of a run is told with: what stands in the store when it is closed goes to whoever decides, and what that one says goes
 //! into the outbox, in the same transaction. What was told is remembered until its trouble is over.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 
 use super::backends::StoreConnection;
 use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::connection::{Connection, TransactionManager};
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::connection::{Store, naive};
-use super::error::StateError;
+use super::error::{self, StateError};
 use super::jobs::JobStatus;
 use super::outbox::{self, Letter, NewLetter, SEVERAL_JOBS};
-use super::records::{RunDetail, RunRecord};
+use super::progress::write_events;
+use super::records::{EventRecord, RunDetail, RunRecord};
 use super::rows::{self, RunRow};
 use super::runs::run_with_tail;
 use super::schema::{jobs, runs, slots, told};
+use crate::plan::Level;
 
 /// How many lines of the execution log are told.
 const LINES_TOLD: i64 = 20;
@@ -111,25 +116,65 @@ pub(super) struct Standing {
     pub(super) after: JobStatus,
 }
 
-impl TellerSlot {
-    /// Asks what follows from the end of a run and writes it down.
+/// The teller of a transaction that closes a run, which may be begun several times.
+pub(super) struct Telling<'a> {
+    teller: &'a TellerSlot,
+    /// How often what it said met a row that is there.
+    clashes: Cell<u32>,
+}
+
+type Transactions = <StoreConnection as Connection>::TransactionManager;
+
+/// How often a row that is there is taken for one that another host wrote meanwhile.
+const CLASHES_MAX: u32 = 3;
+
+impl Telling<'_> {
+    /// Asks what follows from the end of a run and writes it down. A run is closed also where the store refuses that for what it says:
+    /// then nothing of it is written, the run's log tells so, and why is returned.
     pub(super) fn tell(
         &self,
         connection: &mut StoreConnection,
         run_id: &str,
         standing: Option<Standing>,
         now: DateTime<Utc>,
-    ) -> QueryResult<()> {
-        let Some(teller) = &self.0 else { return Ok(()) };
-        let Some(run) = ended(connection, run_id, standing, now)? else { return Ok(()) };
-        let job = run.detail.run.job.clone();
-        let Tidings { letters, told, over } = teller(&run);
-        for (kind, cause) in &over {
-            diesel::delete(told::table.find((&job, kind, cause))).execute(connection)?;
+    ) -> QueryResult<Option<String>> {
+        let Some(teller) = &self.teller.0 else { return Ok(None) };
+        let Some(run) = ended(connection, run_id, standing, now)? else { return Ok(None) };
+        let tidings = teller(&run);
+        if tidings == Tidings::default() {
+            return Ok(None);
         }
-        told.iter().try_for_each(|told| remember(connection, &job, told))?;
-        outbox::put(connection, &job, Some(run_id), &letters, now)
+        let job = &run.detail.run.job;
+        Transactions::begin_transaction(connection)?;
+        let written = write_down(connection, job, run_id, &tidings, now).and_then(|()| Transactions::commit_transaction(connection));
+        let Err(error) = written else { return Ok(None) };
+        // What undoing says adds nothing: where SQLite has given up the whole transaction, there is no savepoint any more.
+        let undone = Transactions::rollback_transaction(connection);
+        if undone.is_err() || !self.is_refused(&error, connection) {
+            return Err(error);
+        }
+        let message = format!("nobody is told how this run ended, because the state store refuses what was to be sent: {error}");
+        let event = EventRecord { at: now, level: Level::Warn, source: None, stream: None, message };
+        write_events(connection, run_id, std::slice::from_ref(&event))?;
+        Ok(Some(event.message))
     }
+
+    /// Whether another try would meet the same. In a file nobody else writes meanwhile.
+    fn is_refused(&self, error: &DieselError, connection: &StoreConnection) -> bool {
+        let is_clash = matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _));
+        self.clashes.set(self.clashes.get() + u32::from(is_clash));
+        let may_pass = is_clash && matches!(connection, StoreConnection::Server(_)) && self.clashes.get() <= CLASHES_MAX;
+        error::is_refusal(error) && !may_pass
+    }
+}
+
+fn write_down(connection: &mut StoreConnection, job: &str, run_id: &str, tidings: &Tidings, now: DateTime<Utc>) -> QueryResult<()> {
+    let Tidings { letters, told, over } = tidings;
+    for (kind, cause) in over {
+        diesel::delete(told::table.find((job, kind, cause))).execute(connection)?;
+    }
+    told.iter().try_for_each(|told| remember(connection, job, told))?;
+    outbox::put(connection, job, Some(run_id), letters, now)
 }
 
 fn ended(connection: &mut StoreConnection, run_id: &str, standing: Option<Standing>, now: DateTime<Utc>) -> QueryResult<Option<ClosedRun>> {
@@ -208,13 +253,14 @@ pub(super) fn prune(connection: &mut StoreConnection, before: NaiveDateTime) -> 
 }
 
 impl Store {
-    /// As [`Store::write`], for work that closes a run: it may ask the teller.
+    /// As [`Store::write_in_turn`], for work that closes a run: it may ask the teller.
     pub(super) fn write_telling<T>(
         &mut self,
-        mut work: impl FnMut(&mut StoreConnection, &TellerSlot) -> QueryResult<T>,
+        mut work: impl FnMut(&mut StoreConnection, &Telling<'_>) -> QueryResult<T>,
     ) -> Result<T, StateError> {
         let teller = std::mem::take(&mut self.teller);
-        let result = self.write(|connection| work(connection, &teller));
+        let telling = Telling { teller: &teller, clashes: Cell::new(0) };
+        let result = self.write_in_turn(|connection| work(connection, &telling));
         self.teller = teller;
         result
     }

@@ -5,6 +5,7 @@
 pub mod files;
 mod people;
 mod remembered;
+mod threads;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use crate::state::StateLocation;
 use crate::text::{nearest, shortened};
 use crate::zone::Zone;
 pub use remembered::Remembered;
+use threads::side_by_side;
 
 /// The name of the file that makes a folder a workspace.
 pub const FILE: &str = "etlsched.yaml";
@@ -253,16 +255,20 @@ impl Workspace {
 
     /// Loads every job, by id, and returns the problems of those that can't be, and of files that are none. Fetches no secrets.
     pub fn jobs(&self) -> (Vec<Job>, Vec<Problem>) {
-        let (loaded, problems) = self.load_all();
-        (loaded.into_iter().map(|loaded| loaded.job).collect(), problems)
+        self.load_parts(|loaded| loaded.job)
     }
 
     /// As [`Workspace::jobs`], with the trees.
     pub fn load_all(&self) -> (Vec<Loaded>, Vec<Problem>) {
-        let (files, mut problems) = self.load_each();
-        let mut jobs = Vec::with_capacity(files.len());
-        for (_, file) in files {
-            match file {
+        self.load_parts(|loaded| loaded)
+    }
+
+    /// Loads every job and keeps a part of each.
+    fn load_parts<T: Send>(&self, kept: impl Fn(Loaded) -> T + Sync) -> (Vec<T>, Vec<Problem>) {
+        let (ids, mut problems) = self.job_ids();
+        let mut jobs = Vec::with_capacity(ids.len());
+        for loaded in side_by_side(&ids, |id| self.load_file(id, &self.job_file(id), Secrets::Left).map(&kept)) {
+            match loaded {
                 Ok(job) => jobs.push(job),
                 Err(bad) => problems.extend(bad.problems),
             }
@@ -273,11 +279,8 @@ impl Workspace {
     /// Loads every job, each file by itself, by id; returns the problems of files that are none beside them. Fetches no secrets.
     pub fn load_each(&self) -> (Vec<JobFile>, Vec<Problem>) {
         let (ids, problems) = self.job_ids();
-        let load = |id: JobId| {
-            let loaded = self.load_file(&id, &self.job_file(&id), Secrets::Left);
-            (id, loaded)
-        };
-        (ids.into_iter().map(load).collect(), problems)
+        let loaded = side_by_side(&ids, |id| self.load_file(id, &self.job_file(id), Secrets::Left));
+        (ids.into_iter().zip(loaded).collect(), problems)
     }
 
     /// Returns the ids of all job files, sorted, and a problem for each file in jobs/ that is none.

@@ -153,3 +153,17 @@ fn a_state_store_on_a_full_disk_is_a_clean_failure_wherever_the_disk_ends() {
     assert_eq!(open, 0, "{log:#}");
     crate::etl::report(&format!("13 disks of the state store, {failed} full: {}", lines.replace('\n', ", ")));
 }
+
+#[test]
+fn a_letter_that_the_store_refuses_leaves_the_run_closed_and_is_told_of() {
+    let etl = Etl::new().file("jobs/sales.yaml", "notification_emails: [ann@example.com]\ndata_sources:\n  - path: jobs/data/gone.csv\n");
+    etl.run(&["run", "sales", "--no-notify"]).exits(1);
+    etl.state().execute("CREATE TRIGGER refusing BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'no more of these'); END");
+    let why = "nobody is told how this run ended, because the state store refuses what was to be sent: no more of these";
+    etl.run(&["run", "sales"]).exits(1).mentions(&format!("run: {why}"));
+    etl.run(&["logs", "--run", "last"]).exits(0).mentions(why);
+    assert_eq!(etl.state().rows("SELECT status, exit_code FROM runs WHERE completed_at IS NOT NULL"), ["failed|1", "failed|1"]);
+    etl.state().execute("DROP TRIGGER refusing");
+    etl.run(&["run", "sales"]).exits(1);
+    assert_eq!(etl.state().rows("SELECT kind FROM outbox"), ["failure"], "what was not told is told the next time");
+}

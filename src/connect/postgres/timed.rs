@@ -156,8 +156,8 @@ impl Client {
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                // Whatever has no code is the connection's fault; class 08 and 57P of the server say that it ends.
-                self.is_given_up |= error.code().is_none_or(|state| state.code().starts_with("08") || state.code().starts_with("57P"));
+                // Whatever has no code is the connection's fault.
+                self.is_given_up |= error.code().is_none_or(|state| ends_session(state.code()));
                 Err(Failure::Reported(error))
             }
             Err(_) => {
@@ -166,6 +166,11 @@ impl Client {
             }
         }
     }
+}
+
+/// Whether the server's code says that the session is over: class 08 and 57P, and 25P03 of one that was silent in its transaction.
+pub fn ends_session(state: &str) -> bool {
+    state.starts_with("08") || state.starts_with("57P") || state == "25P03"
 }
 
 async fn answered(client: &tokio_postgres::Client, sql: &str, parameters: Vec<(Raw, Type)>) -> Result<(Vec<Row>, u64), Error> {
