@@ -53,7 +53,7 @@ fn a_slot_is_run_once_and_everything_else_is_silence() {
 
 #[test]
 fn a_run_whose_job_is_broken_meanwhile_is_the_success_that_it_is() {
-    let lines: String = (0..300_000).map(|number| format!("{number}\n")).collect();
+    let lines: String = (0..1_200_000).map(|number| format!("{number}\n")).collect();
     for catch_up in ["", "catch_up: all\n"] {
         let keys = format!("{DAILY_IN_BERLIN}{catch_up}");
         let etl = scheduled(&keys).file("jobs/data/sales.csv", format!("a\n{lines}"));
