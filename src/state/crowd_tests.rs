@@ -1,6 +1,7 @@
 //! Many that write to one server at once: they go one after another instead of undoing each other.
 //!
 //! `ETLSCHED_CROWD=100` makes so many close together; `--nocapture` prints how long the last one took and how often they were undone.
+#![expect(clippy::print_stderr, reason = "figures for whoever measures")]
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
