@@ -52,4 +52,7 @@ if [ -n "$missing" ]; then
     $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 
+# Tests wait for servers, clocks and limits about as long as they compute.
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((($(nproc) * 3 + 1) / 2))}
+export RUST_TEST_THREADS
 exec cargo test --locked "$@"
