@@ -10,7 +10,7 @@ use crate::clock::{self, SlotClock};
 use crate::engine::{self, Encounter, Refusal, RunOptions, RunReport, TypedWindow};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::{CatchUp, JobId};
+use crate::job::{CatchUp, Job, JobId};
 use crate::output::failure_block::{self, Whereabouts};
 use crate::output::log_file::LogFile;
 use crate::output::log_line::LogFormat;
@@ -172,6 +172,7 @@ impl Run {
                     // A run was done, and its result stands: what keeps a further slot from being started, the next start says.
                     Some(Err(_)) if !is_first => break,
                     Some(Err(failure)) => {
+                        let failure = if failure.code == "unknown_job" && scheduled { gone(failure, name) } else { failure };
                         Progress::new(name, manner).refused(&failure);
                         Err(failure)
                     }
@@ -180,7 +181,10 @@ impl Run {
                         run_one(&workspace, name, &options, &stop, &mut progress, is_quiet)
                     }
                 };
-                let Some(run) = run.transpose() else { break };
+                let Some(run) = run.transpose() else {
+                    gate.look_after(name);
+                    break;
+                };
                 let is_over = run.is_err() || !options.is_scheduled;
                 results.push(JobResult { job: name.clone(), run });
                 if context.output != Format::Json || names.len() > 1 {
@@ -277,11 +281,25 @@ impl Gate<'_> {
         // A note is written where the store said that nothing waits to be told either.
         self.may_letters_wait |= !engine::is_settled_by_note(self.workspace, &job, now);
         // Entries wake the gate at a deadline too.
-        if self.is_told && job.lateness.deadline.is_some() {
+        if job.lateness.deadline.is_some() {
+            self.tell_overdue(job);
+        }
+        Ok(false)
+    }
+
+    /// Tells of the slots of a job that were due and too late to be started: no run says so.
+    fn look_after(&mut self, name: &str) {
+        if let Ok(job) = stored::job(self.workspace, name) {
+            self.may_letters_wait = true;
+            self.tell_overdue(job);
+        }
+    }
+
+    fn tell_overdue(&mut self, job: Job) {
+        if let Some(store) = self.store.as_mut().filter(|_| self.is_told) {
             // Where the store can't be written, the next start says so.
             let _ = engine::tell_overdue(self.workspace, store, &[job], self.clock);
         }
-        Ok(false)
     }
 
     /// Sends what waits where nothing was to be started. Most starts end here: whether there is anything is one question to the store.
@@ -292,6 +310,14 @@ impl Gate<'_> {
             post.send_from(store, stop, talk);
         }
     }
+}
+
+/// Says what a scheduler's entry without a file is about: nobody typed the name.
+fn gone(failure: Failure, name: &str) -> Failure {
+    failure.hint(format!(
+        "its file is gone and its entry still starts it: bring the file back, or take the rest away with `etlsched delete {name}` and \
+         `etlsched schedule sync`"
+    ))
 }
 
 /// Whether a run found a store that can be used: without one there is nothing to send, and that was told.

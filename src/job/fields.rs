@@ -1,7 +1,7 @@
 //! Holds a tree to the tables of keys: unknown keys, wrong types, values out of range. All of them, never only the first.
 
 use crate::schedule;
-use crate::text::{nearest, shortened};
+use crate::text::{nearest, printable, shortened};
 
 use super::keys::{self, Key, Kind, Level, Status};
 use super::positions::{Entry, Node, Scalar, ScalarKind, Value, resolve};
@@ -118,7 +118,7 @@ pub fn what(node: &Node) -> String {
         Value::Scalar(scalar) => match scalar.kind {
             ScalarKind::Null => "nothing".to_owned(),
             ScalarKind::Bool(_) | ScalarKind::Int(_) | ScalarKind::Float(_) => shortened(scalar.shown(), 40).into_owned(),
-            ScalarKind::Text => format!("\"{}\"", shortened(scalar.shown(), 40)),
+            ScalarKind::Text => format!("\"{}\"", printable(&shortened(scalar.shown(), 40))),
         },
     }
 }

@@ -1,6 +1,7 @@
 //! Results as tables for people and as CSV for scripts.
 
 use std::borrow::Cow;
+use std::io::{self, IsTerminal};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width};
@@ -179,7 +180,12 @@ impl Rows {
 
     fn csv_under(&self, header: impl Iterator<Item = String>) -> String {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let written = writer.write_record(header).and_then(|()| self.rows.iter().try_for_each(|row| writer.write_record(row)));
+        // A file gets values as they are; a terminal would do what they say.
+        let is_seen = io::stdout().is_terminal();
+        let shown = |text: &String| if is_seen { printable(text).into_owned() } else { text.clone() };
+        let header: Vec<String> = header.collect();
+        let mut records = std::iter::once(&header).chain(&self.rows);
+        let written = records.try_for_each(|record| writer.write_record(record.iter().map(shown)));
         written.expect("writing to memory can't fail");
         let bytes = writer.into_inner().expect("writing to memory can't fail");
         String::from_utf8(bytes).expect("made of strings")
@@ -247,11 +253,11 @@ fn plain(line: &str) -> Cow<'_, str> {
 
 /// Returns columns and rows of the terminal on standard output, where there is one.
 pub fn terminal_size() -> Option<(u16, u16)> {
-    size_of(&std::io::stdout())
+    size_of(&io::stdout())
 }
 
 #[cfg(unix)]
-fn size_of(stream: &(impl std::io::IsTerminal + std::os::fd::AsFd)) -> Option<(u16, u16)> {
+fn size_of(stream: &(impl IsTerminal + std::os::fd::AsFd)) -> Option<(u16, u16)> {
     if !stream.is_terminal() {
         return None;
     }
@@ -260,7 +266,7 @@ fn size_of(stream: &(impl std::io::IsTerminal + std::os::fd::AsFd)) -> Option<(u
 
 /// Unknown on this system.
 #[cfg(not(unix))]
-fn size_of(_stream: &impl std::io::IsTerminal) -> Option<(u16, u16)> {
+fn size_of(_stream: &impl IsTerminal) -> Option<(u16, u16)> {
     None
 }
 
@@ -271,7 +277,7 @@ pub fn terminal_width() -> Option<u16> {
 
 /// Returns how wide the terminal on standard error is, where there is one.
 pub(super) fn note_width() -> Option<u16> {
-    size_of(&std::io::stderr()).map(|(columns, _)| columns).filter(|width| *width > 0)
+    size_of(&io::stderr()).map(|(columns, _)| columns).filter(|width| *width > 0)
 }
 
 pub(super) fn terminal_height() -> Option<u16> {

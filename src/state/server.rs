@@ -37,8 +37,10 @@ const TURN_WAIT_MIN: Duration = Duration::from_millis(100);
 /// What every transaction that only reads begins with.
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'";
 
-/// What the transaction of migrations begins with: nobody else's comes between ("etlsched" in hexadecimal).
-const MIGRATE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock(x'65746c7363686564'::bigint)";
+/// What the transaction of migrations begins with: nobody else's comes between ("etlsched" in hexadecimal). It doesn't stand before others
+/// in the queue of a table for long, where a dump that takes hours holds it.
+const MIGRATE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_advisory_xact_lock(x'65746c7363686564'::bigint); \
+     SET LOCAL lock_timeout = '1s'";
 
 /// Gives every text the order of its bytes, as SQLite has it: pages and ids must not be ordered by the database's language.
 pub(super) const ORDER_BY_BYTES: &str = "DO $$ DECLARE own record; BEGIN FOR own IN \

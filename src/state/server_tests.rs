@@ -46,6 +46,37 @@ fn a_session_that_is_another_one_in_mid_life_is_noticed() {
     assert!(matches!(error, StateError::Pooled { .. }), "{error}");
 }
 
+/// A dump holds every table for as long as it takes; the index can wait, runs can't.
+#[test]
+fn an_index_that_can_not_be_made_beside_a_dump_is_made_by_a_later_command() {
+    use diesel::connection::SimpleConnection as _;
+
+    own_database("dumped_store");
+    let location = at_server(postgresql(), "dumped_store");
+    let mut store = Store::open(&location).unwrap();
+    let down = include_str!("../../migrations/2026-11-29-000003_cover_the_sums_of_runs/down.sql");
+    store.connection.batch_execute(&format!("{down}; DELETE FROM __diesel_schema_migrations WHERE version = '20261129000003'")).unwrap();
+    store.connection.batch_execute("BEGIN; LOCK TABLE runs IN ACCESS SHARE MODE").unwrap();
+    let mut other = Store::open(&location).unwrap();
+    assert_eq!(migrations::lacking(&mut other).unwrap(), Some(1));
+    other.register_job(&job("sales"), at(0)).unwrap();
+    other.begin_run(&new_run("r1"), &moment(0), &alive).unwrap();
+    store.connection.batch_execute("ROLLBACK").unwrap();
+    let mut later = Store::open(&location).unwrap();
+    assert_eq!(migrations::lacking(&mut later).unwrap(), Some(0));
+}
+
+#[test]
+fn a_database_of_another_encoding_answers_stats() {
+    psql(postgresql(), "postgres", "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+    let mut store = Store::open(&at_server(postgresql(), "latin")).unwrap();
+    store.register_job(&job("sales"), at(0)).unwrap();
+    store.begin_run(&new_run("r1"), &moment(0), &alive).unwrap();
+    let filter = StatsFilter { job: None, since: at(0), until: at(60) };
+    assert_eq!(store.run_tallies(&filter).unwrap().len(), 1);
+    store.run_timings(&filter).unwrap();
+}
+
 #[test]
 fn a_standby_can_be_read_and_says_that_it_takes_no_writes() {
     let server = own_postgresql(&[]);

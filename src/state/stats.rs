@@ -113,8 +113,8 @@ const OTHERS: &str = "SELECT r.job, r.status, r.is_interrupted, count(*), CAST(S
 type TallyTypes = (Text, Text, Bool, BigInt, BigInt, BigInt, BigInt, BigInt, BigInt, Nullable<Double>, Timestamp);
 type TallyRow = (String, String, bool, i64, i64, i64, i64, i64, i64, Option<f64>, NaiveDateTime);
 
-/// Comes after every job's id.
-const BEHIND_ALL: &str = "\u{10ffff}";
+/// Comes after every job's id, which is ASCII; a server's encoding may have nothing beyond.
+const BEHIND_ALL: &str = "\u{7f}";
 
 /// Makes a query over the runs of a filter; `$job` is the column by which those of its job are found.
 macro_rules! ask {

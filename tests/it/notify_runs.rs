@@ -427,6 +427,19 @@ fn a_slot_that_nobody_started_is_told_once_by_another_job_s_run() {
     assert!(text.contains("2026-11-26 06:00") && !text.contains("2026-11-25 06:00"), "{text}");
 }
 
+/// The start that a deadline causes is the one that writes the slot off.
+#[test]
+fn a_deadline_is_told_by_the_gate_that_finds_its_slot_too_late_to_be_started() {
+    let server = good_server();
+    let etl = workspace(server.port(), &format!("{ANN}{DAILY}deadline: \"08:00\"\ncatch_up: none\n"));
+    etl.write("jobs/data/sales.csv", "a\n1\n");
+    at(&etl, "2026-11-24T06:00:01Z", &["run", "sales", "--scheduled"]).exits(0);
+    at(&etl, "2026-11-25T08:01:00Z", &["run", "sales", "--scheduled"]).exits(0).says("");
+    let mut told = subjects(&server);
+    told.sort();
+    assert_eq!(told, ["deadline", "missed"]);
+}
+
 #[test]
 fn a_deadline_that_passed_is_told_once_by_the_gate_that_is_woken_for_it() {
     let server = good_server();
