@@ -1,5 +1,6 @@
 //! What a command ends with when it can't do what it was told: exit code, message, hint.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::engine::Refusal;
@@ -41,7 +42,10 @@ impl Failure {
     }
 
     /// Files with problems: exit 4.
-    pub fn invalid(problems: Vec<Problem>) -> Self {
+    pub fn invalid(mut problems: Vec<Problem>) -> Self {
+        // A setting that is wrong is met by every job.
+        let mut known = HashSet::new();
+        problems.retain(|problem| known.insert((problem.file.clone(), problem.line, problem.column, problem.message.clone())));
         Self { problems, ..Self::new(exit_code::INVALID, "invalid", "invalid definition") }
     }
 

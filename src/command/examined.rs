@@ -1,8 +1,5 @@
 //! What `check`, `metrics` and `status` share: the jobs asked for, how they stand, and files with errors.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use chrono::{DateTime, Utc};
 
 use super::{job_id, stored};
@@ -13,7 +10,7 @@ use crate::job::{Job, Problem, Severity};
 use crate::output::check::Checked;
 use crate::output::findings::Broken;
 use crate::state::Store;
-use crate::workspace::{NoJob, Remembered, Workspace};
+use crate::workspace::{FILE, NoJob, Remembered, Troubled, Workspace};
 
 /// Returns how jobs stand, of those named or of all, and the store where there is one.
 ///
@@ -29,8 +26,8 @@ pub fn jobs(workspace: &Workspace, names: &[String], slot_now: DateTime<Utc>) ->
 /// # Errors
 /// The store can't be read.
 pub fn all_again(workspace: &Workspace, remembered: &mut Remembered, slot_now: DateTime<Utc>) -> Result<(Checked, Option<Store>), Failure> {
-    let (jobs, problems) = workspace.jobs_again(remembered);
-    examined(workspace, &jobs, broken(workspace, &problems), slot_now)
+    let (jobs, troubled) = workspace.jobs_again(remembered);
+    examined(workspace, &jobs, broken(workspace, &troubled), slot_now)
 }
 
 fn examined(
@@ -48,40 +45,38 @@ fn examined(
 }
 
 fn all(workspace: &Workspace) -> (Vec<Job>, Vec<Broken>) {
-    let (jobs, problems) = workspace.jobs();
-    (jobs, broken(workspace, &problems))
+    let (jobs, troubled) = workspace.jobs_apart();
+    (jobs, broken(workspace, &troubled))
 }
 
 fn named(workspace: &Workspace, names: &[String]) -> Result<(Vec<Job>, Vec<Broken>), Failure> {
     let mut jobs: Vec<Job> = Vec::with_capacity(names.len());
-    let mut problems = Vec::new();
+    let mut troubled: Vec<Troubled> = Vec::new();
     for name in names {
         let id = job_id(workspace, name)?;
-        if jobs.iter().any(|job| job.id == id) {
+        if jobs.iter().any(|job| job.id == id) || troubled.iter().any(|troubled| troubled.job == id.as_str()) {
             continue;
         }
         match workspace.load(&id, Secrets::Left) {
             Ok(loaded) => jobs.push(loaded.job),
             Err(NoJob::Unknown(near)) => return Err(stored::unknown(name, near)),
-            Err(NoJob::Invalid(more)) => problems.extend(more),
+            Err(NoJob::Invalid(problems)) => troubled.push(Troubled { job: id.as_str().to_owned(), problems }),
         }
     }
     jobs.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok((jobs, broken(workspace, &problems)))
+    troubled.sort_by(|a, b| a.job.cmp(&b.job));
+    Ok((jobs, broken(workspace, &troubled)))
 }
 
-/// Returns an entry for each file with errors, by name.
-fn broken(workspace: &Workspace, problems: &[Problem]) -> Vec<Broken> {
-    let mut files: BTreeMap<&Path, Broken> = BTreeMap::new();
-    for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
-        let entry = files.entry(&problem.file).or_insert_with(|| Broken {
-            job: problem.file.file_stem().unwrap_or(problem.file.as_os_str()).to_string_lossy().into_owned(),
-            errors: 0,
-            place: place(workspace, problem),
-        });
-        entry.errors += 1;
-    }
-    files.into_values().collect()
+/// Returns an entry for each job whose file is not good, or file that is no job.
+fn broken(workspace: &Workspace, troubled: &[Troubled]) -> Vec<Broken> {
+    let of_one = |Troubled { job, problems }: &Troubled| {
+        let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+        let first = errors.next()?;
+        let is_setting = first.file == workspace.shown(&workspace.root.join(FILE));
+        Some(Broken { job: job.clone(), errors: 1 + errors.count() as u64, place: place(workspace, first), is_setting })
+    };
+    troubled.iter().filter_map(of_one).collect()
 }
 
 fn place(workspace: &Workspace, problem: &Problem) -> String {

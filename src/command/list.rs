@@ -1,6 +1,6 @@
 //! `etlsched list`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -14,7 +14,7 @@ use crate::output::{self, Format, list};
 use crate::process;
 use crate::state::{JobRecord, JobStatus};
 use crate::text::{count, nearest, printable};
-use crate::workspace::Workspace;
+use crate::workspace::{FILE, Workspace};
 
 /// List the jobs with their schedules and last runs
 ///
@@ -113,13 +113,15 @@ fn line(workspace: &Workspace, job: &Job, status: JobStatus, record: Option<&Job
 
 /// Names each file that is left out, in a line each.
 pub(super) fn note_broken(problems: &[Problem]) {
-    let mut files: BTreeMap<&PathBuf, u64> = BTreeMap::new();
+    // A setting that is wrong is met by every job.
+    let mut files: BTreeMap<&PathBuf, BTreeSet<(usize, usize, &str)>> = BTreeMap::new();
     for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
-        *files.entry(&problem.file).or_default() += 1;
+        files.entry(&problem.file).or_default().insert((problem.line, problem.column, &problem.message));
     }
     for (file, errors) in files {
-        let errors = count(errors, "error");
+        let errors = count(errors.len() as u64, "error");
+        let what = if file.file_name().is_some_and(|name| name == FILE) { "jobs are left out, it has" } else { "left out, its file has" };
         let file = file.display().to_string();
-        output::note_fitted(&format!("warning: {}: left out, its file has {errors}; see: etlsched validate", printable(&file)));
+        output::note_fitted(&format!("warning: {}: {what} {errors}; see: etlsched validate", printable(&file)));
     }
 }

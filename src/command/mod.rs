@@ -13,6 +13,7 @@ mod doctor;
 mod enable;
 mod examined;
 mod follow;
+mod hooks;
 mod init;
 mod json_schema;
 mod list;

@@ -1,6 +1,5 @@
 //! `etlsched report`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -13,11 +12,11 @@ use crate::clock;
 use crate::engine::survey::{self, BrokenFile, Scope, Survey};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::{Problem, Severity};
+use crate::job::Severity;
 use crate::output::report::{self as view, Frame};
 use crate::output::{self, Format, measure};
 use crate::process;
-use crate::workspace::{Workspace, files};
+use crate::workspace::{FILE, Troubled, Workspace, files};
 
 /// So many runs are on a page at most: it stays below 3 MB.
 const RUNS_MAX: usize = 100_000;
@@ -112,22 +111,25 @@ fn gather(
         stored::check_known(workspace, store.as_mut(), id.as_str())?;
         only.push(id.as_str().to_owned());
     }
-    let (mut jobs, problems) = workspace.jobs();
-    let mut broken = broken(&problems);
+    let (mut jobs, troubled) = workspace.jobs_apart();
+    let mut broken = broken(workspace, &troubled);
     if !only.is_empty() {
         jobs.retain(|job| only.iter().any(|id| id == job.id.as_str()));
-        broken.retain(|file| only.iter().any(|id| Path::new(&file.file).file_stem().is_some_and(|stem| stem == id.as_str())));
+        broken.retain(|broken| only.contains(&broken.job));
     }
     let scope = Scope { since, now, moment: stored::moment(), until, only: &only, runs_max: RUNS_MAX };
     Ok(survey::survey(workspace, &jobs, &broken, store.as_mut(), &scope)?)
 }
 
-fn broken(problems: &[Problem]) -> Vec<BrokenFile> {
-    let mut files: BTreeMap<&PathBuf, u64> = BTreeMap::new();
-    for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
-        *files.entry(&problem.file).or_default() += 1;
-    }
-    files.into_iter().map(|(file, errors)| BrokenFile { file: file.display().to_string(), errors }).collect()
+fn broken(workspace: &Workspace, troubled: &[Troubled]) -> Vec<BrokenFile> {
+    let of_one = |Troubled { job, problems }: &Troubled| {
+        let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+        let first = errors.next()?;
+        let is_setting = first.file == workspace.shown(&workspace.root.join(FILE));
+        let file = if is_setting { format!("{}:{}", first.file.display(), first.line) } else { first.file.display().to_string() };
+        Some(BrokenFile { job: job.clone(), file, is_setting, errors: 1 + errors.count() as u64 })
+    };
+    troubled.iter().filter_map(of_one).collect()
 }
 
 /// Looks at where a page is to be written, before anything is read; returns the mode that it gets. Only pages of ours are replaced: a

@@ -46,7 +46,8 @@ impl Show {
         let workspace = context.workspace()?;
         let mut loaded = stored::loaded(&workspace, &job)?;
         if is_resolved {
-            let text = resolved::text(&loaded, workspace.settings(), &workspace.shown(&loaded.job.file));
+            let lines = resolved::lines(&loaded, workspace.settings(), &workspace.shown(&loaded.job.file));
+            let text = output::resolved::text(&lines, output::table::terminal_width());
             output::print(&workspace.masker_for(&loaded.job).mask(&text));
             return Ok(exit_code::DONE);
         }

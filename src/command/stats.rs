@@ -104,8 +104,11 @@ fn jobs(workspace: &Workspace, store: &mut Store, job: Option<&str>, period: Per
     let is_gone = |id: &str| !stored::has_file(workspace, id);
     let failing = |id: &str| failing.get(id).copied().filter(|_| !is_gone(id)).unwrap_or(0);
     let mut jobs = data::jobs((&now.0, now.1), (&before.0, before.1), &failing);
+    for job in &mut jobs {
+        job.is_gone = is_gone(&job.id);
+    }
     // Jobs whose file is gone need nobody: they come last.
-    jobs.sort_by_cached_key(|job| is_gone(&job.id));
+    jobs.sort_by_key(|job| job.is_gone);
     Ok(jobs)
 }
 

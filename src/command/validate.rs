@@ -3,12 +3,14 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Context;
 use super::source::{self, Answer};
+use super::{Context, hooks};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::{Job, Loaded, Problem, Secrets, Severity};
+use crate::job::positions::Origin;
+use crate::job::{Job, Loaded, Matter, Problem, Secrets, Severity};
 use crate::output::{self, Format, errors};
+use crate::secret::Secret;
 use crate::text::count;
 use crate::workspace::{NoJob, Workspace};
 
@@ -22,7 +24,7 @@ pub struct Validate {
     /// The jobs (default: all)
     #[arg(value_name = "JOB")]
     pub jobs: Vec<String>,
-    /// Also demand every variable and reach every source
+    /// Also demand every variable, reach every source, and refuse webhooks to which nothing is ever sent
     #[arg(long)]
     pub online: bool,
 }
@@ -41,6 +43,7 @@ impl Validate {
         for job in &loaded {
             problems.extend(job.job.warnings.iter().cloned());
             if online {
+                problems.extend(refused_hooks(&workspace, job));
                 problems.extend(job.missing_variables.iter().cloned());
             } else {
                 problems.extend(job.job.missing_variables.iter().map(|problem| unset_here(problem, "run will refuse")));
@@ -72,6 +75,23 @@ impl Validate {
 /// Returns what is said of a variable where it need not have a value: job files are checked on hosts that never run them.
 fn unset_here(problem: &Problem, what_comes: &str) -> Problem {
     Problem { severity: Severity::Warning, message: format!("{} here: {what_comes}", problem.message), ..problem.clone() }
+}
+
+/// Returns a problem for each webhook and health check of a job that no message ever reaches.
+fn refused_hooks(workspace: &Workspace, loaded: &Loaded) -> Vec<Problem> {
+    // URLs are secrets that a job fetches.
+    let Ok(fetched) = workspace.load(&loaded.job.id, Secrets::Fetched) else { return Vec::new() };
+    let notifications = &fetched.job.notifications;
+    let of_key = |key: &'static str, url: &Secret| {
+        let message = format!("{key}: {}, to which nothing is sent", hooks::refusal(url)?);
+        let place = loaded.tree.get(key).map(|node| node.place).filter(|place| place.origin == Origin::Job);
+        let place = place.map_or((0, 0), |place| (place.line, place.column));
+        let (file, line_text, matter) = (workspace.shown(&loaded.job.file), String::new(), Matter::Definition);
+        let hint = Some("name another address".to_owned());
+        Some(Problem { file, line: place.0, column: place.1, line_text, severity: Severity::Error, matter, message, hint })
+    };
+    let webhooks = notifications.webhooks.iter().filter_map(|url| of_key("webhooks", url));
+    webhooks.chain(notifications.healthcheck_url.iter().filter_map(|url| of_key("healthcheck_url", url))).collect()
 }
 
 /// What became of reaching the sources of a job.

@@ -47,7 +47,7 @@ pub use gate::{is_due, open as open_gate};
 pub use note::{forget as forget_note, is_settled as is_settled_by_note};
 pub use observer::{Notice, Observer, Unwatched};
 pub use overdue::tell_overdue;
-pub use plan::{discover_order, inspect_order, preview_order, rejects_path, test_order};
+pub use plan::{discover_order, inspect_order, inspect_order_of, preview_order, rejects_path, test_order};
 pub use policy::{StopReason, common_exit_code, outcome};
 pub use post::{Posted, Sent, send_waiting};
 pub use refusal::{Refusal, check_connections, check_permitted};

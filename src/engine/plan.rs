@@ -84,6 +84,18 @@ pub fn inspect_order(job: &Job, workspace_id: &str, targets: Vec<String>) -> Ord
         targets,
         workspace_id: workspace_id.to_owned(),
         job: job.id.as_str().to_owned(),
+        other_jobs: Vec::new(),
+    })
+}
+
+/// Returns the order to say which tables a job and others that share its destination have loaded.
+pub fn inspect_order_of(job: &Job, workspace_id: &str, other_jobs: Vec<String>) -> Order {
+    Order::Inspect(InspectPlan {
+        destination: job.destination.clone(),
+        targets: Vec::new(),
+        workspace_id: workspace_id.to_owned(),
+        job: job.id.as_str().to_owned(),
+        other_jobs,
     })
 }
 

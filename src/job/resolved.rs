@@ -19,24 +19,12 @@ const CARRIERS: &[&str] = &["headers", "params"];
 /// Words in names of headers and parameters whose values are secret.
 const CARRIED_SECRETS: &[&str] = &["auth", "cookie", "credential", "key", "pass", "secret", "session", "sig", "token"];
 
-/// Returns the resolved job as YAML; each value has its origin in a comment.
-pub fn text(loaded: &Loaded, settings: &Settings, job_path: &Path) -> String {
+/// Returns the resolved job as lines of YAML, each with its origin, which is empty for what has none of its own.
+pub fn lines(loaded: &Loaded, settings: &Settings, job_path: &Path) -> Vec<(String, String)> {
     let mut printer =
         Printer { job: job_path.display().to_string(), workspace: settings.text.path.display().to_string(), lines: Vec::new() };
     printer.map(loaded.tree.entries(), 0, None, "");
-    let width =
-        printer.lines.iter().filter(|(_, origin)| !origin.is_empty()).map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
-    let mut text = String::new();
-    for (line, origin) in &printer.lines {
-        let line = masked_line(&printable(line));
-        if origin.is_empty() {
-            text.push_str(&line);
-        } else {
-            text.push_str(&format!("{line:width$}  # {}", printable(origin)));
-        }
-        text.push('\n');
-    }
-    text
+    printer.lines.into_iter().map(|(line, origin)| (masked_line(&printable(&line)), printable(&origin).into_owned())).collect()
 }
 
 struct Printer {

@@ -185,6 +185,14 @@ fn inspect(plan: &InspectPlan) -> Result<Value, Fault> {
     let Some(mut destination) = destination::open(&plan.destination, Access::Read)? else {
         return Ok(json!({ "exists": false, "records": [] }));
     };
+    if !plan.other_jobs.is_empty() {
+        let mut records = Vec::new();
+        for job in std::iter::once(&plan.job).chain(&plan.other_jobs) {
+            let of_job = destination.records(&plan.workspace_id, job)?;
+            records.extend(of_job.iter().map(|record| json!({ "target": record.target, "job": record.owner.job })));
+        }
+        return Ok(json!({ "exists": true, "records": records }));
+    }
     let records = if plan.targets.is_empty() {
         destination.records(&plan.workspace_id, &plan.job)?
     } else {

@@ -400,7 +400,13 @@ fn inspection_tells_the_counts_of_the_load_that_published() {
     let steps = [rows(&[(1, None, minute(-5)), (2, Some("b"), minute(-4)), (3, None, minute(-3)), (4, None, None)]), Step::Rejected(5)];
     let result = bench.load_steps(&steps).unwrap();
     let plan = bench.plan();
-    let inspect = InspectPlan { destination: plan.destination, targets: Vec::new(), workspace_id: "w".to_owned(), job: "job".to_owned() };
+    let inspect = InspectPlan {
+        destination: plan.destination,
+        targets: Vec::new(),
+        workspace_id: "w".to_owned(),
+        job: "job".to_owned(),
+        other_jobs: Vec::new(),
+    };
     let answer = bench.ask(&Order::Inspect(inspect));
     let counts: Counts = serde_json::from_value(answer["records"][0]["counts"].clone()).unwrap();
     assert_eq!(counts, Counts { added: 1, updated: 1, unchanged: 1, skipped: 1, rejected: 1, ..Counts::default() });

@@ -89,7 +89,7 @@ pub struct Finding {
     pub remedy: String,
 }
 
-/// A job's file that has errors.
+/// A job whose file, or a setting that it has from etlsched.yaml, has errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
     /// The stem of its file.
@@ -98,16 +98,19 @@ pub struct Broken {
     pub errors: u64,
     /// Where the first one is: `jobs/sales.yaml:3`.
     pub place: String,
+    /// Whether that is in etlsched.yaml.
+    pub is_setting: bool,
 }
 
 /// Returns what is to be said of files with errors.
 pub fn of_broken(broken: &[Broken]) -> Vec<Finding> {
+    let whose = |broken: &Broken| if broken.is_setting { "with its settings it has" } else { "its file has" };
     let finding = |broken: &Broken| Finding {
         job: broken.job.clone(),
         kind: Kind::Broken,
         severity: Severity::Critical,
         since: None,
-        reason: format!("its file has {}, the first at {}: the job does not run", count(broken.errors, "error"), broken.place),
+        reason: format!("{} {}, the first at {}: the job does not run", whose(broken), count(broken.errors, "error"), broken.place),
         remedy: "etlsched validate".to_owned(),
     };
     broken.iter().map(finding).collect()

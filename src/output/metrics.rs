@@ -91,7 +91,7 @@ fn metrics(measured: &Measured<'_>) -> Vec<Metric> {
     validity.samples.extend(valid.map(|(job, value)| (vec![("job", job.clone())], value)));
     let build = Metric::gauge("etlsched_build_info", "The version of etlsched that wrote this; always 1.");
     let mut metrics = vec![build.with(vec![("version", (*version).to_owned())], 1.0), validity];
-    metrics.extend(standing(jobs));
+    metrics.extend(standing(jobs, broken));
     metrics.extend(runs(measured));
     let number = |name, help, number: fn(&OutboxWaiting) -> f64| match outbox {
         Some(outbox) => Metric::gauge(name, help).with(Vec::new(), number(outbox)),
@@ -104,13 +104,15 @@ fn metrics(measured: &Measured<'_>) -> Vec<Metric> {
 }
 
 /// How jobs stand, as `check` says it.
-fn standing(jobs: &[Health]) -> Vec<Metric> {
+fn standing(jobs: &[Health], broken: &[Broken]) -> Vec<Metric> {
     let flag = |is_so: bool| Some(f64::from(u8::from(is_so)));
     let statuses = |job: &Health| Some(JobStatus::ALL.map(|status| (status.as_str(), f64::from(u8::from(status == job.status)))));
+    let help = "Whether the job is not broken, late, past its deadline, in error or stuck; 1 if inactive or paused.";
+    let mut well = Metric::gauge("etlsched_job_well", help).each(jobs, |job| flag(is_left_out(job) || job.is_well()));
+    well.samples.extend(broken.iter().map(|broken| (vec![("job", broken.job.clone())], 0.0)));
     vec![
         Metric::gauge("etlsched_job_status", "1 for the status that the job is in.").each_of(jobs, "status", statuses),
-        Metric::gauge("etlsched_job_well", "Whether the job is not late, past its deadline, in error or stuck; 1 if inactive or paused.")
-            .each(jobs, |job| flag(is_left_out(job) || job.is_well())),
+        well,
         Metric::gauge("etlsched_job_lateness_seconds", "How long ago the latest slot was due that was not started in time; 0 if none.")
             .each(jobs, |job| Some(job.late.as_ref().map_or(0.0, |late| late.by.num_seconds() as f64))),
         Metric::gauge("etlsched_job_late_slots", "How many slots in a row were not started in time, counted over two days.")
@@ -184,14 +186,18 @@ mod tests {
 
     #[test]
     fn labels_are_escaped_and_numbers_are_plain() {
-        let broken = [Broken { job: "a\"b\\c\nd".to_owned(), errors: 1, place: String::new() }];
+        let broken = [Broken { job: "a\"b\\c\nd".to_owned(), errors: 1, place: String::new(), is_setting: false }];
         let measured = Measured { version: "1.0", jobs: &[], broken: &broken, ended: &HashMap::new(), outbox: None };
         let expected = "# HELP etlsched_build_info The version of etlsched that wrote this; always 1.\n\
                         # TYPE etlsched_build_info gauge\n\
                         etlsched_build_info{version=\"1.0\"} 1\n\
                         # HELP etlsched_job_file_valid Whether the file of the job has no errors.\n\
                         # TYPE etlsched_job_file_valid gauge\n\
-                        etlsched_job_file_valid{job=\"a\\\"b\\\\c\\nd\"} 0\n";
+                        etlsched_job_file_valid{job=\"a\\\"b\\\\c\\nd\"} 0\n\
+                        # HELP etlsched_job_well Whether the job is not broken, late, past its deadline, in error or stuck; \
+                        1 if inactive or paused.\n\
+                        # TYPE etlsched_job_well gauge\n\
+                        etlsched_job_well{job=\"a\\\"b\\\\c\\nd\"} 0\n";
         assert_eq!(text(&measured), expected);
         let time = "2026-11-24T02:00:00.5Z".parse().unwrap();
         assert_eq!(format!("{}", seconds(time)), "1795485600.5");

@@ -25,6 +25,7 @@ pub mod post;
 pub mod progress;
 pub mod prove;
 pub mod report;
+pub mod resolved;
 pub mod run;
 pub mod run_result;
 pub mod screen;

@@ -110,7 +110,8 @@ mod tests {
     use crate::zone::Zone;
 
     fn broken(names: &[&str]) -> Checked {
-        let broken = names.iter().map(|name| Broken { job: (*name).to_owned(), errors: 1, place: format!("jobs/{name}.yaml:1") });
+        let broken =
+            names.iter().map(|name| Broken { job: (*name).to_owned(), errors: 1, place: format!("jobs/{name}.yaml:1"), is_setting: false });
         Checked::new(Vec::new(), broken.collect(), Zone::UTC)
     }
 

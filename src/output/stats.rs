@@ -81,7 +81,7 @@ pub fn table(jobs: &[JobStats], blocks: Blocks) -> Rows {
     for job in jobs {
         let spread = |pick: fn(&crate::run::Spread) -> f64| job.spread.as_ref().map_or_else(|| "-".to_owned(), |spread| span(pick(spread)));
         rows.push(vec![
-            job.id.clone(),
+            job.named(),
             grouped(job.runs()),
             job.success_rate().map_or_else(|| "-".to_owned(), rate),
             grouped(job.ends.failed + job.ends.timeout + job.ends.interrupted),
@@ -114,7 +114,7 @@ fn change(ratio: f64) -> String {
 
 /// Returns one job as text.
 pub fn text(job: &JobStats, sources: &[SourceStats], errors: &[ErrorTally], period: Period, zone: Zone, blocks: Blocks) -> String {
-    let mut lines = vec![("Job", printable(&job.id).into_owned()), ("Runs begun", period.in_words(zone)), ("Runs", ends(job))];
+    let mut lines = vec![("Job", printable(&job.named()).into_owned()), ("Runs begun", period.in_words(zone)), ("Runs", ends(job))];
     let before = job.before.as_ref();
     if let Some(good) = job.success_rate() {
         let before = before.and_then(|before| before.success_rate).map(|good| format!(" (before: {good:.1} %)")).unwrap_or_default();

@@ -41,6 +41,8 @@ impl Ends {
 pub struct JobStats {
     /// The job.
     pub id: String,
+    /// Whether its file is gone.
+    pub is_gone: bool,
     /// How its runs ended.
     pub ends: Ends,
     /// How long its successes took.
@@ -107,6 +109,11 @@ impl JobStats {
     pub fn duration_change(&self) -> Option<f64> {
         let (now, before) = (self.spread?.p50, self.before?.spread?.p50);
         (before > 0.0).then(|| now / before)
+    }
+
+    /// Returns the job as tables name it.
+    pub fn named(&self) -> String {
+        if self.is_gone { format!("{} (no file)", self.id) } else { self.id.clone() }
     }
 
     /// Returns what somebody should look at.

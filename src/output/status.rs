@@ -206,7 +206,8 @@ fn text_within(overview: &Overview, zone: Zone, width: Option<u16>) -> String {
     };
     section("In error", in_error_lines(findings, in_error, &shown, width));
     section("Broken", of_kinds(&[Kind::Broken]));
-    section("Failing", of_kinds(&[Kind::Failing, Kind::Missed]));
+    section("Failing", of_kinds(&[Kind::Failing]));
+    section("Missed", of_kinds(&[Kind::Missed]));
     let until =
         |job: &JobRecord| job.paused_until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", shown(until)));
     let lines: Vec<String> = paused.iter().map(|job| format!("  {}: {}", job.id, until(job))).collect();
@@ -268,7 +269,9 @@ fn in_error_lines(findings: &[Finding], in_error: &[JobRecord], shown: &dyn Fn(D
         lines.push(blocks_within(&told, width));
     }
     for job in in_error.iter().filter(|job| told.iter().all(|finding| finding.job != job.id)) {
-        lines.push(format!("  {}: since {}; it has no good file", job.id, shown(job.status_changed_at)));
+        let is_broken = findings.iter().any(|finding| finding.kind == Kind::Broken && finding.job == job.id);
+        let also = if is_broken { "it is broken too" } else { "it has no good file" };
+        lines.push(format!("  {}: since {}; {also}", job.id, shown(job.status_changed_at)));
     }
     lines.join("\n")
 }
@@ -305,6 +308,15 @@ mod tests {
             next: Some((job.to_owned(), now)),
             now,
         }
+    }
+
+    #[test]
+    fn a_job_that_missed_slots_is_not_said_to_be_failing() {
+        let mut overview = overview();
+        overview.findings.truncate(1);
+        overview.findings[0].kind = Kind::Missed;
+        let text = text_within(&overview, Zone::UTC, None);
+        assert!(text.contains("\n\nMissed\nmissed  a_job") && !text.contains("Failing"), "{text}");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Rows {
     spare: Vec<usize>,
     /// The column whose words may be broken.
     breakable: Option<usize>,
+    /// Whether no cell is ever broken: a table without room is shown row by row.
+    is_whole: bool,
     /// The most columns of the screen that a cell takes.
     cell_max: usize,
 }
@@ -35,7 +37,7 @@ impl Rows {
     /// Makes a table with a header.
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
         let columns = columns.into_iter().map(|(name, align)| (name.to_owned(), align)).collect();
-        Self { columns, rows: Vec::new(), spare: Vec::new(), breakable: None, cell_max: usize::MAX }
+        Self { columns, rows: Vec::new(), spare: Vec::new(), breakable: None, is_whole: false, cell_max: usize::MAX }
     }
 
     /// Names what gives way where the terminal is too narrow: columns left out, one by one, then one whose words are broken.
@@ -44,6 +46,14 @@ impl Rows {
         let place = |name: &str| self.columns.iter().position(|(column, _)| column == name);
         self.spare = spare.iter().filter_map(|name| place(name)).collect();
         self.breakable = place(breakable);
+        self
+    }
+
+    /// As [`Rows::giving_way`], and no cell is broken: without room for the other columns each row is a block of lines.
+    #[must_use]
+    pub fn giving_way_whole(mut self, spare: &[&str]) -> Self {
+        self = self.giving_way(spare, "");
+        self.is_whole = true;
         self
     }
 
@@ -159,7 +169,9 @@ impl Rows {
     fn constraint(&self, column: usize, width: u16) -> ColumnConstraint {
         let (name, align) = &self.columns[column];
         let header = u16::try_from(columns(&self.seen(name))).unwrap_or(u16::MAX);
-        if self.breakable == Some(column) {
+        if self.is_whole {
+            ColumnConstraint::ContentWidth
+        } else if self.breakable == Some(column) {
             ColumnConstraint::LowerBoundary(Width::Fixed(BREAKABLE_MIN.min(width) + GAP))
         } else if *align == Align::Right || width <= UNBROKEN_MAX.max(header) {
             ColumnConstraint::ContentWidth

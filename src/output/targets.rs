@@ -29,7 +29,7 @@ pub fn table(records: &[TargetRecord], zone: Zone) -> Rows {
     for record in records {
         rows.push(cells(record, zone));
     }
-    rows.giving_way(&["Version"], "Cursor")
+    rows.giving_way_whole(&["Version"])
 }
 
 /// Returns the targets of several jobs as rows for people.
@@ -39,7 +39,7 @@ pub fn table_of_jobs(records: &[(String, TargetRecord)], zone: Zone) -> Rows {
     for (job, record) in records {
         rows.push(std::iter::once(job.clone()).chain(cells(record, zone)).collect());
     }
-    rows.giving_way(&["Version"], "Cursor")
+    rows.giving_way_whole(&["Version"])
 }
 
 /// The columns of [`cells`], the last with its time zone.
@@ -59,4 +59,36 @@ fn cells(record: &TargetRecord, zone: Zone) -> Vec<String> {
         grouped(*rows),
         committed_at.map_or_else(|| "never".to_owned(), |at| local(at, zone)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::ColumnType;
+    use crate::run::CursorValue;
+
+    #[test]
+    fn a_narrow_terminal_cuts_no_value_in_two() {
+        let cursor = CursorValue { column_type: ColumnType::Text, text: "2026-11-23T22:55:00.123456789".to_owned() };
+        let record = TargetRecord {
+            source: "orders_of_the_shops".to_owned(),
+            stream: "orders_of_the_shops".to_owned(),
+            target: "orders_of_the_shops".to_owned(),
+            cursor: Some(cursor),
+            version: 1,
+            rows: 2,
+            committed_at: Some("2026-11-24T02:00:00Z".parse().expect("an instant")),
+        };
+        let rows = table_of_jobs(&[("sales".to_owned(), record)], Zone::UTC);
+        let block = "\
+Job       sales
+Source    orders_of_the_shops
+Target    orders_of_the_shops
+Cursor    2026-11-23T22:55:00.123456789
+Version   1
+Rows      2
+At (UTC)  2026-11-24 02:00:00";
+        assert_eq!(rows.text_within(Some(80)), block);
+        assert_eq!(rows.text_within(Some(200)).lines().count(), 2);
+    }
 }

@@ -131,6 +131,8 @@ pub struct InspectPlan {
     pub workspace_id: String,
     /// The job's id.
     pub job: String,
+    /// More jobs whose rows are asked for: then the answer has of each row its job and its target alone.
+    pub other_jobs: Vec<String>,
 }
 
 /// Put a destination in order: after runs that died, or because someone asks for a fresh start. Only the holder of the job's lease orders this.

@@ -79,10 +79,12 @@ impl Files {
         if kind != Kind::Secret
             && let Ok(metadata) = fs::metadata(path)
             && std::os::unix::fs::MetadataExt::mode(&metadata) & 0o004 != 0
-            && text.text.lines().any(has_inline_password)
+            && let Some(secret) = inline_secret(&text.text)
         {
-            let hint = format!("chmod o-r {}, or write ${{NAME}} in place of the password", shown.display());
-            problems.push(text.problem(Severity::Warning, whole(origin), "holds a password that others can read".to_owned(), Some(hint)));
+            let (what, key) = (secret.word(), secret.key().map(|key| format!(" ({key})")).unwrap_or_default());
+            let hint = format!("chmod o-r {}, or write ${{NAME}} in place of the {what}", shown.display());
+            let message = format!("holds a {what}{key} that others can read");
+            problems.push(text.problem(Severity::Warning, whole(origin), message, Some(hint)));
         }
         Some(text)
     }
@@ -149,11 +151,61 @@ fn open(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// Whether a line that [`masked_line`](crate::job::report::masked_line) changes stands there: it holds a literal secret.
+/// A literal secret in a file.
 #[cfg(unix)]
-fn has_inline_password(line: &str) -> bool {
-    let line = crate::text::shortened(line, 300);
-    !line.trim_start().starts_with('#') && crate::job::report::masked_line(&line) != line
+#[derive(Debug, PartialEq, Eq)]
+enum InlineSecret {
+    /// A password, also one in a URL.
+    Password,
+    /// The value of this key, such as `webhooks`; empty where it can't be told.
+    Of(String),
+}
+
+#[cfg(unix)]
+impl InlineSecret {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Of(_) => "secret",
+        }
+    }
+
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::Of(key) if !key.is_empty() => Some(key),
+            Self::Password | Self::Of(_) => None,
+        }
+    }
+}
+
+/// Returns what the first line holds that [`masked_line`](crate::job::report::masked_line) changes: a literal secret.
+#[cfg(unix)]
+fn inline_secret(text: &str) -> Option<InlineSecret> {
+    // The key that a list below it belongs to.
+    let mut list = "";
+    for whole in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        let line = crate::text::shortened(whole, 300);
+        let masked = crate::job::report::masked_line(&line);
+        if masked != line {
+            let same: String = line.chars().zip(masked.chars()).take_while(|(one, other)| one == other).map(|(one, _)| one).collect();
+            return Some(secret_behind(&same, list));
+        }
+        if let Some((key, "")) = whole.trim().split_once(':') {
+            list = key;
+        }
+    }
+    None
+}
+
+/// Says what a secret is by what stands before it in its line.
+#[cfg(unix)]
+fn secret_behind(before: &str, list: &str) -> InlineSecret {
+    let is_login = before.ends_with(':') && before.contains("://");
+    let before = before.trim_end_matches(|character: char| !character.is_alphanumeric());
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let key = before.rsplit(|character| !is_word(character)).next().unwrap_or_default();
+    let key = if key.is_empty() || key.starts_with("http") { list } else { key };
+    if is_login || key.contains("pass") { InlineSecret::Password } else { InlineSecret::Of(key.to_owned()) }
 }
 
 /// Lists a folder's job files.
@@ -251,6 +303,22 @@ mod tests {
             std::io::Error::new(std::io::ErrorKind::PermissionDenied, "Permission denied (os error 13) at path \"/x/.etlsched-fB\"");
         let error = without_its_name(error);
         assert_eq!((error.kind(), error.to_string().as_str()), (std::io::ErrorKind::PermissionDenied, "Permission denied (os error 13)"));
+    }
+
+    #[track_caller]
+    fn holds(text: &str, expected: Option<InlineSecret>) {
+        assert_eq!(inline_secret(text), expected, "{text}");
+    }
+
+    #[test]
+    fn what_a_file_holds_is_called_what_it_is() {
+        let of = |key: &str| Some(InlineSecret::Of(key.to_owned()));
+        holds("version: 1\nwebhooks:\n  - https://hooks.example.com/x\n", of("webhooks"));
+        holds("webhooks: [\"https://hooks.example.com/x\"]\n", of("webhooks"));
+        holds("webhooks:\n  - ${HOOK}\n# webhooks: [https://hooks.example.com/x]\n", None);
+        holds("healthcheck_url: https://hc.example.com/x\n", of("healthcheck_url"));
+        holds("connections:\n  shop: {type: postgresql, password: hunter22}\n", Some(InlineSecret::Password));
+        holds("state: postgresql://etl:hunter22@db/etl\n", Some(InlineSecret::Password));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! A job's other files never matter to it: [`Workspace::job`] reads that one file, and etlsched.yaml was read once.
 
+mod apart;
 pub mod files;
 mod people;
 mod remembered;
@@ -20,6 +21,7 @@ use crate::secret::Masker;
 pub use crate::state::StateLocation;
 use crate::text::{nearest, shortened};
 use crate::zone::Zone;
+pub use apart::Troubled;
 pub use remembered::Remembered;
 use threads::side_by_side;
 

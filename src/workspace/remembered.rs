@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Workspace;
+use super::apart::{Troubled, apart};
 use crate::job::{Job, JobId, Problem, Secrets, Settings};
 
 /// The jobs of a workspace as they were read last.
@@ -34,22 +35,16 @@ struct Stamp {
 }
 
 impl Workspace {
-    /// As [`Workspace::jobs`], by what is remembered of files that are as they were.
-    pub fn jobs_again(&self, remembered: &mut Remembered) -> (Vec<Job>, Vec<Problem>) {
+    /// As [`Workspace::jobs_apart`], by what is remembered of files that are as they were.
+    pub fn jobs_again(&self, remembered: &mut Remembered) -> (Vec<Job>, Vec<Troubled>) {
         let is_same = |known: &Arc<Settings>| known.text.text == self.settings.text.text && known.environment == self.settings.environment;
         if !remembered.settings.as_ref().is_some_and(is_same) {
             *remembered = Remembered { settings: Some(Arc::clone(&self.settings)), jobs: BTreeMap::new() };
         }
-        let (ids, mut problems) = self.job_ids();
+        let (ids, strangers) = self.job_ids();
         remembered.jobs.retain(|id, _| ids.binary_search(id).is_ok());
-        let mut jobs = Vec::with_capacity(ids.len());
-        for id in ids {
-            match &self.known(id, remembered).read {
-                Ok(job) => jobs.push(job.clone()),
-                Err(more) => problems.extend(more.iter().cloned()),
-            }
-        }
-        (jobs, problems)
+        let read = ids.into_iter().map(|id| (id.clone(), self.known(id, remembered).read.clone()));
+        apart(read, strangers)
     }
 
     fn known<'a>(&self, id: JobId, remembered: &'a mut Remembered) -> &'a Known {
@@ -100,8 +95,8 @@ mod tests {
 
     fn names(root: &Path, remembered: &mut Remembered) -> Vec<String> {
         let workspace = Workspace::find(root, None, Environment::new([], 1)).unwrap();
-        let (jobs, problems) = workspace.jobs_again(remembered);
-        jobs.into_iter().map(|job| job.name).chain(problems.into_iter().map(|problem| problem.message)).collect()
+        let (jobs, troubled) = workspace.jobs_again(remembered);
+        jobs.into_iter().map(|job| job.name).chain(troubled.into_iter().map(|troubled| troubled.job)).collect()
     }
 
     /// What stands for a file that is not read again.
@@ -127,7 +122,7 @@ mod tests {
         write(root, "jobs/a.yaml", &JOB.replace("one", "two"));
         assert_eq!(names(root, &mut remembered), ["two"]);
         write(root, "jobs/b.yaml", "name: [\n");
-        assert_eq!(names(root, &mut remembered).len(), 2);
+        assert_eq!(names(root, &mut remembered), ["two", "b"]);
         std::fs::remove_file(root.join("jobs/b.yaml")).unwrap();
         std::fs::remove_file(root.join("jobs/a.yaml")).unwrap();
         assert_eq!(names(root, &mut remembered), Vec::<String>::new());

@@ -139,7 +139,8 @@ fn the_resolved_job_names_the_origin_of_each_value_and_shows_no_secret() {
     let folder = Folder::new(&[(FILE, settings), ("jobs/x.yaml", job)]);
     let workspace = folder.find(&[("KEY", "hunter22"), ("SHOP", "shop.db"), ("TOKEN", "t0ps3cret")]).unwrap();
     let loaded = workspace.load(&id("x"), Secrets::Fetched).unwrap();
-    let text = crate::job::resolved::text(&loaded, workspace.settings(), &workspace.shown(&loaded.job.file));
+    let lines = crate::job::resolved::lines(&loaded, workspace.settings(), &workspace.shown(&loaded.job.file));
+    let text = crate::output::resolved::text(&lines, None);
     let flat: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     for line in [
         "name: x # built-in",

@@ -486,3 +486,45 @@ fn a_mail_server_is_logged_in_to_and_a_wrong_password_is_told_without_it_and_no_
     etl.write("etlsched.yaml", "");
     holds(&findings(&etl, &[], 10), "mail", "fail", &["names no mail server", "add smtp:"]);
 }
+
+#[test]
+fn what_one_source_lacks_is_not_said_of_another_and_every_job_of_a_warehouse_counts() {
+    let source = |name: &str| format!("  - {{name: {name}, path: jobs/data/{name}.csv}}\n");
+    let etl = Etl::new().file("jobs/data/b.csv", "id\n1\n").file("jobs/data/c.csv", "id\n1\n");
+    etl.write("jobs/a_refused.yaml", format!("data_sources:\n  - {{name: x, path: \"${{NOWHERE}}/x.csv\"}}\n{}", source("b")));
+    etl.write("jobs/b.yaml", format!("data_sources:\n{}{}", source("b"), source("c")));
+    etl.write("jobs/c.yaml", format!("data_sources:\n{}", source("c").replace("path", "target: own, path")));
+    etl.run(&["run", "b"]).exits(0);
+    etl.run(&["run", "c"]).exits(0);
+    let found = findings(&etl, &["--offline"], 10);
+    holds(&found, "connections", "fail", &["a_refused, source x", "NOWHERE"]);
+    holds(&found, "connections", "skipped", &["a_refused, source b", "lacks something else", "NOWHERE"]);
+    holds(&found, "connections", "ok", &["warehouse (destination)", "2 of 3 jobs have loaded 3 tables"]);
+    holds(&found, "environment", "ok", &["under cron: no more is missing there than here"]);
+    let is_denied = |finding: &Value| finding["found"].as_str().is_some_and(|found| found.contains("no variable is missing"));
+    assert!(!found.iter().any(is_denied), "{found:#?}");
+}
+
+#[test]
+fn a_webhook_to_which_nothing_is_ever_sent_is_told_with_the_reason() {
+    let etl = Etl::new().csv_job("sales", "webhooks: [\"http://169.254.169.254/x\"]\n", "id\n1\n");
+    let why = "169.254.169.254 is a link-local or cloud metadata address";
+    holds(&findings(&etl, &[], 10), "mail", "fail", &[why, "nothing is sent there", "name another address"]);
+    etl.run(&["validate", "--online"]).exits(4).mentions(&format!("error: webhooks: {why}, to which nothing is sent"));
+    etl.run(&["validate"]).exits(0);
+}
+
+#[test]
+fn where_cron_can_t_mail_jobs_that_tell_nobody_are_named() {
+    let machine = machine();
+    machine.schedule(&["install", "--yes"]).exits(0);
+    let look = || machine.etl.run(&["doctor", "--offline", "-o", "json"]).json()["checks"].as_array().expect("checks").clone();
+    if ["/usr/sbin", "/usr/lib", "/usr/bin"].iter().any(|folder| std::path::Path::new(folder).join("sendmail").exists()) {
+        return holds(&look(), "scheduler", "ok", &["cron mails what a failed run prints"]);
+    }
+    let words = ["cron can mail nothing", "failed runs of job sales", "add notification_emails or webhooks"];
+    holds(&look(), "scheduler", "warn", &words);
+    let job = "schedule_type: daily\nwebhooks: [\"http://127.0.0.1:9/x\"]\ndata_sources:\n  - path: jobs/data/sales.csv\n";
+    machine.etl.write("jobs/sales.yaml", job);
+    holds(&look(), "scheduler", "ok", &["cron can mail nothing", "tell people themselves"]);
+}

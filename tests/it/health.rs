@@ -354,3 +354,28 @@ fn a_watch_at_a_terminal_draws_in_place_and_gives_the_screen_back() {
     assert!(drawn.trim_end().ends_with("\u{1b}[?7h\u{1b}[?25h\u{1b}[?1049l"), "{drawn:?}");
     assert!(drawn.contains("\r\n\u{1b}[KNothing runs. Next: sales at "), "{drawn:?}");
 }
+
+#[test]
+fn a_setting_that_breaks_every_job_is_told_of_each_and_printed_once() {
+    let setting = "version: 1\ndestination: nowhere\n";
+    let etl = daily("").file("jobs/other.yaml", job(DAILY)).file("jobs/third.yaml", job(DAILY));
+    fire(&etl, "14T02:00", "sales", 0);
+    etl.write("etlsched.yaml", setting);
+    assert_eq!(found(&etl, "14T03:00", 10), ["other broken critical", "sales broken critical", "third broken critical"]);
+    let told = "with its settings it has 1 error, the first at etlsched.yaml:2: the job does not run";
+    at(&etl, "14T03:00", &["check"]).exits(10).mentions(told).mentions("3 jobs: 3 ");
+    at(&etl, "14T03:00", &["check", "sales"]).exits(10).mentions(told).mentions("1 job: 1 ");
+    at(&etl, "14T03:00", &["check", "--nagios"]).exits(2).mentions("(other, sales, third)");
+    let metrics = at(&etl, "14T03:00", &["metrics"]).exits(0);
+    for job in ["other", "sales", "third"] {
+        let metric = |name: &str| format!("\netlsched_job_{name}{{job=\"{job}\"}} 0\n");
+        assert!([metric("file_valid"), metric("well")].iter().all(|line| metrics.stdout.contains(line)), "{}", metrics.stdout);
+    }
+    assert!(!metrics.stdout.contains("job=\"etlsched\""), "{}", metrics.stdout);
+    let report = at(&etl, "14T03:00", &["report"]).exits(0);
+    assert!(!report.stdout.contains("no file") && report.stdout.starts_with("3 of 3 jobs need attention\n"), "{}", report.stdout);
+    report.mentions("sales has 1 error at etlsched.yaml:2: the job does not run");
+    at(&etl, "14T03:00", &["status"]).exits(0).mentions(told);
+    let listed = at(&etl, "14T03:00", &["list"]).exits(4);
+    assert_eq!(listed.stderr.matches("nowhere").count(), 2, "the message and the line that it is about: {}", listed.stderr);
+}

@@ -177,6 +177,13 @@ fn files_that_others_can_write_are_refused_and_risky_ones_warn_with_what_to_type
     etl.run(&["run", "sales"]).exits(0).mentions("etlsched.yaml:3:1: warning: others can read key\n").mentions("hint: chmod 600 key\n");
     mode("key", 0o600);
     assert!(!etl.run(&["run", "sales"]).exits(0).stderr.contains("warning"));
+    etl.write("etlsched.yaml", "defaults:\n  webhooks: [\"https://hooks.example.com/x\"]\n  notify_on: []\n");
+    mode("etlsched.yaml", 0o644);
+    let (told, hint) = ("holds a secret (webhooks) that others can read", "or write ${NAME} in place of the secret");
+    for arguments in [["validate", "sales"], ["run", "sales"], ["doctor", "--offline"]] {
+        etl.run(&arguments).mentions(told).mentions(hint);
+    }
+    mode("etlsched.yaml", 0o600);
     if is_root() {
         for path in ["jobs/sales.yaml", "etlsched.yaml", ".env"] {
             chown(etl.path(path), Some(NOBODY.id), None).expect("an owner");

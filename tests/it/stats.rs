@@ -62,6 +62,16 @@ fn one_job_is_shown_with_its_sources_and_the_codes_of_their_errors() {
 }
 
 #[test]
+fn a_job_whose_file_is_gone_is_marked_and_comes_last() {
+    let etl = ran();
+    std::fs::remove_file(etl.path("jobs/half.yaml")).expect("a file");
+    let table = etl.run(&["stats"]).exits(0);
+    let lines: Vec<&str> = table.stdout.lines().collect();
+    assert!(lines[1].starts_with("well  ") && lines[2].starts_with("half (no file)  "), "{}", table.stdout);
+    etl.run(&["stats", "half"]).exits(0).mentions("half (no file)\n");
+}
+
+#[test]
 fn what_can_t_be_summed_up_is_said_in_words() {
     let etl = Etl::new().csv_job("well", "", "a\n1\n");
     etl.run(&["stats"]).exits(0).prints("").says("no runs\n");

@@ -108,3 +108,24 @@ fn no_line_is_wider_than_the_terminal_and_no_name_is_cut() {
     check(&machine, &["run", "-q", &failing], &[&missing, "no such file", "refreshed all the same", "log: etlsched logs --run"]);
     check(&machine, &["run", "-q", JOB], &[SOURCE, "1 row rejected, kept in", "success, 3 rows in"]);
 }
+
+#[test]
+fn values_stay_whole_and_sentences_break_between_words() {
+    let source = "data_sources:\n  - {name: orders_of_all_the_shops_of_the_company, path: data/orders.csv}\n";
+    let etl = Etl::new().file("data/orders.csv", "id\n1\n");
+    let machine = Machine::bare(etl.file("jobs/orders_of_the_shops.yaml", format!("schedule_type: hourly\n{source}")));
+    machine.etl.run(&["run", "orders_of_the_shops"]).exits(0);
+    let lines = |arguments: &[&str]| shown(&machine, 80, "never", arguments);
+    let state = lines(&["state", "show"]);
+    let row = "Source     orders_of_all_the_shops_of_the_company\n";
+    assert!(state.contains(row), "{state}");
+    for arguments in [&["show", "orders_of_the_shops", "--resolved"][..], &["report"]] {
+        let text = lines(arguments);
+        assert!(text.lines().all(|line| line.width() <= 80), "{arguments:?}\n{text}");
+        let words =
+            |text: &str| text.split_whitespace().filter(|word| *word != "#").map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+        let whole = words(&machine.etl.run(arguments).exits(0).stdout);
+        let broken: Vec<String> = words(&text).into_iter().filter(|word| !whole.contains(word)).collect();
+        assert!(broken.is_empty(), "{arguments:?}: {broken:?} in\n{text}");
+    }
+}

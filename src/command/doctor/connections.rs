@@ -1,5 +1,6 @@
 //! Every connection that jobs use, asked once, by workers: a driver may hang or crash.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -12,10 +13,10 @@ use super::tell::Tell;
 use crate::command::worker;
 use crate::engine::{self, ask};
 use crate::job::Job;
-use crate::plan::{Order, WorkerError};
+use crate::plan::WorkerError;
 use crate::process::{self, Program};
 use crate::text::count;
-use crate::workspace::{NoJob, Workspace};
+use crate::workspace::NoJob;
 
 /// How many workers are asked at once.
 const AT_ONCE: usize = 4;
@@ -88,13 +89,13 @@ fn outcome(scene: &Scene, end: &Ends, workspace_id: &str) -> Outcome {
     }
     let workspace = scene.there();
     match &end.asked {
-        Asked::NotOurs(whose) => Outcome::Skipped(whose.clone()),
+        Asked::Left(why) => Outcome::Skipped(why.clone()),
         Asked::Unset { job, problem } => {
             let found = format!("job {job} can't be resolved here: {problem}");
             Outcome::Failed(found, "set it in .env, or under crontab_environment in etlsched.yaml".to_owned())
         }
         Asked::Job { job, way } => match workspace.job(job) {
-            Ok(job) => reached(workspace, scene.timeout, end, &job, way, workspace_id),
+            Ok(job) => reached(scene, end, &job, way, workspace_id),
             Err(NoJob::Unknown(_)) => Outcome::Skipped(format!("job {job} has gone meanwhile")),
             Err(NoJob::Invalid(problems)) => {
                 let first = problems.iter().find(|problem| super::scene::is_error(problem)).or(problems.first());
@@ -105,7 +106,8 @@ fn outcome(scene: &Scene, end: &Ends, workspace_id: &str) -> Outcome {
     }
 }
 
-fn reached(workspace: &Workspace, timeout: Duration, end: &Ends, job: &Job, way: &Way, workspace_id: &str) -> Outcome {
+fn reached(scene: &Scene, end: &Ends, job: &Job, way: &Way, workspace_id: &str) -> Outcome {
+    let (workspace, timeout) = (scene.there(), scene.timeout);
     let program = match worker::program() {
         Ok(program) => Program { variables_removed: job.variables.clone(), ..program },
         Err(failure) => return Outcome::Failed(failure.message, "start etlsched by its path".to_owned()),
@@ -116,7 +118,7 @@ fn reached(workspace: &Workspace, timeout: Duration, end: &Ends, job: &Job, way:
             Some(source) => ask(&program, &engine::test_order(job, source), timeout).map(|value| words(&value["message"])),
             None => return Outcome::Skipped(format!("source {name} has gone meanwhile")),
         },
-        Way::Destination => destination(workspace, &program, &engine::inspect_order(job, workspace_id, Vec::new()), job, timeout),
+        Way::Destination => destination(scene, &program, workspace_id, job),
     };
     let masker = workspace.masker_for(job);
     match asked {
@@ -133,10 +135,20 @@ fn reached(workspace: &Workspace, timeout: Duration, end: &Ends, job: &Job, way:
 }
 
 /// Reads the bookkeeping. Whether rows can be written shows of a file; of a server only a load shows it, since asking would be writing.
-fn destination(workspace: &Workspace, program: &Program, order: &Order, job: &Job, timeout: Duration) -> Result<String, WorkerError> {
-    let answer = ask(program, order, timeout)?;
-    let tables = answer["records"].as_array().map_or(0, Vec::len) as u64;
-    let loaded = format!("job {} has loaded {}", job.id, count(tables, "table"));
+fn destination(scene: &Scene, program: &Program, workspace_id: &str, job: &Job) -> Result<String, WorkerError> {
+    let workspace = scene.there();
+    let users = scene.jobs.iter().map(|loaded| &loaded.job).filter(|user| user.destination.name == job.destination.name);
+    let others: Vec<String> = users.filter(|user| user.id != job.id).map(|user| user.id.as_str().to_owned()).collect();
+    let answer = ask(program, &engine::inspect_order_of(job, workspace_id, others.clone()), scene.timeout)?;
+    let records = answer["records"].as_array().map_or(&[][..], Vec::as_slice);
+    let tables = count(records.len() as u64, "table");
+    let loaded = if others.is_empty() {
+        format!("job {} has loaded {tables}", job.id)
+    } else {
+        let loaders: BTreeSet<&str> = records.iter().filter_map(|record| record["job"].as_str()).collect();
+        let have = if loaders.len() == 1 { "has" } else { "have" };
+        format!("{} of {} {have} loaded {tables}", loaders.len(), count(1 + others.len() as u64, "job"))
+    };
     let Some(file) = job.destination.kind.file() else { return Ok(format!("reached; {loaded}")) };
     let place = match answer["exists"].as_bool() {
         Some(true) => Some(file),

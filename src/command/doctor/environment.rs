@@ -95,7 +95,8 @@ fn under_cron(scene: &Scene, cron: &CronEnvironment, missing_here: &BTreeSet<Str
     }
     if missing.is_empty() {
         let path = cron.get("PATH").unwrap_or_default();
-        tell.ok("under cron", format!("no variable is missing there; its PATH is {path}"));
+        let found = if missing_here.is_empty() { "no variable is missing there" } else { "no more is missing there than here" };
+        tell.ok("under cron", format!("{found}; its PATH is {path}"));
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::scene::Scene;
 use super::scheduler::store_of;
 use super::tell::Tell;
+use crate::command::hooks;
 use crate::job::{JobId, Secrets};
 use crate::notify::{SendError, email};
 use crate::plan::kinds::without_login;
@@ -89,7 +90,7 @@ fn hosts(scene: &Scene, tell: &Tell) {
     if scene.is_offline {
         return tell.skipped("hooks", "not looked up (--offline)");
     }
-    let mut found: BTreeMap<String, JobId> = BTreeMap::new();
+    let mut found: BTreeMap<String, (JobId, Secret)> = BTreeMap::new();
     for id in jobs {
         // URLs are secrets that a job fetches.
         let Ok(loaded) = scene.there().load(id, Secrets::Fetched) else { continue };
@@ -98,11 +99,16 @@ fn hosts(scene: &Scene, tell: &Tell) {
             tell.warn("hooks", format!("job {id}: {why}"), "set it in .env, or under crontab_environment in etlsched.yaml");
         }
         let urls = notifications.webhooks.iter().chain(&notifications.healthcheck_url);
-        for authority in urls.filter_map(authority) {
-            found.entry(authority).or_insert_with(|| id.clone());
+        for (authority, url) in urls.filter_map(|url| Some((authority(url)?, url))) {
+            found.entry(authority).or_insert_with(|| (id.clone(), url.clone()));
         }
     }
-    for (authority, id) in found {
+    for (authority, (id, url)) in found {
+        if let Some(why) = hooks::refusal(&url) {
+            let found = format!("{why}: nothing is sent there, and job {id} tells of its runs there");
+            tell.fail(&authority, found, "name another address under webhooks or healthcheck_url");
+            continue;
+        }
         match authority.to_socket_addrs().map(|mut addresses| addresses.next()) {
             Ok(Some(_)) => tell.ok(&authority, "its name has an address; nothing was sent to it"),
             Ok(None) => tell.fail(

@@ -37,8 +37,8 @@ pub enum Asked {
         /// What is missing.
         problem: String,
     },
-    /// Through none: it is for other users, or only jobs use it that need connections of others.
-    NotOurs(String),
+    /// Through none, for this reason: it is for other users, or the jobs that use it lack something else.
+    Left(String),
 }
 
 /// As what an end is asked.
@@ -61,22 +61,27 @@ impl Ends {
 pub fn ends(scene: &Scene) -> Vec<Ends> {
     let mut named: BTreeMap<(bool, String), Ends> = BTreeMap::new();
     let mut plain = Vec::new();
+    let declared = scene.there().settings().tree.get("connections");
+    let lacks =
+        |name: &str, item: Option<&Node>| item.is_some_and(is_unset) || declared.and_then(|all| all.get(name)).is_some_and(is_unset);
     for loaded in &scene.jobs {
         let job = &loaded.job;
-        for (source, connection) in job.sources.iter().zip(connections(loaded)) {
+        for (source, item) in job.sources.iter().zip(items(loaded)) {
+            let connection = item.and_then(connection_of);
             let way = || Way::Source(source.name.clone());
             let is_local = is_local(&source.kind);
             match connection {
-                Some(name) => keep(&mut named, false, name, is_local, asked(job, Some(name), way())),
+                Some(name) => keep(&mut named, false, name, is_local, asked(job, Some(name), way(), lacks(name, item))),
                 None => {
                     let subject = format!("{}, source {}", job.id, source.name);
-                    plain.push(Ends { subject, is_local, asked: asked(job, None, way()), has_name: false });
+                    plain.push(Ends { subject, is_local, asked: asked(job, None, way(), item.is_none_or(is_unset)), has_name: false });
                 }
             }
         }
         let destination = &job.destination;
         let is_file = destination.kind.file().is_some();
-        keep(&mut named, true, &destination.name, is_file, asked(job, Some(&destination.name), Way::Destination));
+        let asked = asked(job, Some(&destination.name), Way::Destination, lacks(&destination.name, None));
+        keep(&mut named, true, &destination.name, is_file, asked);
     }
     named.into_values().chain(plain).collect()
 }
@@ -90,32 +95,43 @@ fn keep(named: &mut BTreeMap<(bool, String), Ends>, is_destination: bool, name: 
     }
 }
 
-fn asked(job: &Job, connection: Option<&str>, way: Way) -> Asked {
+/// `is_unset` is whether a variable of this end itself has no value.
+fn asked(job: &Job, connection: Option<&str>, way: Way, is_unset: bool) -> Asked {
     let user = process::user_name();
     let is_ours = |users: &[String]| process::is_root() || users.contains(&user);
     let foreign: Vec<_> = job.reserved.iter().filter(|reserved| !is_ours(&reserved.users)).collect();
     if let Some(own) = foreign.iter().find(|reserved| Some(reserved.connection.as_str()) == connection) {
         let whose = if own.users.is_empty() { "root".to_owned() } else { own.users.join(", ") };
-        return Asked::NotOurs(format!("not asked: it is for {whose} (users:), not for {user}"));
+        return Asked::Left(format!("not asked: it is for {whose} (users:), not for {user}"));
     }
     if let Some(other) = foreign.first() {
-        return Asked::NotOurs(format!("not asked: job {} uses connection {} too, which is not for {user}", job.id, other.connection));
+        return Asked::Left(format!("not asked: job {} uses connection {} too, which is not for {user}", job.id, other.connection));
     }
     match job.missing_variables.first() {
-        Some(problem) => Asked::Unset { job: job.id.clone(), problem: told(problem) },
+        Some(problem) if is_unset => Asked::Unset { job: job.id.clone(), problem: told(problem) },
+        Some(problem) => Asked::Left(format!("not asked: job {} lacks something else: {}", job.id, told(problem))),
         None => Asked::Job { job: job.id.clone(), way },
     }
 }
 
-/// Returns the connection that each source of a job names, in their order.
-fn connections(loaded: &Loaded) -> Vec<Option<&str>> {
+/// Returns what the file says of each source of a job, in their order.
+fn items(loaded: &Loaded) -> Vec<Option<&Node>> {
     let items = match loaded.tree.get("data_sources").map(|node| &node.value) {
         Some(Value::List(items)) if items.len() == loaded.job.sources.len() => items.as_slice(),
         _ => &[],
     };
-    let mut names: Vec<Option<&str>> = items.iter().map(connection_of).collect();
-    names.resize(loaded.job.sources.len(), None);
-    names
+    let mut nodes: Vec<Option<&Node>> = items.iter().map(Some).collect();
+    nodes.resize(loaded.job.sources.len(), None);
+    nodes
+}
+
+/// Whether a variable has no value that stands somewhere in a node.
+fn is_unset(node: &Node) -> bool {
+    match &node.value {
+        Value::Scalar(scalar) => scalar.template.as_ref().is_some_and(|template| !template.missing.is_empty()),
+        Value::List(items) => items.iter().any(is_unset),
+        Value::Map(entries) => entries.iter().any(|entry| is_unset(&entry.node)),
+    }
 }
 
 fn connection_of(source: &Node) -> Option<&str> {

@@ -6,6 +6,7 @@ use super::cron::EntriesOf;
 use super::scene::Scene;
 use super::tell::Tell;
 use crate::command::schedule::{Choice, Options, Scheduler, Standing, is_in_path};
+use crate::job::Job;
 use crate::schedule::Schedule;
 use crate::scheduler::install::Daemon;
 use crate::state::{Examined, Store};
@@ -85,8 +86,8 @@ pub fn check(scene: &Scene, tell: &Tell) {
         tell.warn("twice", found, format!("etlsched schedule remove --scheduler {}", other.machine.target.name()));
     }
     used.iter().for_each(|standing| installed(standing, tell));
-    if let Some(crontab) = used.iter().find(|standing| standing.machine.target.name() == Scheduler::Crontab.name()) {
-        mail(crontab, tell);
+    if used.iter().any(|standing| standing.machine.target.name() == Scheduler::Crontab.name()) {
+        mail(scene, tell);
     }
 }
 
@@ -152,13 +153,32 @@ fn made_by(standing: &Standing, tell: &Tell) {
 }
 
 /// cron mails what jobs print, by this machine's sendmail.
-fn mail(_crontab: &Standing, tell: &Tell) {
+fn mail(scene: &Scene, tell: &Tell) {
     let folders = ["/usr/sbin", "/usr/lib", "/usr/bin"];
     let found = folders.iter().map(|folder| std::path::Path::new(folder).join("sendmail")).find(|path| path.is_file());
     match found {
         Some(path) => {
             tell.ok("mail", format!("cron mails what a failed run prints, by {}, to {} or MAILTO", path.display(), process::user_name()))
         }
-        None => tell.ok("mail", "cron can mail nothing, since there is no sendmail; failed runs are in etlsched logs"),
+        None => unmailed(scene, tell),
     }
+}
+
+/// Of jobs that tell nobody themselves nobody hears.
+fn unmailed(scene: &Scene, tell: &Tell) {
+    let is_silent = |job: &&Job| job.is_active && job.schedule != Schedule::Manual && !job.notifications.has_audience();
+    let silent: Vec<&Job> = scene.jobs.iter().map(|loaded| &loaded.job).filter(is_silent).collect();
+    let Some(first) = silent.first() else {
+        return tell.ok("mail", "cron can mail nothing, since there is no sendmail; the jobs tell people themselves");
+    };
+    let whose = match silent.len() {
+        1 => format!("job {}", first.id),
+        jobs => format!("{}, {} the first", count(jobs as u64, "job"), first.id),
+    };
+    let found = format!("cron can mail nothing, since there is no sendmail: nobody is told of failed runs of {whose}");
+    tell.warn(
+        "mail",
+        found,
+        "add notification_emails or webhooks to them, or under defaults in etlsched.yaml; etlsched logs has failed runs",
+    );
 }

@@ -43,11 +43,15 @@ pub struct Scope<'a> {
     pub runs_max: usize,
 }
 
-/// A file in jobs/ that is no job as it stands.
+/// A file in jobs/ that is no job as it stands, for itself or with a setting of etlsched.yaml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokenFile {
-    /// As the user would type it.
+    /// The job; the stem of a file that is none.
+    pub job: String,
+    /// As the user would type it; the place in etlsched.yaml where a setting is wrong.
     pub file: String,
+    /// Whether it is a setting.
+    pub is_setting: bool,
     /// Its errors.
     pub errors: u64,
 }
@@ -227,7 +231,7 @@ pub fn survey(
         asked_since,
         until: scope.until,
         jobs: surveyed,
-        broken: broken.iter().map(|file| BrokenFile { file: workspace.masker.mask(&file.file), errors: file.errors }).collect(),
+        broken: broken.iter().map(|file| BrokenFile { file: workspace.masker.mask(&file.file), ..file.clone() }).collect(),
         causes,
         other_failures,
         coming,
@@ -331,7 +335,7 @@ fn standing(status: JobStatus, record: Option<&JobRecord>, health: Option<&Healt
 /// Returns the jobs that the log knows and that have no file, or none that is right.
 fn strangers(jobs: &[Job], broken: &[BrokenFile], known: &Known, scope: &Scope<'_>, gathered: &mut lanes::Gathered) -> Vec<JobSurvey> {
     let have_files: BTreeSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
-    let is_broken = |id: &str| broken.iter().any(|broken| broken.file.replace('\\', "/").ends_with(&format!("/{id}.yaml")));
+    let is_broken = |id: &str| broken.iter().any(|broken| broken.job == id);
     let ids: BTreeSet<String> = gathered.lanes.keys().chain(known.records.keys()).cloned().collect();
     let mut found = Vec::new();
     for id in ids.into_iter().filter(|id| !have_files.contains(id.as_str())) {

@@ -91,7 +91,7 @@ fn sample(text: &str) -> Survey {
         asked_since: None,
         until: at("2026-11-25T12:00:00Z"),
         jobs: vec![job],
-        broken: vec![BrokenFile { file: text.to_owned(), errors: 2 }],
+        broken: vec![BrokenFile { job: text.to_owned(), file: text.to_owned(), is_setting: false, errors: 2 }],
         causes: vec![cause],
         other_failures: 2,
         coming: Coming { forecast, unknown: 0 },

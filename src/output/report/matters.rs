@@ -38,17 +38,27 @@ pub(super) struct Matter {
 pub(super) fn matters(survey: &Survey, zone: Zone) -> Vec<Matter> {
     let mut found: Vec<Matter> = survey.jobs.iter().flat_map(|job| of_job(job, zone)).collect();
     found.extend(missed(survey, zone));
-    found.extend(survey.broken.iter().map(|BrokenFile { file, errors }| Matter {
+    found.extend(survey.broken.iter().map(|broken| Matter {
         job: None,
         word: Standing::Broken.as_str(),
         class: class(Standing::Broken),
-        reason: format!("{file} has {}: the job does not run", count(*errors, "error")),
+        reason: broken_words(broken),
         command: "etlsched validate".to_owned(),
         rank: (Standing::Broken, 0),
     }));
     // The sort is stable: matters of a job stay together.
     found.sort_by_key(|matter| matter.rank);
     found
+}
+
+fn broken_words(broken: &BrokenFile) -> String {
+    let BrokenFile { job, file, is_setting, errors } = broken;
+    let errors = count(*errors, "error");
+    if *is_setting {
+        format!("{job} has {errors} at {file}: the job does not run")
+    } else {
+        format!("{file} has {errors}: the job does not run")
+    }
 }
 
 fn of_job(job: &JobSurvey, zone: Zone) -> Vec<Matter> {

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use super::matters::{Matter, matters};
 use super::{Frame, words};
 use crate::engine::survey::Survey;
+use crate::output::at_terminal;
 use crate::output::measure::{abbreviation, span};
-use crate::output::table::{Align, Rows};
+use crate::output::table::{Align, Rows, terminal_width};
+use crate::output::wrap::labelled;
 use crate::text::{count, grouped};
 
 /// Matters, and causes, beyond are counted.
@@ -17,25 +19,9 @@ const CAUSES_SHOWN: usize = 5;
 pub fn text(survey: &Survey, frame: &Frame) -> String {
     let zone = frame.zone;
     let zone_name = abbreviation([survey.since, survey.now], zone);
-    let mut text = format!("{}\n\n", words::headline(survey));
-    let standings: Vec<String> =
-        words::counts(survey).iter().map(|(standing, count)| format!("{} {}", grouped(*count as u64), standing.as_str())).collect();
-    let _ = writeln!(text, "Jobs    {}", standings.join(", "));
-    let (ended, good) = survey.ended();
-    let _ = writeln!(text, "Runs    {} of {} good", words::share(good, ended), count(ended, "run"));
-    let _ = writeln!(text, "Slots   {} missed", grouped(words::missed(survey)));
-    let _ = writeln!(text, "Span    {} ({zone_name})", words::span(survey, zone));
-    let ahead = survey.coming.forecast.hours.iter().max_by_key(|hour| hour.busy).filter(|hour| hour.starts > 0 || hour.most_at_once > 0);
-    if let Some(hour) = ahead {
-        let starts: u64 = survey.coming.forecast.hours.iter().map(|hour| hour.starts).sum();
-        let busiest = words::clock(hour.at, zone);
-        let busy = span(hour.busy.as_seconds_f64());
-        let _ = writeln!(
-            text,
-            "Ahead   {} within {} h; the busiest hour is {busiest} with {busy} of runs",
-            count(starts, "run"),
-            frame.hours_ahead
-        );
+    let mut text = format!("{}\n\n", at_terminal(&words::headline(survey), 2));
+    for (label, value) in figures(survey, frame, &zone_name) {
+        text.push_str(&labelled(label, &value, LABELS, terminal_width()));
     }
     let matters = matters(survey, zone);
     if !matters.is_empty() {
@@ -47,6 +33,30 @@ pub fn text(survey: &Survey, frame: &Frame) -> String {
         more(&mut text, survey.causes.len(), CAUSES_SHOWN);
     }
     text
+}
+
+/// The column in which figures stand.
+const LABELS: usize = 8;
+
+/// Returns the figures above the tables, each with its label.
+fn figures(survey: &Survey, frame: &Frame, zone_name: &str) -> Vec<(&'static str, String)> {
+    let standings: Vec<String> =
+        words::counts(survey).iter().map(|(standing, count)| format!("{} {}", grouped(*count as u64), standing.as_str())).collect();
+    let (ended, good) = survey.ended();
+    let mut figures = vec![
+        ("Jobs", standings.join(", ")),
+        ("Runs", format!("{} of {} good", words::share(good, ended), count(ended, "run"))),
+        ("Slots", format!("{} missed", grouped(words::missed(survey)))),
+        ("Span", format!("{} ({zone_name})", words::span(survey, frame.zone))),
+    ];
+    let ahead = survey.coming.forecast.hours.iter().max_by_key(|hour| hour.busy).filter(|hour| hour.starts > 0 || hour.most_at_once > 0);
+    if let Some(hour) = ahead {
+        let starts: u64 = survey.coming.forecast.hours.iter().map(|hour| hour.starts).sum();
+        let (busiest, busy) = (words::clock(hour.at, frame.zone), span(hour.busy.as_seconds_f64()));
+        let starts = count(starts, "run");
+        figures.push(("Ahead", format!("{starts} within {} h; the busiest hour is {busiest} with {busy} of runs", frame.hours_ahead)));
+    }
+    figures
 }
 
 fn more(text: &mut String, all: usize, shown: usize) {

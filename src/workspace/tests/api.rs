@@ -152,7 +152,8 @@ fn secrets_of_requests_are_shown_nowhere() {
     let folder = Folder::new(&[(FILE, settings), ("jobs/x.yaml", job)]);
     let workspace = folder.find(&[("TENANT", "acme-corp"), ("TOKEN", "t0ps3cret")]).unwrap();
     let loaded = workspace.load(&id("x"), Secrets::Fetched).unwrap();
-    let text = crate::job::resolved::text(&loaded, workspace.settings(), &workspace.shown(&loaded.job.file));
+    let lines = crate::job::resolved::lines(&loaded, workspace.settings(), &workspace.shown(&loaded.job.file));
+    let text = crate::output::resolved::text(&lines, None);
     assert!(!text.contains("plain-secret") && !text.contains("t0ps3cret") && text.contains("page_size: \"5\""), "{text}");
     let place = loaded.job.sources[0].kind.place(&workspace.root, &workspace.masker_for(&loaded.job));
     assert_eq!(place, "https://api.example.com/***/x");
