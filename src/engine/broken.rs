@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::clock;
 use crate::job::notifications::Addresses;
@@ -15,12 +15,19 @@ use crate::secret::Masker;
 use crate::state::{LookTidings, SEVERAL_JOBS, StateError, Store, Told};
 use crate::workspace::{BadFile, JobFile, Workspace};
 
-use super::herald::{self, Recipient};
+use super::herald;
+use super::recipient::{self, Owner, Recipient};
 
 const KIND: &str = Kind::Invalid.as_str();
 
 /// How many problems of a file a message holds.
 const PROBLEMS_MAX: usize = 50;
+
+/// So long after a file was last found bad any host may find it good: a day, and a little for what starts once a day. Names of hosts change.
+const FORGOTTEN_AFTER: TimeDelta = TimeDelta::hours(25);
+
+/// How often it is written down that a file is still bad.
+const SEEN_EVERY: TimeDelta = TimeDelta::hours(1);
 
 /// What a command came upon when it was to run jobs.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +49,8 @@ struct Broken {
     /// Who can find the file good again: what is remembered beside the key.
     finder: Vec<String>,
     is_met: bool,
+    /// Whether the job's own people are told.
+    is_by_job: bool,
     repeat: Repeat,
     recipients: Vec<Recipient>,
 }
@@ -91,7 +100,9 @@ pub fn tell_broken(workspace: &Workspace, store: &mut Store, files: &[JobFile], 
     if look.tidings(&known).is_empty() {
         return Ok(0);
     }
-    look.address(store, &good)?;
+    if look.broken.iter().any(|broken| look.is_news(broken, &known)) {
+        look.address(store, &good)?;
+    }
     store.tell_by_look(&[KIND], look.now, &|known| look.tidings(known))
 }
 
@@ -100,6 +111,10 @@ impl Look<'_> {
     fn find(&mut self, store: &mut Store, files: &[JobFile], good: &HashMap<&str, &Job>, met: &Encounter) -> Result<(), StateError> {
         let [host, user] = self.here.clone();
         for (job, problems) in &met.broken {
+            // One that was named twice was met twice.
+            if self.has(job) {
+                continue;
+            }
             let is_good = good.contains_key(job.as_str());
             let is_withheld = files.iter().any(|(id, file)| id.as_str() == job && file.as_ref().is_err_and(|bad| bad.is_withheld));
             let finder = match (is_good, is_withheld) {
@@ -111,14 +126,14 @@ impl Look<'_> {
             self.add(job, causes(self.workspace, job, problems), finder, true);
         }
         for job in &met.gone {
-            if store.job(job)?.is_some() {
+            if !self.has(job) && store.job(job)?.is_some() {
                 self.add(job, vec![no_file(job)], vec![host.clone()], true);
             }
         }
         for (id, file) in files {
             // What this user may not read may be as it should be.
             if let Err(BadFile { problems, is_withheld: false }) = file
-                && self.broken.iter().all(|broken| broken.job != id.as_str())
+                && !self.has(id.as_str())
             {
                 self.add(id.as_str(), causes(self.workspace, id.as_str(), problems), vec![host.clone()], false);
             }
@@ -126,9 +141,14 @@ impl Look<'_> {
         Ok(())
     }
 
+    fn has(&self, job: &str) -> bool {
+        self.broken.iter().any(|broken| broken.job == job)
+    }
+
     fn add(&mut self, job: &str, causes: Vec<Cause>, finder: Vec<String>, is_met: bool) {
         let key = key(&causes);
-        let broken = Broken { job: job.to_owned(), causes, key, finder, is_met, repeat: Repeat::First, recipients: Vec::new() };
+        let broken =
+            Broken { job: job.to_owned(), causes, key, finder, is_met, is_by_job: false, repeat: Repeat::First, recipients: Vec::new() };
         self.broken.push(broken);
     }
 
@@ -138,6 +158,7 @@ impl Look<'_> {
         let told = |job: &str| good.get(job).map_or(&defaults, |job| &job.notifications);
         self.broken.retain(|broken| is_heard(told(&broken.job)));
         for broken in &mut self.broken {
+            broken.is_by_job = good.contains_key(broken.job.as_str());
             broken.repeat = told(&broken.job).repeat;
         }
     }
@@ -152,7 +173,8 @@ impl Look<'_> {
             let mut told = own.map_or_else(|| defaults.clone(), |job| job.notifications.clone());
             let webhooks = own.and_then(|job| self.workspace.webhooks(&job.id, &mut addresses));
             told.webhooks = webhooks.unwrap_or(told.webhooks);
-            broken.recipients = herald::recipients(&workspace_id, &broken.job, &told);
+            let owner = if broken.is_by_job { Owner::Job(&broken.job) } else { Owner::Defaults };
+            broken.recipients = recipient::recipients(&workspace_id, owner, &told);
         }
         Ok(())
     }
@@ -164,14 +186,14 @@ impl Look<'_> {
             (broken.job.clone(), told)
         };
         LookTidings {
-            letters: herald::by_recipient(news.iter().map(|broken| (*broken, broken.recipients.clone())))
+            letters: recipient::by_recipient(news.iter().map(|broken| (*broken, broken.recipients.clone())))
                 .into_iter()
                 .map(|(recipient, group)| match group.as_slice() {
                     [broken] => (broken.job.clone(), recipient.letter(&self.own(broken))),
                     group => (SEVERAL_JOBS.to_owned(), recipient.letter(&self.several(group))),
                 })
                 .collect(),
-            told: news.iter().map(remembered).collect(),
+            told: news.iter().map(remembered).chain(known.iter().filter_map(|(job, told)| self.seen_again(job, told, known))).collect(),
             over: known.iter().filter(|(job, told)| self.is_over(job, told)).cloned().collect(),
         }
     }
@@ -191,30 +213,56 @@ impl Look<'_> {
     /// Whether the file is good again, as far as one can tell here who tells it from bad as the one did who told it.
     fn is_over(&self, job: &str, told: &Told) -> bool {
         let [host, user] = &self.here;
-        let is_broken = self.broken.iter().any(|broken| broken.job == job);
-        let is_ours = match told.sources.as_slice() {
-            [at] => at == host,
-            [at, by] => at == host && by == user,
+        let (finder, seen_at) = seen(told);
+        let is_stale = self.now - seen_at >= FORGOTTEN_AFTER;
+        let is_ours = match finder {
+            [at] => at == host || is_stale,
+            // Another user may find it good all the time.
+            [at, by] => by == user && (at == host || is_stale),
             _ => self.ran.contains(job),
         };
-        !is_broken && is_ours && self.good.contains(job)
+        !self.has(job) && is_ours && self.good.contains(job)
+    }
+
+    /// Returns what is remembered of a file that is as bad as it was, where that is to be written down.
+    fn seen_again(&self, job: &str, told: &Told, known: &[(String, Told)]) -> Option<(String, Told)> {
+        let broken = self.broken.iter().find(|broken| broken.job == job && broken.key == told.cause)?;
+        let (finder, seen_at) = seen(told);
+        if self.now - seen_at < SEEN_EVERY || self.is_news(broken, known) {
+            return None;
+        }
+        let mut sources = finder.to_vec();
+        sources.push(format!("{SEEN}{}", self.now.to_rfc3339_opts(SecondsFormat::Secs, true)));
+        Some((job.to_owned(), Told { sources, ..told.clone() }))
     }
 
     fn own(&self, broken: &Broken) -> Message {
         let facts = JobFacts { id: broken.job.clone(), name: broken.job.clone(), schedule: String::new(), next_run: None };
-        Message { causes: broken.causes.clone(), ..self.blank(facts) }
+        Message { causes: broken.causes.clone(), is_by_job: broken.is_by_job, ..self.blank(facts) }
     }
 
     fn several(&self, group: &[&Broken]) -> Message {
         let jobs: Vec<JobTrouble> = group.iter().map(|broken| trouble(broken)).collect();
         let facts = JobFacts::of_several(jobs.len());
-        Message { roundup: Some(Roundup::of(jobs, 0, 0)), ..self.blank(facts) }
+        let is_by_job = group.iter().any(|broken| broken.is_by_job);
+        Message { roundup: Some(Roundup::of(jobs, 0, 0)), is_by_job, ..self.blank(facts) }
     }
 
     fn blank(&self, facts: JobFacts) -> Message {
         let workspace = self.workspace.masker.mask(&self.workspace.root.display().to_string());
         herald::blank(Kind::Invalid, facts, (workspace, self.workspace.timezone.name().to_owned()), self.now)
     }
+}
+
+/// What stands before the instant at which a file was last found as bad as it was told; no host has such a name.
+const SEEN: &str = "@";
+
+/// Returns who found a file bad, and when it was last found so.
+fn seen(told: &Told) -> (&[String], DateTime<Utc>) {
+    let sources = told.sources.as_slice();
+    let last = sources.split_last().and_then(|(last, finder)| Some((finder, last.strip_prefix(SEEN)?)));
+    let Some((finder, at)) = last else { return (sources, told.at) };
+    (finder, at.parse().unwrap_or(told.at))
 }
 
 /// Returns the errors of a file, secrets masked, each with its place.

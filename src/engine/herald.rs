@@ -5,20 +5,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use sha2::{Digest as _, Sha256};
 
 use crate::clock::SlotClock;
-use crate::job::{Job, Notifications};
+use crate::job::Job;
 use crate::notify::{Cause, Channel, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
 use crate::plan::{Level, SchemaChange};
 use crate::process;
 use crate::run::{RejectReason, RunStatus};
-use crate::secret::{Masker, Secret};
+use crate::secret::Masker;
 use crate::state::{ClosedRun, EventRecord, JobStatus, NewLetter, RunDetail, RunRecord, SourceRecord, StreamRecord, Teller, Tidings};
 use crate::workspace::Workspace;
 
 use super::causes::{self, Found};
 use super::news::{self, Judged, News};
+use super::recipient::{Owner, Recipient, known_as, recipients};
 
 /// Tells of one job.
 #[derive(Debug, Clone)]
@@ -45,64 +45,13 @@ impl Reasons {
     }
 }
 
-/// Who is told, and by which way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Recipient {
-    channel: Channel,
-    /// As the outbox has it.
-    name: String,
-    /// What is the same where two jobs name the same one.
-    key: String,
-}
-
-impl Recipient {
-    /// Returns a letter with a message.
-    pub(super) fn letter(&self, message: &Message) -> NewLetter {
-        NewLetter {
-            channel: self.channel.as_str().to_owned(),
-            recipient: self.name.clone(),
-            kind: message.kind.as_str().to_owned(),
-            body: serde_json::to_string(message).expect("plain data with string keys"),
-            is_overtaking: false,
-        }
-    }
-}
-
-/// Returns the people whom a job, or the defaults in the place of one, tells: healthchecks aside.
-pub(super) fn recipients(workspace_id: &str, job: &str, told: &Notifications) -> Vec<Recipient> {
-    let Notifications { emails, webhooks, .. } = told;
-    let mails = emails.iter().map(|address| Recipient { channel: Channel::Email, name: address.clone(), key: address.to_lowercase() });
-    let posts = webhooks.iter().enumerate().map(|(index, url)| {
-        let name = known_as(workspace_id, url, index);
-        // Of an address that isn't known nobody can say whose it is.
-        let key = if url.expose().is_empty() { format!("{name} {job}") } else { name.clone() };
-        Recipient { channel: Channel::Webhook, name, key }
-    });
-    mails.chain(posts).collect()
-}
-
-/// Puts together what each recipient is told, in the order in which they come.
-pub(super) fn by_recipient<T: Copy>(items: impl Iterator<Item = (T, Vec<Recipient>)>) -> Vec<(Recipient, Vec<T>)> {
-    let mut groups: Vec<(Recipient, Vec<T>)> = Vec::new();
-    let mut places: HashMap<(&'static str, String), usize> = HashMap::new();
-    for (item, recipients) in items {
-        for recipient in recipients {
-            let place = *places.entry((recipient.channel.as_str(), recipient.key.clone())).or_insert(groups.len());
-            match groups.get_mut(place) {
-                Some((_, group)) => group.push(item),
-                None => groups.push((recipient, vec![item])),
-            }
-        }
-    }
-    groups
-}
-
 /// Returns a message of this host that says nothing yet; `place` is the workspace's folder and the name of a zone.
 pub(super) fn blank(kind: Kind, job: JobFacts, place: (String, String), at: DateTime<Utc>) -> Message {
     let (workspace, timezone) = place;
     Message {
         kind,
         is_test: false,
+        is_by_job: false,
         job,
         roundup: None,
         workspace,
@@ -168,7 +117,7 @@ impl Herald {
 
     /// Returns the people whom the job tells.
     pub(super) fn recipients(&self) -> Vec<Recipient> {
-        recipients(&self.workspace_id, self.job.id.as_str(), &self.job.notifications)
+        recipients(&self.workspace_id, Owner::Job(self.job.id.as_str()), &self.job.notifications)
     }
 
     /// Returns the job's name, secrets masked.
@@ -189,7 +138,7 @@ impl Herald {
         message.causes.extend(cancelled(run));
         Some(NewLetter {
             channel: Channel::Healthcheck.as_str().to_owned(),
-            recipient: known_as(&self.workspace_id, url, 0),
+            recipient: known_as(&self.workspace_id, Owner::Job(self.job.id.as_str()), url, 0),
             kind: kind.as_str().to_owned(),
             body: serde_json::to_string(&message).expect("plain data with string keys"),
             is_overtaking: true,
@@ -249,24 +198,6 @@ impl Herald {
         }
         schema_changes.iter_mut().chain(log_tail).for_each(hide);
     }
-}
-
-/// Returns what a URL is known by in the store: its host, for people, and a mark that tells it from others. One that isn't known now is known
-/// by its place.
-pub(super) fn known_as(workspace_id: &str, url: &Secret, index: usize) -> String {
-    let url = url.expose();
-    if url.is_empty() {
-        return format!("address {} of the job, not known yet", index + 1);
-    }
-    let digest = Sha256::digest(format!("{workspace_id}\n{url}").as_bytes());
-    let mark: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{} #{mark}", host_of(url))
-}
-
-fn host_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 fn run_facts(ended: &ClosedRun) -> RunFacts {
@@ -357,19 +288,4 @@ fn changes_of(stream: &StreamRecord) -> Vec<String> {
         SchemaChange::Gone { column } => format!("{}: column {column} is gone from the source; it stays, NULL in new rows", stream.target),
     };
     changes.iter().map(told).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_known_by_its_host_and_a_mark_that_tells_nothing() {
-        let known = |url: &str| known_as("w1", &Secret::new(url), 1);
-        let name = known("https://user:pass@hooks.example.com:8443/services/T0/B0/token?key=hunter22#x");
-        assert!(name.starts_with("hooks.example.com:8443 #") && name.len() == "hooks.example.com:8443 #".len() + 12, "{name}");
-        assert_ne!(known("https://h.example.com/a"), known("https://h.example.com/b"));
-        assert_ne!(known_as("w2", &Secret::new("https://h.example.com/a"), 1), known("https://h.example.com/a"));
-        assert_eq!(known(""), "address 2 of the job, not known yet");
-    }
 }

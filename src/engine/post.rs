@@ -1,24 +1,24 @@
 //! Sends what waits in the outbox, of every job, for a limited time. Changes nothing about runs: what can't be sent now is kept for a later
 //! run or start of the gate, for three days in all.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
 use crate::clock;
-use crate::job::{Job, JobId, Notifications, Secrets};
+use crate::job::notifications::Addresses;
 use crate::notify::healthcheck::{self, Signal};
 use crate::notify::{Channel, Delivery, Kind, Message, Notifier, SendError, SmtpSettings};
 use crate::process::{self, Stop};
 use crate::secret::{MASK, Masker, Secret};
-use crate::state::{LETTER_PAUSE_MAX, Letter, SEVERAL_JOBS, Sender, StateError, Store};
-use crate::workspace::{NoJob, Workspace};
+use crate::state::{LETTER_PAUSE_MAX, Letter, Sender, StateError, Store};
+use crate::workspace::Workspace;
 
-use super::herald::known_as;
 use super::journal::moment;
-use super::refusal;
+use super::place::{Place, Resolved, places, resolve};
+use super::recipient::known_as;
 
 /// How long one letter may take: the others must have their turn.
 const LETTER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -81,21 +81,29 @@ pub fn send_waiting(workspace: &Workspace, store: &mut Store, time: Duration, st
     // A mail server that hangs may take all the time that there is.
     letters.sort_by_key(|letter| letter.channel == Channel::Email.as_str());
     let workspace_id = store.workspace_id()?;
-    let mut post =
-        Post { workspace, workspace_id, smtp: None, notifiers: HashMap::new(), stop, jobs: HashMap::new(), slow: HashSet::new() };
+    let mut post = Post {
+        workspace,
+        workspace_id,
+        smtp: None,
+        notifiers: HashMap::new(),
+        stop,
+        addresses: Addresses::default(),
+        found: HashMap::new(),
+        slow: HashSet::new(),
+    };
     let mut posted = Posted::default();
     let sender = own_sender();
     let mut passed_over = Vec::new();
-    let mut parting_until = None;
-    for letter in letters {
-        let mut left = until.saturating_duration_since(Instant::now());
-        if stop.requested().is_some() {
-            if letter.channel != Channel::Healthcheck.as_str() {
-                continue;
-            }
-            let end: Instant = *parting_until.get_or_insert_with(|| Instant::now() + PARTING);
-            left = left.min(end.saturating_duration_since(Instant::now()));
+    let (mut until, mut is_parting) = (until, false);
+    let mut letters = VecDeque::from(letters);
+    loop {
+        if !is_parting && stop.requested().is_some() {
+            is_parting = true;
+            until = until.min(Instant::now() + PARTING);
+            letters = store.due_pings(clock::now(), &sender)?.into();
         }
+        let Some(letter) = letters.pop_front() else { break };
+        let left = until.saturating_duration_since(Instant::now());
         if left < LETTER_TIME_MIN {
             break;
         }
@@ -164,7 +172,9 @@ fn settle(store: &mut Store, letter: Letter, outcome: Outcome, posted: &mut Post
             let reason = format!("given up after {hours} hours and {}", crate::text::count(u64::from(letter.attempt), "attempt"));
             store.letter_dropped(&letter.id, &reason, now)?;
             // Who never heard of it is told when it happens again.
-            store.forget_told_of(&letter)?;
+            if letter.channel != Channel::Healthcheck.as_str() {
+                store.forget_told_of(&letter)?;
+            }
             (format!("to {}: {reason}", letter.recipient), None)
         }
         Outcome::Later(reason, retry_after) => (reason, Some(now + pause(letter.attempt, retry_after))),
@@ -223,20 +233,15 @@ fn unless_stopped(stop: &Stop, timeout: Duration, send: impl FnOnce() -> Result<
     }
 }
 
-/// Where people of a job are reached, as its file says now.
-struct Resolved {
-    notifications: Notifications,
-    masker: Masker,
-}
-
 struct Post<'a> {
     workspace: &'a Workspace,
     workspace_id: String,
     smtp: Option<Result<Option<SmtpSettings>, String>>,
     notifiers: HashMap<Channel, Result<Arc<dyn Notifier>, SendError>>,
     stop: &'a Stop,
-    /// By the job's id; `Err(None)`: it is gone.
-    jobs: HashMap<String, Result<Resolved, Option<String>>>,
+    addresses: Addresses,
+    /// What each file names; `Err(None)`: it is gone.
+    found: HashMap<(Channel, Place), Result<Resolved, Option<String>>>,
     slow: HashSet<String>,
 }
 
@@ -252,10 +257,13 @@ impl Post<'_> {
             let delivery = Delivery { id: &letter.id, recipient: &letter.recipient, message: &message, timeout };
             return self.deliver(channel, &delivery, &Masker::default());
         }
-        let (url, masker) = match self.url(channel, letter, &message) {
+        let until = Instant::now() + timeout;
+        let (url, masker) = match self.url(channel, letter, &message, until) {
             Ok(found) => found,
             Err(outcome) => return outcome,
         };
+        // What gave the address may have taken most of it.
+        let timeout = until.saturating_duration_since(Instant::now()).max(LETTER_TIME_MIN);
         let delivery = Delivery { id: &letter.id, recipient: url.expose(), message: &message, timeout };
         if channel == Channel::Webhook {
             return self.deliver(channel, &delivery, &masker);
@@ -300,10 +308,17 @@ impl Post<'_> {
         }
     }
 
-    /// Returns the URL that a letter goes to, as a file says it now that names it.
-    fn url(&mut self, channel: Channel, letter: &Letter, message: &Message) -> Result<(Secret, Masker), Outcome> {
+    /// Returns the URL that a letter goes to, as a file says it now that names it. Each place may start a command: while there is time.
+    fn url(&mut self, channel: Channel, letter: &Letter, message: &Message, until: Instant) -> Result<(Secret, Masker), Outcome> {
+        let was_stopped = self.stop.requested().is_some();
         let mut why = Outcome::Dropped("no longer configured: none of the jobs has this address");
         for place in places(letter, message) {
+            if self.stop.requested().is_some() != was_stopped {
+                return Err(Outcome::Later("the process was stopped".to_owned(), None));
+            }
+            if until.saturating_duration_since(Instant::now()) < LETTER_TIME_MIN {
+                return Err(Outcome::Later("its address was not found in the time that there was".to_owned(), None));
+            }
             match self.url_at(channel, letter, &place) {
                 Ok(found) => return Ok(found),
                 Err(outcome) if matches!(why, Outcome::Dropped(_)) => why = outcome,
@@ -313,68 +328,30 @@ impl Post<'_> {
         Err(why)
     }
 
-    fn url_at(&mut self, channel: Channel, letter: &Letter, place: &str) -> Result<(Secret, Masker), Outcome> {
-        let (workspace, id) = (self.workspace, self.workspace_id.clone());
-        let resolved = match self.jobs.entry(place.to_owned()).or_insert_with(|| resolve(workspace, place)) {
+    fn url_at(&mut self, channel: Channel, letter: &Letter, place: &Place) -> Result<(Secret, Masker), Outcome> {
+        let (workspace, addresses) = (self.workspace, &mut self.addresses);
+        let found = self.found.entry((channel, place.clone())).or_insert_with(|| resolve(workspace, channel, place, addresses));
+        let Resolved { reached, masker } = match found {
             Ok(resolved) => resolved,
             // A checkout may have it away for a moment; `delete` closes the letters of a job.
-            Err(None) => return Err(Outcome::Later(format!("job {place} has no file"), None)),
+            Err(None) => return Err(Outcome::Later(format!("{} has no file", place.words()), None)),
             Err(Some(why)) => return Err(Outcome::Later(why.clone(), None)),
         };
-        let Notifications { webhooks, healthcheck_url, unresolved, .. } = &resolved.notifications;
-        let urls: Vec<&Secret> = if channel == Channel::Webhook { webhooks.iter().collect() } else { healthcheck_url.iter().collect() };
-        let is_it = |(index, url): &(usize, &&Secret)| {
-            let by_place = known_as("", &Secret::default(), *index);
-            letter.recipient == known_as(&id, url, *index) || letter.recipient == by_place
+        let (urls, owner) = (&reached.urls, place.owner());
+        let is_it = |(index, url): &(usize, &Secret)| {
+            letter.recipient == known_as(&self.workspace_id, owner, url, *index) || letter.recipient == owner.place(*index)
         };
         match urls.iter().enumerate().find(is_it) {
-            Some((_, url)) if !url.expose().is_empty() => Ok(((*url).clone(), resolved.masker.clone())),
+            Some((_, url)) if !url.expose().is_empty() => Ok((url.clone(), masker.clone())),
             None if urls.iter().all(|url| !url.expose().is_empty()) => {
                 Err(Outcome::Dropped("no longer configured: the job's file has another address"))
             }
             _ => {
-                let why = unresolved.first().cloned().unwrap_or_else(|| "its address can't be known here".to_owned());
-                let of = if place == DEFAULTS { "etlsched.yaml".to_owned() } else { format!("job {place}") };
-                Err(Outcome::Later(resolved.masker.mask(&format!("{of}: {why}")), None))
+                let why = reached.unresolved.first().map_or("its address can't be known here", String::as_str);
+                Err(Outcome::Later(masker.mask(&format!("{}: {why}", place.words())), None))
             }
         }
     }
-}
-
-/// What stands in the place of a job's id for the defaults of etlsched.yaml.
-const DEFAULTS: &str = "";
-
-/// Returns the jobs whose files may name the address of a letter.
-fn places(letter: &Letter, message: &Message) -> Vec<String> {
-    let listed = message.roundup.iter().flat_map(|roundup| roundup.jobs.iter().map(|job| job.id.clone()));
-    let own = (letter.job != SEVERAL_JOBS).then(|| letter.job.clone());
-    // A job's file that has errors names nobody.
-    let defaults = (message.kind == Kind::Invalid).then(|| DEFAULTS.to_owned());
-    defaults.into_iter().chain(own).chain(listed).collect()
-}
-
-fn resolve(workspace: &Workspace, job: &str) -> Result<Resolved, Option<String>> {
-    if job == DEFAULTS {
-        let notifications = workspace.default_notifications(Secrets::Fetched);
-        return Ok(Resolved { masker: workspace.masker_with(&notifications), notifications });
-    }
-    let id = JobId::parse(job).map_err(|_| None)?;
-    let job = reachable(workspace, &id)?;
-    Ok(Resolved { masker: workspace.masker_for(&job), notifications: job.notifications })
-}
-
-/// Reads a job with the addresses at which its people are reached. Secrets of connections that this user may not use are left where they are.
-///
-/// # Errors
-/// Why it can't be read; nothing where it is gone.
-pub(super) fn reachable(workspace: &Workspace, id: &JobId) -> Result<Job, Option<String>> {
-    let read = |secrets| match workspace.load(id, secrets) {
-        Ok(loaded) => Ok(loaded.job),
-        Err(NoJob::Unknown(_)) => Err(None),
-        Err(NoJob::Invalid(_)) => Err(Some(format!("the file of job {id} has problems: etlsched validate {id}"))),
-    };
-    let job: Job = read(Secrets::Left)?;
-    if refusal::check_connections(&job, &process::user_name()).is_ok() { read(Secrets::Fetched) } else { Ok(job) }
 }
 
 /// What a healthcheck is told beside the signal: the end of the log.

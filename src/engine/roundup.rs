@@ -11,8 +11,9 @@ use crate::state::{JobStatus, NewLetter, RunFilter, SEVERAL_JOBS, StateError, St
 use crate::workspace::Workspace;
 use crate::zone::Zone;
 
-use super::herald::{self, Herald, Recipient};
+use super::herald::{self, Herald};
 use super::overdue::Overdue;
+use super::recipient::{self, Recipient};
 
 /// How many of the job's last runs a message shows.
 const RUNS_TOLD: u64 = 14;
@@ -82,7 +83,7 @@ impl Round {
 
     fn groups<'a, 'b>(&self, news: &[&'a Overdue<'b>]) -> Vec<(Recipient, Vec<&'a Overdue<'b>>)> {
         let recipients = |overdue: &Overdue<'_>| self.voices.get(overdue.job.id.as_str()).map(|voice| voice.herald.recipients());
-        herald::by_recipient(news.iter().map(|overdue| (*overdue, recipients(overdue).unwrap_or_default())))
+        recipient::by_recipient(news.iter().map(|overdue| (*overdue, recipients(overdue).unwrap_or_default())))
     }
 
     /// Returns the message about one job.

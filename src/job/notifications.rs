@@ -162,17 +162,44 @@ pub fn of_defaults(settings: &Settings, secrets: Secrets) -> Notifications {
 /// Fetches addresses that are secrets, each once however many jobs name it: that starts commands.
 #[derive(Debug, Default)]
 pub struct Addresses {
-    fetched: HashMap<String, Secret>,
+    fetched: HashMap<String, Result<Secret, String>>,
+}
+
+/// Where people are reached now.
+#[derive(Debug, Default)]
+pub struct Reached {
+    /// In the file's order; an empty one where it can't be known.
+    pub urls: Vec<Secret>,
+    /// Why some can't be known.
+    pub unresolved: Vec<String>,
 }
 
 impl Addresses {
     /// Returns the webhooks of a job's tree; an empty one where it can't be fetched.
     pub fn webhooks(&mut self, tree: &Node, settings: &Settings) -> Vec<Secret> {
-        items(tree, "webhooks").iter().map(|node| self.url(node, settings)).collect()
+        self.reach("webhooks", tree, settings).urls
     }
 
-    fn url(&mut self, node: &Node, settings: &Settings) -> Secret {
-        let fetch = || fetched(node, settings, Secrets::Fetched).ok().filter(|url| is_http(url.expose())).unwrap_or_default();
+    /// Returns the URLs that stand in a tree under a key.
+    pub fn reach(&mut self, key: &str, tree: &Node, settings: &Settings) -> Reached {
+        let mut reached = Reached::default();
+        for node in items(tree, key) {
+            match self.url(node, settings) {
+                Ok(url) => reached.urls.push(url),
+                Err(why) => {
+                    reached.urls.push(Secret::default());
+                    reached.unresolved.push(format!("{key}: {why}"));
+                }
+            }
+        }
+        reached
+    }
+
+    fn url(&mut self, node: &Node, settings: &Settings) -> Result<Secret, String> {
+        let fetch = || match fetched(node, settings, Secrets::Fetched)? {
+            url if is_http(url.expose()) => Ok(url),
+            _ => Err("expected an http or https URL".to_owned()),
+        };
         self.fetched.entry(spelled(node)).or_insert_with(fetch).clone()
     }
 }

@@ -76,6 +76,9 @@ pub struct Message {
     pub kind: Kind,
     /// Whether `notify test` made it: said in the subject and at the top.
     pub is_test: bool,
+    /// Whether the job's own file says who is told of its errors; `defaults` do where it can't be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_by_job: bool,
     /// The job; without an id where it is about several.
     pub job: JobFacts,
     /// The jobs, where it is about several.

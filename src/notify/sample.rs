@@ -59,6 +59,7 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
     Message {
         kind,
         is_test: true,
+        is_by_job: false,
         job: JobFacts { next_run: job.next_run.filter(|_| kind != Kind::Disabled), ..job.clone() },
         workspace: workspace.clone(),
         host: host.clone(),

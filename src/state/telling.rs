@@ -19,7 +19,7 @@ use super::progress::write_events;
 use super::records::{EventRecord, RunDetail, RunRecord};
 use super::rows::{self, RunRow};
 use super::runs::run_with_tail;
-use super::schema::{jobs, runs, slots, told};
+use super::schema::{jobs, outbox as outbox_rows, runs, slots, told};
 use crate::plan::Level;
 
 /// How many lines of the execution log are told.
@@ -300,28 +300,66 @@ impl Store {
         })
     }
 
-    /// Forgets what a letter told, because nobody got it.
+    /// Forgets what a letter told that was given up, as far as nobody else heard of it by a letter that was written with it.
     ///
     /// # Errors
     /// The store can't be written.
     pub fn forget_told_of(&mut self, letter: &Letter) -> Result<(), StateError> {
-        let Letter { job, kind, created_at, .. } = letter;
-        let kinds: &[&str] = match kind.as_str() {
-            // A job's way to `error` is remembered by its failures.
-            "disabled" | "disabled_soon" => &["failure", "disabled_soon"],
-            // One letter tells several jobs' missed slots and deadlines.
-            "missed" if job == SEVERAL_JOBS => &["missed", "deadline"],
-            kind => &[kind],
-        };
+        type Columns = (String, String, String, NaiveDateTime);
+        let Letter { job, kind, created_at, body, .. } = letter;
+        let jobs = if job == SEVERAL_JOBS { outbox::jobs_named(body) } else { vec![job.clone()] };
+        let is_about_all = jobs.iter().any(|job| job == SEVERAL_JOBS);
         self.write(|connection| {
-            let of_kinds = told::table.filter(told::kind.eq_any(kinds));
-            if job == SEVERAL_JOBS {
-                // It was remembered when the letter was written.
-                return diesel::delete(of_kinds.filter(told::told_at.eq(naive(*created_at)))).execute(connection).map(drop);
+            let heard = heard_with(connection, *created_at)?;
+            let of_kinds = told::table.filter(told::kind.eq_any(kinds_told(job, kind)));
+            let rows: Vec<Columns> = of_kinds.select((told::job, told::kind, told::cause, told::told_at)).load(connection)?;
+            for (of, kind, cause, at) in rows {
+                // What several letters told was remembered when they were written.
+                let is_told = jobs.contains(&of) && (job != SEVERAL_JOBS || at == naive(*created_at));
+                let is_told = is_told || is_about_all && at == naive(*created_at);
+                if is_told && !heard.iter().any(|heard| heard.is_of(&of, &kind)) {
+                    diesel::delete(told::table.find((of, kind, cause))).execute(connection)?;
+                }
             }
-            diesel::delete(of_kinds.filter(told::job.eq(job))).execute(connection).map(drop)
+            Ok(())
         })
     }
+}
+
+/// Returns the kinds of what is remembered as told by a letter.
+fn kinds_told<'a>(job: &str, kind: &'a str) -> Vec<&'a str> {
+    match kind {
+        // A job's way to `error` is remembered by its failures.
+        "disabled" | "disabled_soon" => vec!["failure", "disabled_soon"],
+        // One letter tells several jobs' missed slots and deadlines.
+        "missed" if job == SEVERAL_JOBS => vec!["missed", "deadline"],
+        kind => vec![kind],
+    }
+}
+
+/// What somebody heard.
+struct Heard {
+    jobs: Vec<String>,
+    job: String,
+    kind: String,
+}
+
+impl Heard {
+    fn is_of(&self, job: &str, kind: &str) -> bool {
+        self.jobs.iter().any(|heard| heard == job || heard == SEVERAL_JOBS) && kinds_told(&self.job, &self.kind).contains(&kind)
+    }
+}
+
+/// Returns what people heard by letters that were written at an instant.
+fn heard_with(connection: &mut StoreConnection, written_at: DateTime<Utc>) -> QueryResult<Vec<Heard>> {
+    let sent = outbox_rows::table.filter(outbox_rows::created_at.eq(naive(written_at))).filter(outbox_rows::sent_at.is_not_null());
+    let sent = sent.filter(outbox_rows::channel.ne(outbox::PINGS));
+    let rows: Vec<(String, String, String)> = sent.select((outbox_rows::job, outbox_rows::kind, outbox_rows::body)).load(connection)?;
+    let heard = |(job, kind, body): (String, String, String)| {
+        let jobs = if job == SEVERAL_JOBS { rows::names(&body) } else { vec![job.clone()] };
+        Heard { jobs, job, kind }
+    };
+    Ok(rows.into_iter().map(heard).collect())
 }
 
 /// Forgets what was told about a job: one that is deleted and made anew begins anew.

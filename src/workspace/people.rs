@@ -1,10 +1,10 @@
 //! Who is told by this workspace, how they are reached, and what nobody is told.
 
-use super::{Workspace, files, secrets};
-use crate::job::notifications::{self, Addresses};
+use super::{NoJob, Workspace, files, secrets};
+use crate::job::notifications::{self, Addresses, Reached};
 use crate::job::positions::Origin;
 use crate::job::{Job, JobId, Notifications, Secrets, variables};
-use crate::notify::SmtpSettings;
+use crate::notify::{Channel, SmtpSettings};
 use crate::secret::{Masker, Secret};
 
 impl Workspace {
@@ -27,6 +27,23 @@ impl Workspace {
         Some(addresses.webhooks(&loaded.tree, &self.settings))
     }
 
+    /// Fetches where a job's people are reached by a channel that has URLs, and nothing else of it; returns a masker too that knows it.
+    ///
+    /// # Errors
+    /// The job's file can't be used.
+    pub fn reach(&self, id: &JobId, channel: Channel, addresses: &mut Addresses) -> Result<(Reached, Masker), NoJob> {
+        let mut loaded = self.load(id, Secrets::Left)?;
+        let key = if channel == Channel::Healthcheck { "healthcheck_url" } else { "webhooks" };
+        let reached = addresses.reach(key, &loaded.tree, &self.settings);
+        loaded.job.notifications.webhooks.extend(reached.urls.iter().cloned());
+        Ok((reached, self.masker_for(&loaded.job)))
+    }
+
+    /// Fetches the webhooks of `defaults`.
+    pub fn reach_defaults(&self, addresses: &mut Addresses) -> Reached {
+        self.settings.tree.get("defaults").map_or_else(Reached::default, |tree| addresses.reach("webhooks", tree, &self.settings))
+    }
+
     /// Returns a masker that knows a job's secrets too.
     pub fn masker_for(&self, job: &Job) -> Masker {
         let mut values = secrets(&self.settings, &self.settings.variables());
@@ -47,9 +64,9 @@ impl Workspace {
     }
 
     /// As [`Workspace::masker_for`], for addresses that were fetched.
-    pub fn masker_with(&self, notifications: &Notifications) -> Masker {
+    pub fn masker_with(&self, addresses: &[Secret]) -> Masker {
         let mut values = secrets(&self.settings, &self.settings.variables());
-        values.extend(urls(notifications));
+        values.extend(addresses.iter().map(|url| url.expose().to_owned()));
         Masker::new(values)
     }
 }

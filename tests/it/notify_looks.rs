@@ -328,6 +328,133 @@ fn a_secret_that_can_not_be_fetched_is_told_to_the_job_s_own_people_until_it_run
 }
 
 #[test]
+fn a_webhook_of_the_job_s_own_that_is_not_known_yet_is_not_told_to_the_one_of_the_defaults() {
+    let (own, of_all) = (serve(|_| Response::new(200, "ok")), serve(|_| Response::new(200, "ok")));
+    let head = format!("hash_key: {{file: key.txt}}\ndefaults: {{webhooks: [\"{}\"]}}\n", of_all.url("/all"));
+    let etl = workspace(&head, &[]);
+    let keys = "webhooks: [{file: hook.txt}]\n";
+    etl.write(
+        "jobs/sales.yaml",
+        format!("{DAILY}{keys}data_sources:\n  - path: jobs/data/rows.csv\n    target: sales\n    columns: {{hash: [a]}}\n"),
+    );
+    at(&etl, "24T06:00", &["run", "sales", "--scheduled"]).exits(4).mentions("key.txt");
+    let waits = "SELECT recipient, sent_at IS NOT NULL FROM outbox";
+    assert_eq!(etl.state().rows(waits), ["address 1 of the job, not known yet|0"]);
+    etl.write("hook.txt", own.url("/own"));
+    let_time_pass(&etl);
+    at(&etl, "24T06:01", &["run", "other"]).exits(0);
+    assert_eq!((of_all.seen().len(), own.seen().len()), (0, 1));
+    let body: Value = serde_json::from_str(&own.seen()[0].body).expect("JSON");
+    assert_eq!((&body["event"]["kind"], &body["event"]["is_by_job"]), (&json!("invalid"), &json!(true)), "{body}");
+}
+
+#[test]
+fn many_broken_files_are_one_letter_to_a_webhook_of_the_defaults_that_is_not_known_yet() {
+    let hook = serve(|_| Response::new(200, "ok"));
+    let etl = workspace("defaults: {webhooks: [{file: hook.txt}]}\n", &[]);
+    for name in ["a", "b", "c"] {
+        etl.write(&format!("jobs/{name}.yaml"), job(name, "grace_minutes: soon\n"));
+    }
+    at(&etl, "25T06:00", &["run", "other"]).exits(0);
+    let waits = "SELECT job, recipient, sent_at IS NOT NULL FROM outbox";
+    assert_eq!(etl.state().rows(waits), ["*|address 1 of etlsched.yaml, not known yet|0"]);
+    etl.write("hook.txt", hook.url("/hook"));
+    let_time_pass(&etl);
+    at(&etl, "25T06:01", &["run", "other"]).exits(0);
+    assert_eq!(hook.seen().len(), 1);
+}
+
+#[test]
+fn a_job_that_is_named_twice_is_told_once_and_hinders_nothing() {
+    let server = mail_server(&json!({}));
+    let etl = workspace(&(settings(server.port()) + TO_ANN), &[("bad", "grace_minutes: soon\n"), ("worse", "timezone: Mars\n")]);
+    let ended = etl.run(&["run", "bad", "bad"]).exits(4);
+    assert!(!ended.stderr.contains("UNIQUE"), "{}", ended.stderr);
+    assert_eq!(mails(&server), ["ann@example.com: [etlsched] 2 jobs can't run: their files have errors"]);
+}
+
+#[test]
+fn addresses_of_many_jobs_are_looked_for_without_their_other_secrets_and_while_there_is_time() {
+    let (old, hook) = (serve(|_| Response::new(503, "no")), serve(|_| Response::new(200, "ok")));
+    let keys = "webhooks: [{command: [sh, -c, \"echo x >> asked; cat hook.txt\"]}]\n";
+    let slow = "hash_key: {command: [sh, -c, \"echo x >> keys; sleep 2; echo k3y\"]}\n";
+    let jobs: Vec<String> = (0..12).map(|number| format!("j{number}")).collect();
+    let etl = workspace(slow, &jobs.iter().map(|job| (job.as_str(), keys)).collect::<Vec<_>>()).file("hook.txt", old.url("/hook"));
+    begin(&etl, &jobs.iter().map(String::as_str).collect::<Vec<_>>());
+    for job in &jobs {
+        let source = "data_sources:\n  - {path: jobs/data/rows.csv, target: t, columns: {hash: [a]}}\n";
+        etl.write(&format!("jobs/{job}.yaml"), format!("{DAILY}{keys}{source}"));
+    }
+    at(&etl, "26T07:00", &["run", "other"]).exits(0);
+    assert_eq!(etl.state().rows("SELECT job, kind FROM outbox WHERE closed_at IS NULL"), ["*|missed"]);
+    // Another address than that which was to be told: each job is asked whether it has it.
+    etl.write("hook.txt", hook.url("/hook"));
+    let_time_pass(&etl);
+    for file in ["asked", "keys"] {
+        etl.write(file, "");
+    }
+    at(&etl, "26T07:01", &["run", "other"]).exits(0);
+    let lines = |file: &str| std::fs::read_to_string(etl.path(file)).expect("the file").lines().count();
+    assert_eq!(lines("keys"), 0, "no other secret is fetched");
+    assert_eq!(lines("asked"), 1, "one command is started once for all jobs");
+    assert_eq!(hook.seen().len(), 0);
+    let dropped = "SELECT last_error FROM outbox WHERE kind = 'missed'";
+    assert!(etl.state().value(dropped).starts_with("no longer configured"), "{}", etl.state().value(dropped));
+}
+
+#[test]
+fn a_file_that_a_host_that_is_gone_found_bad_is_found_good_by_any_after_a_day() {
+    let server = mail_server(&json!({}));
+    let etl = workspace(&(settings(server.port()) + TO_ANN), &[("sales", "grace_minutes: soon\n")]);
+    let hosts = || etl.state().rows("SELECT sources FROM told WHERE kind = 'invalid'");
+    let is_seen = |hours: u32, more: &str| {
+        let ago = format!("datetime('now', '-{hours} hours')");
+        etl.state().execute(&format!("UPDATE told SET sources = '[\"pod-1\"{more}]', told_at = {ago} WHERE kind = 'invalid'"));
+    };
+    let look = || at(&etl, "25T07:00", &["run", "other"]).exits(0);
+    look();
+    assert_eq!(kinds(&server), ["invalid sales"]);
+    // Another host finds it bad as well: that is seen, and told nobody.
+    is_seen(30, "");
+    look();
+    assert!(hosts().len() == 1 && hosts()[0].starts_with("[\"pod-1\",\"@20"), "{:?}", hosts());
+    etl.write("jobs/sales.yaml", job("sales", DAILY));
+    look();
+    assert_eq!(hosts().len(), 1, "it was found bad just now: that host may see another file");
+    is_seen(24, "");
+    look();
+    assert_eq!(hosts().len(), 1);
+    is_seen(30, ",\"somebody\"");
+    look();
+    assert_eq!(hosts().len(), 1, "what one user may not read, another may");
+    is_seen(30, ",\"somebody\",\"run\"");
+    look();
+    assert_eq!(hosts().len(), 1, "only a run finds that a secret can be fetched");
+    is_seen(26, "");
+    look();
+    assert_eq!(hosts(), Vec::<String>::new());
+    etl.write("jobs/sales.yaml", job("sales", &format!("{DAILY}grace_minutes: soon\n")));
+    look();
+    assert_eq!(mails_of_kind(&server, "invalid"), 2, "and it is told again");
+}
+
+#[test]
+fn what_one_of_several_never_got_is_not_told_to_the_others_again() {
+    let hook = serve(|_| Response::new(200, "ok"));
+    let to_both = format!("{ANN}webhooks: [\"{}\"]\n", hook.url("/hook"));
+    let etl = workspace(&settings(free_port()), &[("a", &to_both), ("b", &to_both), ("c", ANN)]);
+    begin(&etl, &["a", "b", "c"]);
+    at(&etl, "26T07:00", &["run", "other"]).exits(0);
+    assert_eq!(told(&etl), ["a|missed|2", "b|missed|2", "c|missed|2"]);
+    etl.state().execute("UPDATE outbox SET expires_at = '2020-01-01 00:00:00' WHERE closed_at IS NULL");
+    let_time_pass(&etl);
+    at(&etl, "26T07:01", &["run", "other"]).exits(0).mentions("given up after 72 hours");
+    assert_eq!(hook.seen().len(), 1, "the webhook heard of a and b");
+    let waits = "SELECT job, channel FROM outbox WHERE closed_at IS NULL";
+    assert_eq!(etl.state().rows(waits), ["c|email"], "of c nobody has heard");
+}
+
+#[test]
 fn rejected_rows_are_told_with_their_reasons_and_no_secret() {
     let server = mail_server(&json!({}));
     let etl = Etl::new().env("PREFIX", "s3cr3t-prefix").file("etlsched.yaml", settings(server.port()));

@@ -360,6 +360,28 @@ fn a_healthcheck_that_hangs_holds_a_process_that_is_to_stop_for_two_seconds_at_m
     assert_eq!(etl.state().rows("SELECT kind, sent_at IS NOT NULL FROM outbox"), ["failure|0"], "it waits for a later run");
 }
 
+#[test]
+fn older_pings_of_other_jobs_do_not_keep_one_of_a_cancelled_run_from_being_sent() {
+    let slow = serve(|request| {
+        std::thread::sleep(Duration::from_secs(if request.number < 2 { 0 } else { 30 }));
+        Response::new(if request.number < 2 { 503 } else { 200 }, "")
+    });
+    let server = serve(|_| Response::new(200, "OK"));
+    let (etl, told) = stuck(&server.url("/ping"));
+    let failing = format!("healthcheck_url: \"{}\"\ndata_sources:\n  - path: jobs/data/none.csv\n", slow.url("/ping"));
+    etl.write("jobs/failing.yaml", failing);
+    etl.run(&["run", "failing"]).exits(1);
+    let_time_pass(&etl);
+    let child = etl.command(&["run", "stuck"]).spawn().expect("the program starts");
+    told.recv().expect("the source is read");
+    assert!(std::process::Command::new("kill").arg(child.id().to_string()).status().expect("kill starts").success());
+    assert_eq!(child.wait_with_output().expect("it ends").status.code(), Some(143));
+    let targets: Vec<String> = server.seen().into_iter().map(|request| request.target).collect();
+    assert_eq!(targets, ["/ping/start", "/ping/fail"]);
+    let waits = "SELECT job FROM outbox WHERE closed_at IS NULL";
+    assert_eq!(etl.state().rows(waits), ["failing"]);
+}
+
 /// A webhook that takes nothing.
 fn refusing() -> HttpServer {
     serve(|_| Response::new(503, "go away"))

@@ -352,7 +352,7 @@ fn facts(message: &Message, zone: Zone) -> Vec<(&'static str, String)> {
 
 fn footer(message: &Message, zone: Zone) -> Vec<String> {
     let place = match (&message.roundup, message.kind) {
-        (_, Kind::Invalid) => "under defaults in etlsched.yaml".to_owned(),
+        (_, Kind::Invalid) if !message.is_by_job => "under defaults in etlsched.yaml".to_owned(),
         (Some(_), _) => "in the jobs' files and under defaults in etlsched.yaml".to_owned(),
         (None, _) => format!("in jobs/{}.yaml", clean(&message.job.id, 63)),
     };
