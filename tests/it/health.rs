@@ -357,7 +357,7 @@ fn a_watch_at_a_terminal_draws_in_place_and_gives_the_screen_back() {
 
 #[test]
 fn a_setting_that_breaks_every_job_is_told_of_each_and_printed_once() {
-    let setting = "version: 1\ndestination: nowhere\n";
+    let setting = "timezone: UTC\ndestination: nowhere\n";
     let etl = daily("").file("jobs/other.yaml", job(DAILY)).file("jobs/third.yaml", job(DAILY));
     fire(&etl, "14T02:00", "sales", 0);
     etl.write("etlsched.yaml", setting);

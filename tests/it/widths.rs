@@ -117,7 +117,7 @@ fn values_stay_whole_and_sentences_break_between_words() {
     machine.etl.run(&["run", "orders_of_the_shops"]).exits(0);
     let lines = |arguments: &[&str]| shown(&machine, 80, "never", arguments);
     let state = lines(&["state", "show"]);
-    let row = "Source     orders_of_all_the_shops_of_the_company\n";
+    let row = "Source    orders_of_all_the_shops_of_the_company\n";
     assert!(state.contains(row), "{state}");
     for arguments in [&["show", "orders_of_the_shops", "--resolved"][..], &["report"]] {
         let text = lines(arguments);

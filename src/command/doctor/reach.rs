@@ -61,7 +61,7 @@ impl Ends {
 pub fn ends(scene: &Scene) -> Vec<Ends> {
     let mut named: BTreeMap<(bool, String), Ends> = BTreeMap::new();
     let mut plain = Vec::new();
-    let declared = scene.there().settings().tree.get("connections");
+    let declared = scene.workspace.as_ref().and_then(|workspace| workspace.settings().tree.get("connections"));
     let lacks =
         |name: &str, item: Option<&Node>| item.is_some_and(is_unset) || declared.and_then(|all| all.get(name)).is_some_and(is_unset);
     for loaded in &scene.jobs {
