@@ -15,6 +15,7 @@ use super::leases::{Clocks, LEASE_LOST_AFTER, Lease, Moment, Probe};
 use super::rows;
 use super::schema::{outbox, runs};
 use super::server;
+use super::telling::{PINGS, jobs_named};
 
 /// How long a letter is tried to be sent.
 pub const LETTER_LIFE: TimeDelta = TimeDelta::hours(72);
@@ -24,9 +25,6 @@ pub const PAUSE_MAX: TimeDelta = TimeDelta::hours(6);
 
 /// How many letters are looked at at once.
 const LETTERS_MAX: i64 = 200;
-
-/// The channel of pings, which say how a job stands and tell people nothing.
-pub(super) const PINGS: &str = "healthcheck";
 
 /// What stands in the place of the job of a letter about several; no job has this id.
 pub const SEVERAL_JOBS: &str = "*";
@@ -199,17 +197,6 @@ pub(super) fn put(
     Ok(())
 }
 
-/// Returns the jobs that a letter about several names, as its body has them, and [`SEVERAL_JOBS`] where there are more that it doesn't name.
-pub(super) fn jobs_named(body: &str) -> Vec<String> {
-    let roundup = serde_json::from_str::<Value>(body).ok().and_then(|message| message.get("roundup").cloned()).unwrap_or_default();
-    let listed = roundup.get("jobs").and_then(Value::as_array).into_iter().flatten();
-    let mut jobs: Vec<String> = listed.filter_map(|job| job.get("id")?.as_str().map(str::to_owned)).collect();
-    if roundup.get("job_count").and_then(Value::as_u64).is_none_or(|count| count > jobs.len() as u64) {
-        jobs.push(SEVERAL_JOBS.to_owned());
-    }
-    jobs
-}
-
 /// Whether letters were closed before an instant.
 pub(super) fn has_old(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(outbox::table.filter(outbox::closed_at.lt(before)))).get_result(connection)
@@ -270,8 +257,7 @@ impl Store {
         })
     }
 
-    /// Returns pings that are to be sent now, for a process that has no time for more: those of its own runs, then those of others by their
-    /// age; of the newest 200.
+    /// Returns pings that are to be sent now, of the newest 200: those of the runs of a process, then those of others by their age.
     ///
     /// # Errors
     /// The store can't be read.
@@ -284,8 +270,8 @@ impl Store {
             let of_process = runs::host.eq(host).and(runs::pid.eq(i64::from(*pid))).and(runs::process_start.eq(process_start));
             let told: Vec<&String> = rows.iter().filter_map(|(run, _)| run.as_ref()).collect();
             let own: Vec<String> = runs::table.filter(runs::id.eq_any(told)).filter(of_process).select(runs::id).load(connection)?;
-            let is_own = |run: &Option<String>| run.as_ref().is_some_and(|run| own.contains(run));
-            let (first, rest): (Vec<_>, Vec<_>) = rows.into_iter().rev().partition(|(run, _)| is_own(run));
+            let is_own = |(run, _): &(Option<String>, LetterRow)| run.as_ref().is_some_and(|run| own.contains(run));
+            let (first, rest): (Vec<_>, Vec<_>) = rows.into_iter().rev().partition(is_own);
             Ok(first.into_iter().chain(rest).map(|(_, row)| Letter::from(row)).collect())
         })
     }
@@ -341,15 +327,14 @@ impl Store {
         let at = naive(now);
         self.write(|connection| {
             let open = outbox::table.find(id).filter(outbox::closed_at.is_null());
-            let of_several = open.filter(outbox::job.eq(SEVERAL_JOBS)).select(outbox::body);
-            let body: Option<String> = if reason.is_none() { of_several.first(connection).optional()? } else { None };
+            let body = open.filter(outbox::job.eq(SEVERAL_JOBS)).select(outbox::body).first::<String>(connection).optional()?;
             let changes = (
                 outbox::closed_at.eq(at),
                 outbox::sent_at.eq(reason.is_none().then_some(at)),
                 outbox::last_error.eq(reason),
                 outbox::leased_by.eq(None::<String>),
                 outbox::leased_until.eq(None::<NaiveDateTime>),
-                outbox::body.eq(body.map(|body| rows::list(&jobs_named(&body))).unwrap_or_default()),
+                outbox::body.eq(body.filter(|_| reason.is_none()).map(|body| rows::list(&jobs_named(&body))).unwrap_or_default()),
             );
             diesel::update(open).set(changes).execute(connection).map(drop)
         })

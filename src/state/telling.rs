@@ -10,6 +10,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::connection::{Connection, TransactionManager};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use serde_json::Value;
 
 use super::connection::{Store, naive};
 use super::error::{self, StateError};
@@ -21,6 +22,9 @@ use super::rows::{self, RunRow};
 use super::runs::run_with_tail;
 use super::schema::{jobs, outbox as outbox_rows, runs, slots, told};
 use crate::plan::Level;
+
+/// The channel of pings, which say how a job stands and tell people nothing.
+pub(super) const PINGS: &str = "healthcheck";
 
 /// How many lines of the execution log are told.
 const LINES_TOLD: i64 = 20;
@@ -307,7 +311,7 @@ impl Store {
     pub fn forget_told_of(&mut self, letter: &Letter) -> Result<(), StateError> {
         type Columns = (String, String, String, NaiveDateTime);
         let Letter { job, kind, created_at, body, .. } = letter;
-        let jobs = if job == SEVERAL_JOBS { outbox::jobs_named(body) } else { vec![job.clone()] };
+        let jobs = if job == SEVERAL_JOBS { jobs_named(body) } else { vec![job.clone()] };
         let is_about_all = jobs.iter().any(|job| job == SEVERAL_JOBS);
         self.write(|connection| {
             let heard = heard_with(connection, *created_at)?;
@@ -315,9 +319,9 @@ impl Store {
             let rows: Vec<Columns> = of_kinds.select((told::job, told::kind, told::cause, told::told_at)).load(connection)?;
             for (of, kind, cause, at) in rows {
                 // What several letters told was remembered when they were written.
-                let is_told = jobs.contains(&of) && (job != SEVERAL_JOBS || at == naive(*created_at));
-                let is_told = is_told || is_about_all && at == naive(*created_at);
-                if is_told && !heard.iter().any(|heard| heard.is_of(&of, &kind)) {
+                let was_then = at == naive(*created_at);
+                let is_named = jobs.contains(&of) && (job != SEVERAL_JOBS || was_then);
+                if (is_named || (is_about_all && was_then)) && !heard.iter().any(|heard| heard.is_of(&of, &kind)) {
                     diesel::delete(told::table.find((of, kind, cause))).execute(connection)?;
                 }
             }
@@ -337,6 +341,17 @@ fn kinds_told<'a>(job: &str, kind: &'a str) -> Vec<&'a str> {
     }
 }
 
+/// Returns the jobs that a letter about several names, as its body has them, and [`SEVERAL_JOBS`] where there are more that it doesn't name.
+pub(super) fn jobs_named(body: &str) -> Vec<String> {
+    let roundup = serde_json::from_str::<Value>(body).ok().and_then(|message| message.get("roundup").cloned()).unwrap_or_default();
+    let listed = roundup.get("jobs").and_then(Value::as_array).into_iter().flatten();
+    let mut jobs: Vec<String> = listed.filter_map(|job| job.get("id")?.as_str().map(str::to_owned)).collect();
+    if roundup.get("job_count").and_then(Value::as_u64).is_none_or(|count| count > jobs.len() as u64) {
+        jobs.push(SEVERAL_JOBS.to_owned());
+    }
+    jobs
+}
+
 /// What somebody heard.
 struct Heard {
     jobs: Vec<String>,
@@ -353,7 +368,7 @@ impl Heard {
 /// Returns what people heard by letters that were written at an instant.
 fn heard_with(connection: &mut StoreConnection, written_at: DateTime<Utc>) -> QueryResult<Vec<Heard>> {
     let sent = outbox_rows::table.filter(outbox_rows::created_at.eq(naive(written_at))).filter(outbox_rows::sent_at.is_not_null());
-    let sent = sent.filter(outbox_rows::channel.ne(outbox::PINGS));
+    let sent = sent.filter(outbox_rows::channel.ne(PINGS));
     let rows: Vec<(String, String, String)> = sent.select((outbox_rows::job, outbox_rows::kind, outbox_rows::body)).load(connection)?;
     let heard = |(job, kind, body): (String, String, String)| {
         let jobs = if job == SEVERAL_JOBS { rows::names(&body) } else { vec![job.clone()] };

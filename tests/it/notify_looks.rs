@@ -374,7 +374,7 @@ fn a_job_that_is_named_twice_is_told_once_and_hinders_nothing() {
 }
 
 #[test]
-fn addresses_of_many_jobs_are_looked_for_without_their_other_secrets_and_while_there_is_time() {
+fn addresses_of_many_jobs_are_looked_for_once_each_and_without_their_other_secrets() {
     let (old, hook) = (serve(|_| Response::new(503, "no")), serve(|_| Response::new(200, "ok")));
     let keys = "webhooks: [{command: [sh, -c, \"echo x >> asked; cat hook.txt\"]}]\n";
     let slow = "hash_key: {command: [sh, -c, \"echo x >> keys; sleep 2; echo k3y\"]}\n";
