@@ -272,6 +272,7 @@ fn a_setting_that_breaks_many_files_is_one_message_and_goes_to_the_webhooks_of_t
     for name in ["a", "b", "c"] {
         etl.write(&format!("jobs/{name}.yaml"), "data_sources:\n  - {name: t, connection: erp, table: t}\n");
     }
+    etl.run(&["run", "a", "b", "c", "--no-notify"]).exits(1);
     at(&etl, "25T06:00", &["run", "other"]).exits(0);
     etl.write("etlsched.yaml", &head);
     at(&etl, "25T06:01", &["run", "other"]).exits(0);
@@ -281,9 +282,9 @@ fn a_setting_that_breaks_many_files_is_one_message_and_goes_to_the_webhooks_of_t
     assert!(text(&server.mails()[0]).contains("- b: jobs/b.yaml, line 2: "), "{}", text(&server.mails()[0]));
     let seen = hook.seen();
     assert_eq!(seen.iter().map(|request| request.target.as_str()).collect::<Vec<_>>(), ["/hook"]);
-    at(&etl, "25T06:03", &["run", "b"]).exits(4);
-    at(&etl, "25T06:04", &["run", "b"]).exits(4);
-    assert_eq!((mails_of_kind(&server, "invalid"), hook.seen().len()), (3, 3), "`all` tells each run that comes upon it");
+    at(&etl, "25T06:03", &["run", "b", "--scheduled"]).exits(4);
+    at(&etl, "25T06:04", &["run", "b", "--scheduled"]).exits(4);
+    assert_eq!((mails_of_kind(&server, "invalid"), hook.seen().len()), (3, 3), "`all` tells each firing that comes upon it");
 }
 
 #[test]
@@ -305,6 +306,60 @@ fn a_job_whose_file_is_gone_while_its_entry_starts_it_is_told_once() {
     etl.write("jobs/sales.yaml", file);
     at(&etl, "25T06:02", &["run", "sales", "--scheduled"]).exits(0);
     assert_eq!(etl.state().rows("SELECT * FROM told WHERE kind = 'invalid'"), Vec::<String>::new());
+}
+
+/// Ways to spoil a file so that not even its text can be had, each with what is told of it.
+#[cfg(unix)]
+#[test]
+fn a_file_that_can_not_be_read_is_told_by_the_look_like_others() {
+    use std::os::unix::fs::{chown, symlink};
+    type Spoil = fn(&Etl, &std::path::Path);
+    let ways: [(Spoil, &str); 6] = [
+        (|etl, _| etl.write("jobs/sales.yaml", b"name: caf\xe9\n"), "jobs/sales.yaml, line 1: "),
+        (|etl, _| etl.write("jobs/sales.yaml", "name: a\u{1}b\n"), "jobs/sales.yaml, line 1: "),
+        (|_, path| symlink("nowhere.yaml", path).expect("a link"), "can't be read: No such file"),
+        (|_, path| std::fs::create_dir(path).expect("a folder"), "jobs/sales.yaml: is not a file"),
+        (|_, path| std::fs::write(path.with_file_name("Sales.yaml"), "a").expect("a file"), "jobs/Sales.yaml: "),
+        (|_, path| std::fs::write(path.with_file_name("sales.yml"), "a").expect("a file"), "rename it to sales.yaml"),
+    ];
+    for (spoil, expected) in ways {
+        let server = mail_server(&json!({}));
+        let etl = workspace(&(settings(server.port()) + TO_ANN), &[("sales", "")]);
+        begin(&etl, &["sales"]);
+        std::fs::remove_file(etl.path("jobs/sales.yaml")).expect("the file goes");
+        spoil(&etl, &etl.path("jobs/sales.yaml"));
+        at(&etl, "24T07:00", &["run", "other"]).exits(0);
+        at(&etl, "24T07:01", &["run", "other"]).exits(0);
+        at(&etl, "24T07:02", &["run", "sales", "--scheduled"]);
+        assert_eq!(kinds(&server), ["invalid sales"], "{expected}");
+        assert!(text(&server.mails()[0]).contains(expected), "{}", text(&server.mails()[0]));
+    }
+    // What another user may find good is nobody's news.
+    let server = mail_server(&json!({}));
+    let etl = workspace(&(settings(server.port()) + TO_ANN), &[("sales", "")]);
+    begin(&etl, &["sales"]);
+    chown(etl.path("jobs/sales.yaml"), Some(54_321), None).expect("the tests run as root");
+    at(&etl, "24T07:00", &["run", "other"]).exits(0);
+    assert_eq!(server.mails().len(), 0);
+}
+
+#[test]
+fn a_file_that_somebody_is_writing_is_nobody_s_news() {
+    let server = mail_server(&json!({}));
+    let etl = workspace(&(settings(server.port()) + TO_ANN), &[("sales", "")]);
+    begin(&etl, &["sales"]);
+    etl.write("jobs/new.yaml", job("new", "grace_minutes: soon\n"));
+    for arguments in [["run", "new"], ["run", "other"]] {
+        etl.run(&arguments);
+    }
+    assert_eq!(server.mails().len(), 0, "the store doesn't know it");
+    etl.write("jobs/sales.yaml", job("sales", &format!("{DAILY}grace_minutes: soon\n")));
+    etl.run(&["run", "sales"]).exits(4);
+    assert_eq!(server.mails().len(), 0, "whoever tries it by hand sees what is wrong");
+    at(&etl, "24T07:00", &["run", "other"]).exits(0);
+    assert_eq!(kinds(&server), ["invalid sales"]);
+    at(&etl, "24T07:01", &["run", "new", "--scheduled"]).exits(4);
+    assert_eq!(kinds(&server), ["invalid sales", "invalid new"], "its own firing tells");
 }
 
 #[test]
