@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::clock;
 use crate::job::notifications::Addresses;
 use crate::job::{Job, JobId, Notifications, Problem, Repeat, Secrets, Severity};
-use crate::notify::message::NO_FILE;
+use crate::notify::message::{NO_FILE, NO_VALUE};
 use crate::notify::{Cause, JobFacts, JobTrouble, Kind, Message, Roundup};
 use crate::process;
 use crate::secret::Masker;
@@ -123,7 +123,11 @@ impl Look<'_> {
                 (false, true) => vec![host.clone(), user.clone()],
                 (false, false) => vec![host.clone()],
             };
-            self.add(job, causes(self.workspace, job, problems), finder, true);
+            let mut causes = causes(self.workspace, job, problems);
+            if is_good {
+                causes.iter_mut().for_each(|cause| NO_VALUE.clone_into(&mut cause.code));
+            }
+            self.add(job, causes, finder, true);
         }
         for job in &met.gone {
             if store.job(job)?.is_some() {
@@ -245,7 +249,9 @@ impl Look<'_> {
     fn several(&self, group: &[&Broken]) -> Message {
         let jobs: Vec<JobTrouble> = group.iter().map(|broken| trouble(broken)).collect();
         let facts = JobFacts::of_several(jobs.len());
-        Message { roundup: Some(Roundup::of(jobs, 0, 0)), ..self.blank(facts) }
+        let is_lacking = |broken: &&&Broken| broken.causes.iter().all(|cause| cause.code == NO_VALUE);
+        let lacking_count = group.iter().filter(is_lacking).count() as u64;
+        Message { roundup: Some(Roundup { lacking_count, ..Roundup::of(jobs, 0, 0) }), ..self.blank(facts) }
     }
 
     fn blank(&self, facts: JobFacts) -> Message {

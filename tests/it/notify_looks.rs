@@ -97,6 +97,20 @@ fn a_host_that_was_off_is_one_mail_for_each_recipient_with_the_jobs_that_name_th
     // One job alone has its own message: the deadline of another day.
     at(&etl, "28T08:30", &["run", "other"]).exits(0);
     assert_eq!(mails(&server)[0], "Ann@example.com: [etlsched] Bookings missed its deadline");
+    let deadline = text(&server.mails()[2]);
+    assert!(deadline.contains("Its data should be fresh by Sat 2026-11-28 08:00 UTC"), "{deadline}");
+}
+
+#[test]
+fn of_many_missed_slots_the_latest_are_named_and_the_first() {
+    let server = mail_server(&json!({}));
+    let etl = workspace(&settings(server.port()), &[]);
+    etl.write("jobs/a.yaml", job("a", &format!("{ANN}schedule_type: hourly\nminute: 0\n")));
+    begin(&etl, &["a"]);
+    at(&etl, "26T06:30", &["run", "other"]).exits(0);
+    assert_eq!(mails(&server), ["ann@example.com: [etlsched] a missed 48 runs"]);
+    let words = text(&server.mails()[0]);
+    assert!(words.contains("Thu 2026-11-26 06:00 UTC and 28 before them, since Tue 2026-11-24 07:00 UTC"), "{words}");
 }
 
 #[test]
@@ -380,6 +394,18 @@ fn a_secret_that_can_not_be_fetched_is_told_to_the_job_s_own_people_until_it_run
     etl.write("key.txt", "k3y-of-this-test");
     at(&etl, "24T06:02", &["run", "sales", "--scheduled"]).exits(0);
     assert_eq!(etl.state().rows("SELECT * FROM told WHERE kind = 'invalid'"), Vec::<String>::new());
+}
+
+#[test]
+fn a_variable_without_a_value_is_told_as_what_it_is() {
+    let server = mail_server(&json!({}));
+    let etl = workspace(&settings(server.port()), &[]);
+    let source = "data_sources:\n  - {name: sales, path: \"jobs/data/${UNSET_ROWS}.csv\"}\n";
+    etl.write("jobs/sales.yaml", format!("{DAILY}{ANN}{source}"));
+    at(&etl, "24T06:00", &["run", "sales", "--scheduled"]).exits(4);
+    assert_eq!(mails(&server), ["ann@example.com: [etlsched] sales can't run: the variable UNSET_ROWS is not set"]);
+    let words = text(&server.mails()[0]);
+    assert!(words.contains("What to do: set UNSET_ROWS in the environment or in .env"), "{words}");
 }
 
 #[test]
