@@ -322,7 +322,6 @@ fn a_job_whose_file_is_gone_while_its_entry_starts_it_is_told_once() {
     assert_eq!(etl.state().rows("SELECT * FROM told WHERE kind = 'invalid'"), Vec::<String>::new());
 }
 
-/// Ways to spoil a file so that not even its text can be had, each with what is told of it.
 #[cfg(unix)]
 #[test]
 fn a_file_that_can_not_be_read_is_told_by_the_look_like_others() {
