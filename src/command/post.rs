@@ -59,8 +59,8 @@ impl<'a> Post<'a> {
             Ok(None) => return,
             Err(failure) => return self.tell_trouble(&failure.message, talk),
         };
-        let files = self.workspace.load_each().0;
-        let broken = engine::tell_broken(self.workspace, &mut store, &files, met);
+        let (files, strays) = self.workspace.load_each();
+        let broken = engine::tell_broken(self.workspace, &mut store, (&files, &strays), met);
         let jobs: Vec<Job> = files.into_iter().filter_map(|(_, file)| Some(file.ok()?.job)).collect();
         let overdue = engine::tell_overdue(self.workspace, &mut store, &jobs, clock);
         match broken.and_then(|broken| Ok(broken + overdue?)) {

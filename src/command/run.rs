@@ -325,7 +325,7 @@ fn has_store(result: &JobResult) -> bool {
     !matches!(&result.run, Err(failure) if failure.code == "state")
 }
 
-/// Returns what the command came upon, for whoever is told of it. A name without a job that a person typed is nobody's news.
+/// Returns what the command came upon, for whoever is told of it. What a person typed is nobody's news: they see what it says.
 fn met(results: &[JobResult], is_scheduled: bool) -> Encounter {
     let mut met = Encounter::default();
     for JobResult { job, run } in results {
@@ -333,7 +333,10 @@ fn met(results: &[JobResult], is_scheduled: bool) -> Encounter {
             Ok(_) => {
                 met.ran.insert(job.clone());
             }
-            Err(failure) if failure.code == "invalid" => met.broken.push((job.clone(), failure.problems.clone())),
+            Err(failure) if failure.code == "invalid" && is_scheduled => met.broken.push((job.clone(), failure.problems.clone())),
+            Err(failure) if failure.code == "invalid" => {
+                met.tried.insert(job.clone());
+            }
             Err(failure) if failure.code == "unknown_job" && is_scheduled => met.gone.push(job.clone()),
             Err(_) => {}
         }

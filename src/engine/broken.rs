@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use crate::clock;
 use crate::job::notifications::Addresses;
 use crate::job::{Job, JobId, Notifications, Problem, Repeat, Secrets, Severity};
-use crate::notify::message::NO_FILE;
+use crate::notify::message::{NO_FILE, NO_VALUE};
 use crate::notify::{Cause, JobFacts, JobTrouble, Kind, Message, Roundup};
 use crate::process;
 use crate::secret::Masker;
@@ -32,10 +32,12 @@ const SEEN_EVERY: TimeDelta = TimeDelta::hours(1);
 /// What a command came upon when it was to run jobs.
 #[derive(Debug, Clone, Default)]
 pub struct Encounter {
-    /// Jobs that could not be had, each with the problems of its file.
+    /// Jobs that could not be had where a scheduler asked for them, each with the problems of its file.
     pub broken: Vec<(String, Vec<Problem>)>,
     /// Jobs that a scheduler asked for and that have no file.
     pub gone: Vec<String>,
+    /// Jobs that could not be had where a person asked for them, who knows it now.
+    pub tried: HashSet<String>,
     /// Jobs that were run.
     pub ran: HashSet<String>,
 }
@@ -76,14 +78,20 @@ fn is_heard(told: &Notifications) -> bool {
 }
 
 /// Puts letters about jobs that can't be had into the outbox, where they weren't told; returns how many letters that are. Told are the people
-/// of the defaults, since the job's own file can't be read; its own where only a run could not be made of it.
+/// of the defaults, since the job's own file can't be read; its own where only a run could not be made of it. `strays` are the problems of
+/// files whose names are none of jobs.
 ///
 /// # Errors
 /// The store can't be read or written.
-pub fn tell_broken(workspace: &Workspace, store: &mut Store, files: &[JobFile], met: &Encounter) -> Result<usize, StateError> {
+pub fn tell_broken(
+    workspace: &Workspace,
+    store: &mut Store,
+    (files, strays): (&[JobFile], &[Problem]),
+    met: &Encounter,
+) -> Result<usize, StateError> {
     let good: HashMap<&str, &Job> = files.iter().filter_map(|(id, file)| Some((id.as_str(), &file.as_ref().ok()?.job))).collect();
     let known = store.told(&[KIND])?;
-    let is_quiet = met.broken.is_empty() && met.gone.is_empty() && good.len() == files.len();
+    let is_quiet = met.broken.is_empty() && met.gone.is_empty() && good.len() == files.len() && strays.is_empty();
     if is_quiet && known.is_empty() {
         return Ok(0);
     }
@@ -95,7 +103,8 @@ pub fn tell_broken(workspace: &Workspace, store: &mut Store, files: &[JobFile], 
         here: [process::host_name(), process::user_name()],
         now: clock::now(),
     };
-    look.find(store, files, &good, met)?;
+    look.find(store, (files, strays), &good, met)?;
+    look.find_known(store, files, strays, met)?;
     look.heed(&good);
     if look.tidings(&known).is_empty() {
         return Ok(0);
@@ -108,7 +117,13 @@ pub fn tell_broken(workspace: &Workspace, store: &mut Store, files: &[JobFile], 
 
 impl Look<'_> {
     /// Notes what is broken: what was met, and what the files say.
-    fn find(&mut self, store: &mut Store, files: &[JobFile], good: &HashMap<&str, &Job>, met: &Encounter) -> Result<(), StateError> {
+    fn find(
+        &mut self,
+        store: &mut Store,
+        (files, strays): (&[JobFile], &[Problem]),
+        good: &HashMap<&str, &Job>,
+        met: &Encounter,
+    ) -> Result<(), StateError> {
         let [host, user] = self.here.clone();
         for (job, problems) in &met.broken {
             // One that was named twice was met twice.
@@ -123,19 +138,45 @@ impl Look<'_> {
                 (false, true) => vec![host.clone(), user.clone()],
                 (false, false) => vec![host.clone()],
             };
-            self.add(job, causes(self.workspace, job, problems), finder, true);
+            let mut causes = causes(self.workspace, job, problems);
+            if is_good {
+                causes.iter_mut().for_each(|cause| NO_VALUE.clone_into(&mut cause.code));
+            }
+            self.add(job, causes, finder, true);
         }
         for job in &met.gone {
             if !self.has(job) && store.job(job)?.is_some() {
-                self.add(job, vec![no_file(job)], vec![host.clone()], true);
+                let stray = strays.iter().find(|stray| renamed(stray).as_deref() == Some(job));
+                let causes = stray.map_or_else(|| vec![no_file(job)], |stray| causes(self.workspace, job, std::slice::from_ref(stray)));
+                self.add(job, causes, vec![host.clone()], true);
             }
         }
+        Ok(())
+    }
+
+    /// Notes what the files say of jobs that the store knows: what nothing ever ran or started is still being written.
+    fn find_known(&mut self, store: &mut Store, files: &[JobFile], strays: &[Problem], met: &Encounter) -> Result<(), StateError> {
+        if strays.is_empty() && files.iter().all(|(_, file)| file.is_ok()) {
+            return Ok(());
+        }
+        let known: HashSet<String> = store.jobs()?.into_iter().map(|record| record.id).collect();
+        let host = self.here[0].clone();
         for (id, file) in files {
+            let id = id.as_str();
+            let is_left_out = met.tried.contains(id) || self.has(id);
             // What this user may not read may be as it should be.
             if let Err(BadFile { problems, is_withheld: false }) = file
-                && !self.has(id.as_str())
+                && known.contains(id)
+                && !is_left_out
             {
-                self.add(id.as_str(), causes(self.workspace, id.as_str(), problems), vec![host.clone()], false);
+                self.add(id, causes(self.workspace, id, problems), vec![host.clone()], false);
+            }
+        }
+        for stray in strays {
+            let Some(id) = renamed(stray).filter(|id| known.contains(id)) else { continue };
+            let is_there = files.iter().any(|(there, _)| there.as_str() == id) || self.broken.iter().any(|broken| broken.job == id);
+            if !is_there && !met.tried.contains(&id) {
+                self.add(&id, causes(self.workspace, &id, std::slice::from_ref(stray)), vec![host.clone()], false);
             }
         }
         Ok(())
@@ -244,8 +285,10 @@ impl Look<'_> {
     fn several(&self, group: &[&Broken]) -> Message {
         let jobs: Vec<JobTrouble> = group.iter().map(|broken| trouble(broken)).collect();
         let facts = JobFacts::of_several(jobs.len());
+        let is_lacking = |broken: &&&Broken| broken.causes.iter().all(|cause| cause.code == NO_VALUE);
+        let lacking_count = group.iter().filter(is_lacking).count() as u64;
         let is_by_job = group.iter().any(|broken| broken.is_by_job);
-        Message { roundup: Some(Roundup::of(jobs, 0, 0)), is_by_job, ..self.blank(facts) }
+        Message { roundup: Some(Roundup { lacking_count, ..Roundup::of(jobs, 0, 0) }), is_by_job, ..self.blank(facts) }
     }
 
     fn blank(&self, facts: JobFacts) -> Message {
@@ -270,6 +313,12 @@ fn causes(workspace: &Workspace, job: &str, problems: &[Problem]) -> Vec<Cause> 
     let masker = JobId::parse(job).map_or_else(|_| workspace.masker.clone(), |id| workspace.masker_of(&id));
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
     errors.take(PROBLEMS_MAX).map(|problem| cause(workspace, &masker, problem)).collect()
+}
+
+/// Returns the job whose file one may have been before it got a name that is none: `Sales.yaml`, `sales.yml`.
+fn renamed(stray: &Problem) -> Option<String> {
+    let stem = stray.file.file_stem()?.to_str()?.to_lowercase();
+    JobId::parse(&stem).is_ok().then_some(stem)
 }
 
 fn cause(workspace: &Workspace, masker: &Masker, problem: &Problem) -> Cause {

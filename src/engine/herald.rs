@@ -63,6 +63,8 @@ pub(super) fn blank(kind: Kind, job: JobFacts, place: (String, String), at: Date
         sources: Vec::new(),
         slots: Vec::new(),
         slot_count: 0,
+        slots_since: None,
+        deadline: None,
         schema_changes: Vec::new(),
         standing: None,
         strip: Vec::new(),

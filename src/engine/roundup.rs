@@ -88,11 +88,13 @@ impl Round {
 
     /// Returns the message about one job.
     fn own(&self, overdue: &Overdue<'_>) -> Option<Message> {
-        let Overdue { job, health, kind, slots, slot_count, .. } = overdue;
+        let Overdue { job, health, kind, causes, slots, slot_count, .. } = overdue;
         let Voice { herald, strip } = self.voices.get(job.id.as_str())?;
         Some(Message {
             slots: slots.clone(),
             slot_count: *slot_count,
+            slots_since: causes.first().copied().filter(|first| *kind == Kind::Missed && !slots.contains(first)),
+            deadline: causes.last().copied().filter(|_| *kind == Kind::Deadline),
             strip: strip.clone(),
             standing: Some(Standing { consecutive_failures: health.consecutive_failures, failure_threshold: job.failure_threshold }),
             ..herald.about_job(*kind, health.status == JobStatus::Active)

@@ -102,6 +102,12 @@ pub struct Message {
     pub slots: Vec<DateTime<Utc>>,
     /// How many slots there were in all.
     pub slot_count: u64,
+    /// The first of them that is known, where it isn't among the slots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_since: Option<DateTime<Utc>>,
+    /// The deadline that passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<DateTime<Utc>>,
     /// Columns that changed, as `target: what changed`.
     pub schema_changes: Vec<String>,
     /// Runs in a row that refreshed nothing, and after how many the job is put into `error`.
@@ -121,6 +127,9 @@ pub struct Roundup {
     pub missed_count: u64,
     /// How many of them passed their deadline.
     pub deadline_count: u64,
+    /// How many have good files, and lack the value of a variable or a secret.
+    #[serde(default)]
+    pub lacking_count: u64,
     /// The first of them, by id; at most 40.
     pub jobs: Vec<JobTrouble>,
 }
@@ -133,7 +142,7 @@ impl Roundup {
     pub fn of(mut jobs: Vec<JobTrouble>, missed_count: u64, deadline_count: u64) -> Self {
         let job_count = jobs.len() as u64;
         jobs.truncate(Self::JOBS_MAX);
-        Self { job_count, missed_count, deadline_count, jobs }
+        Self { job_count, missed_count, deadline_count, lacking_count: 0, jobs }
     }
 }
 
@@ -216,6 +225,9 @@ pub struct Cause {
 
 /// The code of the cause of a job whose file isn't there.
 pub const NO_FILE: &str = "no_file";
+
+/// The code of a cause of a job whose file is good: a variable that isn't set, a secret that can't be fetched.
+pub const NO_VALUE: &str = "no_value";
 
 /// A source of a message's run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -75,6 +75,8 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
         sources: if has_run { facts } else { Vec::new() },
         slot_count: slots.len() as u64,
         slots,
+        slots_since: None,
+        deadline: (kind == Kind::Deadline).then(|| *at - Duration::hours(1)),
         schema_changes: match (kind, sources.first()) {
             (Kind::SchemaChange, Some(name)) => {
                 vec![

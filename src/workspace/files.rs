@@ -89,6 +89,27 @@ impl Files {
         Some(text)
     }
 
+    /// Whether this user may not read a file, or must not use it for its owner: another user may find it good. So is one that can't be opened
+    /// at this moment; a link that leads nowhere does so for everybody.
+    pub fn is_withheld(&self, path: &Path) -> bool {
+        match open(path) {
+            Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied || fs::read_link(path).is_err(),
+            Ok(file) => file.metadata().is_ok_and(|metadata| self.is_of_others(&metadata)),
+        }
+    }
+
+    #[cfg(unix)]
+    fn is_of_others(&self, metadata: &fs::Metadata) -> bool {
+        let owner = std::os::unix::fs::MetadataExt::uid(metadata);
+        !is_trusted(owner, rustix::process::geteuid().as_raw(), self.trusted_owner)
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_self, reason = "files have no owner that counts here")]
+    fn is_of_others(&self, _metadata: &fs::Metadata) -> bool {
+        false
+    }
+
     #[cfg(unix)]
     fn check_mode(&self, metadata: &fs::Metadata, text: &Text, origin: Origin) -> Vec<Problem> {
         use std::os::unix::fs::MetadataExt;

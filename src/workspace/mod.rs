@@ -82,7 +82,7 @@ pub enum NoJob {
 pub struct BadFile {
     /// Its problems, warnings among them.
     pub problems: Vec<Problem>,
-    /// Whether this user can't read it or must not use it: another user may find it good.
+    /// Whether this user may not read it or must not use it: another user may find it good.
     pub is_withheld: bool,
 }
 
@@ -302,7 +302,7 @@ impl Workspace {
         let mut problems = Vec::new();
         let text = self.files.read(path, &self.shown(path), Origin::Job, files::Kind::Job, &mut problems);
         let Some(text) = text.filter(|_| problems.iter().all(|problem| problem.severity == Severity::Warning)) else {
-            return Err(BadFile { problems, is_withheld: true });
+            return Err(BadFile { problems, is_withheld: self.files.is_withheld(path) });
         };
         match load::load(id, path.to_owned(), &text, &self.settings, secrets) {
             Ok(mut loaded) => {

@@ -97,6 +97,20 @@ fn a_host_that_was_off_is_one_mail_for_each_recipient_with_the_jobs_that_name_th
     // One job alone has its own message: the deadline of another day.
     at(&etl, "28T08:30", &["run", "other"]).exits(0);
     assert_eq!(mails(&server)[0], "Ann@example.com: [etlsched] Bookings missed its deadline");
+    let deadline = text(&server.mails()[2]);
+    assert!(deadline.contains("Its data should be fresh by Sat 2026-11-28 08:00 UTC"), "{deadline}");
+}
+
+#[test]
+fn of_many_missed_slots_the_latest_are_named_and_the_first() {
+    let server = mail_server(&json!({}));
+    let etl = workspace(&settings(server.port()), &[]);
+    etl.write("jobs/a.yaml", job("a", &format!("{ANN}schedule_type: hourly\nminute: 0\n")));
+    begin(&etl, &["a"]);
+    at(&etl, "26T06:30", &["run", "other"]).exits(0);
+    assert_eq!(mails(&server), ["ann@example.com: [etlsched] a missed 48 runs"]);
+    let words = text(&server.mails()[0]);
+    assert!(words.contains("Thu 2026-11-26 06:00 UTC and 28 before them, since Tue 2026-11-24 07:00 UTC"), "{words}");
 }
 
 #[test]
@@ -272,6 +286,7 @@ fn a_setting_that_breaks_many_files_is_one_message_and_goes_to_the_webhooks_of_t
     for name in ["a", "b", "c"] {
         etl.write(&format!("jobs/{name}.yaml"), "data_sources:\n  - {name: t, connection: erp, table: t}\n");
     }
+    etl.run(&["run", "a", "b", "c", "--no-notify"]).exits(1);
     at(&etl, "25T06:00", &["run", "other"]).exits(0);
     etl.write("etlsched.yaml", &head);
     at(&etl, "25T06:01", &["run", "other"]).exits(0);
@@ -281,9 +296,9 @@ fn a_setting_that_breaks_many_files_is_one_message_and_goes_to_the_webhooks_of_t
     assert!(text(&server.mails()[0]).contains("- b: jobs/b.yaml, line 2: "), "{}", text(&server.mails()[0]));
     let seen = hook.seen();
     assert_eq!(seen.iter().map(|request| request.target.as_str()).collect::<Vec<_>>(), ["/hook"]);
-    at(&etl, "25T06:03", &["run", "b"]).exits(4);
-    at(&etl, "25T06:04", &["run", "b"]).exits(4);
-    assert_eq!((mails_of_kind(&server, "invalid"), hook.seen().len()), (3, 3), "`all` tells each run that comes upon it");
+    at(&etl, "25T06:03", &["run", "b", "--scheduled"]).exits(4);
+    at(&etl, "25T06:04", &["run", "b", "--scheduled"]).exits(4);
+    assert_eq!((mails_of_kind(&server, "invalid"), hook.seen().len()), (3, 3), "`all` tells each firing that comes upon it");
 }
 
 #[test]
@@ -305,6 +320,59 @@ fn a_job_whose_file_is_gone_while_its_entry_starts_it_is_told_once() {
     etl.write("jobs/sales.yaml", file);
     at(&etl, "25T06:02", &["run", "sales", "--scheduled"]).exits(0);
     assert_eq!(etl.state().rows("SELECT * FROM told WHERE kind = 'invalid'"), Vec::<String>::new());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_can_not_be_read_is_told_by_the_look_like_others() {
+    use std::os::unix::fs::{chown, symlink};
+    type Spoil = fn(&Etl, &std::path::Path);
+    let ways: [(Spoil, &str); 6] = [
+        (|etl, _| etl.write("jobs/sales.yaml", b"name: caf\xe9\n"), "jobs/sales.yaml, line 1: "),
+        (|etl, _| etl.write("jobs/sales.yaml", "name: a\u{1}b\n"), "jobs/sales.yaml, line 1: "),
+        (|_, path| symlink("nowhere.yaml", path).expect("a link"), "can't be read: No such file"),
+        (|_, path| std::fs::create_dir(path).expect("a folder"), "jobs/sales.yaml: is not a file"),
+        (|_, path| std::fs::write(path.with_file_name("Sales.yaml"), "a").expect("a file"), "jobs/Sales.yaml: "),
+        (|_, path| std::fs::write(path.with_file_name("sales.yml"), "a").expect("a file"), "rename it to sales.yaml"),
+    ];
+    for (spoil, expected) in ways {
+        let server = mail_server(&json!({}));
+        let etl = workspace(&(settings(server.port()) + TO_ANN), &[("sales", "")]);
+        begin(&etl, &["sales"]);
+        std::fs::remove_file(etl.path("jobs/sales.yaml")).expect("the file goes");
+        spoil(&etl, &etl.path("jobs/sales.yaml"));
+        at(&etl, "24T07:00", &["run", "other"]).exits(0);
+        at(&etl, "24T07:01", &["run", "other"]).exits(0);
+        at(&etl, "24T07:02", &["run", "sales", "--scheduled"]);
+        assert_eq!(kinds(&server), ["invalid sales"], "{expected}");
+        assert!(text(&server.mails()[0]).contains(expected), "{}", text(&server.mails()[0]));
+    }
+    // What another user may find good is nobody's news.
+    let server = mail_server(&json!({}));
+    let etl = workspace(&(settings(server.port()) + TO_ANN), &[("sales", "")]);
+    begin(&etl, &["sales"]);
+    chown(etl.path("jobs/sales.yaml"), Some(54_321), None).expect("the tests run as root");
+    at(&etl, "24T07:00", &["run", "other"]).exits(0);
+    assert_eq!(server.mails().len(), 0);
+}
+
+#[test]
+fn a_file_that_somebody_is_writing_is_nobody_s_news() {
+    let server = mail_server(&json!({}));
+    let etl = workspace(&(settings(server.port()) + TO_ANN), &[("sales", "")]);
+    begin(&etl, &["sales"]);
+    etl.write("jobs/new.yaml", job("new", "grace_minutes: soon\n"));
+    for arguments in [["run", "new"], ["run", "other"]] {
+        etl.run(&arguments);
+    }
+    assert_eq!(server.mails().len(), 0, "the store doesn't know it");
+    etl.write("jobs/sales.yaml", job("sales", &format!("{DAILY}grace_minutes: soon\n")));
+    etl.run(&["run", "sales"]).exits(4);
+    assert_eq!(server.mails().len(), 0, "whoever tries it by hand sees what is wrong");
+    at(&etl, "24T07:00", &["run", "other"]).exits(0);
+    assert_eq!(kinds(&server), ["invalid sales"]);
+    at(&etl, "24T07:01", &["run", "new", "--scheduled"]).exits(4);
+    assert_eq!(kinds(&server), ["invalid sales", "invalid new"], "its own firing tells");
 }
 
 #[test]
@@ -353,6 +421,10 @@ fn many_broken_files_are_one_letter_to_a_webhook_of_the_defaults_that_is_not_kno
     let hook = serve(|_| Response::new(200, "ok"));
     let etl = workspace("defaults: {webhooks: [{file: hook.txt}]}\n", &[]);
     for name in ["a", "b", "c"] {
+        etl.write(&format!("jobs/{name}.yaml"), job(name, DAILY));
+    }
+    begin(&etl, &["a", "b", "c"]);
+    for name in ["a", "b", "c"] {
         etl.write(&format!("jobs/{name}.yaml"), job(name, "grace_minutes: soon\n"));
     }
     at(&etl, "25T06:00", &["run", "other"]).exits(0);
@@ -368,7 +440,7 @@ fn many_broken_files_are_one_letter_to_a_webhook_of_the_defaults_that_is_not_kno
 fn a_job_that_is_named_twice_is_told_once_and_hinders_nothing() {
     let server = mail_server(&json!({}));
     let etl = workspace(&(settings(server.port()) + TO_ANN), &[("bad", "grace_minutes: soon\n"), ("worse", "timezone: Mars\n")]);
-    let ended = etl.run(&["run", "bad", "bad"]).exits(4);
+    let ended = etl.run(&["run", "bad", "bad", "worse", "--scheduled"]).exits(4);
     assert!(!ended.stderr.contains("UNIQUE"), "{}", ended.stderr);
     assert_eq!(mails(&server), ["ann@example.com: [etlsched] 2 jobs can't run: their files have errors"]);
 }
@@ -452,6 +524,18 @@ fn what_one_of_several_never_got_is_not_told_to_the_others_again() {
     assert_eq!(hook.seen().len(), 1, "the webhook heard of a and b");
     let waits = "SELECT job, channel FROM outbox WHERE closed_at IS NULL";
     assert_eq!(etl.state().rows(waits), ["c|email"], "of c nobody has heard");
+}
+
+#[test]
+fn a_variable_without_a_value_is_told_as_what_it_is() {
+    let server = mail_server(&json!({}));
+    let etl = workspace(&settings(server.port()), &[]);
+    let source = "data_sources:\n  - {name: sales, path: \"jobs/data/${UNSET_ROWS}.csv\"}\n";
+    etl.write("jobs/sales.yaml", format!("{DAILY}{ANN}{source}"));
+    at(&etl, "24T06:00", &["run", "sales", "--scheduled"]).exits(4);
+    assert_eq!(mails(&server), ["ann@example.com: [etlsched] sales can't run: the variable UNSET_ROWS is not set"]);
+    let words = text(&server.mails()[0]);
+    assert!(words.contains("What to do: set UNSET_ROWS in the environment or in .env"), "{words}");
 }
 
 #[test]

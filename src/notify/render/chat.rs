@@ -67,7 +67,8 @@ pub(crate) fn chat(message: &Message, form: Form) -> Value {
 
 fn slack(content: &Content) -> Value {
     let plain = |text: &str, most: usize| json!({"type": "plain_text", "text": for_slack(text, most), "emoji": false});
-    let fenced = |text: &str| json!({"type": "mrkdwn", "verbatim": true, "text": format!("```{}```", for_slack(text, 2800))});
+    let fenced =
+        |text: &str| json!({"type": "mrkdwn", "verbatim": true, "text": format!("```{}```", escaped(&in_fence(text, 2800), 2800))});
     let section = |text: Value| json!({"type": "section", "text": text});
     let mut blocks = vec![json!({"type": "header", "text": plain(&headline(content), 140)})];
     if !content.lead.is_empty() {
@@ -147,7 +148,7 @@ fn text(content: &Content) -> String {
         lines.push(format!("\n{}", job_lines(content, room.saturating_sub(used + 40)).join("\n")));
     }
     let body = shortened(&lines.join("\n"), room).into_owned();
-    format!("{}\n```\n{}{}\n```", defused(&headline(content), 200), defused(&body, 1600), defused(&end, 900))
+    format!("{}\n```\n{}{}\n```", defused(&headline(content), 200), in_fence(&body, 1600), in_fence(&end, 900))
 }
 
 fn headline(content: &Content) -> String {
@@ -191,8 +192,25 @@ fn last_line(content: &Content) -> String {
     strip.into_iter().chain(facts).collect::<Vec<_>>().join(" · ")
 }
 
-/// Returns a text in which nothing calls people, begins a link or ends a fence.
+/// What stands in an address that chats make a link of by themselves, each with how much of it comes before the gap.
+const ADDRESS_PARTS: [(&str, usize); 4] = [("://", 1), ("www.", 3), ("mailto:", 6), ("tel:", 3)];
+
+/// Returns a text in which nothing calls people, is a link or ends a fence.
 fn defused(text: &str, characters_max: usize) -> String {
+    let text = in_fence(text, characters_max);
+    let lower = text.to_ascii_lowercase();
+    let mut safe = String::with_capacity(text.len() + 16);
+    for (place, character) in text.char_indices() {
+        if ADDRESS_PARTS.iter().any(|(part, gap)| place >= *gap && lower.as_bytes()[place - gap..].starts_with(part.as_bytes())) {
+            safe.push('\u{200b}');
+        }
+        safe.push(character);
+    }
+    safe
+}
+
+/// As [`defused`], but an address stays as it is and can be copied: in a fence no chat makes a link of it.
+fn in_fence(text: &str, characters_max: usize) -> String {
     let mut safe = String::with_capacity(text.len() + 8);
     let mut before = ' ';
     for character in shortened(text, characters_max).chars() {
@@ -213,9 +231,13 @@ fn defused(text: &str, characters_max: usize) -> String {
 
 /// As [`defused`], with Slack's escape; that counts too.
 fn for_slack(text: &str, characters_max: usize) -> String {
+    escaped(&defused(text, characters_max), characters_max)
+}
+
+fn escaped(text: &str, characters_max: usize) -> String {
     let mut room = characters_max;
     let mut safe = String::with_capacity(text.len() + 8);
-    for character in defused(text, characters_max).chars() {
+    for character in text.chars() {
         let length = if character == '&' { "&amp;".len() } else { 1 };
         let Some(left) = room.checked_sub(length) else { break };
         room = left;
@@ -229,7 +251,7 @@ mod tests {
     use super::super::samples;
     use super::*;
 
-    const EVIL: &str = "<!channel> <@U1> @here @everyone ``` ```` [x](https://evil.example) <https://evil.example|bank> ![p](https://evil.example/p.png) &lt;";
+    const EVIL: &str = "<!channel> <@U1> @here @everyone ``` ```` [x](https://evil.example) <https://evil.example|bank> ![p](https://evil.example/p.png) &lt; HTTPS://evil.example www.evil.example";
 
     fn evil() -> Message {
         let mut message = samples::failure();
@@ -279,6 +301,13 @@ mod tests {
                 for word in ["<", ">", "@here", "@everyone", "](", "````"] {
                     assert!(!text.contains(word), "{form:?}: {word}: {text}");
                 }
+                let shown: String = text.split("```").step_by(2).collect();
+                for word in ["://", "www."] {
+                    assert!(
+                        text.starts_with("http://adaptivecards.io/") || !shown.to_lowercase().contains(word),
+                        "{form:?}: {word}: {text}"
+                    );
+                }
                 let fences = text.matches("```").count();
                 assert!(fences == 0 || fences == 2, "{form:?}: {text}");
             });
@@ -324,5 +353,8 @@ mod tests {
     #[test]
     fn mail_addresses_stay_readable() {
         assert_eq!(defused("etl@example.com and @all (1 < 2)", 100), "etl@example.com and @\u{200b}all (1 ‹ 2)");
+        let addresses = "é ftp://a.example, Www.b.example; see https://c.example";
+        assert_eq!(defused(addresses, 100), "é ftp:\u{200b}//a.example, Www\u{200b}.b.example; see https:\u{200b}//c.example");
+        assert_eq!(in_fence(addresses, 100), addresses);
     }
 }

@@ -240,7 +240,12 @@ fn list(message: &Message, zone: Zone) -> Option<(&'static str, Vec<String>)> {
         return None;
     }
     if let Some(more) = all.checked_sub(lines.len()).filter(|more| *more > 0) {
-        lines.push(format!("and {} more", grouped(more as u64)));
+        // Of slots the latest stand there.
+        let (which, since) = match message.kind {
+            Kind::Missed => ("before them", message.slots_since.map(|at| format!(", since {}", when(at, zone))).unwrap_or_default()),
+            _ => ("more", String::new()),
+        };
+        lines.push(format!("and {} {which}{since}", grouped(more as u64)));
     }
     Some((title, lines))
 }
@@ -248,7 +253,7 @@ fn list(message: &Message, zone: Zone) -> Option<(&'static str, Vec<String>)> {
 /// Returns why rows were rejected, the first reasons of each source.
 fn reasons(message: &Message) -> Vec<String> {
     let mut lines = Vec::new();
-    for source in &message.sources {
+    for source in words::loaded(message) {
         let name = clean(&source.name, 100);
         let told = &source.reject_reasons[..source.reject_reasons.len().min(REASONS_MAX)];
         for reason in told {
@@ -319,6 +324,11 @@ fn commands(message: &Message, program: &str) -> Vec<(&'static str, String)> {
             ("See what its scheduler has", typed("schedule status")),
             ("Take its entry and its status away", typed(&format!("delete {job}"))),
         ],
+        Kind::Invalid if words::lacks_value(message) => vec![
+            ("See what it lacks", typed(&format!("validate {job}"))),
+            ("See what its scheduler's runs have", typed("doctor")),
+            ("Run it, once it has that", typed(&format!("run {job}"))),
+        ],
         Kind::Invalid => vec![
             ("See every problem of the file", typed(&format!("validate {job}"))),
             ("Run it, once the file is good", typed(&format!("run {job}"))),
@@ -330,6 +340,9 @@ fn facts(message: &Message, zone: Zone) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if message.roundup.is_none() {
         facts.push(("Job", clean(&message.job.id, 63)));
+    }
+    if let Some(at) = message.deadline {
+        facts.push(("Deadline", when(at, zone)));
     }
     if let Some(run) = &message.run {
         facts.push(("Started", format!("{}, {}", when(run.started_at, zone), words::trigger(run))));
@@ -352,6 +365,7 @@ fn facts(message: &Message, zone: Zone) -> Vec<(&'static str, String)> {
 
 fn footer(message: &Message, zone: Zone) -> Vec<String> {
     let place = match (&message.roundup, message.kind) {
+        (None, Kind::Invalid) if words::lacks_value(message) => format!("in jobs/{}.yaml", clean(&message.job.id, 63)),
         (_, Kind::Invalid) if !message.is_by_job => "under defaults in etlsched.yaml".to_owned(),
         (Some(_), _) => "in the jobs' files and under defaults in etlsched.yaml".to_owned(),
         (None, _) => format!("in jobs/{}.yaml", clean(&message.job.id, 63)),

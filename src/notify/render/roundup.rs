@@ -26,6 +26,12 @@ impl JobLine {
 pub(super) fn headline(roundup: &Roundup, message: &Message) -> String {
     let jobs = count(roundup.job_count, "job");
     match (message.kind, roundup.missed_count, roundup.deadline_count) {
+        (Kind::Invalid, ..) if roundup.lacking_count == roundup.job_count => {
+            format!("{jobs} can't run: variables or secrets have no value")
+        }
+        (Kind::Invalid, ..) if roundup.lacking_count > 0 => {
+            format!("{jobs} can't run: errors in files, variables or secrets without a value")
+        }
         (Kind::Invalid, ..) => format!("{jobs} can't run: their files have errors"),
         (_, 0, _) => format!("{jobs} missed their deadlines"),
         (_, _, 0) => format!("{jobs} missed {}", count(message.slot_count.max(1), "run")),
@@ -36,7 +42,12 @@ pub(super) fn headline(roundup: &Roundup, message: &Message) -> String {
 /// Returns the sentences below the headline.
 pub(super) fn lead(roundup: &Roundup, message: &Message) -> Vec<String> {
     if message.kind == Kind::Invalid {
-        return vec!["Their schedules start nothing until the files are good. The tables hold what the last good runs left.".to_owned()];
+        let until = match roundup.lacking_count {
+            0 => "the files are good",
+            lacking if lacking == roundup.job_count => "their runs have what is missing; their files are good",
+            _ => "what stands below is put right",
+        };
+        return vec![format!("Their schedules start nothing until {until}. The tables hold what the last good runs left.")];
     }
     let mut lead = Vec::new();
     if roundup.missed_count > 0 {

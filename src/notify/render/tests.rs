@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::notify::message::{Kind, SourceFacts};
+use crate::notify::message::{Kind, NO_VALUE, SourceFacts};
+use crate::run::{RunStatus, SourceStatus};
 use crate::text::is_steering;
 
 #[test]
@@ -113,6 +114,7 @@ fn every_kind_says_what_to_do_about_it() {
     says(Kind::DisabledSoon, &["4 runs in a row refreshed nothing. One more (failure_threshold is 5)", "run daily_sales --retry-failed"]);
     says(Kind::Missed, &["Missed ------ Thu 2026-11-26 06:13 CET", "etlsched -C /srv/etl schedule status"]);
     says(Kind::Deadline, &["Due --- Sun 2026-11-29 04:13 CET", "etlsched -C /srv/etl run daily_sales"]);
+    says(Kind::Deadline, &["Its data should be fresh by Sun 2026-11-29 05:13 CET", "Deadline Sun 2026-11-29 05:13 CET"]);
     says(Kind::SchemaChange, &["orders: column discount added (decimal(12,2))"]);
     says(Kind::RejectedRows, &["17 rejected", "rejected rows: .etlsched/rejects/orders.csv"]);
     says(
@@ -130,6 +132,50 @@ fn every_kind_says_what_to_do_about_it() {
             "Who is told of what stands under defaults in etlsched.yaml",
         ],
     );
+}
+
+fn words_of(message: &Message) -> String {
+    render(message).text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn rejected_rows_of_a_run_that_failed_are_told_of_what_was_loaded() {
+    let all = "were kept aside; all others are loaded. Reasons";
+    assert!(words_of(&samples::of(Kind::RejectedRows)).contains(all));
+    let mut message = samples::of(Kind::RejectedRows);
+    message.sources[0].status = SourceStatus::Failed;
+    message.sources[1].records_rejected = 0;
+    message.run.as_mut().unwrap().status = RunStatus::Failed;
+    let expected = "were kept aside; all others of customers are loaded. The run failed. 1 of 3 sources was not refreshed. The others are fresh. \
+                    Reasons ------- order_lines: 15 rows: ";
+    let words = words_of(&message);
+    assert!(words.starts_with("Daily sales: 17 rows rejected ="), "{words}");
+    assert!(words.contains(expected), "{words}");
+}
+
+#[test]
+fn of_many_missed_slots_the_latest_are_named_and_the_first() {
+    let mut message = samples::of(Kind::Missed);
+    message.slot_count = 40;
+    message.slots_since = Some("2026-11-20T05:00:00Z".parse().unwrap());
+    let words = words_of(&message);
+    assert!(words.contains("06:13 CET and 37 before them, since Fri 2026-11-20 06:00 CET Commands"), "{words}");
+}
+
+#[test]
+fn a_good_file_that_lacks_a_value_is_not_said_to_have_errors() {
+    let mut message = samples::of(Kind::Invalid);
+    let cause = &mut message.causes[0];
+    (cause.code, cause.message) = (NO_VALUE.to_owned(), "the variable SHOP_PASSWORD is not set".to_owned());
+    assert_eq!(render(&message).subject, "[etlsched] Daily sales can't run: the variable SHOP_PASSWORD is not set");
+    let words = words_of(&message);
+    assert!(words.contains("until its runs have what is missing; its file is good.") && !words.contains("has errors"), "{words}");
+    assert!(words.contains("Who is told of what stands in jobs/daily_sales.yaml"), "{words}");
+    let mut several = samples::broken(3);
+    for (lacking, expected) in [(3, "variables or secrets have no value"), (1, "errors in files, variables or secrets without a value")] {
+        several.roundup.as_mut().unwrap().lacking_count = lacking;
+        assert_eq!(render(&several).subject, format!("[etlsched] 3 jobs can't run: {expected}"));
+    }
 }
 
 #[test]
@@ -262,7 +308,7 @@ fn a_mail_of_five_hundred_sources_stays_small_and_shows_those_that_failed() {
     let good = message.sources[1].clone();
     let named = |number: usize| SourceFacts { name: format!("source_{number}_{}", "x".repeat(200)), ..good.clone() };
     message.sources = (0..500).map(named).collect();
-    message.sources[477].status = crate::run::SourceStatus::Failed;
+    message.sources[477].status = SourceStatus::Failed;
     message.causes = vec![message.causes[0].clone(); 100];
     for cause in &mut message.causes {
         cause.message = "<&\"' ".repeat(100_000);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::notify::message::{Kind, Message, NO_FILE, RunFacts, SourceFacts, StripRun};
+use crate::notify::message::{Kind, Message, NO_FILE, NO_VALUE, RunFacts, SourceFacts, StripRun};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::text::{count, grouped, printable, shortened, span};
 use crate::zone::Zone;
@@ -53,6 +53,7 @@ pub(super) fn headline(message: &Message) -> String {
         Kind::SchemaChange => format!("{name}: columns changed"),
         Kind::RejectedRows => format!("{name}: {} rejected", count(rejected(message), "row")),
         Kind::Invalid if is_gone(message) => format!("{name} can't run: its file is gone"),
+        Kind::Invalid if lacks_value(message) => format!("{name} can't run: {}", lacking(message)),
         Kind::Invalid => format!("{name} can't run: its file has errors"),
     }
 }
@@ -87,13 +88,18 @@ pub(super) fn lead(message: &Message) -> Vec<String> {
                 .to_owned(),
         ],
         Kind::Deadline => {
-            vec!["No run has succeeded since the slot below, and the time by which its data should be fresh is over.".to_owned()]
+            let by = message.deadline.map_or_else(|| "now".to_owned(), |at| when(at, zone(message)));
+            vec![format!("Its data should be fresh by {by}, and no run has succeeded since the slot below.")]
         }
         Kind::SchemaChange => vec!["The tables followed their sources. What reads them may have to follow too.".to_owned()],
-        Kind::RejectedRows => vec!["These rows could not be loaded as they are and were kept aside; all others are loaded.".to_owned()],
+        Kind::RejectedRows => kept_aside(message),
         Kind::Invalid => {
-            let until = if is_gone(message) { "there again" } else { "good" };
-            vec![format!("Its schedule starts nothing until the file is {until}. The tables hold what the last good run left.")]
+            let until = match (is_gone(message), lacks_value(message)) {
+                (true, _) => "the file is there again",
+                (_, true) => "its runs have what is missing; its file is good",
+                _ => "the file is good",
+            };
+            vec![format!("Its schedule starts nothing until {until}. The tables hold what the last good run left.")]
         }
     };
     lead.extend(standing(message));
@@ -120,6 +126,29 @@ fn refreshed(message: &Message) -> Vec<String> {
         _ => {}
     }
     lead
+}
+
+/// What became of the other rows, and of the run where it failed.
+fn kept_aside(message: &Message) -> Vec<String> {
+    let is_failed = message.run.as_ref().is_some_and(|run| run.status != RunStatus::Success);
+    let of = if is_failed {
+        let with_rejects = loaded(message).filter(|source| source.records_rejected > 0);
+        let names: Vec<String> = with_rejects.take(6).map(|source| clean(&source.name, 60)).collect();
+        format!(" of {}", names.join(", "))
+    } else {
+        String::new()
+    };
+    let mut lead = vec![format!("These rows could not be loaded as they are and were kept aside; all others{of} are loaded.")];
+    if is_failed {
+        lead.push(if is_timeout(message) { "The run ran out of time." } else { "The run failed." }.to_owned());
+        lead.extend(refreshed(message));
+    }
+    lead
+}
+
+/// Returns the sources that were loaded.
+pub(super) fn loaded(message: &Message) -> impl Iterator<Item = &SourceFacts> {
+    message.sources.iter().filter(|source| source.status == SourceStatus::Success)
 }
 
 fn recovered(message: &Message) -> Vec<String> {
@@ -201,9 +230,9 @@ pub(super) fn trigger(run: &RunFacts) -> &'static str {
     }
 }
 
-/// Returns how many rows were rejected.
-pub(super) fn rejected(message: &Message) -> u64 {
-    message.sources.iter().map(|source| source.records_rejected).sum()
+/// Returns how many rows of sources that were loaded were rejected.
+fn rejected(message: &Message) -> u64 {
+    loaded(message).map(|source| source.records_rejected).sum()
 }
 
 fn processed(message: &Message) -> u64 {
@@ -213,6 +242,23 @@ fn processed(message: &Message) -> u64 {
 /// Whether a job's file isn't there at all.
 pub(super) fn is_gone(message: &Message) -> bool {
     message.causes.iter().any(|cause| cause.code == NO_FILE)
+}
+
+/// Whether a job's file is good, and a variable or a secret that it names has no value.
+pub(super) fn lacks_value(message: &Message) -> bool {
+    !message.causes.is_empty() && message.causes.iter().all(|cause| cause.code == NO_VALUE)
+}
+
+/// Returns what a job lacks: `the variable SHOP_PASSWORD is not set and 2 more`.
+fn lacking(message: &Message) -> String {
+    let mut lacking: Vec<&str> = Vec::new();
+    for cause in &message.causes {
+        if !lacking.contains(&cause.message.as_str()) {
+            lacking.push(&cause.message);
+        }
+    }
+    let first = lacking.first().map(|first| clean(first, 100)).unwrap_or_default();
+    if lacking.len() > 1 { format!("{first} and {} more", grouped(lacking.len() as u64 - 1)) } else { first }
 }
 
 fn is_timeout(message: &Message) -> bool {
