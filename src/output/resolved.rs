@@ -49,7 +49,7 @@ mod tests {
             ("    target: sales", "default: the source's name"),
         ];
         let lines = lines.map(|(line, origin)| (line.to_owned(), origin.to_owned()));
-        let wide = "data_sources:\n  - path: jobs/data/sales.csv  # jobs/sales.yaml:3\n    target: sales                # default: the source's name\n";
+        let wide = "data_sources:\n  - path: jobs/data/sales.csv  # jobs/sales.yaml:3\n    target: sales              # default: the source's name\n";
         assert_eq!(text(&lines, None), wide);
         assert_eq!(text(&lines, Some(80)), wide);
         let close = "data_sources:\n  - path: jobs/data/sales.csv  # jobs/sales.yaml:3\n    target: sales  # default: the source's name\n";
