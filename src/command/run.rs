@@ -312,10 +312,11 @@ impl Gate<'_> {
     }
 }
 
-/// Says what a scheduler's entry without a file is about: nobody typed the name.
+/// Says what a scheduler's entry without a file is about too: nobody may have typed the name.
 fn gone(failure: Failure, name: &str) -> Failure {
+    let near = failure.hint.as_ref().map_or_else(String::new, |near| format!("{near} "));
     failure.hint(format!(
-        "its file is gone and its entry still starts it: bring the file back, or take the rest away with `etlsched delete {name}` and \
+        "{near}If its file is gone and its entry still starts it: bring the file back, or take the rest away with `etlsched delete {name}` and \
          `etlsched schedule sync`"
     ))
 }
