@@ -13,6 +13,7 @@ mod doctor;
 mod enable;
 mod examined;
 mod follow;
+mod gate;
 mod hooks;
 mod init;
 mod json_schema;

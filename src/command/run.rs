@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::gate::Gate;
 use super::post::{Post, Talk};
 use super::{Context, stored, worker};
-use crate::clock::{self, SlotClock};
 use crate::engine::{self, Encounter, Refusal, RunOptions, RunReport, TypedWindow};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::{CatchUp, Job, JobId};
+use crate::job::JobId;
 use crate::output::failure_block::{self, Whereabouts};
 use crate::output::log_file::LogFile;
 use crate::output::log_line::LogFormat;
@@ -20,7 +20,6 @@ use crate::output::{self, Format, errors, masked};
 use crate::plan::DryRun;
 use crate::process::{self, Stop, watch_signals};
 use crate::run::Trigger;
-use crate::state::Store;
 use crate::workspace::Workspace;
 
 /// Run jobs now
@@ -145,14 +144,7 @@ impl Run {
             ..RunOptions::new(worker::program()?)
         };
         let names = if due { workspace.job_ids().0.iter().map(|id| id.as_str().to_owned()).collect() } else { jobs };
-        let mut gate = Gate {
-            workspace: &workspace,
-            clock: options.clock,
-            is_every_job: due,
-            is_told: options.is_told,
-            store: None,
-            may_letters_wait: false,
-        };
+        let mut gate = Gate::new(&workspace, options.clock, due, options.is_told);
         let mut results = Vec::new();
         let mut post = options.is_told.then(|| Post::new(&workspace));
         let manner = Manner { is_quiet, lines, is_verbose: context.verbose > 0, is_dry_run: dry_run, file: log };
@@ -238,78 +230,6 @@ fn no_job_named(workspace: &Workspace) -> Failure {
         _ => format!("there are {}; what is due runs with: etlsched run --due", names.join(", ")),
     };
     Failure::usage("run: no job is named").hint(hint)
-}
-
-/// What schedulers call: lets a job through only where one of its slots is due.
-struct Gate<'a> {
-    workspace: &'a Workspace,
-    clock: SlotClock,
-    /// Nobody named the jobs: those of others are left to them.
-    is_every_job: bool,
-    is_told: bool,
-    store: Option<Store>,
-    may_letters_wait: bool,
-}
-
-impl Gate<'_> {
-    /// Whether a job has a slot to start; after its first run only `catch_up: all` has more. Reads etlsched.yaml and the job's own file.
-    fn is_open(&mut self, name: &str, is_first: bool) -> Result<bool, Failure> {
-        let job = stored::job(self.workspace, name)?;
-        if !is_first && job.lateness.catch_up != CatchUp::All {
-            return Ok(false);
-        }
-        let now = self.clock.now();
-        if engine::is_settled_by_note(self.workspace, &job, now) {
-            return Ok(false);
-        }
-        let store = match &mut self.store {
-            Some(store) => store,
-            none => {
-                stored::settle_modes(self.workspace)?;
-                none.insert(engine::open_gate(self.workspace, &job, now)?)
-            }
-        };
-        if self.is_every_job {
-            let record = store.job(job.id.as_str())?;
-            if stored::check_startable(self.workspace, &job, record.as_ref(), &stored::actor()).is_err() {
-                return Ok(false);
-            }
-        }
-        if engine::is_due(store, self.workspace, &job, now)? {
-            return Ok(true);
-        }
-        // A note is written where the store said that nothing waits to be told either.
-        self.may_letters_wait |= !engine::is_settled_by_note(self.workspace, &job, now);
-        // Entries wake the gate at a deadline too.
-        if job.lateness.deadline.is_some() {
-            self.tell_overdue(job);
-        }
-        Ok(false)
-    }
-
-    /// Tells of the slots of a job that were due and too late to be started: no run says so.
-    fn look_after(&mut self, name: &str) {
-        if let Ok(job) = stored::job(self.workspace, name) {
-            self.may_letters_wait = true;
-            self.tell_overdue(job);
-        }
-    }
-
-    fn tell_overdue(&mut self, job: Job) {
-        if let Some(store) = self.store.as_mut().filter(|_| self.is_told) {
-            // Where the store can't be written, the next start says so.
-            let _ = engine::tell_overdue(self.workspace, store, &[job], self.clock);
-        }
-    }
-
-    /// Sends what waits where nothing was to be started. Most starts end here: whether there is anything is one question to the store.
-    fn send_waiting(&mut self, post: Option<Post<'_>>, stop: &Stop, talk: Talk) {
-        if let (Some(mut post), Some(store), true) = (post, &mut self.store, self.may_letters_wait)
-            && store.has_due_letters(clock::now()).unwrap_or(false)
-        {
-            post.send_from(store, stop, talk);
-        }
-    }
 }
 
 /// Says what a scheduler's entry without a file is about too: nobody may have typed the name.

@@ -477,7 +477,9 @@ fn addresses_of_many_jobs_are_looked_for_once_each_and_without_their_other_secre
 #[test]
 fn a_file_that_a_host_that_is_gone_found_bad_is_found_good_by_any_after_a_day() {
     let server = mail_server(&json!({}));
-    let etl = workspace(&(settings(server.port()) + TO_ANN), &[("sales", "grace_minutes: soon\n")]);
+    let etl = workspace(&(settings(server.port()) + TO_ANN), &[("sales", "")]);
+    begin(&etl, &["sales"]);
+    etl.write("jobs/sales.yaml", job("sales", &format!("{DAILY}grace_minutes: soon\n")));
     let hosts = || etl.state().rows("SELECT sources FROM told WHERE kind = 'invalid'");
     let is_seen = |hours: u32, more: &str| {
         let ago = format!("datetime('now', '-{hours} hours')");
