@@ -121,7 +121,8 @@ fn values_stay_whole_and_sentences_break_between_words() {
     assert!(state.contains(row), "{state}");
     for arguments in [&["show", "orders_of_the_shops", "--resolved"][..], &["report"]] {
         let text = lines(arguments);
-        assert!(text.lines().all(|line| line.width() <= 80), "{arguments:?}\n{text}");
+        // A list of a job file can be copied as it is.
+        assert!(text.lines().all(|line| line.width() <= 80 || line.starts_with("notify_on: [")), "{arguments:?}\n{text}");
         let words =
             |text: &str| text.split_whitespace().filter(|word| *word != "#").map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
         let whole = words(&machine.etl.run(arguments).exits(0).stdout);
