@@ -4,6 +4,7 @@ use crate::schedule;
 use crate::text::{nearest, printable, shortened};
 
 use super::keys::{self, Key, Kind, Level, Status};
+use super::misnamed;
 use super::positions::{Entry, Node, Scalar, ScalarKind, Value, resolve};
 use super::report::Report;
 use super::values;
@@ -68,38 +69,14 @@ fn unknown(entry: &Entry, level: &'static Level, report: &mut Report<'_>) {
         return; // a key that is no scalar: said by the parser
     }
     let shown = shortened(&entry.key, 60);
-    let hint = elsewhere(&entry.key, level)
-        .or_else(|| near(&entry.key, level.keys().into_iter().map(|key| key.name)).map(|name| format!("did you mean {name}?")))
+    let hint = misnamed::meant(&entry.key, level)
+        .or_else(|| near(&entry.key, level.keys().iter().map(|key| key.name)).map(|name| format!("did you mean {name}?")))
         .unwrap_or_else(|| format!("`etlsched json-schema {}` lists the keys", document(level)));
     report.error(entry.place, format!("unknown key {shown} in {}", level.name), hint);
 }
 
 fn document(level: &'static Level) -> &'static str {
     if matches!(level.name, "a connection" | "smtp" | "etlsched.yaml") { "workspace" } else { "job" }
-}
-
-/// Says where a key belongs that is right but stands in the wrong map, or is known by another name.
-fn elsewhere(key: &str, level: &'static Level) -> Option<String> {
-    if key == "data_source_ids" && level.name == keys::JOB.name {
-        return Some("write data_sources: [{source: ID}]; `etlsched create --from` does it for you".to_owned());
-    }
-    if matches!(key, "id" | "status" | "last_run" | "next_run" | "created_at" | "updated_at") && level.name == keys::JOB.name {
-        return Some("remove it: what the machine writes is never in the file".to_owned());
-    }
-    [&keys::ETL_CONFIG, &keys::EXPECT, &keys::COLUMNS]
-        .into_iter()
-        .find(|other| other.name != level.name && other.key(key).is_some())
-        .filter(|_| matches!(level.name, "a job" | "a data source"))
-        .map(|other| format!("it belongs under {}", other.name))
-        .or_else(|| {
-            (level.name != keys::JOB.name && keys::JOB.key(key).is_some() && level.name != keys::CONNECTION.name).then(|| {
-                if level.name == keys::WORKSPACE.name {
-                    "for all jobs, put it under defaults".to_owned()
-                } else {
-                    "it belongs to the job".to_owned()
-                }
-            })
-        })
 }
 
 /// How many names are looked at for "did you mean".

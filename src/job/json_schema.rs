@@ -77,7 +77,7 @@ fn name(level: &Level) -> String {
 }
 
 fn map(level: &Level, required: &[&str]) -> Value {
-    let properties: Map<String, Value> = level.keys().into_iter().map(|key| (key.name.to_owned(), property(level, key))).collect();
+    let properties: Map<String, Value> = level.keys().iter().map(|key| (key.name.to_owned(), property(level, key))).collect();
     let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
     if !required.is_empty() {
         schema["required"] = json!(required);

@@ -15,6 +15,12 @@ pub const SCHEDULE_TYPES: &[&str] = &["15min", "30min", "hourly", "daily", "week
 /// The types of connections that this version doesn't have
 const CONNECTION_TYPES_TO_COME: &[&str] = &["adbc", "parquet"];
 
+/// Returns the names of the keys of job files and of etlsched.yaml, those of maps of APIs aside; some more than once.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let levels = [&JOB, &SOURCE, &ETL_CONFIG, &WORKSPACE, &CONNECTION, &SMTP, &COLUMNS, &EXPECT];
+    levels.into_iter().flat_map(|level| level.keys()).map(|key| key.name)
+}
+
 /// Returns the words of `type` of connections.
 pub fn connection_types() -> Vec<&'static str> {
     let mut types = crate::plan::kinds::connection_types();
@@ -24,9 +30,9 @@ pub fn connection_types() -> Vec<&'static str> {
 }
 
 /// The keys of a job file, and of `defaults` in etlsched.yaml
-pub static JOB: Level = Level {
-    name: "a job",
-    parts: &[Part::Keys(&[
+pub static JOB: Level = Level::new(
+    "a job",
+    &[Part::Keys(&[
         key("name", K::Text, Works, Depends("the job's id"), "Its name, for display"),
         key("description", K::Prose, Works, Nil, "What it is for"),
         key("tags", K::Texts, Works, Nil, "Words by which `list --tag` finds it"),
@@ -89,12 +95,12 @@ pub static JOB: Level = Level {
         key("webhooks", K::Urls, Works, Nil, "Web addresses that are told by POST, in the form of Slack, of Teams, or as plain JSON"),
         key("healthcheck_url", K::Secret, Works, Nil, "A URL that is told of start, success and failure"),
     ])],
-};
+);
 
 /// The keys of `etl_config`, of a job or of a source
-pub static ETL_CONFIG: Level = Level {
-    name: "etl_config",
-    parts: &[Part::Keys(&[
+pub static ETL_CONFIG: Level = Level::new(
+    "etl_config",
+    &[Part::Keys(&[
         key("mode", K::Word(&["full", "incremental"]), Works, T(d::MODE), "All rows, or only what is new or changed"),
         key("timestamp_column", K::Text, Works, Nil, "The column that makes a load incremental: a timestamp, a date or a growing number"),
         key(
@@ -146,12 +152,12 @@ pub static ETL_CONFIG: Level = Level {
             "How deep objects of an API's records become columns a__b; what lies deeper is JSON",
         ),
     ])],
-};
+);
 
 /// The keys of a source, of a job or of `data_sources` in etlsched.yaml
-pub static SOURCE: Level = Level {
-    name: "a data source",
-    parts: &[
+pub static SOURCE: Level = Level::new(
+    "a data source",
+    &[
         Part::Keys(&[
             key("name", K::Text, Works, Depends("the table, the file's stem or the endpoint's last part"), "Its name, once in the job"),
             key("source", K::Text, Works, Nil, "A source that etlsched.yaml declares under data_sources"),
@@ -167,24 +173,24 @@ pub static SOURCE: Level = Level {
             key("allow_empty", K::Bool, Works, B(d::ALLOW_EMPTY), "Whether a full load of no rows may replace rows"),
         ]),
     ],
-};
+);
 
 /// The keys of `columns`
-pub static COLUMNS: Level = Level {
-    name: "columns",
-    parts: &[Part::Keys(&[
+pub static COLUMNS: Level = Level::new(
+    "columns",
+    &[Part::Keys(&[
         key("select", K::Texts, Works, Nil, "Only these, in this order"),
         key("exclude", K::Texts, Works, Nil, "Not these"),
         key("types", K::TypeMap, Works, Nil, "Declared types: a value that doesn't fit is a rejected row"),
         key("rename", K::TextMap, Works, Nil, "Names in the target by names in the source"),
         key("hash", K::Texts, Works, Nil, "Columns replaced by their HMAC-SHA256 under hash_key"),
     ])],
-};
+);
 
 /// The keys of `expect`
-pub static EXPECT: Level = Level {
-    name: "expect",
-    parts: &[Part::Keys(&[
+pub static EXPECT: Level = Level::new(
+    "expect",
+    &[Part::Keys(&[
         key("min_rows", K::Int(0, i64::MAX), Works, Nil, "At least so many rows"),
         key("max_rows", K::Int(0, i64::MAX), Works, Nil, "At most so many rows"),
         key("max_row_drop_percent", K::Number(0.0, 100.0), Works, Nil, "At most so many percent fewer rows than the last good load"),
@@ -192,12 +198,12 @@ pub static EXPECT: Level = Level {
         key("unique", K::Texts, Works, Nil, "Columns that together name a row once"),
         key("sql", K::Text, Works, Nil, "A query that must return no rows; {table} stands for the loaded rows"),
     ])],
-};
+);
 
 /// The keys of a connection
-pub static CONNECTION: Level = Level {
-    name: "a connection",
-    parts: &[
+pub static CONNECTION: Level = Level::new(
+    "a connection",
+    &[
         Part::Keys(&[key("type", K::ConnectionType, Works, Nil, "What it connects to")]),
         Part::OfConnections,
         Part::Keys(&[
@@ -207,12 +213,12 @@ pub static CONNECTION: Level = Level {
             key("users", K::Texts, Works, Nil, "OS users who may run jobs that use it, root aside (default: all)"),
         ]),
     ],
-};
+);
 
 /// The keys of `smtp`
-pub static SMTP: Level = Level {
-    name: "smtp",
-    parts: &[Part::Keys(&[
+pub static SMTP: Level = Level::new(
+    "smtp",
+    &[Part::Keys(&[
         key("url", K::Secret, Works, Nil, "The mail server: smtps://user:password@host:465, or smtp://host:587 with STARTTLS"),
         key("from", K::Mailbox, Works, Nil, "The sender: an address, or Name <address>"),
         key("username", K::Text, Works, Nil, "The login, where url has none"),
@@ -227,12 +233,12 @@ pub static SMTP: Level = Level {
         key("ca_file", K::Text, Works, Nil, "Certificates (PEM) that are trusted beside those of the system"),
         key("timeout_seconds", K::Int(1, 300), Works, I(d::SMTP_TIMEOUT_SECONDS), "How long sending one mail may take"),
     ])],
-};
+);
 
 /// The keys of etlsched.yaml
-pub static WORKSPACE: Level = Level {
-    name: "etlsched.yaml",
-    parts: &[Part::Keys(&[
+pub static WORKSPACE: Level = Level::new(
+    "etlsched.yaml",
+    &[Part::Keys(&[
         key("timezone", K::Zone, Works, T(d::TIMEZONE), "The user's zone: for display, and the default of jobs"),
         key("state", K::Text, Works, T(d::STATE), "The state store: sqlite:PATH, or postgresql://... for several hosts"),
         key(
@@ -253,7 +259,7 @@ pub static WORKSPACE: Level = Level {
         key("crontab_environment", K::TextMap, Schedule, Nil, "Variables set in the installed crontab block"),
         key("state_group", K::Text, Works, Nil, "The group whose members share .etlsched: state store, warehouse, rejects"),
     ])],
-};
+);
 
 /// Keys of `etl_config` that concern a whole run: a source can't have its own.
 pub const RUN_KEYS: &[&str] = &["timeout_minutes", "parallel_processing", "max_parallel_sources", "memory_limit_mb", "cpu_nice"];

@@ -15,7 +15,7 @@ use super::notifications;
 use super::positions::{Node, Origin, Place, ScalarKind, Value};
 use super::problem::{Problem, Severity};
 use super::report::{Report, Text};
-use super::settings::{self, Settings, boolean, filled, int, merged, set, text, texts, unset};
+use super::settings::{self, Settings, boolean, filled, int, merged, set, take, text, texts, unset};
 use super::sources;
 use super::spec::{Job, JobId, Limits, OnOverlap, Reserved, Retry};
 use super::timing;
@@ -81,14 +81,15 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
         None => own.clone(),
     };
     // Before a command is asked for a secret: it gets no other.
-    withhold(variables_of(&own, settings));
+    let variables = variables_of(&own, settings);
+    withhold(variables.iter().cloned());
     timing::settle(&mut node, settings, &mut report);
     check_required(&own, &mut report);
     let (destination, prefix) = connections::destination(&node, settings, secrets, &mut report);
     let nodes = sources::resolved(&node, settings, &mut report);
     let built = sources::build(nodes, &prefix, settings, secrets, &mut report);
     let (sources, source_nodes): (Vec<_>, Vec<_>) = built.into_iter().unzip();
-    let tree = finished(&node, id, source_nodes, settings);
+    let tree = finished(node, id, source_nodes, settings);
     let schedule = timing::schedule(&tree, &mut report);
     check_retry(&tree, &mut report);
     let hash_key = hash_key(&sources, settings, secrets, &mut report);
@@ -98,6 +99,7 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
     }
     let used = used_connections(&tree, settings);
     let needed = needed(&tree, &used, hash_key.is_used, settings);
+    let is_any_missing = settings.is_variable_missing() || settings::is_missing(&own);
     let timezone = timing::zone(&tree);
     let config = tree.get("etl_config").cloned().unwrap_or_else(|| Node::map(Origin::BuiltIn));
     let job = Job {
@@ -110,7 +112,7 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
         is_active_line: own.entry("is_active").map(|entry| entry.place.line),
         minute_line: own.entry("minute").map(|entry| entry.place.line),
         fingerprint: hex(&canonical(&tree, &used)),
-        schedule_fingerprint: hex(&timing::key(&schedule, timezone)),
+        schedule_fingerprint: hex(timing::key(&schedule, timezone).as_bytes()),
         schedule,
         timezone,
         lateness: timing::lateness(&tree),
@@ -128,14 +130,17 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
         is_partial_counted: boolean(&tree, "partial_counts").unwrap_or(defaults::PARTIAL_COUNTS),
         notifications,
         hash_key: hash_key.value,
-        missing_variables: missing(&needed, &report),
+        missing_variables: if is_any_missing { missing(&needed, &report) } else { Vec::new() },
         reserved: reserved(&used),
-        variables: variables_of(&own, settings),
+        variables,
         warnings: Vec::new(),
     };
-    let all: Vec<&Node> = needed.iter().copied().chain([&own, &settings.tree]).collect();
-    let missing_variables = missing(&all, &report);
-    let untold_variables = missing(&notifications::needed(&tree, settings), &report);
+    let (mut missing_variables, mut untold_variables) = (Vec::new(), Vec::new());
+    if is_any_missing {
+        let all: Vec<&Node> = needed.iter().copied().chain([&own, &settings.tree]).collect();
+        missing_variables = missing(&all, &report);
+        untold_variables = missing(&notifications::needed(&tree, settings), &report);
+    }
     let warnings = report.finish();
     debug_assert!(warnings.iter().all(|problem| problem.severity == Severity::Warning), "errors ended above");
     Ok(Loaded { job: Job { warnings, ..job }, tree, missing_variables, untold_variables })
@@ -163,8 +168,7 @@ fn check_retry(tree: &Node, report: &mut Report<'_>) {
 }
 
 /// Returns the job's tree as `show --resolved` prints it: tables' order, built-in defaults, sources in full.
-fn finished(node: &Node, id: &JobId, sources: Vec<Node>, settings: &Settings) -> Node {
-    let mut node = node.clone();
+fn finished(mut node: Node, id: &JobId, sources: Vec<Node>, settings: &Settings) -> Node {
     if node.get("name").is_none() {
         set(&mut node, "name", Node::scalar(Origin::BuiltIn, id.as_str(), ScalarKind::Text));
     }
@@ -173,21 +177,21 @@ fn finished(node: &Node, id: &JobId, sources: Vec<Node>, settings: &Settings) ->
         set(&mut node, "destination", settings.tree.get("destination").cloned().unwrap_or_else(warehouse));
     }
     unset(&mut node, "publish");
-    let mut config = node.get("etl_config").cloned().unwrap_or_else(|| Node::map(Origin::BuiltIn));
+    let mut config = take(&mut node, "etl_config").unwrap_or_else(|| Node::map(Origin::BuiltIn));
     if config.get("max_parallel_sources").is_none() {
         let cores = settings.environment.cores.clamp(1, defaults::MAX_PARALLEL_SOURCES);
         set(&mut config, "max_parallel_sources", Node::scalar(Origin::BuiltIn, cores.to_string(), ScalarKind::Int(cores as i64)));
     }
     // The other keys stand at each source.
-    let others: Vec<&str> = keys::ETL_CONFIG.keys().into_iter().map(|key| key.name).filter(|key| !RUN_KEYS.contains(key)).collect();
-    others.iter().for_each(|key| unset(&mut config, key));
-    set(&mut node, "etl_config", filled(&config, &keys::ETL_CONFIG, |key| RUN_KEYS.contains(&key)));
+    let others = keys::ETL_CONFIG.keys().iter().map(|key| key.name).filter(|key| !RUN_KEYS.contains(key));
+    others.for_each(|key| unset(&mut config, key));
+    set(&mut node, "etl_config", filled(config, &keys::ETL_CONFIG, |key| RUN_KEYS.contains(&key)));
     let place = node.get("data_sources").map_or(node.place, |node| node.place);
     set(&mut node, "data_sources", Node { place, value: Value::List(sources) });
     let kind = text(&node, "schedule_type").unwrap_or_default().to_owned();
     let has_minutes = node.get("retry_delay_minutes").is_some();
     let is_filled = |key: &str| timing::is_filled(key, &kind) && key != "publish" && !(has_minutes && key == "retry_delay_seconds");
-    filled(&node, &keys::JOB, is_filled)
+    filled(node, &keys::JOB, is_filled)
 }
 
 struct HashKey {
@@ -252,7 +256,7 @@ fn missing(nodes: &[&Node], report: &Report<'_>) -> Vec<Problem> {
 
 fn variables_of(own: &Node, settings: &Settings) -> Vec<String> {
     let mut names = settings::names(own);
-    names.extend(settings.variables());
+    names.extend_from_slice(settings.variables());
     names.sort();
     names.dedup();
     names
@@ -285,47 +289,47 @@ fn small(node: &Node, key: &str, default: i64) -> u32 {
 }
 
 /// Returns the job as canonical JSON: keys sorted, variables as written, secrets left out.
-fn canonical(tree: &Node, used: &[(&str, &Node)]) -> String {
-    let mut text = String::new();
+fn canonical(tree: &Node, used: &[(&str, &Node)]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(4096);
     write_canonical(tree, &mut text);
     for (name, node) in used {
-        text.push_str(name);
+        text.extend_from_slice(name.as_bytes());
         write_canonical(node, &mut text);
     }
     text
 }
 
-fn write_canonical(node: &Node, out: &mut String) {
-    use std::fmt::Write as _;
+fn write_canonical(node: &Node, out: &mut Vec<u8>) {
+    use std::io::Write as _;
 
-    let quoted = |text: &str| serde_json::to_string(text).expect("a text is JSON");
+    let quote = |text: &str, out: &mut Vec<u8>| serde_json::to_writer(out, text).expect("a text is JSON");
     match &node.value {
-        Value::Scalar(scalar) if scalar.kind == ScalarKind::Text => out.push_str(&quoted(scalar.shown())),
+        Value::Scalar(scalar) if scalar.kind == ScalarKind::Text => quote(scalar.shown(), out),
         Value::Scalar(scalar) => match scalar.kind {
             ScalarKind::Int(number) => write!(out, "{number}").expect("a text takes all"),
             ScalarKind::Float(number) => write!(out, "{number}").expect("a text takes all"),
             ScalarKind::Bool(is) => write!(out, "{is}").expect("a text takes all"),
-            ScalarKind::Null | ScalarKind::Text => out.push_str("null"),
+            ScalarKind::Null | ScalarKind::Text => out.extend_from_slice(b"null"),
         },
         Value::List(items) => {
-            out.push('[');
+            out.push(b'[');
             items.iter().for_each(|item| {
                 write_canonical(item, out);
-                out.push(',');
+                out.push(b',');
             });
-            out.push(']');
+            out.push(b']');
         }
         Value::Map(entries) => {
             let mut sorted: Vec<_> = entries.iter().filter(|entry| is_in_fingerprint(&entry.key, &entry.node)).collect();
             sorted.sort_by(|left, right| left.key.cmp(&right.key));
-            out.push('{');
+            out.push(b'{');
             for entry in sorted {
-                out.push_str(&quoted(&entry.key));
-                out.push(':');
+                quote(&entry.key, out);
+                out.push(b':');
                 write_canonical(&entry.node, out);
-                out.push(',');
+                out.push(b',');
             }
-            out.push('}');
+            out.push(b'}');
         }
     }
 }
@@ -337,10 +341,10 @@ fn is_in_fingerprint(key: &str, node: &Node) -> bool {
     !node.is_null() && !is_secret && !is_of_machine
 }
 
-fn hex(text: &str) -> String {
+fn hex(text: &[u8]) -> String {
     use std::fmt::Write as _;
 
-    Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
+    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
         write!(hex, "{byte:02x}").expect("a text takes all");
         hex
     })

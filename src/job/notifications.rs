@@ -156,7 +156,7 @@ pub fn of_defaults(settings: &Settings, secrets: Secrets) -> Notifications {
     let nothing = Text::default();
     let mut report = Report::new(&nothing, &settings.text);
     let base = settings.tree.get("defaults").cloned().unwrap_or_else(|| Node::map(Origin::Workspace));
-    of_job(&filled(&base, &keys::JOB, |key| key.starts_with("notify_")), settings, secrets, &mut report)
+    of_job(&filled(base, &keys::JOB, |key| key.starts_with("notify_")), settings, secrets, &mut report)
 }
 
 /// Fetches addresses that are secrets, each once however many jobs name it: that starts commands.

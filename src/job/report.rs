@@ -1,9 +1,14 @@
 //! Collects the problems of a job's files: never stops at the first, never grows without end, never shows a secret.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::text::shortened;
 
+use super::keys;
 use super::positions::{Fault, Origin, Place};
 use super::problem::{Matter, Problem, Severity};
 
@@ -144,6 +149,9 @@ pub fn masked_line(line: &str) -> String {
     masked
 }
 
+/// What the names of keys begin with whose URLs are secrets. Each line of each job is searched for them.
+static URL_KEYS: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| [Finder::new("webhook"), Finder::new("healthcheck")]);
+
 /// Hides the literal values of keys whose URLs are secrets, and of items of lists that are nothing but a URL, which may belong to them.
 fn masked_urls(line: &str) -> String {
     let start = line.len() - line.trim_start_matches([' ', '-', '"', '\'']).len();
@@ -153,8 +161,8 @@ fn masked_urls(line: &str) -> String {
         return format!("{}{}", &line[..scheme], crate::secret::MASK);
     }
     let lower = line.to_ascii_lowercase();
-    let value = ["webhook", "healthcheck"].iter().find_map(|word| {
-        let key = lower.find(word)?;
+    let value = URL_KEYS.iter().find_map(|word| {
+        let key = word.find(lower.as_bytes())?;
         let colon = key + lower[key..].find(':')?;
         // A key, not a word of a value.
         lower[key..colon].chars().all(|character| character.is_ascii_alphanumeric() || "_\"'".contains(character)).then_some(colon + 1)
@@ -170,12 +178,20 @@ fn masked_urls(line: &str) -> String {
     }
 }
 
+/// The keys that there are and that name no secret: nearly all that each line of each job is asked for.
+static PLAIN_KEYS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| keys::names().filter(|name| !has_secret_word(name)).collect());
+
 /// Whether a key names a secret, rightly or wrongly spelt.
 fn is_secret(key: &str) -> bool {
+    if PLAIN_KEYS.contains(key) {
+        return false;
+    }
+    has_secret_word(key) || ((5..=20).contains(&key.len()) && crate::text::nearest(key, ["password", "hash_key"]).is_some())
+}
+
+fn has_secret_word(key: &str) -> bool {
     // `value` is that of an api_key.
-    key == "value"
-        || SECRET_WORDS.iter().any(|word| key.contains(word))
-        || ((5..=20).contains(&key.len()) && crate::text::nearest(key, ["password", "hash_key"]).is_some())
+    key == "value" || SECRET_WORDS.iter().any(|word| key.contains(word))
 }
 
 fn value_end(value: &str) -> usize {

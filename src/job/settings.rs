@@ -24,6 +24,9 @@ pub struct Settings {
     pub environment: Environment,
     /// `ETLSCHED_TIMEZONE`, checked.
     pub zone_override: Option<crate::zone::Zone>,
+    /// The names of the variables that the file uses, and whether one of them has no value. Each job asks for them.
+    variables: Vec<String>,
+    is_variable_missing: bool,
 }
 
 /// Keys of a job that can't be the default of all.
@@ -65,12 +68,21 @@ impl Settings {
         };
         let has_errors = report.has_errors();
         let problems = report.finish();
-        if has_errors { Err(problems) } else { Ok((Self { root, text, tree, environment, zone_override }, problems)) }
+        if has_errors {
+            return Err(problems);
+        }
+        let (variables, is_variable_missing) = (names(&tree), is_missing(&tree));
+        Ok((Self { root, text, tree, environment, zone_override, variables, is_variable_missing }, problems))
     }
 
     /// Returns the names of the variables that the file uses.
-    pub fn variables(&self) -> Vec<String> {
-        names(&self.tree)
+    pub fn variables(&self) -> &[String] {
+        &self.variables
+    }
+
+    /// Whether one of them has no value.
+    pub fn is_variable_missing(&self) -> bool {
+        self.is_variable_missing
     }
 }
 
@@ -100,6 +112,13 @@ pub fn names(node: &Node) -> Vec<String> {
     names.into_iter().collect()
 }
 
+/// Whether a variable used in a tree has no value.
+pub fn is_missing(node: &Node) -> bool {
+    let mut is_missing = false;
+    node.walk(&mut |node| is_missing |= node.as_scalar().is_some_and(positions::Scalar::is_missing));
+    is_missing
+}
+
 /// Puts one tree over another: maps come together key by key, anything else replaces; null is as if not there.
 pub fn merged(base: &Node, over: &Node) -> Node {
     let (Value::Map(below), Value::Map(above)) = (&base.value, &over.value) else {
@@ -121,15 +140,23 @@ pub fn merged(base: &Node, over: &Node) -> Node {
 }
 
 /// Returns the map with the keys of a level in the table's order: those given, else the built-in default where `fill` says so.
-pub fn filled(node: &Node, level: &'static Level, fill: impl Fn(&str) -> bool) -> Node {
-    let mut entries = Vec::new();
-    for key in level.keys() {
-        if let Some(entry) = node.entry(key.name) {
-            entries.push(entry.clone());
-        } else if let Some(default) = built_in(key).filter(|_| fill(key.name)) {
-            entries.push(Entry { key: key.name.to_owned(), place: default.place, node: default });
+pub fn filled(node: Node, level: &'static Level, fill: impl Fn(&str) -> bool) -> Node {
+    let keys = level.keys();
+    let mut given: Vec<Option<Entry>> = vec![None; keys.len()];
+    if let Value::Map(entries) = node.value {
+        for entry in entries.into_iter().filter(|entry| !entry.node.is_null()) {
+            if let Some(place) = level.place(&entry.key) {
+                given[place].get_or_insert(entry);
+            }
         }
     }
+    let or_built_in = |(given, key): (Option<Entry>, &&keys::Key)| {
+        given.or_else(|| {
+            let node = built_in(key).filter(|_| fill(key.name))?;
+            Some(Entry { key: key.name.to_owned(), place: node.place, node })
+        })
+    };
+    let entries = given.into_iter().zip(keys).filter_map(or_built_in).collect();
     Node { place: node.place, value: Value::Map(entries) }
 }
 
@@ -158,6 +185,13 @@ pub fn set(node: &mut Node, key: &str, value: Node) {
             None => entries.push(Entry { key: key.to_owned(), place, node: value }),
         }
     }
+}
+
+/// Takes a key's value out of a map; one that is null is as if not there.
+pub fn take(node: &mut Node, key: &str) -> Option<Node> {
+    let Value::Map(entries) = &mut node.value else { return None };
+    let at = entries.iter().position(|entry| entry.key == key && !entry.node.is_null())?;
+    Some(entries.remove(at).node)
 }
 
 /// Removes a key of a map.

@@ -17,7 +17,7 @@ use super::options;
 use super::positions::{Entry, Node, Origin, Place, ScalarKind, Value};
 use super::report::Report;
 use super::said::Said;
-use super::settings::{Settings, filled, merged, set, unset};
+use super::settings::{Settings, filled, merged, set, take, unset};
 use super::spec::DataSource;
 
 /// How many sources a job may have.
@@ -37,7 +37,7 @@ pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec
     {
         set(&mut config, "publish", publish.clone());
     }
-    config = filled(&config, &keys::ETL_CONFIG, |_| false);
+    config = filled(config, &keys::ETL_CONFIG, |_| false);
     RUN_KEYS.iter().for_each(|key| unset(&mut config, key));
     let query = config.entry("custom_sql").cloned();
     unset(&mut config, "custom_sql");
@@ -58,7 +58,7 @@ pub fn resolved(job: &Node, settings: &Settings, report: &mut Report<'_>) -> Vec
             }
             continue;
         };
-        let own = source.get("etl_config").cloned().unwrap_or_else(|| Node::map(item.place.origin));
+        let own = take(&mut source, "etl_config").unwrap_or_else(|| Node::map(item.place.origin));
         for entry in own.entries().iter().filter(|entry| RUN_KEYS.contains(&entry.key.as_str())) {
             report.error(entry.place, format!("{} concerns the whole run", entry.key), "write it in the job's own etl_config".to_owned());
         }
@@ -162,14 +162,14 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
         let is_file = described.is_some_and(|kind| kind.is_files);
         let has_config = |key: &str| described.is_some_and(|kind| kind.config_keys.contains(&key));
         let default = if has_config("sample_rows") { defaults::ON_BAD_ROW_FILE } else { defaults::ON_BAD_ROW_DATABASE };
-        let mut config = node.get("etl_config").cloned().unwrap_or_else(|| Node::map(Origin::BuiltIn));
+        let mut config = take(&mut node, "etl_config").unwrap_or_else(|| Node::map(Origin::BuiltIn));
         let is_skipped = |key: &str| RUN_KEYS.contains(&key) || (["flatten_depth", "sample_rows"].contains(&key) && !has_config(key));
         if config.get("on_bad_row").is_none() {
             set(&mut config, "on_bad_row", Node::scalar(Origin::BuiltIn, default, ScalarKind::Text));
         }
-        set(&mut node, "etl_config", filled(&config, &keys::ETL_CONFIG, |key| !is_skipped(key)));
+        set(&mut node, "etl_config", filled(config, &keys::ETL_CONFIG, |key| !is_skipped(key)));
         let is_default = |key: &str| key == "allow_empty" || described.is_some_and(|kind| kind.has_key(key));
-        let node = filled(&node, &keys::SOURCE, is_default);
+        let node = filled(node, &keys::SOURCE, is_default);
         let options = options::build(&node, target, prefix, report);
         if !is_file && options.mode == Mode::Incremental && options.timestamp_column.is_none() && options.primary_key.is_empty() {
             let place = node.get("etl_config").and_then(|config| config.get("mode")).map_or(node.place, |mode| mode.place);

@@ -67,7 +67,7 @@ pub fn value(node: &Node) -> Value {
 /// What keeps the map from being written as YAML.
 pub fn text(map: &Mapping) -> Result<String, String> {
     // The order of the tables, which is that of the documentation; JSON has none.
-    let known = super::keys::JOB.keys().into_iter().filter_map(|key| Some((Value::from(key.name), map.get(key.name)?.clone())));
+    let known = super::keys::JOB.keys().iter().filter_map(|key| Some((Value::from(key.name), map.get(key.name)?.clone())));
     let unknown = map.iter().filter(|(key, _)| key.as_str().is_none_or(|key| super::keys::JOB.key(key).is_none()));
     let ordered: Mapping = known.chain(unknown.map(|(key, value)| (key.clone(), value.clone()))).collect();
     let yaml = serde_yaml::to_string(&ordered).map_err(|error| error.to_string())?;

@@ -53,6 +53,8 @@ pub struct Workspace {
     pub warnings: Vec<Problem>,
     /// etlsched.yaml, checked.
     settings: Arc<Settings>,
+    /// What must never be printed, whatever the job.
+    secrets: Vec<String>,
     /// Reads the files, and says whose may be read.
     files: files::Files,
     /// Where the user stands: paths in messages are relative to it.
@@ -167,7 +169,7 @@ impl Workspace {
                 return Err(problems);
             }
         };
-        crate::process::withhold(settings.variables());
+        crate::process::withhold(settings.variables().iter().cloned());
         let state_group = settings::text(&settings.tree, "state_group").filter(|group| !group.is_empty()).map(str::to_owned);
         problems.extend(readable_secrets(&settings, state_group.as_deref()));
         problems.extend(files.check_readable(&dotenv_path, &shown(&dotenv_path), state_group.as_deref()));
@@ -175,6 +177,7 @@ impl Workspace {
             problems.push(*problem);
             std::mem::take(&mut problems)
         })?;
+        let secrets = secrets(&settings);
         let own_zone = settings::text(&settings.tree, "timezone").and_then(|name| Zone::parse(name).ok());
         Ok(Self {
             timezone: settings.zone_override.or(own_zone).unwrap_or(Zone::UTC),
@@ -186,7 +189,8 @@ impl Workspace {
                 .unwrap_or(defaults::RETENTION_DAYS as u32),
             admins: settings::texts(&settings.tree, "admins").unwrap_or_default(),
             state_group,
-            masker: Masker::new(secrets(&settings, &settings.variables())),
+            masker: Masker::new(secrets.clone()),
+            secrets,
             warnings: problems,
             settings: Arc::new(settings),
             here: here.to_owned(),
@@ -382,10 +386,10 @@ fn readable_secrets(settings: &Settings, state_group: Option<&str>) -> Vec<Probl
     problems
 }
 
-/// Returns what must never be printed: what `.env` holds, and the values of the variables used.
-fn secrets(settings: &Settings, names: &[String]) -> Vec<String> {
+/// Returns what must never be printed: what `.env` holds, and the values of the variables used in etlsched.yaml.
+fn secrets(settings: &Settings) -> Vec<String> {
     let mut values: Vec<String> = settings.environment.dotenv_values().map(str::to_owned).collect();
-    values.extend(names.iter().filter_map(|name| settings.environment.get(name)).map(str::to_owned));
+    values.extend(settings.variables().iter().filter_map(|name| settings.environment.get(name)).map(str::to_owned));
     let mut literal = |node: &crate::job::positions::Node| {
         for entry in
             node.entries().iter().filter(|entry| matches!(entry.key.as_str(), "password" | "hash_key" | "bearer" | "token" | "secret"))

@@ -1,6 +1,6 @@
 //! Who is told by this workspace, how they are reached, and what nobody is told.
 
-use super::{NoJob, Workspace, files, secrets};
+use super::{NoJob, Workspace, files};
 use crate::job::notifications::{self, Addresses, Reached};
 use crate::job::positions::Origin;
 use crate::job::{Job, JobId, Notifications, Secrets, variables};
@@ -46,8 +46,9 @@ impl Workspace {
 
     /// Returns a masker that knows a job's secrets too.
     pub fn masker_for(&self, job: &Job) -> Masker {
-        let mut values = secrets(&self.settings, &self.settings.variables());
-        values.extend(secrets(&self.settings, &job.variables));
+        let mut values = self.secrets.clone();
+        let own = job.variables.iter().filter(|name| !self.settings.variables().contains(name));
+        values.extend(own.filter_map(|name| self.settings.environment.get(name)).map(str::to_owned));
         values.extend(job.hash_key.as_ref().map(|key| key.expose().to_owned()));
         values.extend(urls(&job.notifications));
         Masker::new(values)
@@ -55,7 +56,7 @@ impl Workspace {
 
     /// As [`Workspace::masker_for`], for a job whose file may have problems: its text alone is looked at, as far as there is one.
     pub fn masker_of(&self, id: &JobId) -> Masker {
-        let mut values = secrets(&self.settings, &self.settings.variables());
+        let mut values = self.secrets.clone();
         let path = self.job_file(id);
         if let Some(text) = self.files.read(&path, &self.shown(&path), Origin::Job, files::Kind::Job, &mut Vec::new()) {
             values.extend(variables::values_in(&text.text, &self.settings.environment).into_iter().map(str::to_owned));
@@ -65,7 +66,7 @@ impl Workspace {
 
     /// As [`Workspace::masker_for`], for addresses that were fetched.
     pub fn masker_with(&self, addresses: &[Secret]) -> Masker {
-        let mut values = secrets(&self.settings, &self.settings.variables());
+        let mut values = self.secrets.clone();
         values.extend(addresses.iter().map(|url| url.expose().to_owned()));
         Masker::new(values)
     }

@@ -80,9 +80,9 @@ static KEYS: [Key; 10] = [
     ),
 ];
 
-static FOR_EACH: Level = Level {
-    name: "for_each",
-    parts: &[
+static FOR_EACH: Level = Level::new(
+    "for_each",
+    &[
         Part::Keys(KEYS.split_at(OF_PARENTS).0),
         Part::Keys(&[key(
             "keys",
@@ -92,7 +92,7 @@ static FOR_EACH: Level = Level {
             "Keys of the parent that become columns parent__KEY",
         )]),
     ],
-};
+);
 
 const CONNECTION_KEYS: &[Key] = &[
     key("base_url", Kind::Text, Works, Default::None, "Where an API's endpoints begin"),

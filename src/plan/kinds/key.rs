@@ -1,12 +1,24 @@
 //! What a key of a file is: its name, what values it takes, what holds without it. The tables of keys are made of these.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 /// The keys of one kind of map.
 #[derive(Debug)]
 pub struct Level {
     /// What the map is called in messages: `a job`, `etl_config`.
     pub name: &'static str,
-    /// Its keys, in the order in which they are shown.
-    pub parts: &'static [Part],
+    parts: &'static [Part],
+    /// Asked for every map of every job.
+    table: OnceLock<Table>,
+}
+
+/// The keys of a level, looked up.
+#[derive(Debug)]
+struct Table {
+    keys: Vec<&'static Key>,
+    /// Where in `keys` each stands.
+    places: HashMap<&'static str, usize>,
 }
 
 /// Some keys of a level.
@@ -106,19 +118,24 @@ pub enum Kind {
 }
 
 impl Level {
+    /// Makes a level of keys, in the order in which they are shown.
+    pub const fn new(name: &'static str, parts: &'static [Part]) -> Self {
+        Self { name, parts, table: OnceLock::new() }
+    }
+
     /// Returns the keys; one that several kinds have is there once.
-    pub fn keys(&self) -> Vec<&'static Key> {
-        // Asked for every map of every job: what stands in one place is there once.
-        if let [Part::Keys(keys)] = self.parts {
-            return keys.iter().collect();
-        }
-        let mut keys: Vec<&'static Key> = Vec::new();
-        for key in self.parts.iter().flat_map(Part::groups).flatten() {
-            if keys.iter().all(|known| known.name != key.name) {
-                keys.push(key);
-            }
-        }
-        keys
+    pub fn keys(&self) -> &[&'static Key] {
+        &self.table().keys
+    }
+
+    /// Returns where among [`Level::keys`] a key stands.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.table().places.get(name).copied()
+    }
+
+    /// Returns a key by its name.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.place(name).map(|place| self.keys()[place])
     }
 
     /// Returns what a key is in each of the kinds that have it.
@@ -126,9 +143,17 @@ impl Level {
         self.parts.iter().flat_map(Part::groups).flatten().filter(|key| key.name == name).collect()
     }
 
-    /// Returns a key by its name.
-    pub fn key(&self, name: &str) -> Option<&'static Key> {
-        self.parts.iter().flat_map(Part::groups).flatten().find(|key| key.name == name)
+    fn table(&self) -> &Table {
+        self.table.get_or_init(|| {
+            let (mut keys, mut places) = (Vec::new(), HashMap::new());
+            for key in self.parts.iter().flat_map(Part::groups).flatten() {
+                places.entry(key.name).or_insert_with(|| {
+                    keys.push(key);
+                    keys.len() - 1
+                });
+            }
+            Table { keys, places }
+        })
     }
 }
 

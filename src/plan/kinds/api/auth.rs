@@ -7,36 +7,36 @@ use crate::plan::api::{ApiAuth, ClientStyle, KeyPlace, Oauth2, RateLimit, Token}
 use crate::secret::Secret;
 use crate::text::is_http;
 
-pub(super) static LEVEL: Level = Level {
-    name: "auth",
-    parts: &[Part::Keys(&[
+pub(super) static LEVEL: Level = Level::new(
+    "auth",
+    &[Part::Keys(&[
         key("bearer", Kind::Secret, Works, Default::None, "A token, sent as Authorization: Bearer"),
         key("basic", Kind::Map(&BASIC), Works, Default::None, "A user and a password"),
         key("api_key", Kind::Map(&API_KEY), Works, Default::None, "A key in a header or in the query"),
         key("oauth2", Kind::Map(&OAUTH2), Works, Default::None, "A token that is fetched with a client's own credentials"),
     ])],
-};
+);
 
-static BASIC: Level = Level {
-    name: "auth basic",
-    parts: &[Part::Keys(&[
+static BASIC: Level = Level::new(
+    "auth basic",
+    &[Part::Keys(&[
         key("user", Kind::Text, Works, Default::None, "The user"),
         key("password", Kind::Secret, Works, Default::None, "The password"),
     ])],
-};
+);
 
-static API_KEY: Level = Level {
-    name: "auth api_key",
-    parts: &[Part::Keys(&[
+static API_KEY: Level = Level::new(
+    "auth api_key",
+    &[Part::Keys(&[
         key("header", Kind::Text, Works, Default::None, "The header that carries the key"),
         key("query", Kind::Text, Works, Default::None, "The parameter of the query that carries it"),
         key("value", Kind::Secret, Works, Default::None, "The key"),
     ])],
-};
+);
 
-static OAUTH2: Level = Level {
-    name: "auth oauth2",
-    parts: &[Part::Keys(&[
+static OAUTH2: Level = Level::new(
+    "auth oauth2",
+    &[Part::Keys(&[
         key("token_url", Kind::Text, Works, Default::None, "Where tokens are asked for"),
         key("client_id", Kind::Text, Works, Default::None, "The client"),
         key("client_secret", Kind::Secret, Works, Default::None, "Its secret"),
@@ -50,7 +50,7 @@ static OAUTH2: Level = Level {
             "Whether the client shows itself by HTTP Basic or in the body",
         ),
     ])],
-};
+);
 
 /// Reads `auth` of a connection.
 pub(super) fn read(given: &dyn Given) -> Result<ApiAuth, Wrong> {

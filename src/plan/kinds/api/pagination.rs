@@ -10,9 +10,9 @@ const NUMBER: Kind = Kind::Int(0, i64::MAX);
 /// A size of a page.
 const SIZE: Kind = Kind::Int(1, 1_000_000);
 
-pub(super) static LEVEL: Level = Level {
-    name: "pagination",
-    parts: &[Part::Keys(&[
+pub(super) static LEVEL: Level = Level::new(
+    "pagination",
+    &[Part::Keys(&[
         key("none", Kind::Map(&NONE), Works, Default::None, "There is one page, whatever the connection says"),
         key("link_header", Kind::Map(&LINK_HEADER), Works, Default::None, "By the Link header (RFC 8288)"),
         key("next_url", Kind::Map(&NEXT_URL), Works, Default::None, "By a URL in the answer"),
@@ -20,21 +20,21 @@ pub(super) static LEVEL: Level = Level {
         key("page", Kind::Map(&PAGE), Works, Default::None, "By a page's number"),
         key("offset", Kind::Map(&OFFSET), Works, Default::None, "By a record's number"),
     ])],
-};
+);
 
-static NONE: Level = Level { name: "pagination none", parts: &[] };
+static NONE: Level = Level::new("pagination none", &[]);
 
 static LINK_HEADER: Level =
-    Level { name: "pagination link_header", parts: &[Part::Keys(&[key("rel", Kind::Text, Works, Default::Text("next"), "The relation")])] };
+    Level::new("pagination link_header", &[Part::Keys(&[key("rel", Kind::Text, Works, Default::Text("next"), "The relation")])]);
 
-static NEXT_URL: Level = Level {
-    name: "pagination next_url",
-    parts: &[Part::Keys(&[key("path", Kind::Text, Works, Default::None, "Where the URL stands in the answer")])],
-};
+static NEXT_URL: Level = Level::new(
+    "pagination next_url",
+    &[Part::Keys(&[key("path", Kind::Text, Works, Default::None, "Where the URL stands in the answer")])],
+);
 
-static CURSOR: Level = Level {
-    name: "pagination cursor",
-    parts: &[Part::Keys(&[
+static CURSOR: Level = Level::new(
+    "pagination cursor",
+    &[Part::Keys(&[
         key("path", Kind::Text, Works, Default::None, "Where the cursor stands in the answer"),
         key("record_key", Kind::Text, Works, Default::None, "Its key in the last record, where it doesn't stand in the answer"),
         key(
@@ -46,11 +46,11 @@ static CURSOR: Level = Level {
         ),
         key("has_more", Kind::Text, Works, Default::None, "Where the answer says whether there is more"),
     ])],
-};
+);
 
-static PAGE: Level = Level {
-    name: "pagination page",
-    parts: &[Part::Keys(&[
+static PAGE: Level = Level::new(
+    "pagination page",
+    &[Part::Keys(&[
         key("param", Kind::Text, Works, Default::Text("page"), "The parameter of the number"),
         key("start", NUMBER, Works, Default::Int(1), "The first page's number"),
         key("size_param", Kind::Text, Works, Default::None, "The parameter of the page's size"),
@@ -58,11 +58,11 @@ static PAGE: Level = Level {
         key("total_pages", Kind::Text, Works, Default::None, "Where the answer says how many pages there are"),
         key("has_more", Kind::Text, Works, Default::None, "Where the answer says whether there is more"),
     ])],
-};
+);
 
-static OFFSET: Level = Level {
-    name: "pagination offset",
-    parts: &[Part::Keys(&[
+static OFFSET: Level = Level::new(
+    "pagination offset",
+    &[Part::Keys(&[
         key("param", Kind::Text, Works, Default::Text("offset"), "The parameter of the number"),
         key("start", NUMBER, Works, Default::Int(0), "The first record's number"),
         key("limit_param", Kind::Text, Works, Default::None, "The parameter of the page's size"),
@@ -70,7 +70,7 @@ static OFFSET: Level = Level {
         key("total", Kind::Text, Works, Default::None, "Where the answer says how many records there are"),
         key("has_more", Kind::Text, Works, Default::None, "Where the answer says whether there is more"),
     ])],
-};
+);
 
 /// Reads `pagination`; `at` is the key that is at fault.
 pub(super) fn read(tree: &Tree, at: &'static str) -> Result<Pagination, Wrong> {
