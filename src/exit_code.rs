@@ -8,7 +8,7 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// Wrong usage, or an unknown job.
 pub const USAGE: u8 = 2;
-/// Some sources were refreshed, others were not.
+/// Some sources, or some tables of one, were refreshed, others were not.
 pub const PARTLY_FAILED: u8 = 3;
 /// An invalid definition or configuration; nothing was started.
 pub const INVALID: u8 = 4;
@@ -34,7 +34,7 @@ pub const ALL: &[(u8, &str)] = &[
     (DONE, "done; also \"not due\", \"slot already run\" and \"not active\" under --scheduled"),
     (FAILED, "the run failed: no source was refreshed; a source or store that can't be reached"),
     (USAGE, "wrong usage; an unknown job"),
-    (PARTLY_FAILED, "partly failed: some sources were refreshed, others were not"),
+    (PARTLY_FAILED, "partly failed: some sources, or tables of one, were refreshed, others were not"),
     (INVALID, "an invalid definition or configuration; nothing was started"),
     (OVERLAP, "another run of the job holds the lease"),
     (NOT_ACTIVE, "the job is inactive or paused (--force runs it all the same)"),

@@ -102,7 +102,9 @@ fn plan(
 
 fn durations(store: &mut Store, job: &str) -> Result<Vec<f64>, Failure> {
     let filter = RunFilter { job: Some(job.to_owned()), status: Some(RunStatus::Success), ..RunFilter::default() };
-    Ok(store.runs(&filter, 1, RUNS_LOOKED_AT)?.runs.iter().filter_map(|run| run.duration_seconds).collect())
+    let runs = store.runs(&filter, 1, RUNS_LOOKED_AT)?.runs;
+    // A run of some sources says nothing of how long the job takes.
+    Ok(runs.iter().filter(|run| run.summary.sources_skipped.is_empty()).filter_map(|run| run.duration_seconds).collect())
 }
 
 fn median(seconds: &[f64]) -> Option<TimeDelta> {

@@ -11,7 +11,7 @@ use crate::process;
 use crate::run::due::{Facts, SlotRecord};
 use crate::run::late::Successes;
 pub use crate::run::late::{LateReason, LateSlot, PassedDeadline};
-use crate::state::{JobStanding, JobStatus, LastRun, RunRecord, StateError, Store};
+use crate::state::{FailingSources, JobStanding, JobStatus, LastRun, RunRecord, StateError, Store};
 
 use super::gate::rules;
 use super::journal::moment;
@@ -54,8 +54,12 @@ pub struct Health {
     pub is_running: bool,
     /// The run begun last.
     pub last_run: Option<LastRun>,
-    /// When a run last succeeded.
+    /// When every source was last refreshed.
     pub last_success_at: Option<DateTime<Utc>>,
+    /// The sources that the last run of each did not refresh, with how many runs in a row that was so.
+    pub sources_failing: FailingSources,
+    /// After so many runs in a row a failure is more than one; 0 means never.
+    pub failure_threshold: u32,
     /// The next slot that will be started.
     pub next_at: Option<DateTime<Utc>>,
 }
@@ -95,9 +99,18 @@ pub enum StuckReason {
 }
 
 impl Health {
-    /// Whether nothing is wrong: the job isn't late, past its deadline, in error or stuck.
+    /// Whether nothing is wrong: the job isn't late, past its deadline, in error or stuck, and none of its sources starves.
     pub fn is_well(&self) -> bool {
-        self.status != JobStatus::Error && self.late.is_none() && self.deadline.is_none() && self.stuck.is_none()
+        let is_in_time = self.late.is_none() && self.deadline.is_none() && self.stuck.is_none();
+        self.status != JobStatus::Error && is_in_time && self.starving().next().is_none()
+    }
+
+    /// Returns the sources that `failure_threshold` runs in a row did not refresh, while others of the job may have been: that never puts the
+    /// job into `error`.
+    pub fn starving(&self) -> impl Iterator<Item = (&str, u64)> {
+        let threshold = u64::from(self.failure_threshold);
+        let is_starving = move |runs: u64| threshold > 0 && runs >= threshold;
+        self.sources_failing.iter().map(|(name, runs)| (name.as_str(), *runs)).filter(move |(_, runs)| is_starving(*runs))
     }
 }
 
@@ -153,6 +166,8 @@ pub fn unseen(job: &Job, slot_now: DateTime<Utc>) -> Health {
         is_running: false,
         last_run: None,
         last_success_at: None,
+        sources_failing: FailingSources::new(),
+        failure_threshold: job.failure_threshold,
         next_at: next_slot_at(job, status, None, slot_now),
     }
 }
@@ -173,6 +188,7 @@ fn judge(job: &Job, standing: &JobStanding, slot_now: DateTime<Utc>) -> Health {
         run_counts: RunCounts { success: record.success_count, failed: record.failure_count, cancelled: standing.cancelled_count },
         last_run: record.last_run.clone(),
         last_success_at: record.last_success_at,
+        sources_failing: of_the_job(&record.sources_failing, job),
         next_at: next_slot_at(job, status, record.paused_until, slot_now),
         ..unseen(job, slot_now)
     };
@@ -184,6 +200,12 @@ fn judge(job: &Job, standing: &JobStanding, slot_now: DateTime<Utc>) -> Health {
         health.missed.clone_from(&standing.missed);
     }
     health
+}
+
+/// Leaves out the sources that its file doesn't have any more.
+fn of_the_job(failing: &FailingSources, job: &Job) -> FailingSources {
+    let has = |name: &String| job.sources.iter().any(|source| source.name == *name);
+    failing.iter().filter(|(name, _)| has(name)).map(|(name, runs)| (name.clone(), *runs)).collect()
 }
 
 /// Looks again at the jobs that are late: a slot may have fallen into another run. Few are late, and there are many runs.

@@ -74,10 +74,11 @@ fn duration_words(limit: Duration) -> String {
     if seconds > 0 && seconds.is_multiple_of(60) { count(seconds / 60, "minute") } else { format!("{} s", limit.as_secs_f64()) }
 }
 
-/// Returns a run's status and exit code. `sources` are those that the run was to refresh.
-pub fn outcome(sources: &[SourceStatus], stop: Option<&StopReason>) -> (RunStatus, u8) {
+/// Returns a run's status and exit code. `sources` are those that the run was to refresh; of one that failed some tables may have been
+/// published all the same.
+pub fn outcome(sources: &[SourceStatus], has_published_some: bool, stop: Option<&StopReason>) -> (RunStatus, u8) {
     let refreshed = sources.iter().filter(|status| **status == SourceStatus::Success).count();
-    let failed = if refreshed == 0 { exit_code::FAILED } else { exit_code::PARTLY_FAILED };
+    let failed = if refreshed > 0 || has_published_some { exit_code::PARTLY_FAILED } else { exit_code::FAILED };
     match stop {
         // A run whose log can't be closed is never called good, whatever it published.
         Some(StopReason::StoreFailed(_)) => (RunStatus::Failed, exit_code::FAILED),
@@ -130,8 +131,9 @@ mod tests {
             (&[Success], Some(&store), RunStatus::Failed, 1),
         ];
         for (sources, stop, status, code) in cases {
-            assert_eq!(outcome(sources, *stop), (*status, *code), "{sources:?} {stop:?}");
+            assert_eq!(outcome(sources, false, *stop), (*status, *code), "{sources:?} {stop:?}");
         }
+        assert_eq!(outcome(&[Failed], true, None), (RunStatus::Failed, 3), "a table of the source was published");
     }
 
     #[test]

@@ -156,7 +156,7 @@ fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
     let place = Place { workspace_id: &workspace_id, run_id: &run_id, started_at, slot: None, slot_at: None, published: &[], deadline };
     let (sources, stop) = supervise(setting, place, &mut journal, observer);
     let statuses: Vec<SourceStatus> = sources.iter().map(|source| source.status).collect();
-    let (status, exit_code) = policy::outcome(&statuses, stop.as_ref());
+    let (status, exit_code) = policy::outcome(&statuses, has_published_some(&sources), stop.as_ref());
     RunReport {
         run_id: None,
         job,
@@ -265,6 +265,10 @@ pub(super) fn timeout_of(job: &Job) -> Duration {
     Duration::from_secs(u64::from(job.limits.timeout_minutes) * 60)
 }
 
+fn has_published_some(sources: &[SourceReport]) -> bool {
+    sources.iter().flat_map(|source| &source.streams).any(|stream| stream.status == SourceStatus::Success)
+}
+
 /// What sets one run of a job apart from the others.
 struct Place<'a> {
     workspace_id: &'a str,
@@ -353,7 +357,7 @@ fn close(
     observer: &mut dyn Observer,
 ) -> RunReport {
     let statuses: Vec<SourceStatus> = report.sources.iter().map(|source| source.status).collect();
-    (report.status, report.exit_code) = policy::outcome(&statuses, stop.as_ref());
+    (report.status, report.exit_code) = policy::outcome(&statuses, has_published_some(&report.sources), stop.as_ref());
     let policy = EndPolicy {
         failure_threshold: job.failure_threshold,
         is_partial_counted: job.is_partial_counted,

@@ -148,7 +148,7 @@ pub fn summary(checked: &Checked, messages_waiting: u64) -> String {
 
 /// Returns how many jobs each wrong thing is said of.
 pub(super) fn tallies(checked: &Checked) -> Vec<(Kind, usize)> {
-    let wrong = [Kind::Broken, Kind::Error, Kind::Stuck, Kind::Deadline, Kind::Late];
+    let wrong = [Kind::Broken, Kind::Error, Kind::Stuck, Kind::Deadline, Kind::Late, Kind::Source];
     wrong.into_iter().map(|kind| (kind, checked.wrong().filter(|finding| finding.kind == kind).count())).collect()
 }
 
@@ -160,6 +160,7 @@ pub(super) fn said(kind: Kind, number: usize) -> String {
         Kind::Stuck => "stuck",
         Kind::Deadline => "past the deadline",
         Kind::Late => "late",
+        Kind::Source => "with a source that fails",
         Kind::Failing | Kind::Missed | Kind::New => kind.as_str(),
     };
     format!("{number} {words}")

@@ -81,16 +81,21 @@ fn headline(report: &RunReport) -> String {
     let refreshed = report.sources.iter().filter(|source| source.status == SourceStatus::Success).count() as u64;
     let sources = match all {
         0 | 1 => String::new(),
+        _ if refreshed == 0 && has_published_some(report) => format!(": none of its {} was refreshed as a whole", count(all, "source")),
         _ if refreshed == 0 => format!(": none of its {} was refreshed", count(all, "source")),
         _ => format!(": {} of {} not refreshed", all - refreshed, count(all, "source")),
     };
     let how = match report.status {
         RunStatus::Timeout => "ran out of time",
         RunStatus::Cancelled => "was cancelled",
-        _ if refreshed > 0 => "failed in part",
+        _ if refreshed > 0 || has_published_some(report) => "failed in part",
         _ => "failed",
     };
     format!("job {job} {how}{sources}")
+}
+
+fn has_published_some(report: &RunReport) -> bool {
+    report.sources.iter().flat_map(|source| &source.streams).any(|stream| stream.status == SourceStatus::Success)
 }
 
 /// Returns each cause with its place; sources that failed with the same words are one.

@@ -7,7 +7,7 @@ use super::measure::{abbreviation, local, span};
 use crate::engine::health::{Health, LateReason, StuckReason};
 use crate::run::RunStatus;
 use crate::state::JobStatus;
-use crate::text::count;
+use crate::text::{count, printable, shortened};
 use crate::zone::Zone;
 
 /// How grave a finding is, the gravest first.
@@ -45,6 +45,8 @@ pub enum Kind {
     Deadline,
     /// A slot was not started.
     Late,
+    /// `failure_threshold` runs in a row did not refresh a source.
+    Source,
     /// Runs in a row refreshed nothing, or the last one not every source.
     Failing,
     /// Slots of the last day that nobody started, before the one that was.
@@ -55,7 +57,8 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [Self::Broken, Self::Error, Self::Stuck, Self::Deadline, Self::Late, Self::Failing, Self::Missed, Self::New];
+    pub const ALL: [Self; 9] =
+        [Self::Broken, Self::Error, Self::Stuck, Self::Deadline, Self::Late, Self::Source, Self::Failing, Self::Missed, Self::New];
 
     /// Returns the word of tables, JSON and CSV.
     pub fn as_str(self) -> &'static str {
@@ -65,6 +68,7 @@ impl Kind {
             Self::Stuck => "stuck",
             Self::Deadline => "deadline",
             Self::Late => "late",
+            Self::Source => "source",
             Self::Failing => "failing",
             Self::Missed => "missed",
             Self::New => "new",
@@ -128,10 +132,13 @@ pub fn of_job(health: &Health, zone: Zone) -> Vec<Finding> {
         found.push(Finding { job: job.clone(), kind, severity, since, reason, remedy });
     };
     if health.status == JobStatus::Error {
-        let failures = count(health.consecutive_failures, "run");
-        let since = health.status_changed_at;
-        let reason = format!("{failures} in a row refreshed nothing: its schedule does not start it any more");
-        say(Kind::Error, Severity::Critical, since, reason, format!("etlsched logs {job}; then: etlsched enable {job}"));
+        let reason = format!("{}: its schedule does not start it any more", why_in_error(health));
+        let remedy = if has_failed(health) || health.sources_failing.is_empty() {
+            format!("etlsched logs {job} --run last; then: etlsched enable {job}")
+        } else {
+            format!("etlsched run {job} --retry-failed")
+        };
+        say(Kind::Error, Severity::Critical, health.status_changed_at, reason, remedy);
     }
     if let Some(stuck) = &health.stuck {
         let (run, began) = (short_id(&stuck.run_id), shown(stuck.started_at));
@@ -154,8 +161,21 @@ pub fn of_job(health: &Health, zone: Zone) -> Vec<Finding> {
         let severity = if late.slot_count > 1 { Severity::Critical } else { Severity::Warning };
         say(Kind::Late, severity, Some(late.due_at), reason, remedy);
     }
+    if health.status == JobStatus::Active && health.starving().next().is_some() {
+        let since = health.last_run.as_ref().map(|run| run.at);
+        say(Kind::Source, Severity::Warning, since, sources_words(health.starving()), after_failure(health));
+    }
     notes(health, &shown, &mut say);
     found
+}
+
+/// A run of some sources may have ended the row of failures: the job is whole only when all are refreshed.
+fn why_in_error(health: &Health) -> String {
+    match health.consecutive_failures {
+        0 if health.sources_failing.is_empty() => "too many runs in a row refreshed nothing".to_owned(),
+        0 => sources_words(failing_sources(health)),
+        runs => format!("{} in a row refreshed nothing", count(runs, "run")),
+    }
 }
 
 fn late_words(health: &Health, due: &str) -> (String, String) {
@@ -181,10 +201,9 @@ fn notes(
     shown: &dyn Fn(DateTime<Utc>) -> String,
     say: &mut dyn FnMut(Kind, Severity, Option<DateTime<Utc>>, String, String),
 ) {
-    let job = &health.job;
     if let Some(reason) = failing(health) {
         let since = health.last_run.as_ref().map(|run| run.at);
-        say(Kind::Failing, Severity::Note, since, reason, format!("etlsched logs {job}"));
+        say(Kind::Failing, Severity::Note, since, reason, after_failure(health));
     }
     let is_late = |due_at: DateTime<Utc>| health.late.as_ref().is_some_and(|late| late.due_at == due_at);
     let missed: Vec<_> = health.missed.iter().filter(|slot| !is_late(slot.due_at)).collect();
@@ -204,14 +223,46 @@ fn notes(
     }
 }
 
-/// Says how the last runs of an active job failed; nothing where the last one was good.
+/// Returns the command that says why, or, where the last run was one of other sources, the one that tries those again.
+fn after_failure(health: &Health) -> String {
+    let job = &health.job;
+    if has_failed(health) { format!("etlsched logs {job} --run last") } else { format!("etlsched run {job} --retry-failed") }
+}
+
+fn has_failed(health: &Health) -> bool {
+    health.last_run.as_ref().is_some_and(|run| matches!(run.status, RunStatus::Failed | RunStatus::Timeout))
+}
+
+fn failing_sources(health: &Health) -> impl Iterator<Item = (&str, u64)> {
+    health.sources_failing.iter().map(|(name, runs)| (name.as_str(), *runs))
+}
+
+/// How many sources are named.
+const SOURCES_NAMED_MAX: usize = 3;
+
+/// Says which sources were not refreshed, and how often: `gone was not refreshed, 4 runs in a row`.
+fn sources_words<'a>(failing: impl Iterator<Item = (&'a str, u64)>) -> String {
+    let row = |runs: u64| if runs == 1 { "in the last run".to_owned() } else { format!("{} in a row", count(runs, "run")) };
+    let shown = |name: &str| printable(&shortened(name, 60)).into_owned();
+    let failing: Vec<(String, u64)> = failing.map(|(name, runs)| (shown(name), runs)).collect();
+    if let [(name, runs)] = failing.as_slice() {
+        return format!("the source {name} was not refreshed, {}", row(*runs));
+    }
+    let named: Vec<String> = failing.iter().take(SOURCES_NAMED_MAX).map(|(name, runs)| format!("{name}, {}", row(*runs))).collect();
+    let more = failing.len().saturating_sub(SOURCES_NAMED_MAX);
+    let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{} were not refreshed: {}{rest}", count(failing.len() as u64, "source"), named.join("; "))
+}
+
+/// Says how the last runs of an active job failed; nothing where every source was refreshed, or what fails is said already.
 fn failing(health: &Health) -> Option<String> {
     if health.status != JobStatus::Active {
         return None;
     }
-    let has_failed = health.last_run.as_ref().is_some_and(|run| matches!(run.status, RunStatus::Failed | RunStatus::Timeout));
     match health.consecutive_failures {
-        0 => has_failed.then(|| "the last run did not refresh every source".to_owned()),
+        0 if health.starving().next().is_some() => None,
+        0 if health.sources_failing.is_empty() => has_failed(health).then(|| "the last run failed".to_owned()),
+        0 => Some(sources_words(failing_sources(health))),
         1 => Some("the last run refreshed nothing".to_owned()),
         runs => Some(format!("the last {} refreshed nothing", count(runs, "run"))),
     }

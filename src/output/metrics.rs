@@ -107,7 +107,8 @@ fn metrics(measured: &Measured<'_>) -> Vec<Metric> {
 fn standing(jobs: &[Health], broken: &[Broken]) -> Vec<Metric> {
     let flag = |is_so: bool| Some(f64::from(u8::from(is_so)));
     let statuses = |job: &Health| Some(JobStatus::ALL.map(|status| (status.as_str(), f64::from(u8::from(status == job.status)))));
-    let help = "Whether the job is not broken, late, past its deadline, in error or stuck; 1 if inactive or paused.";
+    let help =
+        "Whether the job is not broken, late, past its deadline, in error or stuck, and no source of it starves; 1 if inactive or paused.";
     let mut well = Metric::gauge("etlsched_job_well", help).each(jobs, |job| flag(is_left_out(job) || job.is_well()));
     well.samples.extend(broken.iter().map(|broken| (vec![("job", broken.job.clone())], 0.0)));
     vec![
@@ -128,7 +129,19 @@ fn standing(jobs: &[Health], broken: &[Broken]) -> Vec<Metric> {
             .each(jobs, |job| job.next_at.map(seconds)),
         Metric::gauge("etlsched_job_consecutive_failures", "How many of the last runs in a row refreshed nothing.")
             .each(jobs, |job| Some(job.consecutive_failures as f64)),
+        sources(jobs),
     ]
+}
+
+/// How sources fail; one that was refreshed has no sample.
+fn sources(jobs: &[Health]) -> Metric {
+    let help = "How many of the last runs in a row did not refresh the source; none if it was refreshed.";
+    let mut metric = Metric::gauge("etlsched_source_consecutive_failures", help);
+    for job in jobs {
+        let labelled = |(name, runs): (&String, &u64)| (vec![("job", job.job.clone()), ("source", name.clone())], *runs as f64);
+        metric.samples.extend(job.sources_failing.iter().map(labelled));
+    }
+    metric
 }
 
 /// How runs went.
@@ -194,8 +207,8 @@ mod tests {
                         # HELP etlsched_job_file_valid Whether the file of the job has no errors.\n\
                         # TYPE etlsched_job_file_valid gauge\n\
                         etlsched_job_file_valid{job=\"a\\\"b\\\\c\\nd\"} 0\n\
-                        # HELP etlsched_job_well Whether the job is not broken, late, past its deadline, in error or stuck; \
-                        1 if inactive or paused.\n\
+                        # HELP etlsched_job_well Whether the job is not broken, late, past its deadline, in error or stuck, and no source of \
+                        it starves; 1 if inactive or paused.\n\
                         # TYPE etlsched_job_well gauge\n\
                         etlsched_job_well{job=\"a\\\"b\\\\c\\nd\"} 0\n";
         assert_eq!(text(&measured), expected);

@@ -84,7 +84,7 @@ fn performance(checked: &Checked) -> String {
     let longest = checked.jobs.iter().filter_map(|job| job.late.as_ref()).map(|late| late.by.num_seconds()).max().unwrap_or(0);
     let mut data = vec![format!("jobs={};;;0", checked.looked_at())];
     for (kind, number) in check::tallies(checked) {
-        let thresholds = if kind == Kind::Late { "0;" } else { ";0" };
+        let thresholds = if matches!(kind, Kind::Late | Kind::Source) { "0;" } else { ";0" };
         data.push(format!("{}={number};{thresholds};0", kind.as_str()));
     }
     data.push(format!("failing={};;;0", of_kind(checked, Kind::Failing).count()));
@@ -119,7 +119,7 @@ mod tests {
     fn names_of_files_can_t_add_a_line_or_performance_data() {
         let answer = answer(&broken(&["a|b=1", "c\nd", "<script>"]));
         let line = "ETLSCHED CRITICAL - of 3 jobs: 3 with errors in the file (_script_, a_b=1, c d) | \
-                    jobs=3;;;0 broken=3;;0;0 error=0;;0;0 stuck=0;;0;0 deadline=0;;0;0 late=0;0;;0 failing=0;;;0 lateness=0s;;;0";
+                    jobs=3;;;0 broken=3;;0;0 error=0;;0;0 stuck=0;;0;0 deadline=0;;0;0 late=0;0;;0 source=0;0;;0 failing=0;;;0 lateness=0s;;;0";
         assert_eq!((answer.line.as_str(), answer.exit_code), (line, 2));
     }
 

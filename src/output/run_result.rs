@@ -150,7 +150,7 @@ fn summed_up(report: &RunReport) -> String {
     let refreshed = report.sources.iter().filter(|source| source.status == SourceStatus::Success).count();
     let sources = match report.status {
         RunStatus::Success => String::new(),
-        _ => format!(", {refreshed} of {} refreshed", count(report.sources.len() as u64, "source")),
+        _ => format!(", {refreshed} of {} refreshed{}", count(report.sources.len() as u64, "source"), tables(report)),
     };
     let rows = count(counts.processed(), "row");
     let mut text = format!("{}: {what}{}{sources}, {rows} in {:.2} s", report.job, report.status, report.duration_seconds);
@@ -167,6 +167,17 @@ fn summed_up(report: &RunReport) -> String {
         }
     }
     text
+}
+
+/// Says how many tables were, where a source that failed has several: those that were published stay.
+fn tables(report: &RunReport) -> String {
+    let has_several = |source: &&SourceReport| source.status != SourceStatus::Success && source.streams.len() > 1;
+    if !report.sources.iter().any(|source| has_several(&source)) {
+        return String::new();
+    }
+    let streams = || report.sources.iter().flat_map(|source| &source.streams);
+    let refreshed = streams().filter(|stream| stream.status == SourceStatus::Success).count();
+    format!(" ({refreshed} of {})", count(streams().count() as u64, "table"))
 }
 
 fn total(report: &RunReport) -> Counts {

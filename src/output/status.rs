@@ -206,7 +206,7 @@ fn text_within(overview: &Overview, zone: Zone, width: Option<u16>) -> String {
     };
     section("In error", in_error_lines(findings, in_error, &shown, width));
     section("Broken", of_kinds(&[Kind::Broken]));
-    section("Failing", of_kinds(&[Kind::Failing]));
+    section("Failing", of_kinds(&[Kind::Source, Kind::Failing]));
     section("Missed", of_kinds(&[Kind::Missed]));
     let until =
         |job: &JobRecord| job.paused_until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", shown(until)));

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use super::audit::{self, Actor};
 use super::connection::{Store, naive};
 use super::error::StateError;
+use super::failing;
 use super::jobs::JobStatus;
 use super::progress::{write_events, write_source, write_stream};
 use super::records::{EventRecord, RunSummary, SourceRecord, StreamRecord};
@@ -15,7 +16,7 @@ use super::schema::{jobs, runs};
 use super::telling::{self, Standing as Around};
 use super::{leases, outbox, retention, slots};
 use crate::run::due::SlotStatus;
-use crate::run::{RunStatus, Trigger};
+use crate::run::{RunStatus, SourceStatus, Trigger};
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,8 +143,26 @@ fn write_end(connection: &mut StoreConnection, end: &RunEnd, now: DateTime<Utc>)
     write_events(connection, run_id, events)
 }
 
+/// Whether a run refreshed a source, or a table of one that failed.
+pub(super) fn has_refreshed_some(summary: &RunSummary, streams: &[StreamRecord]) -> bool {
+    !summary.sources_processed.is_empty() || streams.iter().any(|stream| stream.status == SourceStatus::Success)
+}
+
 fn job_of(connection: &mut StoreConnection, run_id: &str) -> QueryResult<String> {
     runs::table.find(run_id).select(runs::job).first(connection)
+}
+
+/// What a run's end is judged by.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    status: RunStatus,
+    has_refreshed_some: bool,
+    /// It left sources of the job out, as `--source` and `--retry-failed` ask.
+    is_part: bool,
+    /// No source of the job fails after it.
+    is_whole: bool,
+    is_partial_counted: bool,
+    is_interrupted: bool,
 }
 
 /// How a run's end bears on `failure_threshold`.
@@ -157,11 +176,15 @@ enum Verdict {
     Neither,
 }
 
-fn verdict(status: RunStatus, has_refreshed_some: bool, is_partial_counted: bool, is_interrupted: bool) -> Verdict {
+/// A run of some sources is no run in which the job refreshed nothing: it can end such a row, never lengthen it.
+fn verdict(facts: Facts) -> Verdict {
+    let Facts { status, has_refreshed_some, is_part, is_whole, is_partial_counted, is_interrupted } = facts;
     match status {
         _ if is_interrupted => Verdict::Neither,
-        RunStatus::Success => Verdict::Good,
+        RunStatus::Success if is_whole || !is_partial_counted => Verdict::Good,
+        RunStatus::Success => Verdict::Neither,
         RunStatus::Failed | RunStatus::Timeout if has_refreshed_some && !is_partial_counted => Verdict::Good,
+        RunStatus::Failed | RunStatus::Timeout if is_part => Verdict::Neither,
         RunStatus::Failed | RunStatus::Timeout => Verdict::Bad,
         RunStatus::Cancelled | RunStatus::Started | RunStatus::Running => Verdict::Neither,
     }
@@ -174,8 +197,10 @@ struct Standing {
     failures: u64,
 }
 
-/// Returns the standing after a run: too many failures put an active job into `error`; a success by hand clears it.
-fn judged(before: Standing, status: RunStatus, trigger: Trigger, verdict: Verdict, failure_threshold: u32) -> Standing {
+/// Returns the standing after a run: too many failures put an active job into `error`; a success by hand that leaves no source failing
+/// clears it.
+fn judged(before: Standing, facts: Facts, trigger: Trigger, failure_threshold: u32) -> Standing {
+    let verdict = verdict(facts);
     let failures = match verdict {
         Verdict::Good => 0,
         Verdict::Bad => before.failures + 1,
@@ -185,7 +210,7 @@ fn judged(before: Standing, status: RunStatus, trigger: Trigger, verdict: Verdic
     let is_by_hand = matches!(trigger, Trigger::Manual | Trigger::Ci);
     let status = match before.status {
         JobStatus::Active if is_too_many => JobStatus::Error,
-        JobStatus::Error if status == RunStatus::Success && is_by_hand => JobStatus::Active,
+        JobStatus::Error if facts.status == RunStatus::Success && facts.is_whole && is_by_hand => JobStatus::Active,
         unchanged => unchanged,
     };
     Standing { status, failures }
@@ -198,9 +223,25 @@ fn judge_job(connection: &mut StoreConnection, end: &RunEnd, policy: EndPolicy, 
     let status = JobStatus::parse(&status).expect("held by a CHECK of the table");
     let trigger = Trigger::parse(&trigger).expect("held by a CHECK of the table");
     let before = Standing { status, failures: failures.unsigned_abs() };
-    let verdict = verdict(end.status, !end.summary.sources_processed.is_empty(), policy.is_partial_counted, end.is_interrupted);
-    let after = judged(before, end.status, trigger, verdict, policy.failure_threshold);
-    count_run(connection, &job, &end.run_id, end.status, now)?;
+    let ends: Vec<(&str, SourceStatus)> = end.sources.iter().map(|source| (source.source.as_str(), source.status)).collect();
+    let is_left_out = |name: &&str| ends.iter().all(|(own, _)| own != name);
+    let left_out: Vec<&str> = end.summary.sources_skipped.iter().map(String::as_str).filter(is_left_out).collect();
+    let is_counted = !end.is_interrupted && end.status != RunStatus::Cancelled;
+    let failing_before = failing::read(connection, &job)?;
+    let failing_after = failing::after(&failing_before, failing::Ends { sources: &ends, left_out: &left_out, is_counted });
+    failing::write(connection, &job, &failing_after)?;
+    let facts = Facts {
+        status: end.status,
+        has_refreshed_some: has_refreshed_some(&end.summary, &end.streams),
+        is_part: !left_out.is_empty(),
+        is_whole: failing_after.is_empty(),
+        is_partial_counted: policy.is_partial_counted,
+        is_interrupted: end.is_interrupted,
+    };
+    let after = judged(before, facts, trigger, policy.failure_threshold);
+    // Of the whole job, or of what of it was left to be refreshed.
+    let is_refreshed = facts.is_whole && (!facts.is_part || !failing_before.is_empty());
+    count_run(connection, &job, &end.run_id, (end.status, is_refreshed), now)?;
     let failures = jobs::consecutive_failures.eq(i64::try_from(after.failures).unwrap_or(i64::MAX));
     diesel::update(jobs::table.find(&job)).set(failures).execute(connection)?;
     if after.status != before.status {
@@ -215,19 +256,19 @@ fn judge_job(connection: &mut StoreConnection, end: &RunEnd, policy: EndPolicy, 
     Ok(Closed::Done { status_before: before.status, status_after: after.status, consecutive_failures: after.failures, untold: None })
 }
 
-/// Adds a run to its job's counters.
+/// Adds a run to its job's counters: how it ended, and whether every source of the job is refreshed by it.
 pub(super) fn count_run(
     connection: &mut StoreConnection,
     job: &str,
     run_id: &str,
-    status: RunStatus,
+    (status, is_refreshed): (RunStatus, bool),
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     let row = jobs::table.find(job);
     match status {
         RunStatus::Success => {
-            let changes = (jobs::success_count.eq(jobs::success_count + 1), jobs::last_success_at.eq(naive(now)));
-            diesel::update(row).set(changes).execute(connection)?
+            let at = is_refreshed.then(|| jobs::last_success_at.eq(naive(now)));
+            diesel::update(row).set((jobs::success_count.eq(jobs::success_count + 1), at)).execute(connection)?
         }
         RunStatus::Failed | RunStatus::Timeout => {
             diesel::update(row).set(jobs::failure_count.eq(jobs::failure_count + 1)).execute(connection)?
@@ -247,12 +288,44 @@ mod tests {
     const ERROR: JobStatus = JobStatus::Error;
     const PAUSED: JobStatus = JobStatus::Paused;
 
+    /// A run of the whole job.
+    fn whole(status: RunStatus, has_refreshed_some: bool, is_partial_counted: bool) -> Facts {
+        let is_whole = status == RunStatus::Success;
+        Facts { status, has_refreshed_some, is_part: false, is_whole, is_partial_counted, is_interrupted: false }
+    }
+
     #[track_caller]
     fn check(before: (JobStatus, u64), run: (RunStatus, bool, Trigger), is_partial_counted: bool, after: (JobStatus, u64)) {
         let (status, has_refreshed_some, trigger) = run;
-        let verdict = verdict(status, has_refreshed_some, is_partial_counted, false);
-        let found = judged(Standing { status: before.0, failures: before.1 }, status, trigger, verdict, 3);
+        check_facts(before, whole(status, has_refreshed_some, is_partial_counted), trigger, after);
+    }
+
+    #[track_caller]
+    fn check_facts(before: (JobStatus, u64), facts: Facts, trigger: Trigger, after: (JobStatus, u64)) {
+        let found = judged(Standing { status: before.0, failures: before.1 }, facts, trigger, 3);
         assert_eq!((found.status, found.failures), after);
+    }
+
+    #[test]
+    fn a_run_of_some_sources_never_lengthens_a_row_of_failures() {
+        let part = |status, has_refreshed_some, is_partial_counted| Facts {
+            is_part: true,
+            ..whole(status, has_refreshed_some, is_partial_counted)
+        };
+        check_facts((ACTIVE, 2), part(RunStatus::Failed, false, false), Trigger::Manual, (ACTIVE, 2));
+        check_facts((ACTIVE, 2), part(RunStatus::Timeout, false, true), Trigger::Manual, (ACTIVE, 2));
+        check_facts((ACTIVE, 2), part(RunStatus::Failed, true, false), Trigger::Manual, (ACTIVE, 0));
+        check_facts((ACTIVE, 2), part(RunStatus::Failed, true, true), Trigger::Manual, (ACTIVE, 2));
+        check_facts((ERROR, 3), part(RunStatus::Success, true, false), Trigger::Manual, (ACTIVE, 0));
+    }
+
+    #[test]
+    fn a_job_stays_in_error_while_one_of_its_sources_fails() {
+        let rest_fails =
+            |is_partial_counted| Facts { is_part: true, is_whole: false, ..whole(RunStatus::Success, true, is_partial_counted) };
+        check_facts((ERROR, 3), rest_fails(false), Trigger::Manual, (ERROR, 0));
+        check_facts((ERROR, 3), rest_fails(true), Trigger::Ci, (ERROR, 3));
+        check_facts((ACTIVE, 2), rest_fails(true), Trigger::Manual, (ACTIVE, 2));
     }
 
     #[test]
@@ -293,14 +366,15 @@ mod tests {
     #[test]
     fn an_interrupted_run_leaves_the_count_whatever_it_refreshed() {
         for has_refreshed_some in [false, true] {
-            assert_eq!(verdict(RunStatus::Failed, has_refreshed_some, true, true), Verdict::Neither);
+            let interrupted = Facts { is_interrupted: true, ..whole(RunStatus::Failed, has_refreshed_some, true) };
+            assert_eq!(verdict(interrupted), Verdict::Neither);
         }
     }
 
     #[test]
     fn a_threshold_of_zero_never_disables() {
         let standing = Standing { status: ACTIVE, failures: 99 };
-        let after = judged(standing, RunStatus::Failed, Trigger::Schedule, Verdict::Bad, 0);
+        let after = judged(standing, whole(RunStatus::Failed, false, false), Trigger::Schedule, 0);
         assert_eq!((after.status, after.failures), (ACTIVE, 100));
     }
 }

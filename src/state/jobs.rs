@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use super::audit::{self, Actor};
 use super::connection::{Store, naive};
 use super::error::StateError;
+use super::failing::{self, FailingSources};
 use super::noticed::{self, Attention};
 use super::schema::jobs;
 use super::telling;
@@ -85,8 +86,10 @@ pub struct JobRecord {
     pub failure_count: u64,
     /// The run begun last.
     pub last_run: Option<LastRun>,
-    /// When a run last succeeded.
+    /// When every source was last refreshed.
     pub last_success_at: Option<DateTime<Utc>>,
+    /// The sources that the last run of each did not refresh.
+    pub sources_failing: FailingSources,
 }
 
 /// The run of a job that was begun last.
@@ -153,6 +156,7 @@ pub(super) struct JobRow {
     last_run_at: Option<NaiveDateTime>,
     last_run_status: Option<String>,
     last_success_at: Option<NaiveDateTime>,
+    sources_failing: String,
 }
 
 impl From<JobRow> for JobRecord {
@@ -174,6 +178,7 @@ impl From<JobRow> for JobRecord {
             failure_count: row.failure_count.unsigned_abs(),
             last_run,
             last_success_at: row.last_success_at.map(|at| at.and_utc()),
+            sources_failing: failing::of_text(&row.sources_failing),
         }
     }
 }
@@ -254,6 +259,7 @@ impl Store {
                 jobs::paused_until.eq(None::<NaiveDateTime>),
                 jobs::status_changed_at.eq(naive(now)),
                 jobs::consecutive_failures.eq(0),
+                jobs::sources_failing.eq(failing::NONE),
                 jobs::active_since.eq(None::<NaiveDateTime>),
             );
             diesel::update(jobs::table.find(id)).set(changes).execute(connection)?;
@@ -314,6 +320,7 @@ fn change_status(
         jobs::paused_until.eq(paused_until.map(naive)),
         jobs::status_changed_at.eq(naive(now)),
         jobs::consecutive_failures.eq(0),
+        jobs::sources_failing.eq(failing::NONE),
     );
     diesel::update(jobs::table.find(&old.id)).set(changes).execute(connection)?;
     if status == JobStatus::Active {

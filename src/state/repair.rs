@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::connection::{Store, naive};
-use super::end::count_run;
+use super::end::{count_run, has_refreshed_some};
 use super::error::StateError;
+use super::failing;
 use super::jobs::JobStatus;
 use super::leases::{self, Clocks, Lease, Moment, Probe};
 use super::progress::{write_events, write_source, write_stream};
@@ -140,6 +141,12 @@ fn close(connection: &mut StoreConnection, dead: &DeadRun, end: &DeadEnd, now: D
         write_stream(connection, &run.id, &StreamRecord { status, ..stream.clone() })?;
     }
     summary.totals = counts.into();
+    let before = failing::read(connection, &run.job)?;
+    let ends: Vec<(&str, SourceStatus)> =
+        dead.detail.sources.iter().map(|source| (source.source.as_str(), ended(source.status, end))).collect();
+    let others: Vec<&str> = before.keys().map(String::as_str).filter(|name| ends.iter().all(|(own, _)| own != name)).collect();
+    let after = failing::after(&before, failing::Ends { sources: &ends, left_out: &others, is_counted: false });
+    failing::write(connection, &run.job, &after)?;
     write_end(connection, dead, end, &summary, now)
 }
 
@@ -157,7 +164,7 @@ fn write_end(connection: &mut StoreConnection, dead: &DeadRun, end: &DeadEnd, su
     let run = &dead.detail.run;
     let (status, code, level, message) = match end {
         DeadEnd::Success => (RunStatus::Success, exit_code::DONE, Level::Warn, "its process ended after all sources were published"),
-        DeadEnd::Interrupted { message } => (RunStatus::Failed, failed_code(summary), Level::Error, message.as_str()),
+        DeadEnd::Interrupted { message } => (RunStatus::Failed, failed_code(summary, &dead.detail.streams), Level::Error, message.as_str()),
     };
     let error = (status == RunStatus::Failed).then(|| message.to_owned());
     let summary = RunSummary { error_message: error, ..summary.clone() };
@@ -173,10 +180,10 @@ fn write_end(connection: &mut StoreConnection, dead: &DeadRun, end: &DeadEnd, su
     diesel::update(runs::table.find(&run.id)).set(changes).execute(connection)?;
     let event = EventRecord { at: now, level, source: None, stream: None, message: message.to_owned() };
     write_events(connection, &run.id, &[event])?;
-    count_run(connection, &run.job, &run.id, status, dead.last_seen_at)?;
+    count_run(connection, &run.job, &run.id, (status, status == RunStatus::Success), dead.last_seen_at)?;
     if status == RunStatus::Success {
         diesel::update(jobs::table.find(&run.job)).set(jobs::consecutive_failures.eq(0)).execute(connection)?;
-        if matches!(run.trigger, Trigger::Manual | Trigger::Ci) {
+        if matches!(run.trigger, Trigger::Manual | Trigger::Ci) && failing::read(connection, &run.job)?.is_empty() {
             clear_error(connection, &run.job, dead.last_seen_at)?;
         }
     }
@@ -191,6 +198,6 @@ fn clear_error(connection: &mut StoreConnection, job: &str, at: DateTime<Utc>) -
 }
 
 /// The code that the process would have ended with.
-fn failed_code(summary: &RunSummary) -> u8 {
-    if summary.sources_processed.is_empty() { exit_code::FAILED } else { exit_code::PARTLY_FAILED }
+fn failed_code(summary: &RunSummary, streams: &[StreamRecord]) -> u8 {
+    if has_refreshed_some(summary, streams) { exit_code::PARTLY_FAILED } else { exit_code::FAILED }
 }

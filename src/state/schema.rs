@@ -29,6 +29,7 @@ diesel::table! {
         last_run_status -> Nullable<Text>,
         last_success_at -> Nullable<Timestamp>,
         next_run_at -> Nullable<Timestamp>,
+        sources_failing -> Text,
     }
 }
 

@@ -101,6 +101,9 @@ type SourceTallyRow = (String, String, i64, i64, i64, i64, Option<f64>);
 
 const OF_JOBS: &str = " FROM jobs j CROSS JOIN runs r WHERE r.job = j.id AND r.status || '' = 'success'";
 
+/// A run of some sources says nothing of how long the job takes; `runs_of_parts` has the few there are.
+const OF_ALL_SOURCES: &str = " AND r.id NOT IN (SELECT id FROM runs WHERE data_sources_skipped <> '[]')";
+
 const SUCCESSES: &str = "SELECT j.id, 'success', FALSE, count(*), CAST(0 AS BIGINT), CAST(SUM(r.total_records_processed) AS BIGINT), \
      CAST(SUM(r.total_records_rejected) AS BIGINT), CAST(SUM(r.retry_count) AS BIGINT), CAST(SUM(r.bytes_read) AS BIGINT), \
      max(r.peak_memory_usage_mb), max(r.started_at)";
@@ -146,14 +149,15 @@ impl Store {
         })
     }
 
-    /// Returns how long the successful runs of a span took, by job, the oldest first.
+    /// Returns how long the successful runs of a span took, by job, the oldest first; not those of some sources alone.
     ///
     /// # Errors
     /// The store can't be read.
     pub fn run_timings(&mut self, filter: &StatsFilter) -> Result<BTreeMap<String, Vec<f64>>, StateError> {
         self.read(|connection| {
             let order = "ORDER BY j.id, r.started_at, r.id";
-            let took = ask!((Text, Nullable<Double>), &format!("SELECT j.id, r.execution_time_seconds{OF_JOBS}"), "j.id", filter, order);
+            let select = format!("SELECT j.id, r.execution_time_seconds{OF_JOBS}{OF_ALL_SOURCES}");
+            let took = ask!((Text, Nullable<Double>), &select, "j.id", filter, order);
             let rows: Vec<(String, Option<f64>)> = took.load(connection)?;
             let parts = rows.chunk_by(|left, right| left.0 == right.0);
             Ok(parts.map(|part| (part[0].0.clone(), part.iter().filter_map(|(_, seconds)| *seconds).collect())).collect())

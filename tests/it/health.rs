@@ -93,11 +93,11 @@ fn a_job_that_fails_is_noted_and_one_in_error_is_wrong() {
     at(&etl, "14T12:00", &["check"]).exits(0).mentions("\n1 job: 1 failing\n");
     fire(&etl, "15T02:00", "sales", 1);
     let expected = "error  sales  2 runs in a row refreshed nothing: its schedule does not start it any more\n              \
-                    etlsched logs sales; then: etlsched enable sales\n\n1 job: 1 in error\n";
+                    etlsched logs sales --run last; then: etlsched enable sales\n\n1 job: 1 in error\n";
     at(&etl, "15T12:00", &["check"]).exits(10).prints(expected);
     at(&etl, "15T12:00", &["status"]).exits(0).prints(
         "Nothing runs.\n\nIn error\nerror  sales  2 runs in a row refreshed nothing: its schedule does not start it any more\n              \
-         etlsched logs sales; then: etlsched enable sales\n",
+         etlsched logs sales --run last; then: etlsched enable sales\n",
     );
     // What isn't started is not late too.
     assert_eq!(found(&etl, "18T12:00", 10), ["sales error critical"]);
@@ -183,13 +183,14 @@ fn a_run_past_its_limit_is_stuck() {
 #[test]
 fn nagios_gets_one_line_and_its_own_exit_codes() {
     let rest = "stuck=0;;0;0 deadline=0;;0;0 late";
-    let ok = format!("jobs=1;;;0 broken=0;;0;0 error=0;;0;0 {rest}=0;0;;0 failing=0;;;0 lateness=0s;;;0\n");
+    let ok = format!("jobs=1;;;0 broken=0;;0;0 error=0;;0;0 {rest}=0;0;;0 source=0;0;;0 failing=0;;;0 lateness=0s;;;0\n");
     let etl = daily("");
     let nagios = |now: &str| at(&etl, now, &["check", "--nagios"]).says("");
     nagios("13T12:00").exits(0).prints(&format!("ETLSCHED OK - 1 job is well | {ok}"));
     fire(&etl, "14T02:00", "sales", 0);
     nagios("14T12:00").exits(0).prints(&format!("ETLSCHED OK - 1 job is well | {ok}"));
-    let late = |seconds: u32| format!("jobs=1;;;0 broken=0;;0;0 error=0;;0;0 {rest}=1;0;;0 failing=0;;;0 lateness={seconds}s;;;0\n");
+    let late =
+        |seconds: u32| format!("jobs=1;;;0 broken=0;;0;0 error=0;;0;0 {rest}=1;0;;0 source=0;0;;0 failing=0;;;0 lateness={seconds}s;;;0\n");
     nagios("15T02:11").exits(1).prints(&format!("ETLSCHED WARNING - of 1 job: 1 late (sales) | {}", late(660)));
     nagios("16T02:11").exits(2).prints(&format!("ETLSCHED CRITICAL - of 1 job: 1 late (sales) | {}", late(660)));
 }
@@ -211,11 +212,75 @@ fn a_job_that_fails_below_its_threshold_is_ok_for_nagios_and_never_said_to_be_we
     fire(&etl, "15T02:00", "partly", 3);
     assert_eq!(nagios("15T03:00", 0), "ETLSCHED OK - 2 jobs on time, 1 failing (partly)");
     assert_eq!(found(&etl, "15T03:00", 0), ["partly failing note"]);
-    at(&etl, "15T03:00", &["check"]).exits(0).mentions("the last run did not refresh every source").mentions("2 jobs: 1 well, 1 failing");
+    at(&etl, "15T03:00", &["check"])
+        .exits(0)
+        .mentions("the source bad was not refreshed, in the last run")
+        .mentions("2 jobs: 1 well, 1 failing");
     std::fs::remove_file(etl.path("jobs/data/rows.csv")).expect("the file goes");
     fire(&etl, "16T02:00", "sales", 1);
     assert_eq!(nagios("16T02:11", 1), "ETLSCHED WARNING - of 2 jobs: 1 late (partly), 2 failing (partly, sales)");
-    assert!(at(&etl, "16T02:11", &["check", "--nagios"]).stdout.contains(" late=1;0;;0 failing=2;;;0 "));
+    assert!(at(&etl, "16T02:11", &["check", "--nagios"]).stdout.contains(" late=1;0;;0 source=0;0;;0 failing=2;;;0 "));
+}
+
+/// The daily job `sales` of two sources, of which `bad` has no file yet.
+fn half_bad(keys: &str) -> Etl {
+    let sources = "data_sources:\n  - {name: good, path: jobs/data/rows.csv}\n  - {name: bad, path: jobs/data/none.csv}\n";
+    Etl::new().file("jobs/sales.yaml", format!("{DAILY}{keys}{sources}")).file("jobs/data/rows.csv", "a\n1\n")
+}
+
+#[test]
+fn a_source_that_fails_in_each_run_is_a_warning_from_the_threshold_on() {
+    let etl = half_bad("failure_threshold: 3\n");
+    for day in ["14", "15"] {
+        fire(&etl, &format!("{day}T02:00"), "sales", 3);
+    }
+    assert_eq!(found(&etl, "15T02:05", 0), ["sales failing note"]);
+    at(&etl, "15T02:05", &["check"]).mentions("the source bad was not refreshed, 2 runs in a row\n");
+    fire(&etl, "16T02:00", "sales", 3);
+    assert_eq!(found(&etl, "16T02:05", 10), ["sales source warning"]);
+    at(&etl, "16T02:05", &["check"]).exits(10).prints(
+        "source  sales  the source bad was not refreshed, 3 runs in a row\n               etlsched logs sales --run last\n\n\
+         1 job: 1 with a source that fails\n",
+    );
+    let line = at(&etl, "16T02:05", &["check", "--nagios"]).exits(1).stdout;
+    assert!(line.starts_with("ETLSCHED WARNING - of 1 job: 1 with a source that fails (sales) | "), "{line}");
+    let sample = "etlsched_source_consecutive_failures{job=\"sales\",source=\"bad\"} 3\n";
+    assert!(at(&etl, "16T02:05", &["metrics"]).exits(0).stdout.contains(sample));
+    etl.write("jobs/data/none.csv", "a\n1\n");
+    fire(&etl, "17T02:00", "sales", 0);
+    assert_eq!(found(&etl, "17T02:05", 0), Vec::<String>::new());
+    assert!(!at(&etl, "17T02:05", &["metrics"]).exits(0).stdout.contains("source_consecutive"));
+}
+
+#[test]
+fn a_run_of_some_sources_by_hand_neither_breaks_nor_mends_the_others() {
+    let etl = half_bad("failure_threshold: 2\n");
+    fire(&etl, "14T02:00", "sales", 3);
+    for _ in 0..3 {
+        at(&etl, "14T03:00", &["run", "sales", "--source", "bad"]).exits(1);
+    }
+    let status = |etl: &Etl| etl.state().value("SELECT status || ' ' || consecutive_failures || ' ' || sources_failing FROM jobs");
+    assert_eq!(status(&etl), "active 0 {\"bad\":4}", "runs by hand of the one that fails put no job into error");
+    let done = || at(&etl, "14T03:00", &["run", "sales", "--source", "good"]).exits(0);
+    done();
+    assert_eq!(found(&etl, "14T03:00", 10), ["sales source warning"], "the other one fails as before");
+    at(&etl, "14T03:00", &["check"]).mentions("etlsched run sales --retry-failed\n");
+    std::fs::remove_file(etl.path("jobs/data/rows.csv")).expect("the file goes");
+    for day in ["15", "16"] {
+        fire(&etl, &format!("{day}T02:00"), "sales", 1);
+    }
+    assert_eq!(status(&etl), "error 2 {\"bad\":6,\"good\":2}");
+    etl.write("jobs/data/rows.csv", "a\n1\n");
+    done();
+    assert_eq!(status(&etl), "error 0 {\"bad\":6}", "what is not whole stays in error");
+    at(&etl, "16T03:00", &["check"]).exits(10).prints(
+        "error  sales  the source bad was not refreshed, 6 runs in a row: its schedule does not start\n              it any more\n              \
+         etlsched run sales --retry-failed\n\n1 job: 1 in error\n",
+    );
+    etl.write("jobs/data/none.csv", "a\n1\n");
+    at(&etl, "16T03:00", &["run", "sales", "--retry-failed"]).exits(0);
+    assert_eq!(status(&etl), "active 0 {}");
+    assert_eq!(found(&etl, "16T03:00", 0), Vec::<String>::new());
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn no_line_is_wider_than_the_terminal_and_no_name_is_cut() {
     let missing = format!("missing_{SOURCE}二");
     let messages = "messages wait to be sent, the oldest of";
     check(&machine, &["status"], &[&failing, &broken, messages, "any run sends them", "etlsched validate"]);
-    check(&machine, &["check"], &[&failing, &broken, "the last run did not refresh every source"]);
+    check(&machine, &["check"], &[&failing, &broken, "was not refreshed, in the last run"]);
     check(&machine, &["list"], &["success", "failed", "active", "left out"]);
     check(&machine, &["logs"], &["success", "failed"]);
     check(&machine, &["logs", "--run", "last"], &[&failing, &missing, "no such file", "3 processed", "Told"]);

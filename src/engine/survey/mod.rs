@@ -327,6 +327,7 @@ fn standing(status: JobStatus, record: Option<&JobRecord>, health: Option<&Healt
         JobStatus::Active => match last {
             None => Standing::New,
             Some(run) if is_dead || lanes::is_failure(run.status) => Standing::Failing,
+            Some(_) if health.is_some_and(|health| !health.sources_failing.is_empty()) => Standing::Failing,
             Some(_) => Standing::Ok,
         },
     }
