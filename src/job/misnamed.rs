@@ -82,7 +82,7 @@ mod tests {
             ("Server", &keys::CONNECTION, "did you mean host?"),
             ("user", &keys::SMTP, "did you mean username?"),
             ("port", &keys::SMTP, "write url: smtp://HOST:PORT, or smtps://HOST:PORT"),
-            ("sql", &keys::SOURCE, "did you mean custom_sql?"),
+            ("query", &keys::SOURCE, "did you mean custom_sql?"),
             ("tz", &keys::JOB, "did you mean timezone?"),
         ];
         for (key, level, hint) in cases {

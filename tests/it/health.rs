@@ -274,7 +274,7 @@ fn a_run_of_some_sources_by_hand_neither_breaks_nor_mends_the_others() {
     done();
     assert_eq!(status(&etl), "error 0 {\"bad\":6}", "what is not whole stays in error");
     at(&etl, "16T03:00", &["check"]).exits(10).prints(
-        "error  sales  the source bad was not refreshed, 6 runs in a row: its schedule does not start\n              it any more\n              \
+        "error  sales  the source bad was not refreshed, 6 runs in a row: its schedule does not start it any more\n              \
          etlsched run sales --retry-failed\n\n1 job: 1 in error\n",
     );
     etl.write("jobs/data/none.csv", "a\n1\n");

@@ -67,7 +67,7 @@ fn names_without_a_schema_go_by_the_search_path() {
     // Another table than the one that was loaded is another stream: it takes nobody's rows in silence.
     psql(postgresql(), "postgres", &format!("ALTER DATABASE {database} SET search_path = one"));
     run(&etl)
-        .exits(1)
+        .exits(3)
         .mentions("state reset load --source shop --take-over")
         .mentions("two.a is not among the source's tables any more; table raw_a stays");
     assert_eq!(etl.warehouse().rows("SELECT raw_a.n, raw_a2.n FROM raw_a, raw_a2"), ["2|3"]);
@@ -112,7 +112,7 @@ fn a_stream_that_fails_leaves_the_others_published_and_fails_the_source() {
         "CREATE TABLE {s}.a AS SELECT 1 AS id; CREATE VIEW {s}.b AS SELECT 1 / (id - 1) AS id FROM {s}.a; CREATE TABLE {s}.c AS SELECT 3 AS id",
     );
     let etl = shop(&schema, "[\"{s}.*\"]", "    expect: {min_rows: 1, not_null: [id]}\n");
-    let result = etl.run(&["run", "load", "-o", "json"]).exits(1).json();
+    let result = etl.run(&["run", "load", "-o", "json"]).exits(3).json();
     let source = &result["runs"][0]["sources"][0];
     assert_eq!(source["status"], "failed", "{result:#}");
     assert!(source["error"]["message"].as_str().is_some_and(|message| message.contains(&format!("table {schema}.b"))), "{source:#}");
@@ -153,7 +153,7 @@ fn keys_and_cursors_are_each_tables_own() {
     etl.run(&["state", "reset", "load", "--source", "shop", "-y"]).exits(0).mentions("reset 2 tables of source shop: lines, orders");
     // Without what the others have, one stream fails, by name.
     psql(postgresql(), &database, "CREATE TABLE notes (id int PRIMARY KEY)");
-    run(&etl).exits(1).mentions("table public.notes: there is no column at for timestamp_column");
+    run(&etl).exits(3).mentions("table public.notes: there is no column at for timestamp_column");
     assert_eq!(etl.warehouse().rows("SELECT count(*) FROM orders"), ["2"]);
     let keyed = "primary_key: [order_id]";
     etl.write(
@@ -203,7 +203,7 @@ fn tables_of_a_role_without_rights_fail_by_name_and_are_not_left_out() {
     let etl = shop(&schema, "[\"{s}.*\"]", "");
     change_settings(&etl, "user: etl, password: \"${PG_PASSWORD}\"", &format!("user: {schema}, password: pw-of-nobody"));
     run(&etl)
-        .exits(1)
+        .exits(3)
         .mentions(&format!("table {schema}.a on "))
         .mentions("permission denied for table a")
         .mentions("grant the role what it needs: SELECT")
@@ -223,7 +223,7 @@ fn a_table_that_is_gone_when_its_turn_comes_fails_alone() {
     let at_work = etl.start("load");
     sql(&schema, "DROP TABLE {s}.b");
     let (code, said) = at_work.end();
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains(&format!("table {schema}.b: there is no table {schema}.b")), "{said}");
     assert_eq!(etl.warehouse().rows("SELECT count(*), c.id FROM a, c"), ["20000|3"]);
 }
@@ -292,5 +292,5 @@ fn names_of_tables_never_steer_a_terminal() {
         assert!(!said.contains(['\u{1b}', '\u{202e}']), "{arguments:?}: {said:?}");
     }
     assert_eq!(etl.warehouse().value("SELECT id FROM d"), "4");
-    run(&etl).exits(1).mentions("can't be a target");
+    run(&etl).exits(3).mentions("can't be a target");
 }
