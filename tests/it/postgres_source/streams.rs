@@ -122,7 +122,7 @@ fn a_stream_that_fails_leaves_the_others_published_and_fails_the_source() {
     assert!(log.contains("division by zero") && log.contains(&format!("{schema}.c")), "{log}");
     // The checks are made of each table.
     sql(&schema, "DROP VIEW {s}.b; CREATE TABLE {s}.b (id int)");
-    run(&etl).exits(1).mentions("table b: 1 check failed: min_rows");
+    run(&etl).exits(3).mentions("table b: 1 check failed: min_rows");
     sql(&schema, "INSERT INTO {s}.b VALUES (2)");
     run(&etl).exits(0);
     assert_eq!(etl.warehouse().rows("SELECT a.id, b.id, c.id FROM a, b, c"), ["1|2|3"]);
@@ -160,7 +160,7 @@ fn keys_and_cursors_are_each_tables_own() {
         "jobs/load.yaml",
         format!("schedule_type: manual\ndata_sources: [{{name: shop, connection: erp, tables: [lines, orders], {keyed}}}]\n"),
     );
-    run(&etl).exits(1).mentions("primary_key names column order_id, which the source doesn't have");
+    run(&etl).exits(3).mentions("primary_key names column order_id, which the source doesn't have");
 }
 
 #[test]
