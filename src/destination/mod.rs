@@ -6,6 +6,8 @@
 mod conformance;
 #[cfg(test)]
 mod conformance_faults;
+mod evolution;
+mod failure;
 mod mysql;
 mod postgresql;
 mod record;

@@ -2,12 +2,12 @@
 //!
 //! A key column without a value names no row, so such rows fail the load with a message.
 
-use super::evolve::Layout;
 use super::session::{Outcome, Session, failed, refusal};
 use super::staging::Staging;
 use super::table::{KEY_INDEX, LiveTable, cell};
 use super::types::{listed, quoted, sortable};
 use crate::batch::Schema;
+use crate::destination::evolution::Layout;
 use crate::destination::{DestinationError, Fold};
 use crate::run::Counts;
 

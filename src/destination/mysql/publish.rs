@@ -1,13 +1,13 @@
 //! Publishing: into a table that stays, in one transaction with its bookkeeping; or by a RENAME (see [`swap`]).
 
 use super::bookkeeping::{self, Published};
-use super::evolve::Layout;
 use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
 use super::staging::{Staging, drop_table, refuse_foreign};
 use super::table::LiveTable;
 use super::types::listed;
 use super::window::{self, Condition};
 use super::{alter, merge, swap};
+use crate::destination::evolution::Layout;
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::run::Counts;
 

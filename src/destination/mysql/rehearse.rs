@@ -2,7 +2,6 @@
 //! connection, beside the target, which is only read.
 
 use super::copying::Rows;
-use super::evolve::Layout;
 use super::sending::{Into, send};
 use super::session::{Outcome, Session, failed};
 use super::staging::{self, Shape};
@@ -10,6 +9,7 @@ use super::table::{LiveTable, cell, create_sql};
 use super::types::quoted;
 use super::{merge, window};
 use crate::batch::{RecordBatch, Schema};
+use crate::destination::evolution::Layout;
 use crate::destination::{Disposition, Fold, InvalidValue, LoadRequest, Rehearsal};
 use crate::plan::SchemaChange;
 use crate::run::Counts;

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::bookkeeping::{self, Fence};
 use super::copying::Rows;
-use super::evolve::{self, Layout, OldRows, There};
+use super::evolve;
 use super::pending::{self, mark, unmarked};
 use super::sending::{self, Into, send};
 use super::session::{Outcome, Session, Way, failed, refusal};
@@ -12,6 +12,7 @@ use super::table::{KEY_INDEX, LiveTable, create_sql};
 use super::types::{NAME_CHARACTERS_MAX, literal, quoted};
 use super::{alter, checks, invalid, mend, publish, records};
 use crate::batch::{Column, ColumnType, RecordBatch, Schema};
+use crate::destination::evolution::{self, Layout, OldRows};
 use crate::destination::{Committed, DestinationError, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written, foreign_table};
 use crate::plan::{Expect, Owner, Publish, RunRef, SchemaChange};
 
@@ -307,16 +308,7 @@ pub(super) fn layout_of(session: &mut Session, request: &LoadRequest, schema: &S
     let published = record.as_ref().map(|record| &record.schema);
     // Only a swap takes the old rows away before the columns change.
     let old_rows = if is_swap(session, request, live)? { OldRows::Go } else { OldRows::Stay };
-    let there = live.map(|table| There { table, session, old_rows });
-    evolve::layout(&request.target, there, published, schema, key_of(&request.disposition), request.schema_policy)
-}
-
-/// Returns the key by which rows are folded or merged.
-fn key_of(disposition: &Disposition) -> &[String] {
-    match disposition {
-        Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. } => &fold.key,
-        Disposition::Full { fold: None, .. } | Disposition::Window { .. } | Disposition::Append => &[],
-    }
+    evolution::layout(request, live.map(|table| evolve::there(table, session, old_rows)), published, schema)
 }
 
 /// Drops a table of ours where it is there.

@@ -1,10 +1,10 @@
 //! The statements of a load, in the order in which it runs them, for people: what a dry run prints. Runs nothing.
 
-use super::evolve::Layout;
 use super::session::{Outcome, Session};
 use super::staging::{Shape, make_sql, send_sql};
 use super::table::LiveTable;
 use super::{alter, bookkeeping, merge, publish, swap, window};
+use crate::destination::evolution::Layout;
 use crate::destination::{Disposition, Fold, LoadRequest};
 
 /// Returns the statements; `?` stands for bound values.

@@ -1,7 +1,6 @@
 //! Publishing by a RENAME, which commits by itself: what it publishes is written before it, and settled after it ([`pending`]).
 
 use super::bookkeeping::{self, Published};
-use super::evolve::Layout;
 use super::merge;
 use super::pending::{self, Pending};
 use super::publish::{changed, refuse_unexpected, unchanged};
@@ -9,6 +8,7 @@ use super::session::{Outcome, Session};
 use super::staging::{Staging, drop_table};
 use super::table::{KEY_INDEX, LiveTable};
 use super::types::{listed, quoted};
+use crate::destination::evolution::Layout;
 use crate::destination::{Committed, DestinationError, Disposition, PublishRequest};
 use crate::run::Counts;
 

@@ -4,7 +4,6 @@
 
 use postgres::error::SqlState;
 
-use super::evolve::Layout;
 use super::publish::execute;
 use super::session::{Outcome, Session, failed, refusal};
 use super::staging::{Staging, target_hash};
@@ -12,6 +11,7 @@ use super::table::LiveTable;
 use super::types::{comparable, listed, quoted, sortable};
 use crate::batch::Schema;
 use crate::destination::Fold;
+use crate::destination::evolution::Layout;
 use crate::run::Counts;
 
 /// One row in so many is few.

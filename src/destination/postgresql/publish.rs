@@ -1,14 +1,15 @@
 //! Publishing: the one transaction that makes a load visible, with its bookkeeping.
 
-use super::evolve::{self, Layout, There};
+use super::evolve;
 use super::guards::{self, Guards};
 use super::likeness::{Keys, Likeness};
 use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
-use super::staging::{Staging, drop_table, old_rows, refuse_foreign};
+use super::staging::{Staging, drop_table, refuse_foreign};
 use super::table::{Durability, LiveTable, create_sql};
 use super::types::{declaration, listed, quoted, sortable};
 use super::{bookkeeping, merge};
 use crate::batch::Schema;
+use crate::destination::evolution::{Layout, OldRows};
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::run::{Counts, CursorValue};
 
@@ -234,8 +235,7 @@ pub(super) fn swap_sql(
 fn alter(staging: &mut Staging<'_>, live: &LiveTable) -> Outcome<()> {
     let statements = evolve::alter_sql(&staging.session.table(&live.name), &staging.layout);
     let disposition = &staging.request.disposition;
-    let mut there = There { table: live, session: staging.session, old_rows: old_rows(disposition) };
-    if !there.still_fits(&staging.layout)? {
+    if !evolve::there(live, staging.session, OldRows::of(disposition)).still_fits(&staging.layout)? {
         return Err(target_changed(&live.name));
     }
     statements.iter().try_for_each(|sql| evolve::altered(staging.session.run(sql), &format!("publishing table {}: `{sql}`", live.name)))

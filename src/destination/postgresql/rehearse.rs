@@ -1,7 +1,6 @@
 //! A load without effect: what a dry run asks. Rows go into a temporary table of a transaction that is never committed, beside the
 //! target, which is only read.
 
-use super::evolve::Layout;
 use super::merge;
 use super::publish;
 use super::session::{Outcome, Session, failed};
@@ -9,6 +8,7 @@ use super::staging::{self, Sending, Shape};
 use super::table::{Durability, LiveTable, create_sql, of_types};
 use super::types::{conversion, declaration, quoted};
 use crate::batch::{RecordBatch, Schema};
+use crate::destination::evolution::Layout;
 use crate::destination::{Disposition, Fold, InvalidValue, LoadRequest, Rehearsal};
 use crate::plan::SchemaChange;
 use crate::run::Counts;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use sha2::{Digest, Sha256};
 
 use super::bookkeeping::{self, Fence};
-use super::evolve::{self, Layout, OldRows, There};
+use super::evolve;
 use super::filling::Filling;
 use super::likeness::{Keys, Likeness};
 use super::session::{Outcome, Session, failed, refusal};
@@ -13,6 +13,7 @@ use super::table::{Durability, LiveTable, create_sql, of_types};
 use super::types::{NAME_BYTES_MAX, length, listed, quoted};
 use super::{checks, copying, invalid, mend, publish};
 use crate::batch::{RecordBatch, Schema};
+use crate::destination::evolution::{self, Layout, OldRows};
 use crate::destination::{
     Committed, DestinationError, Disposition, InvalidValue, Load, LoadRecord, LoadRequest, PublishRequest, Written, foreign_table,
 };
@@ -350,14 +351,8 @@ pub(super) fn run_mark(run_id: &str) -> String {
 pub(super) fn layout_of(session: &mut Session, request: &LoadRequest, schema: &Schema, live: Option<&LiveTable>) -> Outcome<Layout> {
     let record = bookkeeping::record(session, &request.target)?;
     let published = record.as_ref().map(|record| &record.schema);
-    let old_rows = old_rows(&request.disposition);
-    let there = live.map(|table| There { table, session, old_rows });
-    evolve::layout(&request.target, there, published, schema, request.schema_policy)
-}
-
-/// Whether the rows that are there stay.
-pub(super) fn old_rows(disposition: &Disposition) -> OldRows {
-    if matches!(disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay }
+    let old_rows = OldRows::of(&request.disposition);
+    evolution::layout(request, live.map(|table| evolve::there(table, session, old_rows)), published, schema)
 }
 
 /// Drops a table of ours where it is there. Inside a transaction.

@@ -1,12 +1,13 @@
 //! The statements of a load, in the order in which it runs them, for people: what a dry run prints. Runs nothing.
 
-use super::evolve::{self, Layout};
+use super::evolve;
 use super::guards::Guards;
 use super::publish::Condition;
 use super::session::{Outcome, Session};
 use super::staging::{Rows, Shape, copy_sql, make_sql};
 use super::table::LiveTable;
 use super::{bookkeeping, merge, publish};
+use crate::destination::evolution::Layout;
 use crate::destination::{Disposition, LoadRequest};
 
 /// Returns the statements; `$1`, `$2` stand for bound values.

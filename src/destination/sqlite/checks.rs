@@ -3,10 +3,10 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
-use super::evolve::Layout;
 use super::failure::{Outcome, failed, refusal};
 use super::staging::Staging;
 use super::types::{listed, quoted};
+use crate::destination::evolution::Layout;
 use crate::plan::Expect;
 use crate::text::{count, grouped, shortened};
 

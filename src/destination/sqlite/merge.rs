@@ -4,7 +4,6 @@
 
 use rusqlite::Connection;
 
-use super::evolve::Layout;
 use super::failure::{Outcome, failed, refusal};
 use super::publish::{count, execute};
 use super::staging::{Staging, target_hash};
@@ -12,6 +11,7 @@ use super::types::{collation, listed, quoted};
 use super::{checks, lock};
 use crate::batch::Schema;
 use crate::destination::Fold;
+use crate::destination::evolution::Layout;
 use crate::run::Counts;
 
 /// Leaves one staged row of each key: the one with the greatest `newest_by`, then the later one. Returns how many went.

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::evolve::{Layout, OldRows, There};
+use super::evolve;
 use super::failure::{Outcome, failed, refusal};
-use super::staging::{Staging, drop_table, old_rows, refuse_foreign};
+use super::staging::{Staging, drop_table, refuse_foreign};
 use super::table::{LiveTable, create_sql};
 use super::types::{collation, declaration, listed, quoted};
 use super::{bookkeeping, is_swap, lock, merge, rewrite};
 use crate::batch::{Column, Schema};
+use crate::destination::evolution::{Layout, OldRows};
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::plan::SchemaChange;
 use crate::run::cursor::Rounding;
@@ -77,7 +78,7 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
     }
     let name = match &live {
         Some(live) => {
-            alter(connection, live, &staging.layout, &staging.table, old_rows(disposition))?;
+            alter(connection, live, &staging.layout, &staging.table, OldRows::of(disposition))?;
             live.name.clone()
         }
         None => {
@@ -145,8 +146,7 @@ fn alter(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &s
 
 /// Widens columns that are stored otherwise from now on: a table like the old one takes the converted rows and its place.
 fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str, old_rows: OldRows) -> Outcome<()> {
-    let there = There { table: live, connection, old_rows };
-    if !there.still_fits(layout)? {
+    if !evolve::there(live, connection, old_rows).still_fits(layout)? {
         return Err(target_changed(&live.name));
     }
     let wide = format!("{staging}_w");
@@ -154,7 +154,7 @@ fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: 
     execute(connection, &live.name, &create)?;
     let is_alike = LiveTable::read(connection, &wide)?.is_some_and(|made| {
         made.columns.iter().map(|column| &column.name).eq(live.columns.iter().map(|column| &column.name))
-            && layout.redeclared().iter().all(|(name, declared)| made.column(name).is_some_and(|column| column.declared == *declared))
+            && layout.declarations().iter().all(|(name, declared)| made.column(name).is_some_and(|column| column.declared == *declared))
     });
     if !is_alike {
         return Err(unkept(live, layout));
@@ -165,7 +165,7 @@ fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: 
 
 /// Returns what makes the wider table and what fills it; `None` where the table has something that can't be kept.
 pub(super) fn rebuild_sql(live: &LiveTable, layout: &Layout, wide: &str) -> Option<[String; 2]> {
-    let create = rewrite::retyped(live, wide, &layout.redeclared())?;
+    let create = rewrite::retyped(live, wide, &layout.declarations())?;
     let kept: Vec<&str> = live.columns.iter().filter(|column| !column.is_generated).map(|column| column.name.as_str()).collect();
     let value = |name: &&str| layout.conversion_of(name, &quoted(name)).unwrap_or_else(|| quoted(name));
     let values: Vec<String> = kept.iter().map(value).collect();

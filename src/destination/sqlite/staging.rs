@@ -6,13 +6,14 @@ use sha2::{Digest, Sha256};
 use super::bind::Insert;
 use super::bookkeeping::{self, Fence};
 use super::copying::Copying;
-use super::evolve::{self, Layout, OldRows, There};
+use super::evolve;
 use super::failure::{Outcome, failed, refusal};
 use super::table::{LiveTable, create_sql};
 use super::types::{listed, quoted};
 use super::{Sqlite, checks, invalid, is_swap, lock, mend, publish};
 use crate::batch::{RecordBatch, Schema};
-use crate::destination::{Committed, DestinationError, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written, foreign_table};
+use crate::destination::evolution::{self, Layout, OldRows};
+use crate::destination::{Committed, DestinationError, Load, LoadRecord, LoadRequest, PublishRequest, Written, foreign_table};
 use crate::plan::{Expect, Owner, RunRef, SchemaChange};
 
 /// Rows and bytes of a chunk: the lock is held for well under a second, and a chunk's log is copied while it is small.
@@ -274,14 +275,8 @@ pub(super) fn run_mark(run_id: &str) -> String {
 pub(super) fn layout_of(connection: &Connection, request: &LoadRequest, schema: &Schema, live: Option<&LiveTable>) -> Outcome<Layout> {
     let record = bookkeeping::record(connection, &request.target)?;
     let published = record.as_ref().map(|record| &record.schema);
-    let old_rows = old_rows(&request.disposition);
-    let there = live.map(|table| There { table, connection, old_rows });
-    evolve::layout(&request.target, there, published, schema, request.schema_policy)
-}
-
-/// Whether the rows that are there stay.
-pub(super) fn old_rows(disposition: &Disposition) -> OldRows {
-    if matches!(disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay }
+    let old_rows = OldRows::of(&request.disposition);
+    evolution::layout(request, live.map(|table| evolve::there(table, connection, old_rows)), published, schema)
 }
 
 /// Drops a table of ours where it is there. Inside a transaction.

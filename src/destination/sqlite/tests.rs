@@ -13,7 +13,7 @@ use crate::batch::ColumnType;
 use crate::destination::conformance::{
     self, Bench, FULL, batch, load, load_with, merge, people, people_rows, publication, request, schema,
 };
-use crate::destination::{Access, Destination, Disposition, Mended, PublishRequest};
+use crate::destination::{Access, Destination, Disposition, Mended, PublishRequest, evolution};
 use crate::plan::{
     DestinationKind, DestinationPlan, Expect, MendAction, MendPlan, OnInvalidValue, Owner, Publish, SchemaChange, SchemaPolicy, SqlitePlan,
 };
@@ -337,7 +337,8 @@ fn a_merge_looks_keys_up_by_index() {
     load(&file, &request(1, "people", &people(), FULL), &[people_rows(&[(1, None, 0)])]).unwrap();
     load(&file, &request(2, "people", &people(), merge(None)), &[people_rows(&[(1, None, 0)])]).unwrap();
     file.connection().execute_batch("CREATE TABLE staged AS SELECT * FROM people").unwrap();
-    let layout = super::evolve::layout("people", None, None, &people(), SchemaPolicy::Evolve).unwrap();
+    let layout =
+        evolution::layout::<super::evolve::Live<'_>>(&request(3, "people", &people(), merge(None)), None, None, &people()).unwrap();
     for sql in super::merge::statements("\"people\"", "\"staged\"", &layout, &["id".to_owned()]) {
         let plan = file.rows(&format!("EXPLAIN QUERY PLAN {sql}")).concat().join(" ");
         assert!(plan.contains("SCAN staged") && plan.contains("SEARCH people USING"), "{sql}: {plan}");
