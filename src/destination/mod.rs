@@ -7,6 +7,7 @@ mod conformance;
 #[cfg(test)]
 mod conformance_faults;
 mod evolution;
+mod expectations;
 mod failure;
 mod mysql;
 mod postgresql;
