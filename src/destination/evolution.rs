@@ -213,7 +213,8 @@ pub(super) fn layout<E: Engine>(
     published: Option<&Schema>,
     new: &Schema,
 ) -> Outcome<Layout> {
-    let (target, policy, key) = (request.target.as_str(), request.schema_policy, key_of(&request.disposition).to_vec());
+    let (target, policy) = (request.target.as_str(), request.schema_policy);
+    let key = request.disposition.fold().map(|fold| fold.key.clone()).unwrap_or_default();
     refuse_columns(target, new, &E::RULES)?;
     let Some(mut live) = there else {
         return Ok(Layout { columns: new.columns.clone(), batch: new.clone(), changes: Vec::new(), key });
@@ -249,14 +250,6 @@ pub(super) fn layout<E: Engine>(
         return Err(frozen(target, &changes));
     }
     Ok(Layout { columns: live.all_columns(published, &batch), batch, changes, key })
-}
-
-/// Returns the key by which rows are folded or merged.
-fn key_of(disposition: &Disposition) -> &[String] {
-    match disposition {
-        Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. } => &fold.key,
-        Disposition::Full { fold: None, .. } | Disposition::Window { .. } | Disposition::Append => &[],
-    }
 }
 
 /// What two types come to.

@@ -17,3 +17,18 @@ impl From<ConnectError> for DestinationError {
         Self { code, message, hint, is_transient }
     }
 }
+
+/// Says that another run decides.
+pub(super) fn fence_lost(target: &str) -> DestinationError {
+    refusal(
+        "fence_lost",
+        format!("table {target}: another run began after this one; nothing of this load is visible"),
+        "look at `etlsched logs`: the later run decides",
+    )
+}
+
+/// Says that the target isn't what the load was made for.
+pub(super) fn target_changed(target: &str) -> DestinationError {
+    let message = format!("table {target} was altered while the load ran");
+    DestinationError { is_transient: true, ..refusal("target_changed", message, "the next attempt sees it as it is now") }
+}

@@ -4,20 +4,22 @@ use super::evolve;
 use super::guards::{self, Guards};
 use super::likeness::{Keys, Likeness};
 use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
-use super::staging::{Staging, drop_table, refuse_foreign};
+use super::staging::{Staging, drop_table};
 use super::table::{Durability, LiveTable, create_sql};
 use super::types::{declaration, listed, quoted, sortable};
 use super::{bookkeeping, merge};
 use crate::batch::Schema;
 use crate::destination::evolution::{Layout, OldRows};
+use crate::destination::failure::target_changed;
+use crate::destination::ownership::refuse_foreign;
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::run::{Counts, CursorValue};
 
 /// Makes the staged rows visible, or leaves everything as it was.
 pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<Committed> {
-    let folded = match staging.request.disposition.clone() {
-        Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. } => merge::fold(staging, &fold)?,
-        Disposition::Full { fold: None, .. } | Disposition::Window { .. } | Disposition::Append => 0,
+    let folded = match staging.request.disposition.fold().cloned() {
+        Some(fold) => merge::fold(staging, &fold)?,
+        None => 0,
     };
     staging.rows -= folded;
     complete(staging)?;
@@ -244,11 +246,6 @@ fn alter(staging: &mut Staging<'_>, live: &LiveTable) -> Outcome<()> {
 /// Returns what makes a target that isn't there; `name` is SQL.
 pub(super) fn create_target_sql(name: &str, layout: &Layout) -> String {
     create_sql(name, Durability::Logged, super::table::of_types(&layout.columns))
-}
-
-fn target_changed(target: &str) -> DestinationError {
-    let message = format!("table {target} was altered while the load ran");
-    DestinationError { is_transient: true, ..refusal("target_changed", message, "the next attempt sees it as it is now") }
 }
 
 /// Demands that the staging table still has its rows: a crash of the server empties it.

@@ -9,6 +9,7 @@ use super::table::{Durability, LiveTable, create_sql, of_types};
 use super::types::{conversion, declaration, quoted};
 use crate::batch::{RecordBatch, Schema};
 use crate::destination::evolution::Layout;
+use crate::destination::keys::known_key;
 use crate::destination::{Disposition, Fold, InvalidValue, LoadRequest, Rehearsal};
 use crate::plan::SchemaChange;
 use crate::run::Counts;
@@ -60,7 +61,7 @@ impl Trial {
     /// Returns what would become of the rows of a merge: added, updated, unchanged.
     fn merged(&mut self, fold: &Fold) -> Outcome<Counts> {
         let Some(live) = &self.live else { return Ok(Counts { added: self.count, ..Counts::default() }) };
-        let key = merge::known_key(&self.layout.batch, &self.request.target, &fold.key)?;
+        let key = known_key(&self.layout.batch, &self.request.target, &fold.key)?;
         let old = self.layout.batch.columns.iter().map(|column| {
             let there = live.column(&column.name).map(|there| quoted(&there.name));
             let changed = self.layout.redeclared().into_iter().find(|(name, _, _)| *name == column.name);

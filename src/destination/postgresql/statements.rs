@@ -8,6 +8,7 @@ use super::staging::{Rows, Shape, copy_sql, make_sql};
 use super::table::LiveTable;
 use super::{bookkeeping, merge, publish};
 use crate::destination::evolution::Layout;
+use crate::destination::keys::known_key;
 use crate::destination::{Disposition, LoadRequest};
 
 /// Returns the statements; `$1`, `$2` stand for bound values.
@@ -61,7 +62,7 @@ fn fill(session: &mut Session, request: &LoadRequest, live: Option<&LiveTable>, 
     };
     Ok(match &request.disposition {
         Disposition::Merge(fold) => {
-            let key = merge::known_key(&layout.batch, &request.target, &fold.key)?;
+            let key = known_key(&layout.batch, &request.target, &fold.key)?;
             let index = match live {
                 Some(live) => merge::key_index_sql(session, &request.target, live, &key)?,
                 None => Vec::new(),

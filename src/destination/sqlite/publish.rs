@@ -6,12 +6,14 @@ use rusqlite::Connection;
 
 use super::evolve;
 use super::failure::{Outcome, failed, refusal};
-use super::staging::{Staging, drop_table, refuse_foreign};
+use super::staging::{Staging, drop_table};
 use super::table::{LiveTable, create_sql};
 use super::types::{collation, declaration, listed, quoted};
 use super::{bookkeeping, is_swap, lock, merge, rewrite};
 use crate::batch::{Column, Schema};
 use crate::destination::evolution::{Layout, OldRows};
+use crate::destination::failure::target_changed;
+use crate::destination::ownership::refuse_foreign;
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::plan::SchemaChange;
 use crate::run::cursor::Rounding;
@@ -21,9 +23,9 @@ use crate::run::{Counts, CursorValue};
 pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<Committed> {
     let destination = staging.destination;
     let connection = &destination.connection;
-    let folded = match &staging.request.disposition {
-        Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. } => merge::fold(staging, fold)?,
-        Disposition::Full { fold: None, .. } | Disposition::Window { .. } | Disposition::Append => 0,
+    let folded = match staging.request.disposition.fold() {
+        Some(fold) => merge::fold(staging, fold)?,
+        None => 0,
     };
     staging.rows -= folded;
     destination.sync_publish()?;
@@ -181,11 +183,6 @@ pub(super) fn unkept(live: &LiveTable, layout: &Layout) -> DestinationError {
     let widened = widened.collect::<Vec<_>>().join(", ");
     let message = format!("table {} has rules of its own that can't be kept while columns are widened: {widened}", live.name);
     refusal("schema_clash", message, "widen them by hand, or give the source another target")
-}
-
-fn target_changed(target: &str) -> DestinationError {
-    let message = format!("table {target} was altered while the load ran");
-    DestinationError { is_transient: true, ..refusal("target_changed", message, "the next attempt sees it as it is now") }
 }
 
 /// Returns what gives a table the columns that are new.
