@@ -16,6 +16,8 @@ mod postgresql;
 mod record;
 mod sqlite;
 mod staging_names;
+mod unholdable;
+mod window;
 
 use chrono::{DateTime, Utc};
 

@@ -5,12 +5,13 @@ use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
 use super::staging::{Staging, drop_table};
 use super::table::LiveTable;
 use super::types::listed;
-use super::window::{self, Condition};
+use super::window;
 use super::{alter, merge, swap};
 use crate::destination::evolution::Layout;
 use crate::destination::failure::{fence_lost, target_changed};
 use crate::destination::keys::known_key;
 use crate::destination::ownership::refuse_foreign;
+use crate::destination::window::Condition;
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::run::Counts;
 
@@ -161,7 +162,7 @@ pub(super) fn insert_sql(name: &str, staged: &str, layout: &Layout) -> String {
     format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {staged}")
 }
 
-fn delete(session: &mut Session, live: &LiveTable, condition: Option<&Condition>) -> Outcome<u64> {
+fn delete(session: &mut Session, live: &LiveTable, condition: Option<&Condition<String>>) -> Outcome<u64> {
     let name = session.table(&live.name);
     let what = format!("deleting the old rows of {}", live.name);
     match condition {

@@ -138,7 +138,7 @@ impl Rehearsal for Trial {
                 let deleted = match (&live, condition) {
                     (None, _) => 0,
                     (Some(_), None) => before,
-                    (Some(live), Some(condition)) => condition.count(&mut self.session, live)?,
+                    (Some(live), Some(condition)) => publish::counted(&mut self.session, live, &condition)?,
                 };
                 Counts { added: rows, deleted, ..Counts::default() }
             }

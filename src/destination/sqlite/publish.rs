@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
+use rusqlite::types::Value;
 
 use super::evolve;
 use super::failure::{Outcome, failed, refusal};
@@ -14,6 +15,7 @@ use crate::batch::{Column, Schema};
 use crate::destination::evolution::{Layout, OldRows};
 use crate::destination::failure::target_changed;
 use crate::destination::ownership::refuse_foreign;
+use crate::destination::window::{Condition, bounded};
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::plan::SchemaChange;
 use crate::run::cursor::Rounding;
@@ -196,21 +198,13 @@ fn insert_sql(name: &str, staging: &Staging<'_>) -> String {
     format!("INSERT INTO {} ({columns}) SELECT {columns} FROM {}", quoted(name), quoted(&staging.table))
 }
 
-/// A condition with its bound values.
-pub(super) struct Condition {
-    sql: String,
-    values: Vec<rusqlite::types::Value>,
-}
-
-impl Condition {
-    /// Returns how many rows of a table meet it.
-    pub(super) fn count(&self, connection: &Connection, table: &str) -> Outcome<u64> {
-        let sql = format!("SELECT count(*) FROM {table} WHERE {}", self.sql);
-        let rows: i64 = connection
-            .query_row(&sql, rusqlite::params_from_iter(&self.values), |row| row.get(0))
-            .map_err(failed(format_args!("counting the rows of {table} in the window")))?;
-        Ok(u64::try_from(rows).unwrap_or(0))
-    }
+/// Returns how many rows of a table meet a condition; `table` is SQL.
+pub(super) fn counted(connection: &Connection, table: &str, condition: &Condition<Value>) -> Outcome<u64> {
+    let sql = format!("SELECT count(*) FROM {table} WHERE {}", condition.sql);
+    let rows: i64 = connection
+        .query_row(&sql, rusqlite::params_from_iter(&condition.values), |row| row.get(0))
+        .map_err(failed(format_args!("counting the rows of {table} in the window")))?;
+    Ok(u64::try_from(rows).unwrap_or(0))
 }
 
 /// Returns which rows the window holds. Rows without a value belong to it when the load brings such rows again.
@@ -222,45 +216,30 @@ pub(super) fn window(
     column: &str,
     from: Option<&CursorValue>,
     until: Option<&CursorValue>,
-) -> Outcome<Option<Condition>> {
-    if from.is_none() && until.is_none() {
-        return Ok(None);
-    }
-    let Some(found) = batch.columns.iter().find(|candidate| candidate.name.eq_ignore_ascii_case(column)) else {
-        let message = format!("table {}: column {column} of the window is not among the columns", target);
-        return Err(refusal("no_such_column", message, "look at timestamp_column and columns.rename"));
-    };
+) -> Outcome<Option<Condition<Value>>> {
+    let Some(found) = bounded(batch, target, column, from, until)? else { return Ok(None) };
     let (name, order) = (quoted(&found.name), collation(found.column_type));
-    let mut parts = Vec::new();
-    let mut values = Vec::new();
-    for (operator, bound) in [(">=", from), ("<", until)] {
-        if let Some(bound) = bound {
-            values.push(bound_value(found.column_type, bound));
-            parts.push(format!("{name} {operator} ?{}{order}", values.len()));
-        }
-    }
-    let mut sql = format!("({})", parts.join(" AND "));
+    let condition = Condition::between(from, until, |operator, bound, place| {
+        (format!("{name} {operator} ?{place}{order}"), bound_value(found.column_type, bound))
+    });
     let nulls: i64 = connection
         .query_row(&format!("SELECT count(*) FROM (SELECT 1 FROM {staged} WHERE {name} IS NULL LIMIT 1)"), [], |row| row.get(0))
         .map_err(failed(format_args!("looking for rows of {} without {column}", target)))?;
-    if nulls > 0 {
-        sql = format!("({sql} OR {name} IS NULL)");
-    }
-    Ok(Some(Condition { sql, values }))
+    Ok(Some(if nulls > 0 { condition.or_null(&name) } else { condition }))
 }
 
 /// Returns a bound as the column stores it: decimals are compared in their column's own scale, which may have grown.
-fn bound_value(column_type: crate::batch::ColumnType, bound: &CursorValue) -> rusqlite::types::Value {
+fn bound_value(column_type: crate::batch::ColumnType, bound: &CursorValue) -> Value {
     let position = bound.position_in(column_type, Rounding::Up);
     let bound = position.and_then(|position| CursorValue::at(column_type, position)).unwrap_or_else(|| bound.clone());
     match declaration(column_type) {
-        "INTEGER" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), rusqlite::types::Value::Integer),
-        "REAL" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), rusqlite::types::Value::Real),
+        "INTEGER" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), Value::Integer),
+        "REAL" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), Value::Real),
         _ => bound.text.clone().into(),
     }
 }
 
-fn delete(connection: &Connection, name: &str, condition: Option<&Condition>) -> Outcome<u64> {
+fn delete(connection: &Connection, name: &str, condition: Option<&Condition<Value>>) -> Outcome<u64> {
     let what = format!("deleting the old rows of {name}");
     let result = match condition {
         None => connection.execute(&format!("DELETE FROM {}", quoted(name)), []),

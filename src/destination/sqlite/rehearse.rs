@@ -152,7 +152,9 @@ impl Rehearsal for Trial {
                 let deleted = match (&self.live, condition) {
                     (None, _) => 0,
                     (Some(_), None) => before,
-                    (Some(live), Some(condition)) => condition.count(connection, &format!("warehouse.{}", quoted(&live.name)))?,
+                    (Some(live), Some(condition)) => {
+                        publish::counted(connection, &format!("warehouse.{}", quoted(&live.name)), &condition)?
+                    }
                 };
                 Counts { added: rows, deleted, ..Counts::default() }
             }
