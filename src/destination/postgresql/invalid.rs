@@ -1,8 +1,8 @@
 //! Finds the values that PostgreSQL can't hold: NUL in text, years before 4713 BC or after those of its types, JSON that jsonb refuses.
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, TimestampMicrosecondType};
-use arrow_array::RecordBatch;
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::destination::InvalidValue;

@@ -254,8 +254,7 @@ impl Work {
         };
         let (position, reason) = (format!("{}, row {number}", self.label), format!("{shown} does not fit {column_type}"));
         if self.invalid_values == OnInvalidValue::Fail {
-            let error = SourceError::new("invalid_data", format!("{position}, column {}: {reason}", column.source));
-            return Err(error.hint(format!("declare {}: text under columns.types, or set invalid_values: null or reject", column.source)));
+            return Err(SourceError::misfit(&position, &column.source, &reason));
         }
         let cell = |(place, (mapping, column)): (usize, (&Mapping, &OutputColumn))| match row.as_ref(place) {
             None | Some(Value::NULL) => String::new(),

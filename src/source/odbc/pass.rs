@@ -318,8 +318,7 @@ impl Row<'_> {
         let why = if is_text { "is not valid text".to_owned() } else { format!("does not fit {}", lane.mapping.column_type) };
         let (position, reason) = (format!("{}, row {number}", self.work.label), format!("{shown} {why}"));
         if self.work.invalid_values == OnInvalidValue::Fail {
-            let error = SourceError::new("invalid_data", format!("{position}, column {}: {reason}", column.source));
-            return Err(error.hint(format!("declare {}: text under columns.types, or set invalid_values: null or reject", column.source)));
+            return Err(SourceError::misfit(&position, &column.source, &reason));
         }
         let mut cells = vec![String::new(); self.order.len()];
         for (place, index) in self.order.iter().enumerate() {
