@@ -14,6 +14,7 @@ mod odbc;
 mod placeholders;
 mod postgres;
 mod sqlite;
+mod threaded;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -128,7 +128,7 @@ impl Source for MysqlSource {
         let session = self.begin()?;
         let notes = std::mem::take(&mut self.notes);
         let (name, plan) = self.of(request.stream);
-        Ok(Box::new(reader::MysqlReader::open(session, &name, &plan, &self.rules, self.hash_key.as_ref(), request, notes)?))
+        Ok(Box::new(reader::open(session, &name, &plan, &self.rules, self.hash_key.as_ref(), request, notes)?))
     }
 
     fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {

@@ -150,7 +150,7 @@ impl Source for OdbcSource {
         let (name, plan) = self.of(request.stream);
         let (rules, hash_key) = (&self.rules, self.hash_key.as_ref());
         let opening = reader::Opening { session, dialect, source: &name, plan: &plan, rules, hash_key, log };
-        Ok(Box::new(reader::OdbcReader::open(opening, request)?))
+        Ok(Box::new(reader::open(opening, request)?))
     }
 
     fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {

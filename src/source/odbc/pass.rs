@@ -3,11 +3,12 @@
 
 use std::sync::mpsc::SyncSender;
 
-use crate::batch::{BatchBuilder, Misfit, RecordBatch, Schema};
+use crate::batch::{BatchBuilder, Misfit, RecordBatch};
 use crate::connect::odbc::{OdbcError, Session, Statement};
 use crate::plan::OnInvalidValue;
 use crate::source::columns::Hasher;
 use crate::source::nulled::Nulled;
+use crate::source::threaded::{Handed, Item};
 use crate::source::{Moments, Read, RejectedRow, SourceError};
 use crate::text;
 
@@ -21,19 +22,6 @@ use super::{decode, streamed};
 
 /// Batches are so many times smaller than others: the places of row sets and the driver itself are memory that no other source takes.
 const SHARES: usize = 8;
-
-/// What the thread hands over: rows, or the news that it begins again; and the bytes taken so far.
-pub(super) type Item = Result<(Handed, u64), SourceError>;
-
-/// See [`Item`].
-pub(super) enum Handed {
-    Read(Read),
-    /// Everything begins again, with these columns.
-    Again {
-        reason: String,
-        schema: Schema,
-    },
-}
 
 /// All that the thread needs.
 pub(super) struct Work {

@@ -12,6 +12,7 @@ use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
 use crate::source::cursor_column::{self, CursorColumn};
 use crate::source::nulled::Nulled;
+use crate::source::threaded::silent;
 use crate::source::{Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
@@ -123,9 +124,7 @@ impl Reader for SqliteReader {
 
     fn read(&mut self) -> Result<Read, SourceError> {
         let Some(items) = self.items.as_ref().filter(|_| !self.is_done) else { return Ok(Read::End) };
-        let received =
-            items.recv().map_err(|_| SourceError::new("internal", "the thread that reads the source ended without saying why"))?;
-        let (read, schema) = received?;
+        let (read, schema) = items.recv().map_err(|_| silent())??;
         if let Some(schema) = schema {
             self.schema = schema;
             self.bytes = 0;
