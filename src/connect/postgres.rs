@@ -1,6 +1,7 @@
 //! PostgreSQL: connecting by libpq's rules, cancelling from another thread, quoting.
 
 mod cancel;
+mod dial;
 mod failure;
 pub mod reading;
 pub mod timed;

@@ -6,10 +6,18 @@
 mod conformance;
 #[cfg(test)]
 mod conformance_faults;
+mod evolution;
+mod expectations;
+mod failure;
+mod keys;
 mod mysql;
+mod ownership;
 mod postgresql;
 mod record;
 mod sqlite;
+mod staging_names;
+mod unholdable;
+mod window;
 
 use chrono::{DateTime, Utc};
 
@@ -19,7 +27,6 @@ use crate::plan::{
 };
 use crate::run::{Counts, CursorValue, FileRecord};
 
-use record::foreign_table;
 pub use record::{LoadRecord, empty_load};
 
 /// Why a destination could not do what it was told.
@@ -107,6 +114,16 @@ pub enum Disposition {
     },
     /// They are added.
     Append,
+}
+
+impl Disposition {
+    /// Returns how rows with equal keys are folded, where they are.
+    pub fn fold(&self) -> Option<&Fold> {
+        match self {
+            Self::Merge(fold) | Self::Full { fold: Some(fold), .. } => Some(fold),
+            Self::Full { fold: None, .. } | Self::Window { .. } | Self::Append => None,
+        }
+    }
 }
 
 /// What a publish writes beside the rows, in the same transaction.

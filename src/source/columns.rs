@@ -109,6 +109,16 @@ fn unknown_column(source: &str, rule: &str, unknown: &str, names: &[String]) -> 
     }
 }
 
+/// Returns a primary key under the target's names; none where one of its columns isn't loaded.
+pub(crate) fn loaded_key(rules: &ColumnRules, key: &[String]) -> Vec<String> {
+    let is_loaded = |name: &String| (rules.select.is_empty() || rules.select.contains(name)) && !rules.exclude.contains(name);
+    if !key.iter().all(is_loaded) {
+        return Vec::new();
+    }
+    let renamed = |name: &String| rules.rename.iter().find(|(from, _)| from == name).map_or(name, |(_, to)| to).clone();
+    key.iter().map(renamed).collect()
+}
+
 /// Replaces values by the hex HMAC-SHA256 (RFC 2104) of their text.
 pub(crate) struct Hasher(Hmac<Sha256>);
 

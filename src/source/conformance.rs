@@ -56,7 +56,7 @@ fn every_kind(check: impl Fn(&dyn Bench)) {
 const BATCH_SIZE: usize = 3;
 
 /// Loads with every default; a batch has three rows, the sample two.
-fn options() -> LoadOptions {
+pub(in crate::source) fn options() -> LoadOptions {
     let json = r#"{"target": null, "table_prefix": "", "mode": "full", "is_full_refresh": false, "publish": "swap", "primary_key": [],
         "timestamp_column": null, "lookback": {"minutes": null}, "window": null, "null_cursor": null, "schema_change": "evolve",
         "bad_rows": {"on_bad_row": "reject", "max_bad_rows": null}, "invalid_values": "reject", "allow_empty": false,

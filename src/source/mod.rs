@@ -7,12 +7,14 @@ mod columns;
 #[cfg(test)]
 mod conformance;
 mod csv;
+mod cursor_column;
 mod mysql;
 mod nulled;
 mod odbc;
 mod placeholders;
 mod postgres;
 mod sqlite;
+mod threaded;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +24,7 @@ use chrono::{DateTime, Utc};
 
 use crate::batch::{ColumnType, RecordBatch, Schema};
 use crate::connect::ConnectError;
-use crate::plan::tables::Unmatched;
+use crate::plan::tables::{self, Listed, Unmatched};
 use crate::plan::{Level, LoadOptions, SourceKind, SourcePlan};
 use crate::run::{CursorValue, FileRecord};
 
@@ -60,6 +62,12 @@ impl SourceError {
 }
 
 impl SourceError {
+    /// Tells which value doesn't fit the type of its column.
+    fn misfit(position: &str, column: &str, reason: &str) -> Self {
+        let error = Self::new("invalid_data", format!("{position}, column {column}: {reason}"));
+        error.hint(format!("declare {column}: text under columns.types, or set invalid_values: null or reject"))
+    }
+
     /// Tells why a source's names and globs make no tables.
     fn unmatched(source: &str, unmatched: &Unmatched, place: &str) -> Self {
         let (code, message, hint) = unmatched.told(place);
@@ -87,6 +95,12 @@ impl Stream {
     /// The only stream of a source, called as the source is.
     pub fn only(source: &str) -> Self {
         Self { name: source.to_owned(), base: source.to_owned() }
+    }
+
+    /// Returns those of the tables that a catalogue has, by the job's names and globs; `place` is where they are looked for.
+    fn matching(source: &str, asked: &[String], listed: &[Listed], place: &str) -> Result<Vec<Self>, SourceError> {
+        let found = tables::matching(asked, listed).map_err(|unmatched| SourceError::unmatched(source, &unmatched, place))?;
+        Ok(found.into_iter().map(|table| Self { name: table.written(), base: table.name.clone() }).collect())
     }
 }
 
@@ -310,6 +324,14 @@ impl std::fmt::Debug for dyn Reader {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Reader")
     }
+}
+
+/// Refuses a source that has none or several of table, tables and custom_sql.
+fn demand_one_place(source: &str, are_given: [bool; 3]) -> Result<(), SourceError> {
+    if are_given.into_iter().filter(|is_given| *is_given).count() == 1 {
+        return Ok(());
+    }
+    Err(SourceError::new("invalid", format!("source {source}: exactly one of table, tables and custom_sql is needed")))
 }
 
 /// Opens a source of any kind.

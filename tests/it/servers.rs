@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+#[path = "servers/cutter.rs"]
+pub mod cutter;
 /// A part of it is for unit tests.
 #[allow(dead_code)]
 #[path = "servers/http.rs"]

@@ -3,20 +3,16 @@
 
 use std::ops::ControlFlow;
 use std::pin::pin;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use postgres::types::{ToSql, Type};
 use postgres::{Error, Row, Statement};
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
-use tokio_postgres::{Config, NoTls};
+use tokio::runtime::Runtime;
+use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::dial::{Speaker, dial, farewell};
 use super::{Connection, Token};
-
-/// How long the server is given to hear that a connection ends.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 /// An open connection, used by one thread at a time.
 #[derive(Debug)]
@@ -24,24 +20,12 @@ pub struct Client {
     runtime: Runtime,
     /// `None` only while it is dropped.
     client: Option<tokio_postgres::Client>,
-    connection: Option<JoinHandle<Result<(), Error>>>,
+    connection: Option<Speaker>,
 }
 
 impl Connection for Client {
     fn connect(config: &Config, tls: Option<MakeRustlsConnect>) -> Result<(Self, Token), Error> {
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime of this thread alone can always be had");
-        let (client, connection) = runtime.block_on(async {
-            Ok::<_, Error>(match tls {
-                Some(tls) => {
-                    let (client, connection) = config.connect(tls).await?;
-                    (client, tokio::spawn(connection))
-                }
-                None => {
-                    let (client, connection) = config.connect(NoTls).await?;
-                    (client, tokio::spawn(connection))
-                }
-            })
-        })?;
+        let (runtime, client, connection) = dial(config, tls)?;
         let token = Token::Reading(client.cancel_token());
         Ok((Self { runtime, client: Some(client), connection: Some(connection) }, token))
     }
@@ -100,7 +84,7 @@ impl Drop for Client {
         if let Some(connection) = self.connection.take() {
             // The server is told, so that it has nothing to complain of in its log, and PgBouncer 1.18 doesn't fall over a client that is gone
             // while its statement is cancelled; whether they hear it is their own affair.
-            let _ = self.runtime.block_on(async { tokio::time::timeout(FAREWELL, connection).await });
+            farewell(&self.runtime, connection);
         }
     }
 }

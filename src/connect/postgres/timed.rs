@@ -9,19 +9,16 @@ use futures_util::future::join_all;
 use postgres::types::private::BytesMut;
 use postgres::types::{IsNull, ToSql, Type};
 use postgres::{Error, Row, SimpleQueryMessage};
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
-use tokio_postgres::{Config, NoTls};
+use tokio::runtime::Runtime;
+use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::dial::{Speaker, dial, farewell};
 use super::{Connection, Token, failure};
 use crate::connect::ConnectError;
 
 /// How long an answer is waited for where nothing else was said.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// How long the server is given to hear that a connection ends.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 /// An open connection, used by one thread at a time.
 #[derive(Debug)]
@@ -29,7 +26,7 @@ pub struct Client {
     runtime: Runtime,
     /// `None` only while it is dropped.
     client: Option<tokio_postgres::Client>,
-    connection: Option<JoinHandle<Result<(), Error>>>,
+    connection: Option<Speaker>,
     patience: Duration,
     is_given_up: bool,
 }
@@ -87,19 +84,7 @@ impl Failure {
 
 impl Connection for Client {
     fn connect(config: &Config, tls: Option<MakeRustlsConnect>) -> Result<(Self, Token), Error> {
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime of this thread alone can always be had");
-        let (client, connection) = runtime.block_on(async {
-            Ok::<_, Error>(match tls {
-                Some(tls) => {
-                    let (client, connection) = config.connect(tls).await?;
-                    (client, tokio::spawn(connection))
-                }
-                None => {
-                    let (client, connection) = config.connect(NoTls).await?;
-                    (client, tokio::spawn(connection))
-                }
-            })
-        })?;
+        let (runtime, client, connection) = dial(config, tls)?;
         let token = Token::Reading(client.cancel_token());
         let own = Self { runtime, client: Some(client), connection: Some(connection), patience: PATIENCE, is_given_up: false };
         Ok((own, token))
@@ -191,6 +176,6 @@ impl Drop for Client {
             return;
         }
         // The farewell is the connection's last act.
-        let _ = self.runtime.block_on(async { tokio::time::timeout(FAREWELL, connection).await });
+        farewell(&self.runtime, connection);
     }
 }

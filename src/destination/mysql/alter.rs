@@ -1,12 +1,12 @@
 //! Columns of a table that stays: added, widened, their old values rewritten. Each step commits by itself, leaves every old value what
 //! it was, and can be done again after a kill.
 
-use super::evolve::Layout;
 use super::session::{Outcome, Session, refusal};
 use super::table::LiveTable;
 use super::types::{Dialect, quoted};
 use crate::batch::ColumnType;
 use crate::destination::DestinationError;
+use crate::destination::evolution::Layout;
 
 /// The column in which rewritten values wait for their place. What a kill left of it is dropped.
 pub(super) const WAITING: &str = "_etlsched_new";

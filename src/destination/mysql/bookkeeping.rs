@@ -9,7 +9,8 @@ use super::records;
 use super::session::{Outcome, Session, failed, refusal};
 use super::table::cell;
 use crate::batch::Schema;
-use crate::destination::{DestinationError, PublishRequest};
+use crate::destination::PublishRequest;
+use crate::destination::failure::fence_lost;
 use crate::plan::{Mode, Owner, RunRef};
 use crate::run::{Counts, CursorValue, FileRecord};
 
@@ -297,15 +298,6 @@ pub(super) fn published_by(session: &mut Session, target: &str, fence: &Fence) -
         let rows = rows.map_err(failed(format_args!("asking what became of the load of {target}")))?;
         Ok(rows.first().and_then(|row| cell(row, 0).parse().ok()))
     })
-}
-
-/// Says that another run decides.
-pub(super) fn fence_lost(target: &str) -> DestinationError {
-    refusal(
-        "fence_lost",
-        format!("table {target}: another run began after this one; nothing of this load is visible"),
-        "look at `etlsched logs`: the later run decides",
-    )
 }
 
 /// Returns the targets that have a row.

@@ -2,11 +2,12 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float32Type, Float64Type, Time64MicrosecondType, TimestampMicrosecondType};
-use arrow_array::{Array, ArrowPrimitiveType, BinaryArray, RecordBatch, StringArray};
+use arrow_array::{Array as _, BinaryArray, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::types::Dialect;
 use crate::destination::InvalidValue;
+use crate::destination::unholdable::{by_row, each, is_json, is_longer, texts};
 
 /// 0001-01-01 to 9999-12-31, in days since 1970-01-01 (MySQL 8.0, "11.2.2 The DATE, DATETIME, and TIMESTAMP Types"; years below 1000
 /// come out as they went in, the year 0 is none of the calendar).
@@ -27,18 +28,10 @@ const NUMBER: &str = "MySQL has no NaN and no infinity";
 const JSON: &str = "the text is no JSON that MySQL holds";
 const LONG: &str = "the value is longer than the column or its key takes";
 
-/// How Arrow marks texts that are JSON.
-const EXTENSION: &str = "ARROW:extension:name";
-
 /// Returns the values of a batch that MySQL can't hold, by row. `limits` is how long the values of each column may be: characters of
 /// texts, bytes of others.
 pub(super) fn find(batch: &RecordBatch, limits: &[Option<usize>], dialect: Dialect) -> Vec<InvalidValue> {
-    let mut found = Vec::new();
-    for (column, array) in batch.columns().iter().enumerate() {
-        let array = array.as_ref();
-        let schema = batch.schema_ref();
-        let is_json = schema.field(column).metadata().get(EXTENSION).is_some_and(|name| name == "arrow.json");
-        let mut add = |row: usize, reason: &'static str| found.push(InvalidValue { row, column, reason });
+    by_row(batch, |column, array, add| {
         let limit = limits.get(column).copied().flatten();
         match array.data_type() {
             DataType::Date32 => each::<Date32Type>(array, |value| !DAYS.contains(&value), |row| add(row, YEAR)),
@@ -50,10 +43,10 @@ pub(super) fn find(batch: &RecordBatch, limits: &[Option<usize>], dialect: Diale
             }
             DataType::Float32 => each::<Float32Type>(array, |value| !value.is_finite(), |row| add(row, NUMBER)),
             DataType::Float64 => each::<Float64Type>(array, |value| !value.is_finite(), |row| add(row, NUMBER)),
-            DataType::Utf8 if is_json => texts(array.as_string(), |text| !is_json_of(text, dialect), |row| add(row, JSON)),
+            DataType::Utf8 if is_json(batch, column) => texts(array.as_string(), |text| !is_json_of(text, dialect), |row| add(row, JSON)),
             DataType::Utf8 => {
                 if let Some(limit) = limit {
-                    texts(array.as_string(), |text| text.len() > limit && text.chars().count() > limit, |row| add(row, LONG));
+                    texts(array.as_string(), |text| is_longer(text, limit), |row| add(row, LONG));
                 }
             }
             DataType::Binary => {
@@ -63,29 +56,7 @@ pub(super) fn find(batch: &RecordBatch, limits: &[Option<usize>], dialect: Diale
             }
             _ => {}
         }
-    }
-    found.sort_by_key(|value| (value.row, value.column));
-    found
-}
-
-fn each<T: ArrowPrimitiveType>(array: &dyn Array, is_invalid: impl Fn(T::Native) -> bool, mut add: impl FnMut(usize)) {
-    let values = array.as_primitive::<T>().values();
-    // One quick pass over the values decides whether the rows must be looked at at all.
-    if values.iter().any(|value| is_invalid(*value)) {
-        for (row, value) in values.iter().enumerate() {
-            if array.is_valid(row) && is_invalid(*value) {
-                add(row);
-            }
-        }
-    }
-}
-
-fn texts(texts: &StringArray, is_invalid: impl Fn(&str) -> bool, mut add: impl FnMut(usize)) {
-    for row in 0..texts.len() {
-        if texts.is_valid(row) && is_invalid(texts.value(row)) {
-            add(row);
-        }
-    }
+    })
 }
 
 fn bytes(values: &BinaryArray, limit: usize, mut add: impl FnMut(usize)) {
@@ -154,7 +125,7 @@ fn is_exact(number: String) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, Date32Array, Float64Array, TimestampMicrosecondArray};
+    use arrow_array::{ArrayRef, Date32Array, Float64Array, StringArray, TimestampMicrosecondArray};
 
     use super::*;
     use crate::batch::{Column, ColumnType, Schema};

@@ -2,12 +2,13 @@
 //!
 //! A key column without a value names no row, so such rows fail the load with a message.
 
-use super::evolve::Layout;
 use super::session::{Outcome, Session, failed, refusal};
 use super::staging::Staging;
 use super::table::{KEY_INDEX, LiveTable, cell};
 use super::types::{listed, quoted, sortable};
 use crate::batch::Schema;
+use crate::destination::evolution::Layout;
+use crate::destination::keys::{duplicate_key, known_column, known_key, refuse_nulls};
 use crate::destination::{DestinationError, Fold};
 use crate::run::Counts;
 
@@ -17,7 +18,7 @@ use crate::run::Counts;
 pub(super) fn fold(staging: &mut Staging<'_>, fold: &Fold) -> Outcome<u64> {
     let target = staging.request.target.clone();
     let key = known_key(&staging.layout.batch, &target, &fold.key)?;
-    refuse_nulls(staging, &key)?;
+    refuse_keyless(staging, &key)?;
     let staged = staging.session.table(&staging.table);
     let number = staging.shape.number.as_deref().unwrap_or_default();
     let sql = fold_sql(&staging.layout.batch, &target, &staged, number, fold)?;
@@ -39,11 +40,11 @@ pub(super) fn fold_sql(batch: &Schema, target: &str, staged: &str, number: &str,
 pub(super) fn placed_sql(batch: &Schema, target: &str, staged: &str, number: &str, fold: &Fold) -> Outcome<String> {
     let key = known_key(batch, target, &fold.key)?;
     let newest = match &fold.newest_by {
-        Some(name) => match batch.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
+        Some(name) => {
+            let column = known_column(batch, target, name)?;
             // NULL is the least, and so the last of a descending order.
-            Some(column) => format!("{} DESC, ", sortable(&quoted(&column.name), column.column_type)),
-            None => return Err(no_such_column(batch, target, name)),
-        },
+            format!("{} DESC, ", sortable(&quoted(&column.name), column.column_type))
+        }
         None => String::new(),
     };
     let key = listed("", key.iter().map(String::as_str));
@@ -149,16 +150,11 @@ pub(super) fn make_key_index(session: &mut Session, table: &str, layout: &Layout
 }
 
 fn refused_index(error: DestinationError, table: &str, key: &[String]) -> DestinationError {
-    let key = key.join(", ");
     match error.code {
-        "constraint" => refusal(
-            "duplicate_key",
-            format!("table {table} holds several rows with one key ({key}), so that nothing can be merged into it"),
-            "name a primary_key that is unique, or load once with --full-refresh",
-        ),
+        "constraint" => duplicate_key(table, key),
         "invalid_data" => refusal(
             "key_too_long",
-            format!("table {table} holds values in its key ({key}) that are longer than an index takes: {}", error.message),
+            format!("table {table} holds values in its key ({}) that are longer than an index takes: {}", key.join(", "), error.message),
             "name a primary_key of shorter values",
         ),
         _ => error,
@@ -203,34 +199,12 @@ pub(super) fn key_index_sql(session: &mut Session, live: &LiveTable, layout: &La
     Ok(vec![list.join(", ")])
 }
 
-/// Returns the key under the target's spelling.
-pub(super) fn known_key(batch: &Schema, target: &str, key: &[String]) -> Outcome<Vec<String>> {
-    let columns = &batch.columns;
-    key.iter()
-        .map(|name| match columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
-            Some(column) => Ok(column.name.clone()),
-            None => Err(no_such_column(batch, target, name)),
-        })
-        .collect()
-}
-
-fn refuse_nulls(staging: &mut Staging<'_>, key: &[String]) -> Outcome<()> {
-    let staged = staging.session.table(&staging.table);
-    for column in key {
+/// Refuses staged rows without a value in a column of the key.
+fn refuse_keyless(staging: &mut Staging<'_>, key: &[String]) -> Outcome<()> {
+    let (session, target) = (&mut *staging.session, &staging.request.target);
+    let staged = session.table(&staging.table);
+    refuse_nulls(target, key, |column| {
         let sql = format!("SELECT count(*) FROM {staged} WHERE {} IS NULL", quoted(column));
-        let rows =
-            staging.session.number(&sql).map_err(failed(format_args!("looking for NULL in the key of {}", staging.request.target)))?;
-        if rows > 0 {
-            let rows = crate::text::count(rows, "row");
-            let message = format!("table {}: {rows} without a value in key column {column}", staging.request.target);
-            return Err(refusal("null_key", message, "name a primary_key whose columns always have a value"));
-        }
-    }
-    Ok(())
-}
-
-fn no_such_column(batch: &Schema, target: &str, name: &str) -> DestinationError {
-    let columns: Vec<&str> = batch.columns.iter().map(|column| column.name.as_str()).collect();
-    let message = format!("table {target}: the source has no column {name}");
-    refusal("no_such_column", message, format!("its columns are {}", columns.join(", ")))
+        session.number(&sql).map_err(failed(format_args!("looking for NULL in the key of {target}")))
+    })
 }

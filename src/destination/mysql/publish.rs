@@ -1,21 +1,25 @@
 //! Publishing: into a table that stays, in one transaction with its bookkeeping; or by a RENAME (see [`swap`]).
 
 use super::bookkeeping::{self, Published};
-use super::evolve::Layout;
 use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
-use super::staging::{Staging, drop_table, refuse_foreign};
+use super::staging::{Staging, drop_table};
 use super::table::LiveTable;
 use super::types::listed;
-use super::window::{self, Condition};
+use super::window;
 use super::{alter, merge, swap};
+use crate::destination::evolution::Layout;
+use crate::destination::failure::{fence_lost, target_changed};
+use crate::destination::keys::known_key;
+use crate::destination::ownership::refuse_foreign;
+use crate::destination::window::Condition;
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::run::Counts;
 
 /// Makes the staged rows visible, or leaves everything as it was.
 pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<Committed> {
-    let folded = match staging.request.disposition.clone() {
-        Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. } => merge::fold(staging, &fold)?,
-        Disposition::Full { fold: None, .. } | Disposition::Window { .. } | Disposition::Append => 0,
+    let folded = match staging.request.disposition.fold().cloned() {
+        Some(fold) => merge::fold(staging, &fold)?,
+        None => 0,
     };
     staging.rows -= folded;
     if staging.shape.is_swap {
@@ -42,21 +46,21 @@ fn altered(staging: &mut Staging<'_>) -> Outcome<LiveTable> {
     let target = staging.request.target.clone();
     // A run that has lost changes no columns.
     if !bookkeeping::is_held(staging.session, &target, &staging.fence)? {
-        return Err(bookkeeping::fence_lost(&target));
+        return Err(fence_lost(&target));
     }
-    let live = unchanged(staging)?.ok_or_else(|| changed(&target))?;
+    let live = unchanged(staging)?.ok_or_else(|| target_changed(&target))?;
     alter::alter(staging.session, &live, &staging.layout)?;
     if let Disposition::Merge(fold) = &staging.request.disposition {
-        let key = merge::known_key(&staging.layout.batch, &target, &fold.key)?;
+        let key = known_key(&staging.layout.batch, &target, &fold.key)?;
         merge::make_key_index(staging.session, &live.name, &staging.layout, &key)?;
     }
-    LiveTable::read(staging.session, &target)?.ok_or_else(|| changed(&target))
+    LiveTable::read(staging.session, &target)?.ok_or_else(|| target_changed(&target))
 }
 
 /// Returns the target, which must be what the load was made for.
 pub(super) fn unchanged(staging: &mut Staging<'_>) -> Outcome<Option<LiveTable>> {
     let live = LiveTable::read(staging.session, &staging.request.target)?;
-    if live == staging.live { Ok(live) } else { Err(changed(&staging.request.target)) }
+    if live == staging.live { Ok(live) } else { Err(target_changed(&staging.request.target)) }
 }
 
 /// Does everything but the commit.
@@ -68,7 +72,7 @@ fn prepare(staging: &mut Staging<'_>, live: &LiveTable, request: &PublishRequest
     let touch = format!("SELECT 1 FROM {} LIMIT 0", staging.session.table(&live.name));
     staging.session.query(&touch).map_err(failed(format_args!("publishing table {target}")))?;
     if LiveTable::read(staging.session, &target)?.as_ref() != Some(live) {
-        return Err(changed(&target));
+        return Err(target_changed(&target));
     }
     let counts = apply(staging, live, request)?;
     let counts = Counts { folded, skipped: request.skipped, rejected: request.rejected, ..counts };
@@ -141,11 +145,6 @@ pub(super) fn refuse_unexpected(staging: &mut Staging<'_>, name: &str, request: 
     Ok(before)
 }
 
-pub(super) fn changed(target: &str) -> DestinationError {
-    let message = format!("table {target} was altered while the load ran");
-    DestinationError { is_transient: true, ..refusal("target_changed", message, "the next attempt sees it as it is now") }
-}
-
 fn lost(target: &str, rows: u64, found: u64) -> DestinationError {
     let message = format!("table {target}: {rows} rows were staged and {found} could be published");
     refusal("rows_lost", message, "run the job again; if it stays so, look for triggers of the table that leave rows out")
@@ -163,7 +162,7 @@ pub(super) fn insert_sql(name: &str, staged: &str, layout: &Layout) -> String {
     format!("INSERT INTO {name} ({columns}) SELECT {columns} FROM {staged}")
 }
 
-fn delete(session: &mut Session, live: &LiveTable, condition: Option<&Condition>) -> Outcome<u64> {
+fn delete(session: &mut Session, live: &LiveTable, condition: Option<&Condition<String>>) -> Outcome<u64> {
     let name = session.table(&live.name);
     let what = format!("deleting the old rows of {}", live.name);
     match condition {

@@ -2,7 +2,6 @@
 //! connection, beside the target, which is only read.
 
 use super::copying::Rows;
-use super::evolve::Layout;
 use super::sending::{Into, send};
 use super::session::{Outcome, Session, failed};
 use super::staging::{self, Shape};
@@ -10,6 +9,8 @@ use super::table::{LiveTable, cell, create_sql};
 use super::types::quoted;
 use super::{merge, window};
 use crate::batch::{RecordBatch, Schema};
+use crate::destination::evolution::Layout;
+use crate::destination::keys::known_key;
 use crate::destination::{Disposition, Fold, InvalidValue, LoadRequest, Rehearsal};
 use crate::plan::SchemaChange;
 use crate::run::Counts;
@@ -60,7 +61,7 @@ impl Trial {
 
     /// Returns how many rows would give way to another one of their key.
     fn folded(&mut self, fold: &Fold) -> Outcome<u64> {
-        let key = merge::known_key(&self.layout.batch, &self.request.target, &fold.key)?;
+        let key = known_key(&self.layout.batch, &self.request.target, &fold.key)?;
         let list: Vec<String> = key.iter().map(|name| quoted(name)).collect();
         let table = self.session.table(STAGED);
         let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} GROUP BY {}) AS kept", list.join(", "));
@@ -73,7 +74,7 @@ impl Trial {
         let (Some(live), Some(number)) = (&self.live, &self.number) else { return Ok(Counts { added: kept, ..Counts::default() }) };
         let (session, layout, target) = (&mut self.session, &self.layout, &self.request.target);
         let dialect = session.dialect;
-        let key = merge::known_key(&layout.batch, target, &fold.key)?;
+        let key = known_key(&layout.batch, target, &fold.key)?;
         let old = layout.batch.columns.iter().map(|column| {
             let there = live.column(&column.name).map(|there| quoted(&there.name));
             let changed = layout.redeclared().into_iter().find(|(name, _, _)| *name == column.name);
@@ -148,7 +149,7 @@ impl Rehearsal for Trial {
                 let deleted = match (&live, condition) {
                     (None, _) => 0,
                     (Some(_), None) => before,
-                    (Some(live), Some(condition)) => condition.count(&mut self.session, live)?,
+                    (Some(live), Some(condition)) => window::counted(&mut self.session, live, &condition)?,
                 };
                 Counts { added: rows, deleted, ..Counts::default() }
             }

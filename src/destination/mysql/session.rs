@@ -10,12 +10,10 @@ use mysql::prelude::Queryable as _;
 use mysql::{Conn, Error, LocalInfileHandler, Params, Value};
 
 use super::types::{Dialect, quoted};
-use crate::connect::{ConnectError, mysql as server};
+use crate::connect::mysql as server;
 use crate::destination::DestinationError;
+pub(super) use crate::destination::failure::{Outcome, refusal};
 use crate::plan::mysql::{Infile, MysqlDestinationPlan};
-
-/// Result of everything in this folder.
-pub(super) type Outcome<T> = Result<T, DestinationError>;
 
 /// Values that don't fit are errors; 0 stays 0 in an AUTO_INCREMENT column; a lock that someone holds is given up soon, so that our
 /// waiting never queues all others; key values sort by all of their bytes (3072 at most; the default is 1024).
@@ -74,20 +72,10 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Makes an error of a code and a message.
-pub(super) fn refusal(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> DestinationError {
-    DestinationError { code, message: message.into(), hint: Some(hint.into()), is_transient: false }
-}
-
-fn from_connect(error: ConnectError) -> DestinationError {
-    let ConnectError { code, message, hint, is_transient, retry_after: _ } = error;
-    DestinationError { code, message, hint, is_transient }
-}
-
 /// Turns what the server says into an error of ours; `what` is what was attempted, on what.
 pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(Error) -> DestinationError {
     move |error| {
-        let known = from_connect(server::failure(&what.to_string(), &error));
+        let known = DestinationError::from(server::failure(&what.to_string(), &error));
         let (code, hint) = match number(&error) {
             Some(1021 | 1030 | 1114) => ("disk_full", "make room on the server's disk; the tables are as they were"),
             Some(1044 | 1142 | 1143 | 1227 | 1370) => {
@@ -337,7 +325,7 @@ fn connect(plan: &MysqlDestinationPlan, offered: &Offered) -> Outcome<server::Se
         let bytes = bytes.ok_or_else(|| std::io::Error::new(std::io::ErrorKind::PermissionDenied, "the server asked for a file"))?;
         writer.write_all(&bytes)
     });
-    let mut opened = server::Session::open_with(&plan.connection, Some(handler)).map_err(from_connect)?;
+    let mut opened = server::Session::open_with(&plan.connection, Some(handler))?;
     let what = format!("settling the session on {}", opened.place);
     for sql in SETTINGS {
         opened.conn.query_drop(sql).map_err(failed(&what))?;

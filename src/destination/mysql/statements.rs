@@ -1,10 +1,11 @@
 //! The statements of a load, in the order in which it runs them, for people: what a dry run prints. Runs nothing.
 
-use super::evolve::Layout;
 use super::session::{Outcome, Session};
 use super::staging::{Shape, make_sql, send_sql};
 use super::table::LiveTable;
 use super::{alter, bookkeeping, merge, publish, swap, window};
+use crate::destination::evolution::Layout;
+use crate::destination::keys::known_key;
 use crate::destination::{Disposition, Fold, LoadRequest};
 
 /// Returns the statements; `?` stands for bound values.
@@ -64,7 +65,7 @@ fn finish(
 ) -> Outcome<Vec<String>> {
     let mut list = Vec::new();
     if let Some(fold) = fold {
-        let key = merge::known_key(&layout.batch, &request.target, &fold.key)?;
+        let key = known_key(&layout.batch, &request.target, &fold.key)?;
         list.extend(swap::index_sql(session, staging, layout, live, &key));
     }
     list.extend(swap::drop_number_sql(session, staging, shape.number.as_deref()));
@@ -76,7 +77,7 @@ fn altered(session: &mut Session, request: &LoadRequest, live: &LiveTable, layou
     let name = session.table(&live.name);
     let mut list = alter::statements(session.dialect, &name, live, layout);
     if let Disposition::Merge(fold) = &request.disposition {
-        let key = merge::known_key(&layout.batch, &request.target, &fold.key)?;
+        let key = known_key(&layout.batch, &request.target, &fold.key)?;
         let index = merge::key_index_sql(session, live, layout, &key)?;
         list.extend(index.into_iter().map(|sql| format!("ALTER TABLE {name} {sql}")));
     }
@@ -88,7 +89,7 @@ fn fill(session: &Session, request: &LoadRequest, live: &LiveTable, layout: &Lay
     let (name, staged) = (session.table(&live.name), session.table(staging));
     Ok(match &request.disposition {
         Disposition::Merge(fold) => {
-            let key = merge::known_key(&layout.batch, &request.target, &fold.key)?;
+            let key = known_key(&layout.batch, &request.target, &fold.key)?;
             merge::statements(session, staging, layout, Some(live), &request.target, &key)
         }
         Disposition::Window { column, from, until } => {

@@ -1,14 +1,16 @@
 //! Publishing by a RENAME, which commits by itself: what it publishes is written before it, and settled after it ([`pending`]).
 
 use super::bookkeeping::{self, Published};
-use super::evolve::Layout;
 use super::merge;
 use super::pending::{self, Pending};
-use super::publish::{changed, refuse_unexpected, unchanged};
+use super::publish::{refuse_unexpected, unchanged};
 use super::session::{Outcome, Session};
 use super::staging::{Staging, drop_table};
 use super::table::{KEY_INDEX, LiveTable};
 use super::types::{listed, quoted};
+use crate::destination::evolution::Layout;
+use crate::destination::failure::target_changed;
+use crate::destination::keys::known_key;
 use crate::destination::{Committed, DestinationError, Disposition, PublishRequest};
 use crate::run::Counts;
 
@@ -20,7 +22,7 @@ pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest, folde
     let before = match &live {
         Some(live) => {
             if !live.is_plain(staging.session)? {
-                return Err(changed(&target));
+                return Err(target_changed(&target));
             }
             let name = staging.session.table(&live.name);
             refuse_unexpected(staging, &name, request, true)?
@@ -47,7 +49,7 @@ pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest, folde
 fn finish(staging: &mut Staging<'_>) -> Outcome<()> {
     let (target, table) = (staging.request.target.clone(), staging.table.clone());
     if let Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. } = &staging.request.disposition {
-        let key = merge::known_key(&staging.layout.batch, &target, &fold.key)?;
+        let key = known_key(&staging.layout.batch, &target, &fold.key)?;
         merge::make_key_index(staging.session, &table, &staging.layout, &key)?;
     }
     match drop_number_sql(staging.session, &table, staging.shape.number.as_deref()) {

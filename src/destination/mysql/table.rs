@@ -2,17 +2,8 @@
 
 use super::session::{Outcome, Row, Session, failed, refusal};
 use super::types::{Dialect, quoted};
-use crate::batch::{Column, ColumnType};
-
-/// A column of a table that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LiveColumn {
-    pub name: String,
-    /// Its type as SQL: `bigint unsigned`, `varchar(20) COLLATE utf8mb4_bin`, `json`.
-    pub declared: String,
-    /// Computed by the table; never written.
-    pub is_generated: bool,
-}
+use crate::batch::Column;
+use crate::destination::evolution::LiveColumn;
 
 /// A table that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,11 +250,6 @@ pub(super) fn create_sql<'a>(dialect: Dialect, name: &str, columns: impl IntoIte
         list.join(", "),
         dialect.collation()
     )
-}
-
-/// Returns the type of a column that no load brought: its own, else text.
-pub(super) fn derived(dialect: Dialect, declared: &str) -> ColumnType {
-    dialect.of_declaration(declared).unwrap_or(ColumnType::Text)
 }
 
 #[cfg(test)]

@@ -4,25 +4,15 @@ use super::session::{Outcome, Session, failed, refusal};
 use super::table::cell;
 use super::types::{quoted, sortable};
 use crate::batch::{ColumnType, Schema};
+use crate::destination::keys::known_column;
+use crate::destination::window::{Condition, bounded};
 use crate::run::CursorValue;
 
-/// A condition with its bound values.
-pub(super) struct Condition {
-    pub sql: String,
-    pub values: Vec<String>,
-}
-
-impl Condition {
-    pub(super) fn parameters(&self) -> Vec<Option<&str>> {
-        self.values.iter().map(|value| Some(value.as_str())).collect()
-    }
-
-    /// Returns how many rows of a table meet it; `table` is SQL.
-    pub(super) fn count(&self, session: &mut Session, table: &str) -> Outcome<u64> {
-        let rows = session.rows(&format!("SELECT count(*) FROM {table} WHERE {}", self.sql), &self.parameters());
-        let rows = rows.map_err(failed(format_args!("counting the rows of {table} in the window")))?;
-        Ok(rows.first().and_then(|row| cell(row, 0).parse().ok()).unwrap_or(0))
-    }
+/// Returns how many rows of a table meet a condition; `table` is SQL.
+pub(super) fn counted(session: &mut Session, table: &str, condition: &Condition<String>) -> Outcome<u64> {
+    let rows = session.rows(&format!("SELECT count(*) FROM {table} WHERE {}", condition.sql), &condition.parameters());
+    let rows = rows.map_err(failed(format_args!("counting the rows of {table} in the window")))?;
+    Ok(rows.first().and_then(|row| cell(row, 0).parse().ok()).unwrap_or(0))
 }
 
 /// Returns which rows the window holds. Rows without a value belong to it when the load brings such rows again.
@@ -34,16 +24,12 @@ pub(super) fn window(
     column: &str,
     from: Option<&CursorValue>,
     until: Option<&CursorValue>,
-) -> Outcome<Option<Condition>> {
-    let Some(mut condition) = bounds(batch, target, column, from, until)? else { return Ok(None) };
-    let name = batch.columns.iter().find(|known| known.name.eq_ignore_ascii_case(column)).map_or(column, |known| &known.name);
-    let name = quoted(name);
+) -> Outcome<Option<Condition<String>>> {
+    let Some(condition) = bounds(batch, target, column, from, until)? else { return Ok(None) };
+    let name = quoted(&known_column(batch, target, column)?.name);
     let sql = format!("SELECT EXISTS (SELECT 1 FROM {staged} WHERE {name} IS NULL)");
     let nulls = session.number(&sql).map_err(failed(format_args!("looking for rows of {target} without {column}")))?;
-    if nulls > 0 {
-        condition.sql = format!("({} OR {name} IS NULL)", condition.sql);
-    }
-    Ok(Some(condition))
+    Ok(Some(if nulls > 0 { condition.or_null(&name) } else { condition }))
 }
 
 /// Returns the condition of a window's bounds; `None` where there are none.
@@ -53,28 +39,16 @@ pub(super) fn bounds(
     column: &str,
     from: Option<&CursorValue>,
     until: Option<&CursorValue>,
-) -> Outcome<Option<Condition>> {
-    if from.is_none() && until.is_none() {
-        return Ok(None);
-    }
-    let Some(found) = batch.columns.iter().find(|candidate| candidate.name.eq_ignore_ascii_case(column)) else {
-        let message = format!("table {target}: column {column} of the window is not among the columns");
-        return Err(refusal("no_such_column", message, "look at timestamp_column and columns.rename"));
-    };
+) -> Outcome<Option<Condition<String>>> {
+    let Some(found) = bounded(batch, target, column, from, until)? else { return Ok(None) };
     let Some(value) = bound(found.column_type) else {
         let message = format!("table {target}: column {column} is {} and kept as text, which doesn't sort as it does", found.column_type);
         return Err(refusal("bad_cursor", message, "choose another timestamp_column, or mode: full"));
     };
     let name = sortable(&quoted(&found.name), found.column_type);
-    let mut parts = Vec::new();
-    let mut values = Vec::new();
-    for (operator, bound) in [(">=", from), ("<", until)] {
-        if let Some(bound) = bound {
-            values.push(bound.text.trim_end_matches('Z').to_owned());
-            parts.push(format!("{name} {operator} {value}"));
-        }
-    }
-    Ok(Some(Condition { sql: format!("({})", parts.join(" AND ")), values }))
+    Ok(Some(Condition::between(from, until, |operator, bound, _| {
+        (format!("{name} {operator} {value}"), bound.text.trim_end_matches('Z').to_owned())
+    })))
 }
 
 /// Returns the SQL of a bound text as a value of a type, so that nothing is compared as text or as a double that isn't one.

@@ -3,9 +3,10 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use postgres::Row;
 
-use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
+use super::session::{Outcome, Session, failed, is_worth_another_try};
 use crate::batch::{ColumnType, Schema};
-use crate::destination::{DestinationError, LoadRecord, PublishRequest};
+use crate::destination::failure::fence_lost;
+use crate::destination::{LoadRecord, PublishRequest};
 use crate::plan::{Mode, Owner, RunRef};
 use crate::run::{Counts, CursorValue, FileRecord};
 
@@ -224,15 +225,6 @@ pub(super) fn is_held(session: &mut Session, target: &str, fence: &Fence) -> Res
     let sql = format!("SELECT 1 FROM {loads} WHERE lower(target) = lower($1) AND begun_version = $2::bigint AND begun_run_id = $3");
     let rows = session.rows(&sql, &[Some(target), Some(&fence.begun_version.to_string()), Some(&fence.run_id)])?;
     Ok(!rows.is_empty())
-}
-
-/// Says that another run decides.
-pub(super) fn fence_lost(target: &str) -> DestinationError {
-    refusal(
-        "fence_lost",
-        format!("table {target}: another run began after this one; nothing of this load is visible"),
-        "look at `etlsched logs`: the later run decides",
-    )
 }
 
 /// Returns the targets that have a row.

@@ -8,6 +8,7 @@ use super::staging::Staging;
 use super::table::LiveTable;
 use super::types::quoted;
 use crate::destination::DestinationError;
+use crate::destination::keys::known_key;
 use crate::run::Counts;
 use crate::text::count;
 
@@ -114,7 +115,7 @@ impl Guards {
         if !self.is_guarded {
             return Ok(None);
         }
-        let key = merge::known_key(&staging.layout.batch, &live.name, key)?;
+        let key = known_key(&staging.layout.batch, &live.name, key)?;
         let (name, staged) = (staging.session.table(&live.name), staging.session.table(&staging.table));
         let same_key: Vec<String> = key.iter().map(|column| format!("target.{0} = staged.{0}", quoted(column))).collect();
         let same_key = same_key.join(" AND ");

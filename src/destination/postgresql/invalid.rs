@@ -1,11 +1,12 @@
 //! Finds the values that PostgreSQL can't hold: NUL in text, years before 4713 BC or after those of its types, JSON that jsonb refuses.
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, StringArray};
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::destination::InvalidValue;
+use crate::destination::unholdable::{by_row, each, is_json, is_longer, texts};
 
 /// 4714-11-24 BC to 5874897-12-31, in days since 1970-01-01 (PostgreSQL 15, table 8.9).
 const DAYS: std::ops::RangeInclusive<i32> = -2_440_588..=2_145_042_905;
@@ -18,31 +19,19 @@ const NUL: &str = "the text holds a NUL character";
 const LENGTH: &str = "the text is longer than the target's column";
 const JSON: &str = "the text is no JSON that jsonb holds";
 
-/// How Arrow marks texts that are JSON.
-const EXTENSION: &str = "ARROW:extension:name";
-
 /// Returns the values of a batch that PostgreSQL can't hold, by row.
 pub(super) fn find(batch: &RecordBatch) -> Vec<InvalidValue> {
-    let mut found = Vec::new();
-    for (column, array) in batch.columns().iter().enumerate() {
-        let array = array.as_ref();
-        let schema = batch.schema_ref();
-        let is_json = schema.field(column).metadata().get(EXTENSION).is_some_and(|name| name == "arrow.json");
-        let mut add = |row: usize, reason: &'static str| found.push(InvalidValue { row, column, reason });
-        match array.data_type() {
-            DataType::Date32 => each::<Date32Type>(array, |value| !DAYS.contains(&value), |row| add(row, YEAR)),
-            DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                each::<TimestampMicrosecondType>(array, |value| value < MICROS_MIN, |row| add(row, YEAR));
-            }
-            DataType::Utf8 if is_json => texts(array.as_string(), |text| !is_jsonb(text), |row| add(row, JSON)),
-            DataType::Utf8 if array.as_string::<i32>().value_data().contains(&0) => {
-                texts(array.as_string(), |text| text.contains('\0'), |row| add(row, NUL));
-            }
-            _ => {}
+    by_row(batch, |column, array, add| match array.data_type() {
+        DataType::Date32 => each::<Date32Type>(array, |value| !DAYS.contains(&value), |row| add(row, YEAR)),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            each::<TimestampMicrosecondType>(array, |value| value < MICROS_MIN, |row| add(row, YEAR));
         }
-    }
-    found.sort_by_key(|value| (value.row, value.column));
-    found
+        DataType::Utf8 if is_json(batch, column) => texts(array.as_string(), |text| !is_jsonb(text), |row| add(row, JSON)),
+        DataType::Utf8 if array.as_string::<i32>().value_data().contains(&0) => {
+            texts(array.as_string(), |text| text.contains('\0'), |row| add(row, NUL));
+        }
+        _ => {}
+    })
 }
 
 /// Returns the texts of a batch that are longer than the column that they go to: a server cuts blanks at their ends without a word.
@@ -51,31 +40,10 @@ pub(super) fn too_long(batch: &RecordBatch, limits: impl Iterator<Item = (usize,
     let mut found = Vec::new();
     for (column, limit) in limits {
         if let Some(array) = batch.column(column).as_string_opt::<i32>() {
-            let is_long = |text: &str| text.len() > limit && text.chars().count() > limit;
-            texts(array, is_long, |row| found.push(InvalidValue { row, column, reason: LENGTH }));
+            texts(array, |text| is_longer(text, limit), |row| found.push(InvalidValue { row, column, reason: LENGTH }));
         }
     }
     found
-}
-
-fn each<T: ArrowPrimitiveType>(array: &dyn Array, is_invalid: impl Fn(T::Native) -> bool, mut add: impl FnMut(usize)) {
-    let values = array.as_primitive::<T>().values();
-    // One quick pass over the values decides whether the rows must be looked at at all.
-    if values.iter().any(|value| is_invalid(*value)) {
-        for (row, value) in values.iter().enumerate() {
-            if array.is_valid(row) && is_invalid(*value) {
-                add(row);
-            }
-        }
-    }
-}
-
-fn texts(texts: &StringArray, is_invalid: impl Fn(&str) -> bool, mut add: impl FnMut(usize)) {
-    for row in 0..texts.len() {
-        if texts.is_valid(row) && is_invalid(texts.value(row)) {
-            add(row);
-        }
-    }
 }
 
 /// jsonb holds any JSON but `\u0000`, which is text with a NUL.
@@ -94,7 +62,7 @@ fn has_escaped_nul(text: &str) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, Date32Array, TimestampMicrosecondArray};
+    use arrow_array::{ArrayRef, Date32Array, StringArray, TimestampMicrosecondArray};
 
     use super::*;
     use crate::batch::{Column, ColumnType, Schema};

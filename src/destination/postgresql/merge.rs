@@ -4,14 +4,15 @@
 
 use postgres::error::SqlState;
 
-use super::evolve::Layout;
 use super::publish::execute;
 use super::session::{Outcome, Session, failed, refusal};
-use super::staging::{Staging, target_hash};
+use super::staging::Staging;
 use super::table::LiveTable;
 use super::types::{comparable, listed, quoted, sortable};
 use crate::batch::Schema;
-use crate::destination::Fold;
+use crate::destination::evolution::Layout;
+use crate::destination::keys::{duplicate_key, known_column, known_key, refuse_nulls};
+use crate::destination::{Fold, staging_names};
 use crate::run::Counts;
 
 /// One row in so many is few.
@@ -23,7 +24,7 @@ const FEW: u64 = 20;
 pub(super) fn fold(staging: &mut Staging<'_>, fold: &Fold) -> Outcome<u64> {
     let target = staging.request.target.clone();
     let key = known_key(&staging.layout.batch, &target, &fold.key)?;
-    refuse_nulls(staging, &key)?;
+    refuse_keyless(staging, &key)?;
     let staged = staging.session.table(&staging.table);
     let number = staging.shape.number.as_deref().unwrap_or_default();
     let sql = fold_sql(&staging.layout.batch, &target, &staged, number, fold)?;
@@ -43,10 +44,10 @@ pub(super) fn fold_sql(batch: &Schema, target: &str, staged: &str, number: &str,
     let key = known_key(batch, target, &fold.key)?;
     let number = quoted(number);
     let newest = match &fold.newest_by {
-        Some(name) => match batch.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
-            Some(column) => format!("{} DESC NULLS LAST, ", sortable(&quoted(&column.name), column.column_type)),
-            None => return Err(no_such_column(batch, target, name)),
-        },
+        Some(name) => {
+            let column = known_column(batch, target, name)?;
+            format!("{} DESC NULLS LAST, ", sortable(&quoted(&column.name), column.column_type))
+        }
         None => String::new(),
     };
     let key = listed("", key.iter().map(String::as_str));
@@ -140,15 +141,7 @@ fn make_key_index(session: &mut Session, target: &str, live: &LiveTable, key: &[
     for sql in key_index_sql(session, target, live, key)? {
         match session.run(&sql) {
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
-                return Err(refusal(
-                    "duplicate_key",
-                    format!(
-                        "table {} holds several rows with one key ({}), so that nothing can be merged into it",
-                        live.name,
-                        key.join(", ")
-                    ),
-                    "name a primary_key that is unique, or load once with --full-refresh",
-                ));
+                return Err(duplicate_key(&live.name, key));
             }
             result => result.map_err(failed(format_args!("indexing the key of {}", live.name)))?,
         };
@@ -167,40 +160,18 @@ pub(super) fn key_index_sql(session: &mut Session, target: &str, live: &LiveTabl
     if indexes.iter().any(|row| is_key(row.get(0))) {
         return Ok(Vec::new());
     }
-    let index = format!("_etlsched_key_{}", target_hash(target));
+    let index = format!("_etlsched_key_{}", staging_names::hash(&target.to_lowercase()));
     let former = format!("DROP INDEX IF EXISTS {}", session.table(&index));
     let list = listed("", key.iter().map(String::as_str));
     Ok(vec![former, format!("CREATE UNIQUE INDEX {} ON {} ({list})", quoted(&index), session.table(&live.name))])
 }
 
-/// Returns the key under the target's spelling.
-pub(super) fn known_key(batch: &Schema, target: &str, key: &[String]) -> Outcome<Vec<String>> {
-    let columns = &batch.columns;
-    key.iter()
-        .map(|name| match columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
-            Some(column) => Ok(column.name.clone()),
-            None => Err(no_such_column(batch, target, name)),
-        })
-        .collect()
-}
-
-fn refuse_nulls(staging: &mut Staging<'_>, key: &[String]) -> Outcome<()> {
-    let staged = staging.session.table(&staging.table);
-    for column in key {
+/// Refuses staged rows without a value in a column of the key.
+fn refuse_keyless(staging: &mut Staging<'_>, key: &[String]) -> Outcome<()> {
+    let (session, target) = (&mut *staging.session, &staging.request.target);
+    let staged = session.table(&staging.table);
+    refuse_nulls(target, key, |column| {
         let sql = format!("SELECT count(*) FROM {staged} WHERE {} IS NULL", quoted(column));
-        let rows =
-            staging.session.number(&sql).map_err(failed(format_args!("looking for NULL in the key of {}", staging.request.target)))?;
-        if rows > 0 {
-            let rows = crate::text::count(rows, "row");
-            let message = format!("table {}: {rows} without a value in key column {column}", staging.request.target);
-            return Err(refusal("null_key", message, "name a primary_key whose columns always have a value"));
-        }
-    }
-    Ok(())
-}
-
-fn no_such_column(batch: &Schema, target: &str, name: &str) -> crate::destination::DestinationError {
-    let columns: Vec<&str> = batch.columns.iter().map(|column| column.name.as_str()).collect();
-    let message = format!("table {target}: the source has no column {name}");
-    refusal("no_such_column", message, format!("its columns are {}", columns.join(", ")))
+        session.number(&sql).map_err(failed(format_args!("looking for NULL in the key of {target}")))
+    })
 }

@@ -1,22 +1,27 @@
 //! Publishing: the one transaction that makes a load visible, with its bookkeeping.
 
-use super::evolve::{self, Layout, There};
+use super::evolve;
 use super::guards::{self, Guards};
 use super::likeness::{Keys, Likeness};
 use super::session::{Outcome, Session, failed, is_worth_another_try, refusal};
-use super::staging::{Staging, drop_table, old_rows, refuse_foreign};
+use super::staging::{Staging, drop_table};
 use super::table::{Durability, LiveTable, create_sql};
 use super::types::{declaration, listed, quoted, sortable};
 use super::{bookkeeping, merge};
 use crate::batch::Schema;
+use crate::destination::evolution::{Layout, OldRows};
+use crate::destination::failure::target_changed;
+use crate::destination::keys::known_column;
+use crate::destination::ownership::refuse_foreign;
+use crate::destination::window::{Condition, bounded};
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::run::{Counts, CursorValue};
 
 /// Makes the staged rows visible, or leaves everything as it was.
 pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<Committed> {
-    let folded = match staging.request.disposition.clone() {
-        Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. } => merge::fold(staging, &fold)?,
-        Disposition::Full { fold: None, .. } | Disposition::Window { .. } | Disposition::Append => 0,
+    let folded = match staging.request.disposition.fold().cloned() {
+        Some(fold) => merge::fold(staging, &fold)?,
+        None => 0,
     };
     staging.rows -= folded;
     complete(staging)?;
@@ -156,13 +161,13 @@ fn fill(staging: &mut Staging<'_>, live: &LiveTable, before: u64) -> Outcome<Cou
 }
 
 /// Replaces the rows that meet a condition by the staged ones; returns how many went and came.
-fn replace(staging: &mut Staging<'_>, live: &LiveTable, guards: &Guards, condition: Option<&Condition>) -> Outcome<(u64, u64)> {
+fn replace(staging: &mut Staging<'_>, live: &LiveTable, guards: &Guards, condition: Option<&Condition<String>>) -> Outcome<(u64, u64)> {
     if guards.is_none() {
         return Ok((delete(staging.session, live, condition)?, insert(staging, live)?));
     }
     let name = staging.session.table(&live.name);
     let inside = match condition {
-        Some(condition) => condition.count(staging.session, &name)?,
+        Some(condition) => counted(staging.session, &name, condition)?,
         None => staging.session.count(&name)?,
     };
     if inside > 0 {
@@ -234,8 +239,7 @@ pub(super) fn swap_sql(
 fn alter(staging: &mut Staging<'_>, live: &LiveTable) -> Outcome<()> {
     let statements = evolve::alter_sql(&staging.session.table(&live.name), &staging.layout);
     let disposition = &staging.request.disposition;
-    let mut there = There { table: live, session: staging.session, old_rows: old_rows(disposition) };
-    if !there.still_fits(&staging.layout)? {
+    if !evolve::there(live, staging.session, OldRows::of(disposition)).still_fits(&staging.layout)? {
         return Err(target_changed(&live.name));
     }
     statements.iter().try_for_each(|sql| evolve::altered(staging.session.run(sql), &format!("publishing table {}: `{sql}`", live.name)))
@@ -244,11 +248,6 @@ fn alter(staging: &mut Staging<'_>, live: &LiveTable) -> Outcome<()> {
 /// Returns what makes a target that isn't there; `name` is SQL.
 pub(super) fn create_target_sql(name: &str, layout: &Layout) -> String {
     create_sql(name, Durability::Logged, super::table::of_types(&layout.columns))
-}
-
-fn target_changed(target: &str) -> DestinationError {
-    let message = format!("table {target} was altered while the load ran");
-    DestinationError { is_transient: true, ..refusal("target_changed", message, "the next attempt sees it as it is now") }
 }
 
 /// Demands that the staging table still has its rows: a crash of the server empties it.
@@ -279,7 +278,7 @@ fn insert(staging: &mut Staging<'_>, live: &LiveTable) -> Outcome<u64> {
 }
 
 /// Returns what replaces rows of the target by the staged ones in one statement; both names are SQL.
-pub(super) fn replace_sql(name: &str, staged: &str, layout: &Layout, condition: Option<&Condition>) -> String {
+pub(super) fn replace_sql(name: &str, staged: &str, layout: &Layout, condition: Option<&Condition<String>>) -> String {
     let condition = condition.map_or_else(String::new, |condition| format!(" WHERE {}", condition.sql));
     // The count makes the deletion come first.
     format!(
@@ -294,23 +293,11 @@ pub(super) fn insert_sql(name: &str, staged: &str, layout: &Layout) -> String {
     format!("INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {staged}")
 }
 
-/// A condition with its bound values.
-pub(super) struct Condition {
-    pub sql: String,
-    pub values: Vec<String>,
-}
-
-impl Condition {
-    fn parameters(&self) -> Vec<Option<&str>> {
-        self.values.iter().map(|value| Some(value.as_str())).collect()
-    }
-
-    /// Returns how many rows of a table meet it; `table` is SQL.
-    pub(super) fn count(&self, session: &mut Session, table: &str) -> Outcome<u64> {
-        let rows = session.rows(&format!("SELECT count(*) FROM {table} WHERE {}", self.sql), &self.parameters());
-        let rows = rows.map_err(failed(format_args!("counting the rows of {table} in the window")))?;
-        Ok(rows.first().and_then(|row| u64::try_from(row.get::<_, i64>(0)).ok()).unwrap_or(0))
-    }
+/// Returns how many rows of a table meet a condition; `table` is SQL.
+pub(super) fn counted(session: &mut Session, table: &str, condition: &Condition<String>) -> Outcome<u64> {
+    let rows = session.rows(&format!("SELECT count(*) FROM {table} WHERE {}", condition.sql), &condition.parameters());
+    let rows = rows.map_err(failed(format_args!("counting the rows of {table} in the window")))?;
+    Ok(rows.first().and_then(|row| u64::try_from(row.get::<_, i64>(0)).ok()).unwrap_or(0))
 }
 
 /// Returns which rows the window holds. Rows without a value belong to it when the load brings such rows again.
@@ -322,16 +309,12 @@ pub(super) fn window(
     column: &str,
     from: Option<&CursorValue>,
     until: Option<&CursorValue>,
-) -> Outcome<Option<Condition>> {
-    let Some(mut condition) = bounds(batch, target, column, from, until)? else { return Ok(None) };
-    let name = batch.columns.iter().find(|known| known.name.eq_ignore_ascii_case(column)).map_or(column, |known| &known.name);
-    let name = quoted(name);
+) -> Outcome<Option<Condition<String>>> {
+    let Some(condition) = bounds(batch, target, column, from, until)? else { return Ok(None) };
+    let name = quoted(&known_column(batch, target, column)?.name);
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {staged} WHERE {name} IS NULL LIMIT 1) AS without");
     let nulls = session.number(&sql).map_err(failed(format_args!("looking for rows of {target} without {column}")))?;
-    if nulls > 0 {
-        condition.sql = format!("({} OR {name} IS NULL)", condition.sql);
-    }
-    Ok(Some(condition))
+    Ok(Some(if nulls > 0 { condition.or_null(&name) } else { condition }))
 }
 
 /// Returns the condition of a window's bounds; `None` where there are none.
@@ -341,30 +324,18 @@ pub(super) fn bounds(
     column: &str,
     from: Option<&CursorValue>,
     until: Option<&CursorValue>,
-) -> Outcome<Option<Condition>> {
-    if from.is_none() && until.is_none() {
-        return Ok(None);
-    }
-    let Some(found) = batch.columns.iter().find(|candidate| candidate.name.eq_ignore_ascii_case(column)) else {
-        let message = format!("table {target}: column {column} of the window is not among the columns");
-        return Err(refusal("no_such_column", message, "look at timestamp_column and columns.rename"));
-    };
+) -> Outcome<Option<Condition<String>>> {
+    let Some(found) = bounded(batch, target, column, from, until)? else { return Ok(None) };
     let plain = quoted(&found.name);
     let name = sortable(&plain, found.column_type);
-    let mut parts = Vec::new();
-    let mut values = Vec::new();
-    for (operator, bound) in [(">=", from), ("<", until)] {
-        if let Some(bound) = bound {
-            values.push(bound.text.clone());
-            let value = format!("${}", values.len());
-            let value = if name == plain { format!("{value}::{}", declaration(found.column_type)) } else { format!("rtrim({value}, 'Z')") };
-            parts.push(format!("{name} {operator} {value}"));
-        }
-    }
-    Ok(Some(Condition { sql: format!("({})", parts.join(" AND ")), values }))
+    Ok(Some(Condition::between(from, until, |operator, bound, place| {
+        let is_plain = name == plain;
+        let value = if is_plain { format!("${place}::{}", declaration(found.column_type)) } else { format!("rtrim(${place}, 'Z')") };
+        (format!("{name} {operator} {value}"), bound.text.clone())
+    })))
 }
 
-fn delete(session: &mut Session, live: &LiveTable, condition: Option<&Condition>) -> Outcome<u64> {
+fn delete(session: &mut Session, live: &LiveTable, condition: Option<&Condition<String>>) -> Outcome<u64> {
     let name = session.table(&live.name);
     let what = format!("deleting the old rows of {}", live.name);
     match condition {

@@ -1,7 +1,6 @@
 //! A load without effect: what a dry run asks. Rows go into a temporary table of a transaction that is never committed, beside the
 //! target, which is only read.
 
-use super::evolve::Layout;
 use super::merge;
 use super::publish;
 use super::session::{Outcome, Session, failed};
@@ -9,6 +8,8 @@ use super::staging::{self, Sending, Shape};
 use super::table::{Durability, LiveTable, create_sql, of_types};
 use super::types::{conversion, declaration, quoted};
 use crate::batch::{RecordBatch, Schema};
+use crate::destination::evolution::Layout;
+use crate::destination::keys::known_key;
 use crate::destination::{Disposition, Fold, InvalidValue, LoadRequest, Rehearsal};
 use crate::plan::SchemaChange;
 use crate::run::Counts;
@@ -60,7 +61,7 @@ impl Trial {
     /// Returns what would become of the rows of a merge: added, updated, unchanged.
     fn merged(&mut self, fold: &Fold) -> Outcome<Counts> {
         let Some(live) = &self.live else { return Ok(Counts { added: self.count, ..Counts::default() }) };
-        let key = merge::known_key(&self.layout.batch, &self.request.target, &fold.key)?;
+        let key = known_key(&self.layout.batch, &self.request.target, &fold.key)?;
         let old = self.layout.batch.columns.iter().map(|column| {
             let there = live.column(&column.name).map(|there| quoted(&there.name));
             let changed = self.layout.redeclared().into_iter().find(|(name, _, _)| *name == column.name);
@@ -137,7 +138,7 @@ impl Rehearsal for Trial {
                 let deleted = match (&live, condition) {
                     (None, _) => 0,
                     (Some(_), None) => before,
-                    (Some(live), Some(condition)) => condition.count(&mut self.session, live)?,
+                    (Some(live), Some(condition)) => publish::counted(&mut self.session, live, &condition)?,
                 };
                 Counts { added: rows, deleted, ..Counts::default() }
             }

@@ -10,12 +10,10 @@ use postgres::types::{ToSql, Type};
 use postgres::{Client, Error, Row, SimpleQueryMessage};
 
 use super::types::quoted;
-use crate::connect::{ConnectError, postgres as server};
+use crate::connect::postgres as server;
 use crate::destination::DestinationError;
+pub(super) use crate::destination::failure::{Outcome, refusal};
 use crate::plan::postgresql::PostgresConnection;
-
-/// Result of everything in this folder.
-pub(super) type Outcome<T> = Result<T, DestinationError>;
 
 /// What each transaction is given beside what every one has: a lock that someone holds is given up soon, so that our waiting never queues
 /// all others; the server notices within seconds that a killed worker is gone (PostgreSQL 14 and later, on systems that can tell).
@@ -51,22 +49,12 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Makes an error of a code and a message.
-pub(super) fn refusal(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> DestinationError {
-    DestinationError { code, message: message.into(), hint: Some(hint.into()), is_transient: false }
-}
-
-fn from_connect(error: ConnectError) -> DestinationError {
-    let ConnectError { code, message, hint, is_transient, retry_after: _ } = error;
-    DestinationError { code, message, hint, is_transient }
-}
-
 const STANDBY: &str = "the server is a standby or takes no changes: let the connection name the primary";
 
 /// Turns what the server says into an error of ours; `what` is what was attempted, on what.
 pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(Error) -> DestinationError {
     move |error| {
-        let known = from_connect(server::failure(&what.to_string(), &error));
+        let known = DestinationError::from(server::failure(&what.to_string(), &error));
         let (code, hint) = match error.code() {
             Some(state) if *state == SqlState::DISK_FULL => ("disk_full", "make room on the server's disk; the tables are as they were"),
             Some(state) if *state == SqlState::READ_ONLY_SQL_TRANSACTION => ("read_only", STANDBY),
@@ -111,7 +99,7 @@ pub(super) fn is_worth_another_try(error: &DestinationError, tries: u32) -> bool
 impl Session {
     /// Connects; the schema is the given one, else the first of the login's search path.
     pub(super) fn open(name: &str, plan: &PostgresConnection, schema: Option<&str>) -> Outcome<Self> {
-        let opened = server::Session::open(plan).map_err(from_connect)?;
+        let opened = server::Session::open(plan)?;
         let mut session = Self { plan: plan.clone(), client: opened.client, place: opened.place, schema: String::new() };
         let what = format!("destination {name}: looking for the schema on {}", session.place);
         let found = match schema {
@@ -134,7 +122,7 @@ impl Session {
 
     /// Opens another connection to the same place.
     pub(super) fn another(&self) -> Outcome<Self> {
-        let opened = server::Session::open(&self.plan).map_err(from_connect)?;
+        let opened = server::Session::open(&self.plan)?;
         let Self { plan, place, schema, .. } = self;
         Ok(Self { plan: plan.clone(), client: opened.client, place: place.clone(), schema: schema.clone() })
     }
@@ -232,7 +220,7 @@ impl Session {
                     tries += 1;
                     std::thread::sleep(PAUSE);
                 }
-                Err(error) => return Err(from_connect(error)),
+                Err(error) => return Err(error.into()),
             }
         }
     }

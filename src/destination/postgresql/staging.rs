@@ -2,10 +2,8 @@
 
 use std::io::Write as _;
 
-use sha2::{Digest, Sha256};
-
 use super::bookkeeping::{self, Fence};
-use super::evolve::{self, Layout, OldRows, There};
+use super::evolve;
 use super::filling::Filling;
 use super::likeness::{Keys, Likeness};
 use super::session::{Outcome, Session, failed, refusal};
@@ -13,9 +11,10 @@ use super::table::{Durability, LiveTable, create_sql, of_types};
 use super::types::{NAME_BYTES_MAX, length, listed, quoted};
 use super::{checks, copying, invalid, mend, publish};
 use crate::batch::{RecordBatch, Schema};
-use crate::destination::{
-    Committed, DestinationError, Disposition, InvalidValue, Load, LoadRecord, LoadRequest, PublishRequest, Written, foreign_table,
-};
+use crate::destination::evolution::{self, Layout, OldRows};
+use crate::destination::failure::fence_lost;
+use crate::destination::{Committed, DestinationError, Disposition, InvalidValue, Load, LoadRecord, LoadRequest, PublishRequest, Written};
+use crate::destination::{ownership, staging_names};
 use crate::plan::{Expect, OnInvalidValue, Owner, Publish, RunRef, SchemaChange};
 
 /// A load into a PostgreSQL table.
@@ -81,10 +80,8 @@ impl Shape {
 
     /// Returns the name of the column that numbers the rows, where they are folded.
     pub(super) fn number(request: &LoadRequest, layout: &Layout) -> Option<String> {
-        let is_folded = matches!(request.disposition, Disposition::Merge(_) | Disposition::Full { fold: Some(_), .. });
-        let is_taken = |name: &String| layout.columns.iter().chain(&layout.batch.columns).any(|column| column.name == *name);
-        let mut names = (0..).map(|number| format!("_etlsched_row{}", if number == 0 { String::new() } else { number.to_string() }));
-        if is_folded { names.find(|name| !is_taken(name)) } else { None }
+        let is_taken = |name: &str| layout.columns.iter().chain(&layout.batch.columns).any(|column| column.name == name);
+        request.disposition.fold().map(|_| staging_names::numbering(is_taken))
     }
 }
 
@@ -145,7 +142,7 @@ impl<'a> Staging<'a> {
             return error;
         }
         let is_held = bookkeeping::is_held(self.session, &self.request.target, &self.fence);
-        if is_held.is_ok_and(|is_held| !is_held) { bookkeeping::fence_lost(&self.request.target) } else { error }
+        if is_held.is_ok_and(|is_held| !is_held) { fence_lost(&self.request.target) } else { error }
     }
 
     /// Puts the names that people know into a message of the server's about the staging table and its parts.
@@ -312,52 +309,22 @@ pub(super) fn refuse_name(target: &str) -> Outcome<()> {
 /// Returns the target's bookkeeping row, where this owner may load it.
 ///
 /// # Errors
-/// `owner_clash`; `foreign_table` where the table has rows that no load brought and nobody took over.
+/// As for [`ownership::admit`].
 pub(super) fn admit(session: &mut Session, target: &str, owner: &Owner, live: Option<&LiveTable>) -> Outcome<Option<LoadRecord>> {
-    let record = bookkeeping::record(session, target)?;
-    if let Some(record) = &record {
-        record.refuse_other_owner(owner)?;
-    }
-    if let Some(live) = live.filter(|_| !record.as_ref().is_some_and(LoadRecord::is_acquainted)) {
-        let table = session.table(&live.name);
-        refuse_foreign(&live.name, session.count(&table)?, owner)?;
-    }
-    Ok(record)
+    ownership::admit(session, target, owner, live.map(|live| live.name.as_str()))
 }
 
-/// Refuses rows that no load brought.
-pub(super) fn refuse_foreign(target: &str, rows: u64, owner: &Owner) -> Outcome<()> {
-    if rows > 0 { Err(foreign_table(target, rows, owner)) } else { Ok(()) }
-}
-
-/// Returns the name of a staging table: `_etlsched_<8 of sha256(target)>_<last 12 of the run id>_<attempt>`, `_r<n>` after a restart.
+/// Returns the name of a staging table.
 pub(super) fn name(target: &str, run: &RunRef, restarts: u32) -> String {
-    let again = if restarts == 0 { String::new() } else { format!("_r{restarts}") };
-    format!("_etlsched_{}_{}_{}{again}", target_hash(target), run_mark(&run.run_id), run.attempt)
-}
-
-/// Returns the first eight hex digits of the SHA-256 of a target's name.
-pub(super) fn target_hash(target: &str) -> String {
-    Sha256::digest(target.to_lowercase().as_bytes())[..4].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(super) fn run_mark(run_id: &str) -> String {
-    let plain: Vec<char> = run_id.chars().filter(char::is_ascii_alphanumeric).collect();
-    plain[plain.len().saturating_sub(12)..].iter().collect()
+    staging_names::name(&target.to_lowercase(), run, restarts)
 }
 
 /// Decides what becomes of the target's columns.
 pub(super) fn layout_of(session: &mut Session, request: &LoadRequest, schema: &Schema, live: Option<&LiveTable>) -> Outcome<Layout> {
     let record = bookkeeping::record(session, &request.target)?;
     let published = record.as_ref().map(|record| &record.schema);
-    let old_rows = old_rows(&request.disposition);
-    let there = live.map(|table| There { table, session, old_rows });
-    evolve::layout(&request.target, there, published, schema, request.schema_policy)
-}
-
-/// Whether the rows that are there stay.
-pub(super) fn old_rows(disposition: &Disposition) -> OldRows {
-    if matches!(disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay }
+    let old_rows = OldRows::of(&request.disposition);
+    evolution::layout(request, live.map(|table| evolve::there(table, session, old_rows)), published, schema)
 }
 
 /// Drops a table of ours where it is there. Inside a transaction.

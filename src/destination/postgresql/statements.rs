@@ -1,12 +1,14 @@
 //! The statements of a load, in the order in which it runs them, for people: what a dry run prints. Runs nothing.
 
-use super::evolve::{self, Layout};
+use super::evolve;
 use super::guards::Guards;
-use super::publish::Condition;
 use super::session::{Outcome, Session};
 use super::staging::{Rows, Shape, copy_sql, make_sql};
 use super::table::LiveTable;
 use super::{bookkeeping, merge, publish};
+use crate::destination::evolution::Layout;
+use crate::destination::keys::known_key;
+use crate::destination::window::Condition;
 use crate::destination::{Disposition, LoadRequest};
 
 /// Returns the statements; `$1`, `$2` stand for bound values.
@@ -53,14 +55,14 @@ fn fill(session: &mut Session, request: &LoadRequest, live: Option<&LiveTable>, 
         Some(_) => evolve::alter_sql(&name, layout),
         None => vec![publish::create_target_sql(&name, layout)],
     };
-    let replace = |condition: Option<&Condition>| match condition {
+    let replace = |condition: Option<&Condition<String>>| match condition {
         condition if is_referenced => vec![publish::replace_sql(&name, staged, layout, condition)],
         Some(condition) => vec![format!("DELETE FROM {name} WHERE {}", condition.sql), publish::insert_sql(&name, staged, layout)],
         None => vec![format!("DELETE FROM {name}"), publish::insert_sql(&name, staged, layout)],
     };
     Ok(match &request.disposition {
         Disposition::Merge(fold) => {
-            let key = merge::known_key(&layout.batch, &request.target, &fold.key)?;
+            let key = known_key(&layout.batch, &request.target, &fold.key)?;
             let index = match live {
                 Some(live) => merge::key_index_sql(session, &request.target, live, &key)?,
                 None => Vec::new(),

@@ -2,17 +2,8 @@
 
 use super::session::{Outcome, Session, failed, refusal};
 use super::types::{declaration, of_declaration, quoted, takes};
-use crate::batch::{Column, ColumnType};
-
-/// A column of a table that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LiveColumn {
-    pub name: String,
-    /// As `format_type` spells it.
-    pub declared: String,
-    /// Computed by the table; never written.
-    pub is_generated: bool,
-}
+use crate::batch::Column;
+use crate::destination::evolution::LiveColumn;
 
 /// A table that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,9 +92,4 @@ pub(super) fn create_sql<'a>(name: &str, durability: Durability, columns: impl I
 /// Returns the columns that a type of ours gives: what staging tables are made of.
 pub(super) fn of_types(columns: &[Column]) -> impl Iterator<Item = (&str, String)> {
     columns.iter().map(|column| (column.name.as_str(), declaration(column.column_type)))
-}
-
-/// Returns the type of a column that no load brought: its own, else text.
-pub(super) fn derived(declared: &str) -> ColumnType {
-    of_declaration(declared).unwrap_or(ColumnType::Text)
 }

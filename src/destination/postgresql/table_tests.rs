@@ -50,7 +50,7 @@ pub(super) fn refused<T: std::fmt::Debug>(result: Result<T, DestinationError>, c
     let error = result.expect_err("it is refused");
     assert_eq!(error.code, code, "{error:?}");
     let text = format!("{} {}", error.message, error.hint.clone().unwrap_or_default());
-    let own = ["people", "t"].map(|table| format!("_etlsched_{}", super::staging::target_hash(table)));
+    let own = ["people", "t"].map(|table| format!("_etlsched_{}", crate::destination::staging_names::hash(table)));
     assert!(words.iter().all(|word| text.contains(word)) && !own.iter().any(|own| error.message.contains(own)), "{error:?}");
 }
 

@@ -3,9 +3,10 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::failure::{Outcome, failed, refusal};
+use super::failure::{Outcome, failed};
 use crate::batch::{ColumnType, Schema};
-use crate::destination::{DestinationError, LoadRecord, PublishRequest};
+use crate::destination::failure::fence_lost;
+use crate::destination::{LoadRecord, PublishRequest};
 use crate::plan::{Mode, Owner, RunRef};
 use crate::run::{Counts, CursorValue, FileRecord};
 
@@ -143,15 +144,6 @@ pub(super) fn publish(
 pub(super) fn is_held(connection: &Connection, target: &str, fence: &Fence) -> rusqlite::Result<bool> {
     let sql = "SELECT count(*) FROM _etlsched_loads WHERE target = ?1 AND begun_version = ?2 AND begun_run_id = ?3";
     connection.query_row(sql, (target, fence.begun_version, &fence.run_id), |row| Ok(row.get::<_, i64>(0)? == 1))
-}
-
-/// Says that another run decides.
-pub(super) fn fence_lost(target: &str) -> DestinationError {
-    refusal(
-        "fence_lost",
-        format!("table {target}: another run began after this one; nothing of this load is visible"),
-        "look at `etlsched logs`: the later run decides",
-    )
 }
 
 /// Returns the targets that have a row.

@@ -3,14 +3,7 @@
 use rusqlite::{Error, ErrorCode};
 
 use crate::destination::DestinationError;
-
-/// Result of everything in this folder.
-pub(super) type Outcome<T> = Result<T, DestinationError>;
-
-/// Makes an error of a code and a message.
-pub(super) fn refusal(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> DestinationError {
-    DestinationError { code, message: message.into(), hint: Some(hint.into()), is_transient: false }
-}
+pub(super) use crate::destination::failure::{Outcome, refusal};
 
 /// Turns SQLite's error into ours; `what` is what was attempted, on what.
 pub(super) fn failed(what: impl std::fmt::Display) -> impl FnOnce(Error) -> DestinationError {

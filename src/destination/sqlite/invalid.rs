@@ -1,12 +1,13 @@
 //! Finds the values that SQLite can't hold: NaN (it would become NULL), NUL in text, years outside 0000 to 9999.
 //! Infinities are held; the sign of a zero is not (-0.0 is stored as 0.0, its equal).
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Float32Type, Float64Type, TimestampMicrosecondType, TimestampNanosecondType};
-use arrow_array::{Array, ArrowPrimitiveType, RecordBatch};
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::destination::InvalidValue;
+use crate::destination::unholdable::{by_row, each, texts};
 
 /// 0000-01-01 and 9999-12-31 in days since 1970-01-01.
 const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
@@ -17,50 +18,21 @@ const NUL: &str = "the text holds a NUL character";
 
 /// Returns the values of a batch that SQLite can't hold, by row.
 pub(super) fn find(batch: &RecordBatch) -> Vec<InvalidValue> {
-    let mut found = Vec::new();
-    for (column, array) in batch.columns().iter().enumerate() {
-        let array = array.as_ref();
-        let mut add = |row: usize, reason: &'static str| found.push(InvalidValue { row, column, reason });
-        match array.data_type() {
-            DataType::Float32 => each::<Float32Type>(array, |value| value.is_nan(), |row| add(row, NOT_A_NUMBER)),
-            DataType::Float64 => each::<Float64Type>(array, |value| value.is_nan(), |row| add(row, NOT_A_NUMBER)),
-            DataType::Date32 => each::<Date32Type>(array, |value| !DAYS.contains(&i64::from(value)), |row| add(row, YEAR)),
-            DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                let is_outside = |micros: i64| !DAYS.contains(&micros.div_euclid(86_400_000_000));
-                each::<TimestampMicrosecondType>(array, is_outside, |row| add(row, YEAR));
-            }
-            DataType::Timestamp(_, _) => {
-                let is_outside = |nanos: i64| !DAYS.contains(&nanos.div_euclid(86_400_000_000_000));
-                each::<TimestampNanosecondType>(array, is_outside, |row| add(row, YEAR));
-            }
-            DataType::Utf8 => nul_texts(array, |row| add(row, NUL)),
-            _ => {}
+    by_row(batch, |_, array, add| match array.data_type() {
+        DataType::Float32 => each::<Float32Type>(array, |value| value.is_nan(), |row| add(row, NOT_A_NUMBER)),
+        DataType::Float64 => each::<Float64Type>(array, |value| value.is_nan(), |row| add(row, NOT_A_NUMBER)),
+        DataType::Date32 => each::<Date32Type>(array, |value| !DAYS.contains(&i64::from(value)), |row| add(row, YEAR)),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let is_outside = |micros: i64| !DAYS.contains(&micros.div_euclid(86_400_000_000));
+            each::<TimestampMicrosecondType>(array, is_outside, |row| add(row, YEAR));
         }
-    }
-    found.sort_by_key(|value| (value.row, value.column));
-    found
-}
-
-fn each<T: ArrowPrimitiveType>(array: &dyn Array, is_invalid: impl Fn(T::Native) -> bool, mut add: impl FnMut(usize)) {
-    let values = array.as_primitive::<T>().values();
-    // One quick pass over the values decides whether the rows must be looked at at all.
-    if values.iter().any(|value| is_invalid(*value)) {
-        for (row, value) in values.iter().enumerate() {
-            if array.is_valid(row) && is_invalid(*value) {
-                add(row);
-            }
+        DataType::Timestamp(_, _) => {
+            let is_outside = |nanos: i64| !DAYS.contains(&nanos.div_euclid(86_400_000_000_000));
+            each::<TimestampNanosecondType>(array, is_outside, |row| add(row, YEAR));
         }
-    }
-}
-
-fn nul_texts(array: &dyn Array, mut add: impl FnMut(usize)) {
-    let texts = array.as_string::<i32>();
-    if !texts.value_data().contains(&0) {
-        return;
-    }
-    for row in 0..texts.len() {
-        if texts.is_valid(row) && texts.value(row).as_bytes().contains(&0) {
-            add(row);
+        DataType::Utf8 if array.as_string::<i32>().value_data().contains(&0) => {
+            texts(array.as_string(), |text| text.contains('\0'), |row| add(row, NUL));
         }
-    }
+        _ => {}
+    })
 }

@@ -4,14 +4,15 @@
 
 use rusqlite::Connection;
 
-use super::evolve::Layout;
 use super::failure::{Outcome, failed, refusal};
 use super::publish::{count, execute};
-use super::staging::{Staging, target_hash};
+use super::staging::Staging;
 use super::types::{collation, listed, quoted};
 use super::{checks, lock};
 use crate::batch::Schema;
-use crate::destination::Fold;
+use crate::destination::evolution::Layout;
+use crate::destination::keys::{duplicate_key, known_column, known_key, refuse_nulls};
+use crate::destination::{Fold, staging_names};
 use crate::run::Counts;
 
 /// Leaves one staged row of each key: the one with the greatest `newest_by`, then the later one. Returns how many went.
@@ -21,7 +22,7 @@ pub(super) fn fold(staging: &Staging<'_>, fold: &Fold) -> Outcome<u64> {
     let key = known_key(&staging.layout.batch, &staging.request.target, &fold.key)?;
     let connection = &staging.destination.connection;
     let what = format!("folding rows of {} with equal keys", staging.request.target);
-    refuse_nulls(staging, &key)?;
+    refuse_keyless(staging, &key)?;
     let rowid = checks::rowid_name(&staging.layout)?;
     let staged = format!("main.{}", quoted(&staging.table));
     let folded = fold_sql(&staging.layout.batch, &staging.request.target, &staged, rowid, fold)?;
@@ -42,10 +43,10 @@ pub(super) fn fold(staging: &Staging<'_>, fold: &Fold) -> Outcome<u64> {
 pub(super) fn fold_sql(batch: &Schema, target: &str, staged: &str, rowid: &str, fold: &Fold) -> Outcome<String> {
     let key = known_key(batch, target, &fold.key)?;
     let newest = match &fold.newest_by {
-        Some(name) => match batch.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
-            Some(column) => format!("{}{} DESC NULLS LAST, ", quoted(&column.name), collation(column.column_type)),
-            None => return Err(no_such_column(batch, target, name)),
-        },
+        Some(name) => {
+            let column = known_column(batch, target, name)?;
+            format!("{}{} DESC NULLS LAST, ", quoted(&column.name), collation(column.column_type))
+        }
         None => String::new(),
     };
     let key = listed("", key.iter().map(String::as_str));
@@ -103,11 +104,7 @@ fn make_key_index(connection: &Connection, target: &str, name: &str, key: &[Stri
     for sql in key_index_sql(connection, target, name, key)? {
         match connection.execute_batch(&sql) {
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                return Err(refusal(
-                    "duplicate_key",
-                    format!("table {name} holds several rows with one key ({}), so that nothing can be merged into it", key.join(", ")),
-                    "name a primary_key that is unique, or load once with --full-refresh",
-                ));
+                return Err(duplicate_key(name, key));
             }
             result => result.map_err(failed(format_args!("indexing the key of {name}")))?,
         }
@@ -122,7 +119,7 @@ pub(super) fn key_index_sql(connection: &Connection, target: &str, name: &str, k
     }
     let is_taken =
         |index: &str| connection.query_row("SELECT 1 FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE", [index], |_| Ok(())).is_ok();
-    let index = format!("_etlsched_key_{}", target_hash(target));
+    let index = format!("_etlsched_key_{}", staging_names::hash(&target.to_ascii_lowercase()));
     let former = is_taken(&index).then(|| format!("DROP INDEX {}", quoted(&index)));
     let list = listed("", key.iter().map(String::as_str));
     let make = format!("CREATE UNIQUE INDEX {} ON {} ({list})", quoted(&index), quoted(name));
@@ -147,36 +144,13 @@ fn has_unique_index(connection: &Connection, table: &str, key: &[String]) -> rus
     Ok(false)
 }
 
-/// Returns the key under the target's spelling.
-fn known_key(batch: &Schema, target: &str, key: &[String]) -> Outcome<Vec<String>> {
-    let columns = &batch.columns;
-    key.iter()
-        .map(|name| match columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
-            Some(column) => Ok(column.name.clone()),
-            None => Err(no_such_column(batch, target, name)),
-        })
-        .collect()
-}
-
-fn refuse_nulls(staging: &Staging<'_>, key: &[String]) -> Outcome<()> {
-    for column in key {
+/// Refuses staged rows without a value in a column of the key.
+fn refuse_keyless(staging: &Staging<'_>, key: &[String]) -> Outcome<()> {
+    let target = &staging.request.target;
+    refuse_nulls(target, key, |column| {
         let sql = format!("SELECT count(*) FROM {} WHERE {} IS NULL", quoted(&staging.table), quoted(column));
-        let rows: i64 = staging
-            .destination
-            .connection
-            .query_row(&sql, [], |row| row.get(0))
-            .map_err(failed(format_args!("looking for NULL in the key of {}", staging.request.target)))?;
-        if rows > 0 {
-            let rows = crate::text::count(u64::try_from(rows).unwrap_or(0), "row");
-            let message = format!("table {}: {rows} without a value in key column {column}", staging.request.target);
-            return Err(refusal("null_key", message, "name a primary_key whose columns always have a value"));
-        }
-    }
-    Ok(())
-}
-
-fn no_such_column(batch: &Schema, target: &str, name: &str) -> crate::destination::DestinationError {
-    let columns: Vec<&str> = batch.columns.iter().map(|column| column.name.as_str()).collect();
-    let message = format!("table {target}: the source has no column {name}");
-    refusal("no_such_column", message, format!("its columns are {}", columns.join(", ")))
+        let rows = staging.destination.connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+        let rows = rows.map_err(failed(format_args!("looking for NULL in the key of {target}")))?;
+        Ok(u64::try_from(rows).unwrap_or(0))
+    })
 }

@@ -42,6 +42,7 @@ use rusqlite::Connection;
 
 use self::failure::{Outcome, failed, refusal};
 use self::table::LiveTable;
+use super::evolution::{self, Layout};
 use super::{Access, Destination, Disposition, InvalidValue, Load, LoadRecord, LoadRequest, Mended, Rehearsal};
 use crate::batch::RecordBatch;
 use crate::plan::{MendPlan, Owner, Publish};
@@ -146,7 +147,7 @@ impl Destination for Sqlite {
 /// A name or columns that SQLite doesn't take.
 pub(super) fn statements_for_new(request: &LoadRequest) -> Outcome<Vec<String>> {
     staging::refuse_name(&request.target)?;
-    let layout = evolve::layout(&request.target, None, None, &request.schema, request.schema_policy)?;
+    let layout = evolution::layout::<evolve::Live<'_>>(request, None, None, &request.schema)?;
     statements(request, None, &layout)
 }
 
@@ -160,7 +161,7 @@ pub(super) fn invalid_values(batch: &RecordBatch) -> Vec<InvalidValue> {
     invalid::find(batch)
 }
 
-fn statements(request: &LoadRequest, there: Option<(&Connection, &LiveTable)>, layout: &evolve::Layout) -> Outcome<Vec<String>> {
+fn statements(request: &LoadRequest, there: Option<(&Connection, &LiveTable)>, layout: &Layout) -> Outcome<Vec<String>> {
     statements::statements(request, &staging::name(&request.target, &request.run, 0), there, layout)
 }
 

@@ -3,14 +3,19 @@
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
+use rusqlite::types::Value;
 
-use super::evolve::{Layout, OldRows, There};
+use super::evolve;
 use super::failure::{Outcome, failed, refusal};
-use super::staging::{Staging, drop_table, old_rows, refuse_foreign};
+use super::staging::{Staging, drop_table};
 use super::table::{LiveTable, create_sql};
 use super::types::{collation, declaration, listed, quoted};
 use super::{bookkeeping, is_swap, lock, merge, rewrite};
 use crate::batch::{Column, Schema};
+use crate::destination::evolution::{Layout, OldRows};
+use crate::destination::failure::target_changed;
+use crate::destination::ownership::refuse_foreign;
+use crate::destination::window::{Condition, bounded};
 use crate::destination::{Committed, DestinationError, Disposition, LoadRecord, PublishRequest, empty_load};
 use crate::plan::SchemaChange;
 use crate::run::cursor::Rounding;
@@ -20,9 +25,9 @@ use crate::run::{Counts, CursorValue};
 pub(super) fn publish(staging: &mut Staging<'_>, request: &PublishRequest) -> Outcome<Committed> {
     let destination = staging.destination;
     let connection = &destination.connection;
-    let folded = match &staging.request.disposition {
-        Disposition::Merge(fold) | Disposition::Full { fold: Some(fold), .. } => merge::fold(staging, fold)?,
-        Disposition::Full { fold: None, .. } | Disposition::Window { .. } | Disposition::Append => 0,
+    let folded = match staging.request.disposition.fold() {
+        Some(fold) => merge::fold(staging, fold)?,
+        None => 0,
     };
     staging.rows -= folded;
     destination.sync_publish()?;
@@ -77,7 +82,7 @@ fn apply(staging: &Staging<'_>, request: &PublishRequest) -> Outcome<(Counts, u6
     }
     let name = match &live {
         Some(live) => {
-            alter(connection, live, &staging.layout, &staging.table, old_rows(disposition))?;
+            alter(connection, live, &staging.layout, &staging.table, OldRows::of(disposition))?;
             live.name.clone()
         }
         None => {
@@ -145,8 +150,7 @@ fn alter(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &s
 
 /// Widens columns that are stored otherwise from now on: a table like the old one takes the converted rows and its place.
 fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: &str, old_rows: OldRows) -> Outcome<()> {
-    let there = There { table: live, connection, old_rows };
-    if !there.still_fits(layout)? {
+    if !evolve::there(live, connection, old_rows).still_fits(layout)? {
         return Err(target_changed(&live.name));
     }
     let wide = format!("{staging}_w");
@@ -154,7 +158,7 @@ fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: 
     execute(connection, &live.name, &create)?;
     let is_alike = LiveTable::read(connection, &wide)?.is_some_and(|made| {
         made.columns.iter().map(|column| &column.name).eq(live.columns.iter().map(|column| &column.name))
-            && layout.redeclared().iter().all(|(name, declared)| made.column(name).is_some_and(|column| column.declared == *declared))
+            && layout.declarations().iter().all(|(name, declared)| made.column(name).is_some_and(|column| column.declared == *declared))
     });
     if !is_alike {
         return Err(unkept(live, layout));
@@ -165,7 +169,7 @@ fn rebuild(connection: &Connection, live: &LiveTable, layout: &Layout, staging: 
 
 /// Returns what makes the wider table and what fills it; `None` where the table has something that can't be kept.
 pub(super) fn rebuild_sql(live: &LiveTable, layout: &Layout, wide: &str) -> Option<[String; 2]> {
-    let create = rewrite::retyped(live, wide, &layout.redeclared())?;
+    let create = rewrite::retyped(live, wide, &layout.declarations())?;
     let kept: Vec<&str> = live.columns.iter().filter(|column| !column.is_generated).map(|column| column.name.as_str()).collect();
     let value = |name: &&str| layout.conversion_of(name, &quoted(name)).unwrap_or_else(|| quoted(name));
     let values: Vec<String> = kept.iter().map(value).collect();
@@ -183,11 +187,6 @@ pub(super) fn unkept(live: &LiveTable, layout: &Layout) -> DestinationError {
     refusal("schema_clash", message, "widen them by hand, or give the source another target")
 }
 
-fn target_changed(target: &str) -> DestinationError {
-    let message = format!("table {target} was altered while the load ran");
-    DestinationError { is_transient: true, ..refusal("target_changed", message, "the next attempt sees it as it is now") }
-}
-
 /// Returns what gives a table the columns that are new.
 pub(super) fn add_sql(name: &str, layout: &Layout) -> Vec<String> {
     let add = |column: &Column| format!("ALTER TABLE {name} ADD COLUMN {} {}", quoted(&column.name), declaration(column.column_type));
@@ -199,21 +198,13 @@ fn insert_sql(name: &str, staging: &Staging<'_>) -> String {
     format!("INSERT INTO {} ({columns}) SELECT {columns} FROM {}", quoted(name), quoted(&staging.table))
 }
 
-/// A condition with its bound values.
-pub(super) struct Condition {
-    sql: String,
-    values: Vec<rusqlite::types::Value>,
-}
-
-impl Condition {
-    /// Returns how many rows of a table meet it.
-    pub(super) fn count(&self, connection: &Connection, table: &str) -> Outcome<u64> {
-        let sql = format!("SELECT count(*) FROM {table} WHERE {}", self.sql);
-        let rows: i64 = connection
-            .query_row(&sql, rusqlite::params_from_iter(&self.values), |row| row.get(0))
-            .map_err(failed(format_args!("counting the rows of {table} in the window")))?;
-        Ok(u64::try_from(rows).unwrap_or(0))
-    }
+/// Returns how many rows of a table meet a condition; `table` is SQL.
+pub(super) fn counted(connection: &Connection, table: &str, condition: &Condition<Value>) -> Outcome<u64> {
+    let sql = format!("SELECT count(*) FROM {table} WHERE {}", condition.sql);
+    let rows: i64 = connection
+        .query_row(&sql, rusqlite::params_from_iter(&condition.values), |row| row.get(0))
+        .map_err(failed(format_args!("counting the rows of {table} in the window")))?;
+    Ok(u64::try_from(rows).unwrap_or(0))
 }
 
 /// Returns which rows the window holds. Rows without a value belong to it when the load brings such rows again.
@@ -225,45 +216,30 @@ pub(super) fn window(
     column: &str,
     from: Option<&CursorValue>,
     until: Option<&CursorValue>,
-) -> Outcome<Option<Condition>> {
-    if from.is_none() && until.is_none() {
-        return Ok(None);
-    }
-    let Some(found) = batch.columns.iter().find(|candidate| candidate.name.eq_ignore_ascii_case(column)) else {
-        let message = format!("table {}: column {column} of the window is not among the columns", target);
-        return Err(refusal("no_such_column", message, "look at timestamp_column and columns.rename"));
-    };
+) -> Outcome<Option<Condition<Value>>> {
+    let Some(found) = bounded(batch, target, column, from, until)? else { return Ok(None) };
     let (name, order) = (quoted(&found.name), collation(found.column_type));
-    let mut parts = Vec::new();
-    let mut values = Vec::new();
-    for (operator, bound) in [(">=", from), ("<", until)] {
-        if let Some(bound) = bound {
-            values.push(bound_value(found.column_type, bound));
-            parts.push(format!("{name} {operator} ?{}{order}", values.len()));
-        }
-    }
-    let mut sql = format!("({})", parts.join(" AND "));
+    let condition = Condition::between(from, until, |operator, bound, place| {
+        (format!("{name} {operator} ?{place}{order}"), bound_value(found.column_type, bound))
+    });
     let nulls: i64 = connection
         .query_row(&format!("SELECT count(*) FROM (SELECT 1 FROM {staged} WHERE {name} IS NULL LIMIT 1)"), [], |row| row.get(0))
         .map_err(failed(format_args!("looking for rows of {} without {column}", target)))?;
-    if nulls > 0 {
-        sql = format!("({sql} OR {name} IS NULL)");
-    }
-    Ok(Some(Condition { sql, values }))
+    Ok(Some(if nulls > 0 { condition.or_null(&name) } else { condition }))
 }
 
 /// Returns a bound as the column stores it: decimals are compared in their column's own scale, which may have grown.
-fn bound_value(column_type: crate::batch::ColumnType, bound: &CursorValue) -> rusqlite::types::Value {
+fn bound_value(column_type: crate::batch::ColumnType, bound: &CursorValue) -> Value {
     let position = bound.position_in(column_type, Rounding::Up);
     let bound = position.and_then(|position| CursorValue::at(column_type, position)).unwrap_or_else(|| bound.clone());
     match declaration(column_type) {
-        "INTEGER" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), rusqlite::types::Value::Integer),
-        "REAL" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), rusqlite::types::Value::Real),
+        "INTEGER" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), Value::Integer),
+        "REAL" => bound.text.parse().map_or_else(|_| bound.text.clone().into(), Value::Real),
         _ => bound.text.clone().into(),
     }
 }
 
-fn delete(connection: &Connection, name: &str, condition: Option<&Condition>) -> Outcome<u64> {
+fn delete(connection: &Connection, name: &str, condition: Option<&Condition<Value>>) -> Outcome<u64> {
     let what = format!("deleting the old rows of {name}");
     let result = match condition {
         None => connection.execute(&format!("DELETE FROM {}", quoted(name)), []),

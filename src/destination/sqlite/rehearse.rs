@@ -5,12 +5,12 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::bind::Insert;
-use super::evolve::Layout;
 use super::failure::{Outcome, failed};
 use super::table::{LiveTable, create_sql};
 use super::types::{self, listed, quoted};
 use super::{Sqlite, checks, evolve, merge, publish, staging};
 use crate::batch::{RecordBatch, Schema};
+use crate::destination::evolution::{self, Layout};
 use crate::destination::{Access, Disposition, Fold, InvalidValue, LoadRequest, Rehearsal};
 use crate::plan::SchemaChange;
 use crate::run::Counts;
@@ -103,7 +103,7 @@ impl Trial {
 fn layout(destination: Option<&Sqlite>, request: &LoadRequest, schema: &Schema, live: Option<&LiveTable>) -> Outcome<Layout> {
     match destination {
         Some(destination) => staging::layout_of(&destination.connection, request, schema, live),
-        None => evolve::layout(&request.target, None, None, schema, request.schema_policy),
+        None => evolution::layout::<evolve::Live<'_>>(request, None, None, schema),
     }
 }
 
@@ -152,7 +152,9 @@ impl Rehearsal for Trial {
                 let deleted = match (&self.live, condition) {
                     (None, _) => 0,
                     (Some(_), None) => before,
-                    (Some(live), Some(condition)) => condition.count(connection, &format!("warehouse.{}", quoted(&live.name)))?,
+                    (Some(live), Some(condition)) => {
+                        publish::counted(connection, &format!("warehouse.{}", quoted(&live.name)), &condition)?
+                    }
                 };
                 Counts { added: rows, deleted, ..Counts::default() }
             }

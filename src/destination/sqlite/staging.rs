@@ -1,18 +1,20 @@
 //! A load under way: its staging table, filled in chunks, and what becomes of it.
 
 use rusqlite::Connection;
-use sha2::{Digest, Sha256};
 
 use super::bind::Insert;
 use super::bookkeeping::{self, Fence};
 use super::copying::Copying;
-use super::evolve::{self, Layout, OldRows, There};
+use super::evolve;
 use super::failure::{Outcome, failed, refusal};
 use super::table::{LiveTable, create_sql};
 use super::types::{listed, quoted};
 use super::{Sqlite, checks, invalid, is_swap, lock, mend, publish};
 use crate::batch::{RecordBatch, Schema};
-use crate::destination::{Committed, DestinationError, Disposition, Load, LoadRecord, LoadRequest, PublishRequest, Written, foreign_table};
+use crate::destination::evolution::{self, Layout, OldRows};
+use crate::destination::failure::fence_lost;
+use crate::destination::{Committed, DestinationError, Load, LoadRecord, LoadRequest, PublishRequest, Written};
+use crate::destination::{ownership, staging_names};
 use crate::plan::{Expect, Owner, RunRef, SchemaChange};
 
 /// Rows and bytes of a chunk: the lock is held for well under a second, and a chunk's log is copied while it is small.
@@ -143,7 +145,7 @@ impl<'a> Staging<'a> {
     /// Tells why a step failed: a run that began after this one has dropped the staging table, which SQLite only finds missing.
     fn explained(&self, error: DestinationError) -> DestinationError {
         let is_held = bookkeeping::is_held(self.connection(), &self.request.target, &self.fence);
-        if is_held.is_ok_and(|is_held| !is_held) { bookkeeping::fence_lost(&self.request.target) } else { error }
+        if is_held.is_ok_and(|is_held| !is_held) { fence_lost(&self.request.target) } else { error }
     }
 
     fn drop_table(&mut self) -> Outcome<()> {
@@ -237,51 +239,22 @@ pub(super) fn refuse_name(target: &str) -> Outcome<()> {
 /// Returns the target's bookkeeping row, where this owner may load it.
 ///
 /// # Errors
-/// `owner_clash`; `foreign_table` where the table has rows that no load brought and nobody took over.
-pub(super) fn admit(connection: &Connection, target: &str, owner: &Owner, live: Option<&LiveTable>) -> Outcome<Option<LoadRecord>> {
-    let record = bookkeeping::record(connection, target)?;
-    if let Some(record) = &record {
-        record.refuse_other_owner(owner)?;
-    }
-    if let Some(live) = live.filter(|_| !record.as_ref().is_some_and(LoadRecord::is_acquainted)) {
-        refuse_foreign(&live.name, publish::count(connection, &live.name)?, owner)?;
-    }
-    Ok(record)
+/// As for [`ownership::admit`].
+pub(super) fn admit(mut connection: &Connection, target: &str, owner: &Owner, live: Option<&LiveTable>) -> Outcome<Option<LoadRecord>> {
+    ownership::admit(&mut connection, target, owner, live.map(|live| live.name.as_str()))
 }
 
-/// Refuses rows that no load brought.
-pub(super) fn refuse_foreign(target: &str, rows: u64, owner: &Owner) -> Outcome<()> {
-    if rows > 0 { Err(foreign_table(target, rows, owner)) } else { Ok(()) }
-}
-
-/// Returns the name of a staging table: `_etlsched_<8 of sha256(target)>_<last 12 of the run id>_<attempt>`, `_r<n>` after a restart.
+/// Returns the name of a staging table.
 pub(super) fn name(target: &str, run: &RunRef, restarts: u32) -> String {
-    let again = if restarts == 0 { String::new() } else { format!("_r{restarts}") };
-    format!("_etlsched_{}_{}_{}{again}", target_hash(target), run_mark(&run.run_id), run.attempt)
-}
-
-/// Returns the first eight hex digits of the SHA-256 of a target's name.
-pub(super) fn target_hash(target: &str) -> String {
-    Sha256::digest(target.to_ascii_lowercase().as_bytes())[..4].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(super) fn run_mark(run_id: &str) -> String {
-    let plain: Vec<char> = run_id.chars().filter(char::is_ascii_alphanumeric).collect();
-    plain[plain.len().saturating_sub(12)..].iter().collect()
+    staging_names::name(&target.to_ascii_lowercase(), run, restarts)
 }
 
 /// Decides what becomes of the target's columns.
 pub(super) fn layout_of(connection: &Connection, request: &LoadRequest, schema: &Schema, live: Option<&LiveTable>) -> Outcome<Layout> {
     let record = bookkeeping::record(connection, &request.target)?;
     let published = record.as_ref().map(|record| &record.schema);
-    let old_rows = old_rows(&request.disposition);
-    let there = live.map(|table| There { table, connection, old_rows });
-    evolve::layout(&request.target, there, published, schema, request.schema_policy)
-}
-
-/// Whether the rows that are there stay.
-pub(super) fn old_rows(disposition: &Disposition) -> OldRows {
-    if matches!(disposition, Disposition::Full { .. }) { OldRows::Go } else { OldRows::Stay }
+    let old_rows = OldRows::of(&request.disposition);
+    evolution::layout(request, live.map(|table| evolve::there(table, connection, old_rows)), published, schema)
 }
 
 /// Drops a table of ours where it is there. Inside a transaction.

@@ -2,11 +2,11 @@
 
 use rusqlite::Connection;
 
-use super::evolve::Layout;
 use super::failure::Outcome;
 use super::table::{LiveTable, create_sql};
 use super::types::{collation, listed, quoted};
 use super::{bookkeeping, checks, is_swap, merge, publish};
+use crate::destination::evolution::Layout;
 use crate::destination::{Disposition, LoadRequest};
 use crate::run::CursorValue;
 

@@ -3,23 +3,9 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::failure::{Outcome, failed, refusal};
-use super::types::{Affinity, declaration, quoted};
+use super::types::{declaration, quoted};
 use crate::batch::Column;
-
-/// A column of a table that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LiveColumn {
-    pub name: String,
-    pub declared: String,
-    /// Computed by the table; never written.
-    pub is_generated: bool,
-}
-
-impl LiveColumn {
-    pub(super) fn affinity(&self) -> Affinity {
-        Affinity::of_declaration(&self.declared)
-    }
-}
+use crate::destination::evolution::LiveColumn;
 
 /// A table that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::batch::ColumnType;
 use crate::destination::conformance::{
     self, Bench, FULL, batch, load, load_with, merge, people, people_rows, publication, request, schema,
 };
-use crate::destination::{Access, Destination, Disposition, Mended, PublishRequest};
+use crate::destination::{Access, Destination, Disposition, Mended, PublishRequest, evolution};
 use crate::plan::{
     DestinationKind, DestinationPlan, Expect, MendAction, MendPlan, OnInvalidValue, Owner, Publish, SchemaChange, SchemaPolicy, SqlitePlan,
 };
@@ -337,7 +337,8 @@ fn a_merge_looks_keys_up_by_index() {
     load(&file, &request(1, "people", &people(), FULL), &[people_rows(&[(1, None, 0)])]).unwrap();
     load(&file, &request(2, "people", &people(), merge(None)), &[people_rows(&[(1, None, 0)])]).unwrap();
     file.connection().execute_batch("CREATE TABLE staged AS SELECT * FROM people").unwrap();
-    let layout = super::evolve::layout("people", None, None, &people(), SchemaPolicy::Evolve).unwrap();
+    let layout =
+        evolution::layout::<super::evolve::Live<'_>>(&request(3, "people", &people(), merge(None)), None, None, &people()).unwrap();
     for sql in super::merge::statements("\"people\"", "\"staged\"", &layout, &["id".to_owned()]) {
         let plan = file.rows(&format!("EXPLAIN QUERY PLAN {sql}")).concat().join(" ");
         assert!(plan.contains("SCAN staged") && plan.contains("SEARCH people USING"), "{sql}: {plan}");
@@ -558,7 +559,7 @@ fn a_load_leaves_no_staging_of_any_older_run_and_touches_no_other_table() {
     let file = File::new();
     file.people(1, &[(1, None, 0)]).unwrap();
     load(&file, &request(2, "people", &people(), merge(None)), &[people_rows(&[(1, None, 0)])]).unwrap();
-    let hash = super::staging::target_hash("people");
+    let hash = crate::destination::staging_names::hash("people");
     let of_other = super::staging::name("other", &conformance::run(9), 0);
     file.connection()
         .execute_batch(&format!(
@@ -658,7 +659,7 @@ fn the_statements_of_a_dry_run_are_those_of_the_load() {
     file.people(1, &[(1, Some("a"), 0)]).unwrap();
     file.connection().execute_batch("CREATE INDEX by_name ON people (name); CREATE VIEW v AS SELECT id FROM people").unwrap();
     let wide = schema(&[("id", ColumnType::Float64), ("name", ColumnType::Text), ("more", ColumnType::Date)]);
-    let hash = super::staging::target_hash("people");
+    let hash = crate::destination::staging_names::hash("people");
     let staged = super::staging::name("people", &conformance::run(2), 0);
     let check = |disposition: Disposition, expected: &[&str]| {
         let list = file.sqlite().statements(&request(2, "people", &wide, disposition)).unwrap();

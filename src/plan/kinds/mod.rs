@@ -328,6 +328,19 @@ impl DestinationKind {
     }
 }
 
+/// Says what is wrong with a key, and what to do.
+fn wrong(key: &'static str, message: String, hint: &'static str) -> Wrong {
+    Wrong { key, message, hint: Some(hint) }
+}
+
+/// Refuses a condition beside a query.
+fn refuse_where(given: &dyn Given) -> Result<(), Wrong> {
+    if ["custom_sql", "where"].iter().all(|key| given.text(Map::Source, key).is_some()) {
+        return Err(wrong("where", "where is what only tables have".to_owned(), "remove it"));
+    }
+    Ok(())
+}
+
 /// Returns the names and globs of a source of several tables; none where it says no `tables`.
 ///
 /// # Errors

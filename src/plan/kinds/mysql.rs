@@ -1,11 +1,11 @@
 //! MySQL and MariaDB, described: the keys that a connection has, for sources and destinations alike.
 
 use super::key::{Default, Key, Kind, Status::Works, key};
-use super::url::{ServerUrl, is_settled};
-use super::{DestinationType, Example, Given, Map, SourceType, Wrong};
+use super::url::{Parts, ServerUrl};
+use super::{DestinationType, Example, Given, Map, SourceType, Wrong, refuse_where, wrong};
 use crate::plan::load::{DestinationKind, SourceKind};
 use crate::plan::mysql::{Infile, MYSQL_SSL_MODES, MysqlConnection, MysqlDestinationPlan, MysqlSourcePlan, MysqlTls};
-use crate::secret::{Masker, Secret};
+use crate::secret::Masker;
 
 /// How long connecting may take where nothing is said.
 const CONNECT_TIMEOUT_SECONDS: i64 = 15;
@@ -63,9 +63,7 @@ pub(super) static SOURCE: SourceType = SourceType {
 
 fn source(given: &dyn Given) -> Result<SourceKind, Wrong> {
     let text = |key| given.text(Map::Source, key).map(str::to_owned);
-    if text("custom_sql").is_some() && text("where").is_some() {
-        return Err(wrong("where", "where is what only tables have".to_owned(), "remove it"));
-    }
+    refuse_where(given)?;
     let tables = super::tables(given)?;
     let connection = connection(given)?;
     Ok(SourceKind::Mysql(MysqlSourcePlan {
@@ -100,9 +98,6 @@ fn destination(given: &dyn Given) -> Result<DestinationKind, Wrong> {
     Ok(DestinationKind::Mysql(MysqlDestinationPlan { connection: connection(given)?, infile }))
 }
 
-/// Keys that a URL says already.
-const IN_URL: [&str; 5] = ["host", "port", "database", "user", "password"];
-
 const URL_HINT: &str =
     "write it as mysql://user:password@host:3306/database?sslmode=verify-full; characters such as @ and / as %40 and %2F";
 
@@ -111,40 +106,19 @@ const URL_HINT: &str =
 /// # Errors
 /// A URL that is none, a URL beside its parts, no host, no user, no database.
 pub fn connection(given: &dyn Given) -> Result<MysqlConnection, Wrong> {
-    let text = |key| given.text(Map::Connection, key).map(str::to_owned);
-    let seconds = given.int(Map::Connection, "connect_timeout_seconds").unwrap_or(CONNECT_TIMEOUT_SECONDS);
-    let url = given.secret(Map::Connection, "url")?;
-    let mut parts = match &url {
-        Some(url) if is_settled(given, url) => url_parts(url.expose()).map_err(|message| wrong("url", message, URL_HINT))?,
-        _ => Parts::default(),
-    };
-    if url.is_some() {
-        if let Some(key) = IN_URL.into_iter().find(|key| given.has(Map::Connection, key)) {
-            return Err(wrong(key, format!("{key} beside url"), "keep one of them"));
-        }
-    } else {
-        parts.host = text("host");
-        parts.port = given.int(Map::Connection, "port").and_then(|port| u16::try_from(port).ok());
-        parts.database = text("database");
-        parts.user = text("user");
-        parts.password = given.secret(Map::Connection, "password")?;
-        for (key, value, hint) in [
-            ("host", &parts.host, "add host: the server, or url"),
-            ("user", &parts.user, "add user: the account that logs in"),
-            ("database", &parts.database, "add database: the one that tables stand in"),
-        ] {
-            if value.is_none() {
-                return Err(wrong(key, format!("no {key}"), hint));
-            }
-        }
-    }
-    let word = text("sslmode").or(parts.sslmode);
-    let tls = match word.as_deref().map(MysqlTls::parse) {
+    let needed = [
+        ("host", "add host: the server, or url"),
+        ("user", "add user: the account that logs in"),
+        ("database", "add database: the one that tables stand in"),
+    ];
+    let parts = Parts::of(given, url_parts, URL_HINT, &needed)?;
+    let tls = match parts.sslmode.as_deref().map(MysqlTls::parse) {
         None => MysqlTls::default(),
         Some(Some(mode)) => mode,
         Some(None) => return Err(wrong("url", "sslmode of the url is none of libpq's words and none of MySQL's".to_owned(), URL_HINT)),
     };
-    let file = |own: Option<String>, of_url: Option<String>| own.or(of_url).map(|path| given.file(&path));
+    let seconds = given.int(Map::Connection, "connect_timeout_seconds").unwrap_or(CONNECT_TIMEOUT_SECONDS);
+    let file = |path: Option<String>| path.map(|path| given.file(&path));
     let connection = MysqlConnection {
         host: parts.host.unwrap_or_default(),
         port: parts.port.unwrap_or(PORT),
@@ -152,32 +126,15 @@ pub fn connection(given: &dyn Given) -> Result<MysqlConnection, Wrong> {
         user: parts.user.unwrap_or_default(),
         password: parts.password,
         tls,
-        sslrootcert: file(text("sslrootcert"), parts.sslrootcert),
-        sslcert: file(text("sslcert"), parts.sslcert),
-        sslkey: file(text("sslkey"), parts.sslkey),
+        sslrootcert: file(parts.sslrootcert),
+        sslcert: file(parts.sslcert),
+        sslkey: file(parts.sslkey),
         connect_timeout_seconds: u64::try_from(seconds).unwrap_or(1),
     };
     if connection.sslcert.is_some() != connection.sslkey.is_some() {
         return Err(wrong("sslcert", "sslcert and sslkey go together".to_owned(), "give both, or none"));
     }
     Ok(connection)
-}
-
-fn wrong(key: &'static str, message: String, hint: &'static str) -> Wrong {
-    Wrong { key, message, hint: Some(hint) }
-}
-
-#[derive(Debug, Default)]
-struct Parts {
-    host: Option<String>,
-    port: Option<u16>,
-    database: Option<String>,
-    user: Option<String>,
-    password: Option<Secret>,
-    sslmode: Option<String>,
-    sslrootcert: Option<String>,
-    sslcert: Option<String>,
-    sslkey: Option<String>,
 }
 
 /// Takes a URL apart (MySQL 8.0, "4.2.5 Connecting to the Server Using URI-Like Strings"). Messages never hold any of it.

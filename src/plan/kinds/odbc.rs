@@ -1,7 +1,7 @@
 //! Databases that an ODBC driver reaches, described; and what the three kinds of them share.
 
 use super::key::{Default, Key, Kind, Status::Works, key};
-use super::{Example, Given, Map, SourceType, Wrong};
+use super::{Example, Given, Map, SourceType, Wrong, refuse_where, wrong};
 use crate::plan::load::SourceKind;
 use crate::plan::odbc::{Encrypt, Engine, OdbcConnection, OdbcSourcePlan};
 use crate::secret::Masker;
@@ -67,9 +67,7 @@ pub(super) static SOURCE: SourceType = SourceType {
 /// Makes the plan of a source of one of the three kinds.
 pub(super) fn source(given: &dyn Given, engine: Engine) -> Result<SourceKind, Wrong> {
     let text = |key| given.text(Map::Source, key).map(str::to_owned);
-    if text("custom_sql").is_some() && text("where").is_some() {
-        return Err(wrong("where", "where is what only tables have".to_owned(), "remove it"));
-    }
+    refuse_where(given)?;
     let tables = super::tables(given)?;
     let connection = connection(given, engine)?;
     Ok(SourceKind::Odbc(OdbcSourcePlan { connection, table: text("table"), tables, custom_sql: text("custom_sql"), filter: text("where") }))
@@ -152,10 +150,6 @@ fn is_password(keyword: &str) -> bool {
 pub(super) fn place(plan: &OdbcSourcePlan, masker: &Masker) -> String {
     let what = super::what(plan.table.as_deref(), &plan.tables);
     masker.mask(&format!("{}: {what}", plan.connection.place()))
-}
-
-fn wrong(key: &'static str, message: String, hint: &'static str) -> Wrong {
-    Wrong { key, message, hint: Some(hint) }
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use super::key::{Default, Key, Kind, Status::Works, key};
-use super::url::{ServerUrl, is_settled};
-use super::{DestinationType, Example, Given, Map, SourceType, Wrong};
+use super::url::{Parts, ServerUrl};
+use super::{DestinationType, Example, Given, Map, SourceType, Wrong, refuse_where, wrong};
 use crate::plan::load::{DestinationKind, SourceKind};
 use crate::plan::postgresql::{PostgresConnection, PostgresSourcePlan, SSL_MODES, SslMode};
-use crate::secret::{Masker, Secret};
+use crate::secret::Masker;
 
 /// How long connecting may take where nothing is said.
 const CONNECT_TIMEOUT_SECONDS: i64 = 15;
@@ -75,9 +75,7 @@ fn destination(given: &dyn Given) -> Result<DestinationKind, Wrong> {
 
 fn source(given: &dyn Given) -> Result<SourceKind, Wrong> {
     let text = |key| given.text(Map::Source, key).map(str::to_owned);
-    if text("custom_sql").is_some() && text("where").is_some() {
-        return Err(wrong("where", "where is what only tables have".to_owned(), "remove it"));
-    }
+    refuse_where(given)?;
     let partitions = given.int(Map::Source, "partitions").and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
     if text("custom_sql").is_some() && partitions > 1 {
         return Err(wrong("partitions", "partitions is what only tables have".to_owned(), "remove it, or say table"));
@@ -100,46 +98,14 @@ pub(super) fn place(plan: &PostgresSourcePlan, masker: &Masker) -> String {
     masker.mask(&format!("{host}/{database}: {}", super::what(plan.table.as_deref(), &plan.tables)))
 }
 
-/// Keys that a URL says already.
-const IN_URL: [&str; 5] = ["host", "port", "database", "user", "password"];
-
 /// Makes the connection of what the files say.
 ///
 /// # Errors
 /// A URL that is none, a URL beside its parts, no host, no user.
 pub fn connection(given: &dyn Given) -> Result<PostgresConnection, Wrong> {
-    let text = |key| given.text(Map::Connection, key).map(str::to_owned);
+    let needed = [("host", "add host: the server, or url"), ("user", "add user: the role that logs in")];
+    let parts = Parts::of(given, url_parts, URL_HINT, &needed)?;
     let seconds = given.int(Map::Connection, "connect_timeout_seconds").unwrap_or(CONNECT_TIMEOUT_SECONDS);
-    let url = given.secret(Map::Connection, "url")?;
-    let mut parts = match &url {
-        Some(url) if is_settled(given, url) => url_parts(url.expose()).map_err(|message| wrong("url", message, URL_HINT))?,
-        _ => Parts::default(),
-    };
-    if url.is_some() {
-        if let Some(key) = IN_URL.into_iter().find(|key| given.has(Map::Connection, key)) {
-            return Err(wrong(key, format!("{key} beside url"), "keep one of them"));
-        }
-    } else {
-        parts.host = text("host");
-        parts.port = given.int(Map::Connection, "port").and_then(|port| u16::try_from(port).ok());
-        parts.database = text("database");
-        parts.user = text("user");
-        parts.password = given.secret(Map::Connection, "password")?;
-        if parts.host.is_none() {
-            return Err(wrong("host", "no host".to_owned(), "add host: the server, or url"));
-        }
-        if parts.user.is_none() {
-            return Err(wrong("user", "no user".to_owned(), "add user: the role that logs in"));
-        }
-    }
-    for (part, key) in [
-        (&mut parts.sslmode, "sslmode"),
-        (&mut parts.sslrootcert, "sslrootcert"),
-        (&mut parts.sslcert, "sslcert"),
-        (&mut parts.sslkey, "sslkey"),
-    ] {
-        *part = text(key).or(part.take());
-    }
     let connection = made(parts, u64::try_from(seconds).unwrap_or(1), |path| given.file(path));
     let connection = connection.map_err(|message| wrong("url", message, URL_HINT))?;
     if connection.sslcert.is_some() != connection.sslkey.is_some() {
@@ -183,23 +149,6 @@ fn made(parts: Parts, connect_timeout_seconds: u64, file: impl Fn(&str) -> PathB
 /// How a URL is written.
 pub const URL_HINT: &str =
     "write it as postgresql://user:password@host:5432/database?sslmode=verify-full; characters such as @ and / as %40 and %2F";
-
-fn wrong(key: &'static str, message: String, hint: &'static str) -> Wrong {
-    Wrong { key, message, hint: Some(hint) }
-}
-
-#[derive(Debug, Default)]
-struct Parts {
-    host: Option<String>,
-    port: Option<u16>,
-    database: Option<String>,
-    user: Option<String>,
-    password: Option<Secret>,
-    sslmode: Option<String>,
-    sslrootcert: Option<String>,
-    sslcert: Option<String>,
-    sslkey: Option<String>,
-}
 
 /// Takes a URL apart (PostgreSQL 15, "34.1.1.2. Connection URIs"). Messages never hold any of it.
 fn url_parts(url: &str) -> Result<Parts, String> {

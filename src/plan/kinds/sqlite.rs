@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::key::{Default, Key, Kind, Status::Works, key};
-use super::{DestinationType, Example, Given, Map, SourceType, Wrong, below};
+use super::{DestinationType, Example, Given, Map, SourceType, Wrong, below, refuse_where, wrong};
 use crate::plan::load::{DestinationKind, SourceKind, SqlitePlan, SqliteSourcePlan};
 use crate::secret::Masker;
 
@@ -47,9 +47,7 @@ const CONNECTION_KEYS: &[Key] = &[
 
 fn source(given: &dyn Given) -> Result<SourceKind, Wrong> {
     let text = |key| given.text(Map::Source, key).map(str::to_owned);
-    if text("custom_sql").is_some() && text("where").is_some() {
-        return Err(Wrong { key: "where", message: "where is what only tables have".to_owned(), hint: Some("remove it") });
-    }
+    refuse_where(given)?;
     let tables = super::tables(given)?;
     let path = file(given)?;
     Ok(SourceKind::Sqlite(SqliteSourcePlan { path, table: text("table"), tables, custom_sql: text("custom_sql"), filter: text("where") }))
@@ -62,7 +60,7 @@ fn destination(given: &dyn Given) -> Result<DestinationKind, Wrong> {
 fn file(given: &dyn Given) -> Result<PathBuf, Wrong> {
     match given.text(Map::Connection, "path") {
         Some(path) => Ok(given.file(path)),
-        None => Err(Wrong { key: "path", message: "no path".to_owned(), hint: Some("add path: the SQLite file") }),
+        None => Err(wrong("path", "no path".to_owned(), "add path: the SQLite file")),
     }
 }
 

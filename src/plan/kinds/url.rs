@@ -1,6 +1,7 @@
-//! URLs of database servers, taken apart: `scheme://user:password@host:port/database?key=value`. Messages never hold any of it.
+//! Database servers, named by a URL or by the keys of a connection. The URL is `scheme://user:password@host:port/database?key=value`;
+//! messages never hold any of it.
 
-use super::{Given, Map};
+use super::{Given, Map, Wrong, wrong};
 use crate::secret::Secret;
 
 /// What a URL says.
@@ -48,8 +49,69 @@ impl ServerUrl {
     }
 }
 
+/// Keys that a URL says already.
+const IN_URL: [&str; 5] = ["host", "port", "database", "user", "password"];
+
+/// What is known of a server, by its URL or by keys.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub database: Option<String>,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+    pub sslmode: Option<String>,
+    pub sslrootcert: Option<String>,
+    pub sslcert: Option<String>,
+    pub sslkey: Option<String>,
+}
+
+impl Parts {
+    /// Takes what the files say. `of_url` takes a URL apart, `hint` tells how one is written; without a URL each of the `needed` keys must be
+    /// there, or people are told its hint. What concerns TLS may stand beside a URL, and goes before it.
+    ///
+    /// # Errors
+    /// A URL that is none, a URL beside its parts, no such key.
+    pub(super) fn of(
+        given: &dyn Given,
+        of_url: impl Fn(&str) -> Result<Self, String>,
+        hint: &'static str,
+        needed: &[(&'static str, &'static str)],
+    ) -> Result<Self, Wrong> {
+        let text = |key| given.text(Map::Connection, key).map(str::to_owned);
+        let url = given.secret(Map::Connection, "url")?;
+        let mut parts = match &url {
+            Some(url) if is_settled(given, url) => of_url(url.expose()).map_err(|message| wrong("url", message, hint))?,
+            _ => Self::default(),
+        };
+        if url.is_some() {
+            if let Some(key) = IN_URL.into_iter().find(|key| given.has(Map::Connection, key)) {
+                return Err(wrong(key, format!("{key} beside url"), "keep one of them"));
+            }
+        } else {
+            parts.host = text("host");
+            parts.port = given.int(Map::Connection, "port").and_then(|port| u16::try_from(port).ok());
+            parts.database = text("database");
+            parts.user = text("user");
+            parts.password = given.secret(Map::Connection, "password")?;
+            if let Some((key, hint)) = needed.iter().find(|(key, _)| text(key).is_none()) {
+                return Err(wrong(key, format!("no {key}"), hint));
+            }
+        }
+        for (part, key) in [
+            (&mut parts.sslmode, "sslmode"),
+            (&mut parts.sslrootcert, "sslrootcert"),
+            (&mut parts.sslcert, "sslcert"),
+            (&mut parts.sslkey, "sslkey"),
+        ] {
+            *part = text(key).or(part.take());
+        }
+        Ok(parts)
+    }
+}
+
 /// Whether a connection's URL is known: neither left out for a listing nor in want of a variable.
-pub(super) fn is_settled(given: &dyn Given, url: &Secret) -> bool {
+fn is_settled(given: &dyn Given, url: &Secret) -> bool {
     !url.expose().is_empty() && (!url.expose().contains("${") || given.shown(Map::Connection, "url") != url.expose())
 }
 

@@ -15,12 +15,7 @@ use crate::source::{Read, RejectedRow, open};
 mod requests;
 
 fn options() -> LoadOptions {
-    let json = r#"{"target": null, "table_prefix": "", "mode": "full", "is_full_refresh": false, "publish": "swap", "primary_key": [],
-        "timestamp_column": null, "lookback": {"minutes": null}, "window": null, "null_cursor": null, "schema_change": "evolve",
-        "bad_rows": {"on_bad_row": "reject", "max_bad_rows": null}, "invalid_values": "reject", "allow_empty": false,
-        "expect": {"min_rows": null, "max_rows": null, "max_row_drop_percent": null, "not_null": [], "unique": [], "sql": null},
-        "batch_size": 1000, "sample_rows": 100}"#;
-    serde_json::from_str(json).unwrap()
+    LoadOptions { batch_size: 1000, sample_rows: 100, ..crate::source::conformance::options() }
 }
 
 /// What was read.

@@ -17,13 +17,13 @@ use mysql::prelude::Queryable as _;
 use crate::batch::ColumnType;
 use crate::connect::mysql::Session;
 use crate::plan::mysql::MysqlSourcePlan;
-use crate::plan::tables;
 use crate::plan::{ColumnRules, Level, SourcePlan};
 use crate::run::CursorValue;
 use crate::secret::Secret;
+use crate::source::columns::loaded_key;
 use crate::text;
 
-use super::{ReadRequest, Reader, Source, SourceError, Stream};
+use super::{ReadRequest, Reader, Source, SourceError, Stream, demand_one_place};
 
 /// What the session has. CHAR is not filled with blanks that nobody wrote; a lock that is held for longer is an error that says so; text
 /// comes as the UTF-8 that has every character.
@@ -47,11 +47,7 @@ pub(super) struct MysqlSource {
 impl MysqlSource {
     /// Checks what can be checked without reading.
     pub fn new(plan: &SourcePlan, mysql: &MysqlSourcePlan) -> Result<Self, SourceError> {
-        let places = [mysql.table.is_some(), !mysql.tables.is_empty(), mysql.custom_sql.is_some()];
-        if places.into_iter().filter(|is_given| *is_given).count() != 1 {
-            let message = format!("source {}: exactly one of table, tables and custom_sql is needed", plan.name);
-            return Err(SourceError::new("invalid", message));
-        }
+        demand_one_place(&plan.name, [mysql.table.is_some(), !mysql.tables.is_empty(), mysql.custom_sql.is_some()])?;
         let (rules, hash_key) = (plan.columns.clone(), plan.hash_key.clone());
         Ok(Self { name: plan.name.clone(), plan: mysql.clone(), rules, hash_key, notes: Vec::new() })
     }
@@ -71,9 +67,7 @@ impl MysqlSource {
             return Ok(vec![Stream::only(&self.name)]);
         }
         let listed = catalogue::listed(session, &self.name, &self.plan.connection.database)?;
-        let found = tables::matching(&self.plan.tables, &listed);
-        let found = found.map_err(|unmatched| SourceError::unmatched(&self.name, &unmatched, &session.place))?;
-        Ok(found.into_iter().map(|table| Stream { name: table.written(), base: table.name.clone() }).collect())
+        Stream::matching(&self.name, &self.plan.tables, &listed, &session.place)
     }
 
     fn connect(&self) -> Result<Session, SourceError> {
@@ -126,23 +120,15 @@ impl Source for MysqlSource {
         let described = describe::describe(&mut session, &name, &plan, &self.rules)?;
         let Some(table) = &described.table else { return Ok(Vec::new()) };
         let key = catalogue::primary_key(&mut session, &name, table)?;
-        let is_loaded = |name: &String| {
-            described.names.contains(name)
-                && (self.rules.select.is_empty() || self.rules.select.contains(name))
-                && !self.rules.exclude.contains(name)
-        };
-        if !key.iter().all(is_loaded) {
-            return Ok(Vec::new());
-        }
-        let renamed = |name: String| self.rules.rename.iter().find(|(from, _)| *from == name).map_or(name.clone(), |(_, to)| to.clone());
-        Ok(key.into_iter().map(renamed).collect())
+        let is_there = key.iter().all(|name| described.names.contains(name));
+        Ok(if is_there { loaded_key(&self.rules, &key) } else { Vec::new() })
     }
 
     fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {
         let session = self.begin()?;
         let notes = std::mem::take(&mut self.notes);
         let (name, plan) = self.of(request.stream);
-        Ok(Box::new(reader::MysqlReader::open(session, &name, &plan, &self.rules, self.hash_key.as_ref(), request, notes)?))
+        Ok(Box::new(reader::open(session, &name, &plan, &self.rules, self.hash_key.as_ref(), request, notes)?))
     }
 
     fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {

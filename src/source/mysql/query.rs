@@ -8,9 +8,9 @@ use crate::batch::ColumnType;
 use crate::connect::mysql::{Session, quoted};
 use crate::plan::ColumnRules;
 use crate::run::CursorValue;
+use crate::source::cursor_column::{self, CursorColumn, bad_cursor};
 use crate::source::placeholders::{self, Placeholder};
 use crate::source::{Moments, ReadRequest, SourceError};
-use crate::text;
 
 /// The rows that are asked for, by the cursor column.
 #[derive(Debug, Clone)]
@@ -49,27 +49,15 @@ pub(super) fn bounds(
 
 /// Returns what is known of a cursor column by its name in the job; without bounds.
 pub(super) fn cursor(source: &str, described: &Described, rules: &ColumnRules, given: &str) -> Result<Bounds, SourceError> {
-    // The job may use the target's name of a renamed column.
-    let column = rules.rename.iter().find(|(_, to)| to == given).map_or(given, |(from, _)| from);
-    let Some(place) = described.names.iter().position(|name| name == column) else {
-        let error = SourceError::new("unknown_column", format!("source {source}: there is no column {given} for timestamp_column"));
-        return Err(match text::nearest(given, described.names.iter().map(String::as_str)) {
-            Some(near) => error.hint(format!("did you mean {near}?")),
-            None => error.hint(format!("its columns are {}", text::shortened(&described.names.join(", "), 500))),
-        });
-    };
-    let declared = rules.types.iter().find(|(name, _)| name == column).map(|(_, declared)| *declared);
+    let CursorColumn { name, place, declared } = cursor_column::find(source, &described.names, rules, given)?;
     let own = described.types[place].mapping();
     let column_type = declared.unwrap_or(own.column_type);
     let Some((comparable, is_cast)) = compared(own.wire, column_type) else {
-        let message = format!(
-            "source {source}: timestamp_column {given} is {column_type}; a cursor is a timestamp, a date or a number that only grows"
-        );
-        return Err(SourceError::new("bad_cursor", message).hint(format!("declare {given} under columns.types, or name another column")));
+        return Err(bad_cursor(source, given, column_type));
     };
     let is_instant = own.wire == Wire::Timestamp && column_type == ColumnType::TimestampUtc;
     Ok(Bounds {
-        column: column.to_owned(),
+        column: name.to_owned(),
         comparable,
         is_cast,
         column_type,

@@ -1,6 +1,6 @@
-//! Reads a result into batches, on a thread of its own, which owns the connection: what waits is bounded by batches.
+//! Reads a result into batches, on a thread of its own.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 
 use mysql::prelude::Queryable as _;
 use mysql::{Error, Params, Row, Value};
@@ -9,37 +9,16 @@ use crate::batch::{BatchBuilder, Column, ColumnBuilder, ColumnType, Misfit, Reco
 use crate::connect::mysql::{Canceller, Session, failure};
 use crate::plan::mysql::MysqlSourcePlan;
 use crate::plan::{ColumnRules, Level, OnInvalidValue};
-use crate::run::FileRecord;
 use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
 use crate::source::nulled::Nulled;
-use crate::source::{BATCH_SHARES, Read, ReadRequest, Reader, RejectedRow, SourceError};
+use crate::source::threaded::{Handed, Item, ThreadedReader};
+use crate::source::{BATCH_SHARES, Read, ReadRequest, RejectedRow, SourceError};
 use crate::text;
 
 use super::query::Prepared;
 use super::types::{Mapping, ServerType, Wire};
 use super::{decode, describe, query};
-
-/// What the thread hands over: rows, and the bytes taken so far.
-type Item = Result<(Read, u64), SourceError>;
-
-/// Takes what the reading thread hands over.
-pub(super) struct MysqlReader {
-    schema: Schema,
-    /// What begins with the first read: whoever asks for columns alone makes the server send nothing.
-    pending: Option<(Work, Session, SyncSender<Item>)>,
-    items: Receiver<Item>,
-    bytes: u64,
-    is_done: bool,
-    nulled: Nulled,
-    log: Vec<(Level, String)>,
-}
-
-impl std::fmt::Debug for MysqlReader {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "MysqlReader({:?})", self.schema)
-    }
-}
 
 /// All that the thread needs.
 struct Work {
@@ -57,53 +36,50 @@ struct Work {
     batch_rows_max: usize,
 }
 
-impl MysqlReader {
-    /// Finds columns and types, and starts to read.
-    pub fn open(
-        mut session: Session,
-        source: &str,
-        plan: &MysqlSourcePlan,
-        rules: &ColumnRules,
-        hash_key: Option<&Secret>,
-        request: &ReadRequest<'_>,
-        mut log: Vec<(Level, String)>,
-    ) -> Result<Self, SourceError> {
-        let described = describe::describe(&mut session, source, plan, rules)?;
-        let columns = layout(source, &described.names, rules, hash_key)?;
-        let bounds = query::bounds(source, &described, rules, request)?;
-        let names: Vec<&str> = columns.iter().map(|column| column.source.as_str()).collect();
-        let prepared = query::prepared(&mut session, source, &described, &names, bounds.as_ref(), request.moments)?;
-        let mapping = |(column, server_type): (&OutputColumn, &ServerType)| match column.declared {
-            _ if column.is_hashed => server_type.declared(ColumnType::Text),
-            Some(declared) => server_type.declared(declared),
-            None => server_type.mapping(),
-        };
-        let mappings: Vec<Mapping> = columns.iter().zip(&prepared.types).map(mapping).collect();
-        let fields = columns.iter().zip(&mappings).map(|(column, mapping)| Column::new(&column.name, mapping.column_type));
-        let schema = Schema::new(fields.collect());
-        log.extend(as_text(&columns, &mappings));
-        if let Some(engine) = described.engine_without_snapshot(&mut session, source)? {
-            let note = format!("{engine} tables are in no snapshot: rows that are written while they are read may be half there");
-            log.push((Level::Warn, text::printable(&note).into_owned()));
-        }
-        let hasher = columns.iter().any(|column| column.is_hashed).then(|| hash_key.map(Hasher::new)).flatten();
-        let nulled = Nulled::default();
-        let work = Work {
-            source: source.to_owned(),
-            label: plan.table.clone().unwrap_or_else(|| source.to_owned()),
-            place: session.place.clone(),
-            prepared,
-            columns,
-            mappings,
-            schema: schema.clone(),
-            hasher,
-            invalid_values: request.options.invalid_values,
-            nulled: nulled.clone(),
-            batch_rows_max: request.options.batch_size,
-        };
-        let (sender, items) = sync_channel(1);
-        Ok(Self { schema, pending: Some((work, session, sender)), items, bytes: 0, is_done: false, nulled, log })
+/// Finds columns and types, and gets ready to read.
+pub(super) fn open(
+    mut session: Session,
+    source: &str,
+    plan: &MysqlSourcePlan,
+    rules: &ColumnRules,
+    hash_key: Option<&Secret>,
+    request: &ReadRequest<'_>,
+    mut log: Vec<(Level, String)>,
+) -> Result<ThreadedReader, SourceError> {
+    let described = describe::describe(&mut session, source, plan, rules)?;
+    let columns = layout(source, &described.names, rules, hash_key)?;
+    let bounds = query::bounds(source, &described, rules, request)?;
+    let names: Vec<&str> = columns.iter().map(|column| column.source.as_str()).collect();
+    let prepared = query::prepared(&mut session, source, &described, &names, bounds.as_ref(), request.moments)?;
+    let mapping = |(column, server_type): (&OutputColumn, &ServerType)| match column.declared {
+        _ if column.is_hashed => server_type.declared(ColumnType::Text),
+        Some(declared) => server_type.declared(declared),
+        None => server_type.mapping(),
+    };
+    let mappings: Vec<Mapping> = columns.iter().zip(&prepared.types).map(mapping).collect();
+    let fields = columns.iter().zip(&mappings).map(|(column, mapping)| Column::new(&column.name, mapping.column_type));
+    let schema = Schema::new(fields.collect());
+    log.extend(as_text(&columns, &mappings));
+    if let Some(engine) = described.engine_without_snapshot(&mut session, source)? {
+        let note = format!("{engine} tables are in no snapshot: rows that are written while they are read may be half there");
+        log.push((Level::Warn, text::printable(&note).into_owned()));
     }
+    let hasher = columns.iter().any(|column| column.is_hashed).then(|| hash_key.map(Hasher::new)).flatten();
+    let nulled = Nulled::default();
+    let work = Work {
+        source: source.to_owned(),
+        label: plan.table.clone().unwrap_or_else(|| source.to_owned()),
+        place: session.place.clone(),
+        prepared,
+        columns,
+        mappings,
+        schema: schema.clone(),
+        hasher,
+        invalid_values: request.options.invalid_values,
+        nulled: nulled.clone(),
+        batch_rows_max: request.options.batch_size,
+    };
+    Ok(ThreadedReader::new("mysql source", schema, nulled, log, move |sender| work.run(session, sender)))
 }
 
 /// Returns the line for the log that says which columns are text here and something else there.
@@ -114,43 +90,6 @@ fn as_text(columns: &[OutputColumn], mappings: &[Mapping]) -> Option<(Level, Str
     let names: Vec<&str> = columns.iter().zip(mappings).filter(is_other).map(|(column, _)| column.source.as_str()).collect();
     let line = format!("read as text: {}", names.join(", "));
     (!names.is_empty()).then(|| (Level::Info, text::printable(&line).into_owned()))
-}
-
-impl Reader for MysqlReader {
-    fn schema(&self) -> &Schema {
-        &self.schema
-    }
-
-    fn read(&mut self) -> Result<Read, SourceError> {
-        if self.is_done {
-            return Ok(Read::End);
-        }
-        if let Some((work, session, sender)) = self.pending.take() {
-            std::thread::Builder::new()
-                .name("mysql source".to_owned())
-                .spawn(move || work.run(session, &sender))
-                .map_err(|error| SourceError::new("io", format!("start a thread: {error}")))?;
-        }
-        let received =
-            self.items.recv().map_err(|_| SourceError::new("internal", "the thread that reads the source ended without saying why"))?;
-        let (read, bytes) = received?;
-        self.bytes = bytes;
-        self.is_done = matches!(read, Read::End);
-        self.log.extend(self.nulled.line().filter(|_| self.is_done));
-        Ok(read)
-    }
-
-    fn bytes(&self) -> (u64, Option<u64>) {
-        (self.bytes, None)
-    }
-
-    fn files(&self) -> Vec<FileRecord> {
-        Vec::new()
-    }
-
-    fn take_log(&mut self) -> Vec<(Level, String)> {
-        std::mem::take(&mut self.log)
-    }
 }
 
 /// What became of a row.
@@ -170,7 +109,7 @@ impl Work {
     fn run(self, mut session: Session, sender: &SyncSender<Item>) {
         let last = match self.pass(&mut session, sender) {
             Ok(Pass::Done(bytes)) => match session.conn.query_drop("COMMIT") {
-                Ok(()) => Ok((Read::End, bytes)),
+                Ok(()) => Ok((Handed::Read(Read::End), bytes)),
                 Err(error) => Err(self.failed(&error)),
             },
             Ok(Pass::Unheard) => return,
@@ -254,8 +193,7 @@ impl Work {
         };
         let (position, reason) = (format!("{}, row {number}", self.label), format!("{shown} does not fit {column_type}"));
         if self.invalid_values == OnInvalidValue::Fail {
-            let error = SourceError::new("invalid_data", format!("{position}, column {}: {reason}", column.source));
-            return Err(error.hint(format!("declare {}: text under columns.types, or set invalid_values: null or reject", column.source)));
+            return Err(SourceError::misfit(&position, &column.source, &reason));
         }
         let cell = |(place, (mapping, column)): (usize, (&Mapping, &OutputColumn))| match row.as_ref(place) {
             None | Some(Value::NULL) => String::new(),
@@ -287,12 +225,12 @@ fn hand_over(taken: Taken, batch: &mut BatchBuilder, bytes: u64, sender: &SyncSe
     match taken {
         Taken::Loaded if batch.is_full() => batch.finish().is_none_or(|batch| send(sender, batch, bytes)),
         Taken::Loaded => true,
-        Taken::Rejected(row) => sender.send(Ok((Read::Rejected(row), bytes))).is_ok(),
+        Taken::Rejected(row) => sender.send(Ok((Handed::Read(Read::Rejected(row)), bytes))).is_ok(),
     }
 }
 
 fn send(sender: &SyncSender<Item>, batch: RecordBatch, bytes: u64) -> bool {
-    sender.send(Ok((Read::Batch(batch), bytes))).is_ok()
+    sender.send(Ok((Handed::Read(Read::Batch(batch)), bytes))).is_ok()
 }
 
 fn append_hashed(builder: &mut ColumnBuilder, hasher: &Hasher, wire: Wire, value: &Value) -> Result<usize, Misfit> {

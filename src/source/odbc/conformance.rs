@@ -6,7 +6,7 @@ use crate::plan::SourceKind;
 use crate::plan::odbc::{Encrypt, Engine, OdbcConnection, OdbcSourcePlan};
 use crate::secret::Secret;
 use crate::source::conformance::Bench;
-use crate::source::postgres::conformance::schema;
+use crate::source::postgres::conformance::{BROKEN, filled, tables};
 
 pub(in crate::source) mod oracle;
 pub(in crate::source) mod sqlserver;
@@ -57,36 +57,17 @@ fn plan_of(connection: OdbcConnection, table: Option<&str>, tables: &[&str]) -> 
     SourceKind::Odbc(OdbcSourcePlan { connection, table: table.map(str::to_owned), tables, custom_sql: None, filter: None })
 }
 
-fn declared(column_type: ColumnType) -> String {
-    match column_type {
-        ColumnType::UInt64 => "numeric(20)".to_owned(),
-        ColumnType::Float64 => "double precision".to_owned(),
-        ColumnType::Decimal { precision, scale } => format!("numeric({precision},{scale})"),
-        ColumnType::Binary => "bytea".to_owned(),
-        ColumnType::TimestampUtc => "timestamptz".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 impl Bench for Schemas {
     fn table(&self, columns: &[(&str, ColumnType)], rows: &[Vec<Option<&str>>]) -> SourceKind {
-        let definitions: Vec<String> = columns.iter().map(|(name, column_type)| format!("\"{name}\" {}", declared(*column_type))).collect();
-        let mut setup = format!("CREATE TABLE {{s}}.t ({});", definitions.join(", "));
-        for row in rows {
-            let cell = |cell: &Option<&str>| cell.map_or_else(|| "NULL".to_owned(), |cell| format!("'{}'", cell.replace('\'', "''")));
-            setup += &format!("INSERT INTO {{s}}.t VALUES ({});", row.iter().map(cell).collect::<Vec<_>>().join(", "));
-        }
-        plan(Some(format!("{}.t", schema(&setup))), None)
+        plan(Some(filled(columns, rows)), None)
     }
 
-    /// A query whose hundredth row is a division by zero.
     fn broken(&self) -> SourceKind {
-        plan(None, Some("SELECT id / (id - 100) AS id FROM generate_series(1, 200) AS id"))
+        plan(None, Some(BROKEN))
     }
 
     fn several(&self, names: &[&str]) -> Option<SourceKind> {
-        let table = |name: &&str| format!("CREATE TABLE {{s}}.\"{name}\" AS SELECT '{name}'::text AS id;");
-        let schema = schema(&names.iter().map(table).collect::<String>());
+        let schema = tables(names);
         let SourceKind::Odbc(plan) = plan(None, None) else { return None };
         Some(SourceKind::Odbc(OdbcSourcePlan { tables: vec![format!("{schema}.*")], ..plan }))
     }

@@ -23,10 +23,11 @@ use crate::plan::tables;
 use crate::plan::{ColumnRules, Level, SourcePlan};
 use crate::run::CursorValue;
 use crate::secret::Secret;
+use crate::source::columns::loaded_key;
 use crate::text;
 
 use self::dialect::Dialect;
-use super::{ReadRequest, Reader, Source, SourceError, Stream};
+use super::{ReadRequest, Reader, Source, SourceError, Stream, demand_one_place};
 
 /// An ODBC source.
 #[derive(Debug)]
@@ -49,11 +50,7 @@ struct Reached {
 impl OdbcSource {
     /// Checks what can be checked without reading.
     pub fn new(plan: &SourcePlan, odbc: &OdbcSourcePlan) -> Result<Self, SourceError> {
-        let places = [odbc.table.is_some(), !odbc.tables.is_empty(), odbc.custom_sql.is_some()];
-        if places.into_iter().filter(|is_given| *is_given).count() != 1 {
-            let message = format!("source {}: exactly one of table, tables and custom_sql is needed", plan.name);
-            return Err(SourceError::new("invalid", message));
-        }
+        demand_one_place(&plan.name, [odbc.table.is_some(), !odbc.tables.is_empty(), odbc.custom_sql.is_some()])?;
         let (rules, hash_key) = (plan.columns.clone(), plan.hash_key.clone());
         Ok(Self { name: plan.name.clone(), plan: odbc.clone(), rules, hash_key, notes: Vec::new() })
     }
@@ -77,9 +74,7 @@ impl OdbcSource {
             return Ok(vec![Stream::only(&self.name)]);
         }
         let listed = reached.dialect.tables(&reached.session, &self.name)?;
-        let found = tables::matching(&self.plan.tables, &listed);
-        let found = found.map_err(|unmatched| SourceError::unmatched(&self.name, &unmatched, &reached.session.place))?;
-        Ok(found.into_iter().map(|table| Stream { name: table.written(), base: table.name.clone() }).collect())
+        Stream::matching(&self.name, &self.plan.tables, &listed, &reached.session.place)
     }
 
     fn connect(&self) -> Result<Reached, SourceError> {
@@ -99,11 +94,6 @@ impl OdbcSource {
         let reached = self.connect()?;
         let notes = reached.dialect.begin(&reached.session, &self.name)?;
         Ok((reached, notes))
-    }
-
-    /// Whether a column is loaded by the job's rules.
-    fn is_loaded(&self, column: &String) -> bool {
-        (self.rules.select.is_empty() || self.rules.select.contains(column)) && !self.rules.exclude.contains(column)
     }
 }
 
@@ -149,11 +139,8 @@ impl Source for OdbcSource {
         let described = describe::describe(&session, &*dialect, &name, &plan)?;
         let Some(table) = &described.table else { return Ok(Vec::new()) };
         let key = dialect.primary_key(&session, &name, table)?;
-        if !key.iter().all(|column| described.names.contains(column) && self.is_loaded(column)) {
-            return Ok(Vec::new());
-        }
-        let renamed = |name: String| self.rules.rename.iter().find(|(from, _)| *from == name).map_or(name.clone(), |(_, to)| to.clone());
-        Ok(key.into_iter().map(renamed).collect())
+        let is_there = key.iter().all(|name| described.names.contains(name));
+        Ok(if is_there { loaded_key(&self.rules, &key) } else { Vec::new() })
     }
 
     fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {
@@ -163,7 +150,7 @@ impl Source for OdbcSource {
         let (name, plan) = self.of(request.stream);
         let (rules, hash_key) = (&self.rules, self.hash_key.as_ref());
         let opening = reader::Opening { session, dialect, source: &name, plan: &plan, rules, hash_key, log };
-        Ok(Box::new(reader::OdbcReader::open(opening, request)?))
+        Ok(Box::new(reader::open(opening, request)?))
     }
 
     fn safe_cursor(&mut self, stream: &Stream, column: &str) -> Result<Option<CursorValue>, SourceError> {

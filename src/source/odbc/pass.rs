@@ -3,11 +3,12 @@
 
 use std::sync::mpsc::SyncSender;
 
-use crate::batch::{BatchBuilder, Misfit, RecordBatch, Schema};
+use crate::batch::{BatchBuilder, Misfit, RecordBatch};
 use crate::connect::odbc::{OdbcError, Session, Statement};
 use crate::plan::OnInvalidValue;
 use crate::source::columns::Hasher;
 use crate::source::nulled::Nulled;
+use crate::source::threaded::{Handed, Item};
 use crate::source::{Moments, Read, RejectedRow, SourceError};
 use crate::text;
 
@@ -21,19 +22,6 @@ use super::{decode, streamed};
 
 /// Batches are so many times smaller than others: the places of row sets and the driver itself are memory that no other source takes.
 const SHARES: usize = 8;
-
-/// What the thread hands over: rows, or the news that it begins again; and the bytes taken so far.
-pub(super) type Item = Result<(Handed, u64), SourceError>;
-
-/// See [`Item`].
-pub(super) enum Handed {
-    Read(Read),
-    /// Everything begins again, with these columns.
-    Again {
-        reason: String,
-        schema: Schema,
-    },
-}
 
 /// All that the thread needs.
 pub(super) struct Work {
@@ -318,8 +306,7 @@ impl Row<'_> {
         let why = if is_text { "is not valid text".to_owned() } else { format!("does not fit {}", lane.mapping.column_type) };
         let (position, reason) = (format!("{}, row {number}", self.work.label), format!("{shown} {why}"));
         if self.work.invalid_values == OnInvalidValue::Fail {
-            let error = SourceError::new("invalid_data", format!("{position}, column {}: {reason}", column.source));
-            return Err(error.hint(format!("declare {}: text under columns.types, or set invalid_values: null or reject", column.source)));
+            return Err(SourceError::misfit(&position, &column.source, &reason));
         }
         let mut cells = vec![String::new(); self.order.len()];
         for (place, index) in self.order.iter().enumerate() {

@@ -7,9 +7,9 @@ use crate::connect::odbc::{ColumnFacts, Parameter};
 use crate::plan::ColumnRules;
 use crate::run::CursorValue;
 use crate::run::cursor::Rounding;
+use crate::source::cursor_column::{self, CursorColumn, bad_cursor};
 use crate::source::placeholders::{self, Placeholder};
 use crate::source::{Moments, ReadRequest, SourceError};
-use crate::text;
 
 /// A cursor column.
 #[derive(Debug, Clone)]
@@ -63,25 +63,13 @@ pub(super) fn cursor(
     rules: &ColumnRules,
     given: &str,
 ) -> Result<Cursor, SourceError> {
-    // The job may use the target's name of a renamed column.
-    let column = rules.rename.iter().find(|(_, to)| to == given).map_or(given, |(from, _)| from);
-    let Some(place) = described.names.iter().position(|name| name == column) else {
-        let error = SourceError::new("unknown_column", format!("source {source}: there is no column {given} for timestamp_column"));
-        return Err(match text::nearest(given, described.names.iter().map(String::as_str)) {
-            Some(near) => error.hint(format!("did you mean {near}?")),
-            None => error.hint(format!("its columns are {}", text::shortened(&described.names.join(", "), 500))),
-        });
-    };
-    let declared = rules.types.iter().find(|(name, _)| name == column).map(|(_, declared)| *declared);
+    let CursorColumn { name, place, declared } = cursor_column::find(source, &described.names, rules, given)?;
     let facts = &described.facts[place];
     let column_type = declared.unwrap_or(dialect.mapping(facts).column_type);
-    let Some(expression) = dialect.comparable(&dialect.quoted(column), facts, column_type) else {
-        let message = format!(
-            "source {source}: timestamp_column {given} is {column_type}; a cursor is a timestamp, a date or a number that only grows"
-        );
-        return Err(SourceError::new("bad_cursor", message).hint(format!("declare {given} under columns.types, or name another column")));
+    let Some(expression) = dialect.comparable(&dialect.quoted(name), facts, column_type) else {
+        return Err(bad_cursor(source, given, column_type));
     };
-    Ok(Cursor { column: column.to_owned(), expression, column_type, facts: facts.clone() })
+    Ok(Cursor { column: name.to_owned(), expression, column_type, facts: facts.clone() })
 }
 
 impl Bounds {

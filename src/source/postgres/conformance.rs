@@ -61,25 +61,37 @@ fn declared(column_type: ColumnType) -> String {
     }
 }
 
+/// A query whose hundredth row is a division by zero.
+pub(in crate::source) const BROKEN: &str = "SELECT id / (id - 100) AS id FROM generate_series(1, 200) AS id";
+
+/// Makes a table with rows and returns its name.
+pub(in crate::source) fn filled(columns: &[(&str, ColumnType)], rows: &[Vec<Option<&str>>]) -> String {
+    let definitions: Vec<String> = columns.iter().map(|(name, column_type)| format!("\"{name}\" {}", declared(*column_type))).collect();
+    let mut setup = format!("CREATE TABLE {{s}}.t ({});", definitions.join(", "));
+    for row in rows {
+        let cell = |cell: &Option<&str>| cell.map_or_else(|| "NULL".to_owned(), |cell| format!("'{}'", cell.replace('\'', "''")));
+        setup += &format!("INSERT INTO {{s}}.t VALUES ({});", row.iter().map(cell).collect::<Vec<_>>().join(", "));
+    }
+    format!("{}.t", schema(&setup))
+}
+
+/// Makes tables of these names, each with its name as its only row, and returns their schema.
+pub(in crate::source) fn tables(names: &[&str]) -> String {
+    let table = |name: &&str| format!("CREATE TABLE {{s}}.\"{name}\" AS SELECT '{name}'::text AS id;");
+    schema(&names.iter().map(table).collect::<String>())
+}
+
 impl Bench for Schemas {
     fn table(&self, columns: &[(&str, ColumnType)], rows: &[Vec<Option<&str>>]) -> SourceKind {
-        let definitions: Vec<String> = columns.iter().map(|(name, column_type)| format!("\"{name}\" {}", declared(*column_type))).collect();
-        let mut setup = format!("CREATE TABLE {{s}}.t ({});", definitions.join(", "));
-        for row in rows {
-            let cell = |cell: &Option<&str>| cell.map_or_else(|| "NULL".to_owned(), |cell| format!("'{}'", cell.replace('\'', "''")));
-            setup += &format!("INSERT INTO {{s}}.t VALUES ({});", row.iter().map(cell).collect::<Vec<_>>().join(", "));
-        }
-        plan(Some(format!("{}.t", schema(&setup))), None)
+        plan(Some(filled(columns, rows)), None)
     }
 
-    /// A query whose hundredth row is a division by zero.
     fn broken(&self) -> SourceKind {
-        plan(None, Some("SELECT id / (id - 100) AS id FROM generate_series(1, 200) AS id"))
+        plan(None, Some(BROKEN))
     }
 
     fn several(&self, names: &[&str]) -> Option<SourceKind> {
-        let table = |name: &&str| format!("CREATE TABLE {{s}}.\"{name}\" AS SELECT '{name}'::text AS id;");
-        let schema = schema(&names.iter().map(table).collect::<String>());
+        let schema = tables(names);
         let SourceKind::Postgresql(plan) = plan(None, None) else { return None };
         Some(SourceKind::Postgresql(PostgresSourcePlan { tables: vec![format!("{schema}.*")], ..plan }))
     }

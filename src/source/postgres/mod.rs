@@ -14,13 +14,13 @@ mod types;
 use crate::batch::ColumnType;
 use crate::connect::postgres::{AS_THEY_ARE, ReadingSession as Session, local_settings};
 use crate::plan::postgresql::PostgresSourcePlan;
-use crate::plan::tables;
 use crate::plan::{ColumnRules, Level, SourcePlan};
 use crate::run::CursorValue;
 use crate::secret::Secret;
+use crate::source::columns::loaded_key;
 use crate::text;
 
-use super::{ReadRequest, Reader, Source, SourceError, Stream};
+use super::{ReadRequest, Reader, Source, SourceError, Stream, demand_one_place};
 
 /// Every statement that reads, the catalogue's too, sees one snapshot and can't write. Sources are told apart from what writes, see [`late`].
 const BEGIN: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL application_name = 'etlsched source'";
@@ -39,13 +39,7 @@ pub(super) struct PostgresSource {
 impl PostgresSource {
     /// Checks what can be checked without reading.
     pub fn new(plan: &SourcePlan, postgres: &PostgresSourcePlan) -> Result<Self, SourceError> {
-        let places = [postgres.table.is_some(), !postgres.tables.is_empty(), postgres.custom_sql.is_some()];
-        if places.into_iter().filter(|is_given| *is_given).count() != 1 {
-            return Err(SourceError::new(
-                "invalid",
-                format!("source {}: exactly one of table, tables and custom_sql is needed", plan.name),
-            ));
-        }
+        demand_one_place(&plan.name, [postgres.table.is_some(), !postgres.tables.is_empty(), postgres.custom_sql.is_some()])?;
         let (rules, hash_key) = (plan.columns.clone(), plan.hash_key.clone());
         Ok(Self { name: plan.name.clone(), plan: postgres.clone(), rules, hash_key, notes: Vec::new() })
     }
@@ -65,9 +59,7 @@ impl PostgresSource {
             return Ok(vec![Stream::only(&self.name)]);
         }
         let listed = query::listed(session, &self.name)?;
-        let found = tables::matching(&self.plan.tables, &listed);
-        let found = found.map_err(|unmatched| SourceError::unmatched(&self.name, &unmatched, &session.place))?;
-        Ok(found.into_iter().map(|table| Stream { name: table.written(), base: table.name.clone() }).collect())
+        Stream::matching(&self.name, &self.plan.tables, &listed, &session.place)
     }
 
     fn connect(&self) -> Result<Session, SourceError> {
@@ -123,13 +115,7 @@ impl Source for PostgresSource {
         let mut session = self.begin()?;
         let key = query::primary_key(&mut session, &name, table)?;
         end(&mut session)?;
-        let is_loaded =
-            |name: &String| (self.rules.select.is_empty() || self.rules.select.contains(name)) && !self.rules.exclude.contains(name);
-        if !key.iter().all(is_loaded) {
-            return Ok(Vec::new());
-        }
-        let renamed = |name: String| self.rules.rename.iter().find(|(from, _)| *from == name).map_or(name.clone(), |(_, to)| to.clone());
-        Ok(key.into_iter().map(renamed).collect())
+        Ok(loaded_key(&self.rules, &key))
     }
 
     fn open(&mut self, request: &ReadRequest<'_>) -> Result<Box<dyn Reader>, SourceError> {

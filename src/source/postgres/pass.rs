@@ -237,8 +237,7 @@ impl Work {
         };
         let (position, reason) = (format!("{label}, row {number}"), format!("{shown} {why}"));
         if self.invalid_values == OnInvalidValue::Fail {
-            let error = SourceError::new("invalid_data", format!("{position}, column {}: {reason}", column.source));
-            return Err(error.hint(format!("declare {}: text under columns.types, or set invalid_values: null or reject", column.source)));
+            return Err(SourceError::misfit(&position, &column.source, &reason));
         }
         let mut rest = row;
         let cells = self.mappings.iter().zip(&self.columns).map(|(mapping, column)| match decode::field(&mut rest) {

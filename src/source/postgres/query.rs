@@ -9,9 +9,9 @@ use crate::plan::ColumnRules;
 use crate::plan::postgresql::PostgresSourcePlan;
 use crate::plan::tables::{self, Listed};
 use crate::run::CursorValue;
+use crate::source::cursor_column::{self, CursorColumn, bad_cursor};
 use crate::source::placeholders::{self, POSTGRESQL, Placeholder};
 use crate::source::{Moments, ReadRequest, SourceError};
-use crate::text;
 
 use super::types::{Asked, Mapping, ServerType, comparable, own_name};
 
@@ -180,27 +180,15 @@ pub(super) fn bounds(
 /// # Errors
 /// As for [`bounds`].
 pub(super) fn cursor(source: &str, described: &Described, rules: &ColumnRules, given: &str) -> Result<Bounds, SourceError> {
-    // The job may use the target's name of a renamed column.
-    let column = rules.rename.iter().find(|(_, to)| to == given).map_or(given, |(from, _)| from);
-    let Some(place) = described.names.iter().position(|name| name == column) else {
-        let error = SourceError::new("unknown_column", format!("source {source}: there is no column {given} for timestamp_column"));
-        return Err(match text::nearest(given, described.names.iter().map(String::as_str)) {
-            Some(near) => error.hint(format!("did you mean {near}?")),
-            None => error.hint(format!("its columns are {}", text::shortened(&described.names.join(", "), 500))),
-        });
-    };
+    let CursorColumn { name, place, declared } = cursor_column::find(source, &described.names, rules, given)?;
     let server_type = described.types[place];
-    let declared = rules.types.iter().find(|(name, _)| name == column).map(|(_, declared)| *declared);
     let column_type = declared.unwrap_or(server_type.mapping().column_type);
     let own = own_name(server_type.oid).filter(|_| declared.is_none_or(|declared| server_type.mapping().column_type == declared));
     let Some(comparable) = own.or_else(|| comparable(column_type)) else {
-        let message = format!(
-            "source {source}: timestamp_column {given} is {column_type}; a cursor is a timestamp, a date or a number that only grows"
-        );
-        return Err(SourceError::new("bad_cursor", message).hint(format!("declare {given} under columns.types, or name another column")));
+        return Err(bad_cursor(source, given, column_type));
     };
     Ok(Bounds {
-        column: column.to_owned(),
+        column: name.to_owned(),
         comparable,
         is_cast: own.is_none(),
         column_type,

@@ -6,18 +6,8 @@ use crate::batch::ColumnType;
 use crate::batch::text::cell_text;
 use crate::connect::servers::{postgresql, psql};
 use crate::plan::{LoadOptions, SourceKind};
-use crate::source::conformance::moments;
+use crate::source::conformance::{moments, options};
 use crate::source::{self, Read};
-
-/// Loads with every default; a batch has three rows.
-fn options() -> LoadOptions {
-    let json = r#"{"target": null, "table_prefix": "", "mode": "full", "is_full_refresh": false, "publish": "swap", "primary_key": [],
-        "timestamp_column": null, "lookback": {"minutes": null}, "window": null, "null_cursor": null, "schema_change": "evolve",
-        "bad_rows": {"on_bad_row": "reject", "max_bad_rows": null}, "invalid_values": "reject", "allow_empty": false,
-        "expect": {"min_rows": null, "max_rows": null, "max_row_drop_percent": null, "not_null": [], "unique": [], "sql": null},
-        "batch_size": 3, "sample_rows": 2}"#;
-    serde_json::from_str(json).unwrap()
-}
 
 struct Case {
     plan: PostgresSourcePlan,

@@ -20,7 +20,7 @@ use crate::plan::{ColumnRules, SourcePlan, SqliteSourcePlan};
 use crate::secret::Secret;
 use crate::text;
 
-use super::{ReadRequest, Reader, Source, SourceError, Stream};
+use super::{ReadRequest, Reader, Source, SourceError, Stream, demand_one_place};
 
 /// How long a lock is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,13 +37,7 @@ pub(super) struct SqliteSource {
 impl SqliteSource {
     /// Checks what can be checked without reading.
     pub fn new(plan: &SourcePlan, sqlite: &SqliteSourcePlan) -> Result<Self, SourceError> {
-        let places = [sqlite.table.is_some(), !sqlite.tables.is_empty(), sqlite.custom_sql.is_some()];
-        if places.into_iter().filter(|is_given| *is_given).count() != 1 {
-            return Err(SourceError::new(
-                "invalid",
-                format!("source {}: exactly one of table, tables and custom_sql is needed", plan.name),
-            ));
-        }
+        demand_one_place(&plan.name, [sqlite.table.is_some(), !sqlite.tables.is_empty(), sqlite.custom_sql.is_some()])?;
         Ok(Self { name: plan.name.clone(), plan: sqlite.clone(), rules: plan.columns.clone(), hash_key: plan.hash_key.clone() })
     }
 
@@ -86,10 +80,7 @@ impl Source for SqliteSource {
             return Ok(vec![Stream::only(&self.name)]);
         }
         let listed = query::listed(&connect(&self.plan.path)?).map_err(|error| sql_error("read", &self.plan.path, &error))?;
-        let found = tables::matching(&self.plan.tables, &listed);
-        let place = self.plan.path.display().to_string();
-        let found = found.map_err(|unmatched| SourceError::unmatched(&self.name, &unmatched, &place))?;
-        Ok(found.into_iter().map(|table| Stream { name: table.written(), base: table.name.clone() }).collect())
+        Stream::matching(&self.name, &self.plan.tables, &listed, &self.plan.path.display().to_string())
     }
 
     fn primary_key(&mut self, stream: &Stream) -> Result<Vec<String>, SourceError> {

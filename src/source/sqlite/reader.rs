@@ -10,7 +10,9 @@ use crate::plan::{ColumnRules, Level, LoadOptions, OnInvalidValue, SqliteSourceP
 use crate::run::{CursorValue, FileRecord};
 use crate::secret::Secret;
 use crate::source::columns::{Hasher, OutputColumn, layout};
+use crate::source::cursor_column::{self, CursorColumn};
 use crate::source::nulled::Nulled;
+use crate::source::threaded::silent;
 use crate::source::{Read, ReadRequest, Reader, RejectedRow, SourceError};
 use crate::text;
 
@@ -122,9 +124,7 @@ impl Reader for SqliteReader {
 
     fn read(&mut self) -> Result<Read, SourceError> {
         let Some(items) = self.items.as_ref().filter(|_| !self.is_done) else { return Ok(Read::End) };
-        let received =
-            items.recv().map_err(|_| SourceError::new("internal", "the thread that reads the source ended without saying why"))?;
-        let (read, schema) = received?;
+        let (read, schema) = items.recv().map_err(|_| silent())??;
         if let Some(schema) = schema {
             self.schema = schema;
             self.bytes = 0;
@@ -329,29 +329,16 @@ fn describe(connection: &Connection, plan: &SqliteSourcePlan, base: &str) -> Res
 /// Takes the cursor column and its bounds from what is asked.
 fn bounds(source: &str, names: &[String], rules: &ColumnRules, request: &ReadRequest<'_>) -> Result<Option<Bounds>, SourceError> {
     let Some(given) = &request.options.timestamp_column else { return Ok(None) };
-    let column = cursor_column(source, names, rules, given)?;
+    let CursorColumn { name, declared, .. } = cursor_column::find(source, names, rules, given)?;
     let ReadRequest { lower_bound, upper_bound, is_exact, is_without_nulls, .. } = *request;
     Ok(Some(Bounds {
-        column: column.to_owned(),
-        is_plain_number: !rules.types.iter().any(|(name, _)| name == column),
+        column: name.to_owned(),
+        is_plain_number: declared.is_none(),
         lower: lower_bound.cloned(),
         upper: upper_bound.cloned(),
         is_exact,
         is_without_nulls,
     }))
-}
-
-/// Returns the source's name of the cursor column.
-fn cursor_column<'a>(source: &str, names: &'a [String], rules: &ColumnRules, given: &str) -> Result<&'a str, SourceError> {
-    // The job may use the target's name of a renamed column.
-    let column = rules.rename.iter().find(|(_, to)| to == given).map_or(given, |(from, _)| from);
-    names.iter().map(String::as_str).find(|name| *name == column).ok_or_else(|| {
-        let error = SourceError::new("unknown_column", format!("source {source}: there is no column {given} for timestamp_column"));
-        match text::nearest(given, names.iter().map(String::as_str)) {
-            Some(near) => error.hint(format!("did you mean {near}?")),
-            None => error.hint(format!("its columns are {}", text::shortened(&names.join(", "), 500))),
-        }
-    })
 }
 
 /// Returns the type of the cursor column as it is read: the declared one, else what the catalogue and the first rows say.
@@ -362,13 +349,12 @@ pub(super) fn cursor_type(source: &str, plan: &SqliteSourcePlan, rules: &ColumnR
     let connection = connect(&plan.path)?;
     let base = query::base(plan);
     let (names, mut stored) = describe(&connection, plan, &base)?;
-    let column = cursor_column(source, &names, rules, given)?;
-    if let Some((_, declared)) = rules.types.iter().find(|(name, _)| name == column) {
-        return Ok(*declared);
+    let CursorColumn { place, declared, .. } = cursor_column::find(source, &names, rules, given)?;
+    if let Some(declared) = declared {
+        return Ok(declared);
     }
     let query = query::unbounded(&connection, base).map_err(|error| sql_error("read", &plan.path, &error))?;
     observe(&connection, &query, TYPE_ROWS_MAX, &mut stored).map_err(|error| sql_error("read", &plan.path, &error))?;
-    let place = names.iter().position(|name| name == column).unwrap_or(0);
     Ok(stored[place].column_type())
 }
 

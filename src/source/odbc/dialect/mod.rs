@@ -4,6 +4,7 @@ mod late;
 mod oracle;
 mod other;
 mod sqlserver;
+mod views;
 
 use chrono::{DateTime, Utc};
 
