@@ -21,12 +21,8 @@ const PAGE_SIZE_MAX: u64 = 10_000;
 ///
 /// Every start, cancel, change of status, creation, deletion, reset and change of schedules is a line, and so is the first look at a job
 /// whose definition was edited. Lines are only ever added.
-///
-/// Examples:
-///   etlsched audit sales --since 7d
-///   etlsched audit -o json
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched audit sales --since 7d\n  etlsched audit -o json")]
 pub struct Audit {
     /// Only this job
     #[arg(value_name = "JOB")]

@@ -19,12 +19,8 @@ use crate::workspace::{FILE, Workspace};
 /// List the jobs with their schedules and last runs
 ///
 /// Jobs whose files have errors are left out; each is named on standard error. Exit 4 if that leaves none.
-///
-/// Examples:
-///   etlsched list --status error
-///   etlsched list --tag sales --output json
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched list --status error\n  etlsched list --tag sales --output json")]
 pub struct List {
     /// Only jobs of this status: active, inactive, error or paused
     #[arg(long)]

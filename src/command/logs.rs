@@ -26,13 +26,10 @@ const PAGE_SIZE_MAX: u64 = 10_000;
 ///
 /// With --follow it shows the last runs, the oldest first, and then each run as it ends, until Ctrl-C; of one job also the execution log
 /// of what runs now, and of one run its execution log until it ends. As JSON that is one object a line.
-///
-/// Examples:
-///   etlsched logs sales --since 7d --status failed
-///   etlsched logs --run last
-///   etlsched logs --follow --output json
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_long_help = "Examples:\n  etlsched logs sales --since 7d --status failed\n  etlsched logs --run last\n  etlsched logs --follow --output json"
+)]
 pub struct Logs {
     /// Only this job
     #[arg(value_name = "JOB")]

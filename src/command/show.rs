@@ -21,12 +21,8 @@ const SLOTS_SHOWN: usize = 5;
 /// Show one job: definition, status, next and last runs, cursors
 ///
 /// How far each stream is loaded is asked of the destination, for 5 s at most.
-///
-/// Examples:
-///   etlsched show sales
-///   etlsched show sales --resolved
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched show sales\n  etlsched show sales --resolved")]
 pub struct Show {
     /// The job
     #[arg(value_name = "JOB")]
