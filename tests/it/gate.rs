@@ -348,6 +348,28 @@ fn stuck() -> (Etl, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) 
             if may_go_on.try_recv().is_ok() {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\na\n1\n");
                 continue;
+#[test]
+fn a_folder_of_jobs_that_was_moved_away_is_told_with_exit_4_and_a_new_workspace_is_not() {
+    let etl = Etl::new().file("etlsched.yaml", "timezone: UTC\n");
+    let due = |now: &str| at(&etl, now, &["run", "--due", "--scheduled"]);
+    due("2026-11-24T02:00:00Z").exits(0).prints("").says("");
+    assert!(!etl.path(".etlsched").join("state.db").exists(), "nothing is made");
+    etl.write("jobs/sales.yaml", &job(HOURLY));
+    etl.write("jobs/data/sales.csv", "a\n1\n");
+    due("2026-11-24T03:00:00Z").exits(0).prints("").says("");
+    std::fs::rename(etl.path("jobs"), etl.path("moved")).expect("the folder moves");
+    let hint = "hint: bring the files back; a job that is over is taken away with: etlsched\n  delete sales\n";
+    let gone = "error: jobs is gone, and the state store knows 1 active job (sales): nothing\n  runs\n";
+    due("2026-11-24T04:00:00Z").exits(4).prints("").says(&format!("{gone}{hint}"));
+    std::fs::create_dir(etl.path("jobs")).expect("a folder");
+    let empty = "error: no job file is in jobs, and the state store knows 1 active job (sales):\n  nothing runs\n";
+    due("2026-11-24T04:00:00Z").exits(4).prints("").says(&format!("{empty}{hint}"));
+    let answer = at(&etl, "2026-11-24T04:00:00Z", &["run", "--due", "-o", "json"]).exits(4).json();
+    assert_eq!(answer["error"]["code"], "no_job_files", "{answer:#}");
+    at(&etl, "2026-11-24T04:00:00Z", &["delete", "sales", "--yes"]).exits(0);
+    due("2026-11-24T04:00:00Z").exits(0).prints("").says("");
+}
+
             }
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\na,b\n1,2\n");
             open.push(stream);
