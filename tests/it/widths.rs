@@ -70,7 +70,9 @@ fn check(machine: &Machine, arguments: &[&str], names: &[&str]) {
             let said = shown(machine, columns, color, arguments);
             assert_eq!(said.contains('\u{1b}'), color == "always" && said != plain(&said), "{arguments:?}");
             let text = plain(&said);
-            let wide: Vec<&str> = text.lines().filter(|line| line.width() > columns).collect();
+            // What can be typed stays whole: the terminal breaks it.
+            let is_typed = |line: &str| line.starts_with("etlsched ") || line.split_whitespace().nth(2).is_none();
+            let wide: Vec<&str> = text.lines().filter(|line| line.width() > columns && !is_typed(line.trim_start())).collect();
             assert!(wide.is_empty(), "{arguments:?} at {columns}, colour {color}: {wide:#?} in\n{text}");
             // Where there is room names stand whole; in narrow columns their pieces stand beside those of others, and none is missing.
             let packed: String = text.split_whitespace().collect();
