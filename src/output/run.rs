@@ -85,7 +85,7 @@ pub fn text(detail: &RunDetail, view: &RunView<'_>, zone: Zone) -> String {
 }
 
 fn text_within(detail: &RunDetail, view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
-    let mut text = head(view, zone, width);
+    let mut text = head(detail, view, zone, width);
     let _ = write!(text, "\n{}\n", sources(detail, view).text_within(width));
     if has_telling_streams(detail) {
         let _ = write!(text, "\n{}\n", streams(detail, view).text_within(width));
@@ -119,7 +119,7 @@ fn below(detail: &RunDetail, zone: Zone) -> String {
     text
 }
 
-fn head(view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
+fn head(detail: &RunDetail, view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
     let run = view.run;
     let mut lines = vec![("Run", run.id.clone()), ("Job", run.job.clone())];
     let code = run.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
@@ -135,7 +135,16 @@ fn head(view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
     lines.push(("Trigger", by));
     lines.push(("Rows", totals(view)));
     lines.extend(resources(view).map(|text| ("Resources", text)));
-    lines.extend(view.error().map(|error| ("Error", error.to_owned())));
+    // What a source or a stream said stands below, with what to do.
+    let messages = || {
+        detail
+            .sources
+            .iter()
+            .filter_map(|source| source.error.as_ref())
+            .chain(detail.streams.iter().filter_map(|stream| stream.error.as_ref()))
+    };
+    let is_said_below = |error: &str| messages().any(|said| error.contains(&said.message));
+    lines.extend(view.error().filter(|error| !is_said_below(error)).map(|error| ("Error", error.to_owned())));
     lines.into_iter().map(|(label, value)| labelled(label, &printable_lines(&value), 11, width)).collect()
 }
 
