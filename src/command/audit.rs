@@ -67,7 +67,7 @@ impl Audit {
             Format::Csv => output::print(&view::csv(&lines).csv()),
             Format::Table => {
                 if !lines.is_empty() {
-                    output::print(&view::table(&lines, is_one_job, zone).text());
+                    output::print(&view::table(&lines, is_one_job, zone).leaving_rest_to("-o csv").text());
                 }
                 if !context.quiet {
                     tell_page(page, pages, total);

@@ -49,7 +49,7 @@ impl List {
             Format::Json => output::json::print(&list::json(&lines)),
             Format::Csv => output::print(&list::csv(&lines).csv()),
             Format::Table if lines.is_empty() => output::note("no jobs"),
-            Format::Table => output::print(&list::table(&lines, workspace.timezone).text()),
+            Format::Table => output::print(&list::table(&lines, workspace.timezone).leaving_rest_to("-o csv").text()),
         }
         note_broken(&problems);
         Ok(exit_code::DONE)

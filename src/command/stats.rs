@@ -79,7 +79,7 @@ impl Stats {
                 Format::Csv => output::print(&data::csv(&jobs).csv()),
                 Format::Table if jobs.is_empty() => output::note("no runs"),
                 Format::Table => {
-                    output::print(&view::table(&jobs, Blocks::of_locale()).text());
+                    output::print(&view::table(&jobs, Blocks::of_locale()).leaving_rest_to("-o json").text());
                     if !context.quiet {
                         output::note_fitted(&view::period_line(period, workspace.timezone));
                     }

@@ -86,9 +86,9 @@ pub fn text(detail: &RunDetail, view: &RunView<'_>, zone: Zone) -> String {
 
 fn text_within(detail: &RunDetail, view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
     let mut text = head(detail, view, zone, width);
-    let _ = write!(text, "\n{}\n", sources(detail, view).text_within(width));
+    let _ = write!(text, "\n{}\n", sources(detail, view).leaving_rest_to("-o json").text_within(width));
     if has_telling_streams(detail) {
-        let _ = write!(text, "\n{}\n", streams(detail, view).text_within(width));
+        let _ = write!(text, "\n{}\n", streams(detail, view).leaving_rest_to("-o json").text_within(width));
     }
     text.push_str(&fitted(&below(detail, zone), 2, width));
     text
@@ -183,7 +183,8 @@ fn count_cells(counts: &Counts) -> impl Iterator<Item = String> {
 
 fn sources(detail: &RunDetail, view: &RunView<'_>) -> Rows {
     let columns = [("Source", Align::Left), ("Status", Align::Left)].into_iter().chain(COUNTS);
-    let mut rows = Rows::new(columns.chain([("Took", Align::Right), ("Try", Align::Right)])).giving_way(&[], "Source");
+    let mut rows = Rows::new(columns.chain([("Took", Align::Right), ("Try", Align::Right)]))
+        .giving_way(&["Unchanged", "Updated", "Added", "Try"], "Source");
     for source in &detail.sources {
         let mut cells = vec![source.source.clone(), view.word_of(source.status).to_owned()];
         cells.extend(count_cells(&source.counts));
@@ -202,7 +203,7 @@ fn has_telling_streams(detail: &RunDetail) -> bool {
 fn streams(detail: &RunDetail, view: &RunView<'_>) -> Rows {
     let columns = [("Stream", Align::Left), ("Target", Align::Left), ("Status", Align::Left), ("Mode", Align::Left)];
     let columns = columns.into_iter().chain(COUNTS).chain([("In target", Align::Right), ("Cursor", Align::Left)]);
-    let mut rows = Rows::new(columns).giving_way(&[], "Stream");
+    let mut rows = Rows::new(columns).giving_way(&["Mode", "Unchanged", "Updated", "Added", "In target", "Rejected", "Target"], "Stream");
     for stream in &detail.streams {
         let name = if stream.stream == stream.source { stream.source.clone() } else { format!("{}/{}", stream.source, stream.stream) };
         let mode = stream.mode.clone().unwrap_or_else(|| "-".to_owned());

@@ -105,7 +105,9 @@ fn source_object(source: &DataSource, masker: &Masker) -> Value {
 
 /// Returns the sources as rows.
 pub fn sources(shown: &Shown<'_>, masker: &Masker) -> Rows {
-    let mut rows = Rows::new(["Source", "Kind", "Mode", "Target", "From"].map(|name| (name, Align::Left)));
+    let is_target_telling = shown.job.sources.iter().any(|source| source.options.target.as_ref() != Some(&source.name));
+    let spare: &[&str] = if is_target_telling { &["Kind"] } else { &["Target", "Kind"] };
+    let mut rows = Rows::new(["Source", "Kind", "Mode", "Target", "From"].map(|name| (name, Align::Left))).giving_way(spare, "From");
     for source in &shown.job.sources {
         let (kind, place) = (source.kind.name(), source.kind.place(Path::new(""), masker));
         let target = source.options.target.clone().unwrap_or_else(|| format!("{}*", source.options.table_prefix));

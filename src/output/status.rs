@@ -233,7 +233,7 @@ fn running_text(
         let next = next.map(|(job, at)| format!(" Next: {job} at {}.", shown(*at))).unwrap_or_default();
         return format!("Nothing runs.{next}");
     }
-    let mut text = running_rows(running, now).text_within(width);
+    let mut text = running_rows(running, now).leaving_rest_to("-o json").text_within(width);
     for RunningRun { run, cancel_requested_by, .. } in running {
         if let Some(slot) = &run.slot {
             let _ = write!(text, "\n{}: {} of slot {slot}", run.job, run.trigger.as_str());
