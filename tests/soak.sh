@@ -2,7 +2,7 @@
 # The big campaign: kills, concurrent runs, hosts, hangs, faults at every system call, cut connections, writers and errors, many times
 # what a run of the tests does, and a summary.
 #
-#   tests/soak.sh                        every part: about half an hour on two quiet cores, after the build
+#   tests/soak.sh                        every part: about a quarter of an hour on two quiet cores, after the build
 #   tests/soak.sh kills runs             some parts: kills runs hosts hangs calls cuts writers leases faults gate errors
 #   tests/soak.sh --factor 0.02 kills    fewer rounds
 #   tests/soak.sh --seeds "1 7"          the kills with more than one seed

@@ -21,12 +21,8 @@ const PAGE_SIZE_MAX: u64 = 10_000;
 ///
 /// Every start, cancel, change of status, creation, deletion, reset and change of schedules is a line, and so is the first look at a job
 /// whose definition was edited. Lines are only ever added.
-///
-/// Examples:
-///   etlsched audit sales --since 7d
-///   etlsched audit -o json
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched audit sales --since 7d\n  etlsched audit -o json")]
 pub struct Audit {
     /// Only this job
     #[arg(value_name = "JOB")]
@@ -71,7 +67,7 @@ impl Audit {
             Format::Csv => output::print(&view::csv(&lines).csv()),
             Format::Table => {
                 if !lines.is_empty() {
-                    output::print(&view::table(&lines, is_one_job, zone).text());
+                    output::print(&view::table(&lines, is_one_job, zone).leaving_rest_to("-o csv").text());
                 }
                 if !context.quiet {
                     tell_page(page, pages, total);

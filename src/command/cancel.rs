@@ -26,12 +26,8 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// Stop a run
 ///
 /// The run's process, on this or another host, stops reading, rolls back and ends as cancelled. What it published stays.
-///
-/// Examples:
-///   etlsched cancel sales
-///   etlsched cancel 019ab3f2-1c2d
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched cancel sales\n  etlsched cancel 019ab3f2-1c2d")]
 pub struct Cancel {
     /// A job, or a run's id or the beginning of it
     #[arg(value_name = "JOB|RUN")]

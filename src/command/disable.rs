@@ -10,12 +10,8 @@ use crate::state::{JobStatus, NewStatus};
 /// Keep jobs from running until they are enabled
 ///
 /// A run that goes on is left alone; `etlsched cancel` stops it.
-///
-/// Examples:
-///   etlsched disable sales
-///   etlsched disable sales leads
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched disable sales\n  etlsched disable sales leads")]
 pub struct Disable {
     /// The jobs
     #[arg(value_name = "JOB", required = true)]

@@ -10,12 +10,8 @@ use crate::state::{JobStatus, NewStatus};
 /// Let jobs run again
 ///
 /// Clears an error, ends a pause. A job whose file says `is_active: false` stays inactive.
-///
-/// Examples:
-///   etlsched enable sales
-///   etlsched enable sales leads
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched enable sales\n  etlsched enable sales leads")]
 pub struct Enable {
     /// The jobs
     #[arg(value_name = "JOB", required = true)]

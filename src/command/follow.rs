@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::exit_code;
 use crate::output::follow::{self as view, Columns};
 use crate::output::logs::{self, RunView};
-use crate::output::{self, Format, masked};
+use crate::output::{self, Format, masked, table};
 use crate::process::{self, Stop, StopSignal, watch_signals};
 use crate::secret::Masker;
 use crate::state::{RunFilter, RunRecord, Store};
@@ -59,7 +59,7 @@ impl<'a> Follower<'a> {
         });
         let longest = workspace.job_ids().0.iter().map(|id| id.as_str().len()).max().unwrap_or(0);
         let width = job.is_none().then(|| longest.clamp("Job".len(), JOB_WIDTH_MAX));
-        let columns = Columns { job: width, zone: workspace.timezone };
+        let columns = Columns::new(width, workspace.timezone, table::terminal_width());
         Ok(Self { context, workspace, ended, columns, maskers: BTreeMap::new(), lines: BTreeMap::new() })
     }
 

@@ -5,9 +5,11 @@ use super::stored;
 use crate::clock::{self, SlotClock};
 use crate::engine;
 use crate::error::Failure;
+use crate::exit_code;
 use crate::job::{CatchUp, Job};
 use crate::process::Stop;
 use crate::state::Store;
+use crate::text::count;
 use crate::workspace::Workspace;
 
 /// What schedulers call: lets a job through only where one of its slots is due.
@@ -85,4 +87,27 @@ impl<'a> Gate<'a> {
             post.send_from(store, stop, talk);
         }
     }
+}
+
+/// So many jobs are named whose files are gone.
+const GONE_NAMED: usize = 5;
+
+/// Checks, where no job has a file, that none ever had a scheduler: a folder that was moved away would keep every job from running in silence.
+///
+/// # Errors
+/// The store counts slots of jobs (exit 4), or can't be read.
+pub(super) fn check_folder(workspace: &Workspace, clock: SlotClock) -> Result<(), Failure> {
+    let Some(mut store) = stored::open_existing(workspace)? else { return Ok(()) };
+    let now = clock.now();
+    let known = store.standings(now, now)?;
+    let ids: Vec<&str> = known.iter().filter(|job| job.counted_since.is_some()).map(|job| job.record.id.as_str()).collect();
+    let Some(first) = ids.first() else { return Ok(()) };
+    let folder = workspace.jobs_folder();
+    let shown = workspace.shown(&folder);
+    let what = if folder.is_dir() { format!("no job file is in {}", shown.display()) } else { format!("{} is gone", shown.display()) };
+    let more = if ids.len() > GONE_NAMED { ", ..." } else { "" };
+    let names = format!("{}{more}", ids[..ids.len().min(GONE_NAMED)].join(", "));
+    let message = format!("{what}, and the state store knows {} ({names}): nothing runs", count(ids.len() as u64, "active job"));
+    let hint = format!("bring the files back; a job that is over is taken away with: etlsched delete {first}");
+    Err(Failure::new(exit_code::INVALID, "no_job_files", message).hint(hint))
 }

@@ -19,12 +19,8 @@ use crate::workspace::{FILE, Workspace};
 /// List the jobs with their schedules and last runs
 ///
 /// Jobs whose files have errors are left out; each is named on standard error. Exit 4 if that leaves none.
-///
-/// Examples:
-///   etlsched list --status error
-///   etlsched list --tag sales --output json
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched list --status error\n  etlsched list --tag sales --output json")]
 pub struct List {
     /// Only jobs of this status: active, inactive, error or paused
     #[arg(long)]
@@ -53,7 +49,7 @@ impl List {
             Format::Json => output::json::print(&list::json(&lines)),
             Format::Csv => output::print(&list::csv(&lines).csv()),
             Format::Table if lines.is_empty() => output::note("no jobs"),
-            Format::Table => output::print(&list::table(&lines, workspace.timezone).text()),
+            Format::Table => output::print(&list::table(&lines, workspace.timezone).leaving_rest_to("-o csv").text()),
         }
         note_broken(&problems);
         Ok(exit_code::DONE)

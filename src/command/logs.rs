@@ -10,6 +10,7 @@ use crate::clock;
 use crate::error::Failure;
 use crate::exit_code;
 use crate::output::logs::{self as view, RunView};
+use crate::output::table::Rows;
 use crate::output::{self, Format, masked, run as full, told};
 use crate::process;
 use crate::run::RunStatus;
@@ -17,7 +18,6 @@ use crate::secret::Masker;
 use crate::state::{Found, RunDetail, RunFilter, RunPage, RunRecord, Store};
 use crate::text::nearest;
 use crate::workspace::Workspace;
-use crate::zone::Zone;
 
 /// The most runs of a page.
 const PAGE_SIZE_MAX: u64 = 10_000;
@@ -26,13 +26,10 @@ const PAGE_SIZE_MAX: u64 = 10_000;
 ///
 /// With --follow it shows the last runs, the oldest first, and then each run as it ends, until Ctrl-C; of one job also the execution log
 /// of what runs now, and of one run its execution log until it ends. As JSON that is one object a line.
-///
-/// Examples:
-///   etlsched logs sales --since 7d --status failed
-///   etlsched logs --run last
-///   etlsched logs --follow --output json
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_long_help = "Examples:\n  etlsched logs sales --since 7d --status failed\n  etlsched logs --run last\n  etlsched logs --follow --output json"
+)]
 pub struct Logs {
     /// Only this job
     #[arg(value_name = "JOB")]
@@ -104,15 +101,19 @@ impl Logs {
         match context.output {
             Format::Json => output::json::print(&view::json(&views, page, page_size, found.total)),
             Format::Csv => output::print(&view::csv(&views).csv()),
-            Format::Table => print_page(context, &views, filter.job.is_some(), zone, (page, pages, found.total)),
+            Format::Table => {
+                let slots = store.as_mut().map(|store| store.slot_times(&found.runs)).transpose()?.unwrap_or_default();
+                let table = view::table(&views, filter.job.is_some(), &slots, zone).leaving_rest_to("-o csv");
+                print_page(context, &table, (page, pages, found.total));
+            }
         }
         Ok(exit_code::DONE)
     }
 }
 
-fn print_page(context: &Context, views: &[RunView<'_>], is_one_job: bool, zone: Zone, (page, pages, total): (u64, u64, u64)) {
-    if !views.is_empty() {
-        output::print(&view::table(views, is_one_job, zone).text());
+fn print_page(context: &Context, table: &Rows, (page, pages, total): (u64, u64, u64)) {
+    if !table.is_empty() {
+        output::print(&table.text());
     }
     if context.quiet {
         return;

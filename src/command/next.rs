@@ -23,13 +23,10 @@ const SLOTS_MAX: u64 = 10_000;
 /// Show when jobs are due next, in their zones, in yours and in UTC
 ///
 /// Slots are what the schedule says; those of a job that is inactive, paused or in error are not started.
-///
-/// Examples:
-///   etlsched next
-///   etlsched next sales -n 3
-///   etlsched next sales --from 2026-10-24 --until 2026-10-27
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_long_help = "Examples:\n  etlsched next\n  etlsched next sales -n 3\n  etlsched next sales --from 2026-10-24 --until 2026-10-27"
+)]
 pub struct Next {
     /// The jobs (default: all)
     #[arg(value_name = "JOB")]

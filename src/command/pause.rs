@@ -10,12 +10,8 @@ use crate::state::{JobStatus, NewStatus};
 /// Keep jobs from running for a while
 ///
 /// Without --until they stay paused until they are resumed. A run that goes on is left alone.
-///
-/// Examples:
-///   etlsched pause sales --until 2h
-///   etlsched pause sales leads --until 2030-01-07T06:00
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched pause sales --until 2h\n  etlsched pause sales leads --until 2030-01-07T06:00")]
 pub struct Pause {
     /// The jobs
     #[arg(value_name = "JOB", required = true)]

@@ -27,12 +27,8 @@ const UNKNOWN_DURATION: TimeDelta = TimeDelta::minutes(1);
 ///
 /// Every active job's slots count, each with the median time of its last 20 good runs. The stagger changes `minute` values only; nothing is
 /// written.
-///
-/// Examples:
-///   etlsched plan
-///   etlsched plan --hours 168 --output json
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched plan\n  etlsched plan --hours 168 --output json")]
 pub struct Plan {
     /// How many hours to look ahead, at most 744
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=744))]

@@ -32,13 +32,10 @@ const PAGE_MODE: u32 = 0o600;
 /// Without --html: a summary on the terminal. With it: one page for a browser, with a timeline, charts, failures by cause, how fresh the
 /// data is, and the load to come. The page needs no network and no server. It is written whole or not at all, readable by you alone; a page
 /// that is there is replaced and keeps its mode.
-///
-/// Examples:
-///   etlsched report
-///   etlsched report --html report.html --since 30d
-///   etlsched report sales --html - > sales.html
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_long_help = "Examples:\n  etlsched report\n  etlsched report --html report.html --since 30d\n  etlsched report sales --html - > sales.html"
+)]
 pub struct Report {
     /// Only these jobs
     #[arg(value_name = "JOB")]

@@ -10,12 +10,8 @@ use crate::state::{JobStatus, NewStatus};
 /// Let paused jobs run again
 ///
 /// Jobs that are inactive or in error are enabled instead.
-///
-/// Examples:
-///   etlsched resume sales
-///   etlsched resume sales leads
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched resume sales\n  etlsched resume sales leads")]
 pub struct Resume {
     /// The jobs
     #[arg(value_name = "JOB", required = true)]

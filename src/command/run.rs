@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::gate::Gate;
+use super::gate::{self, Gate};
 use super::post::{Post, Talk};
 use super::{Context, stored, worker};
 use crate::engine::{self, Encounter, Refusal, RunOptions, RunReport, TypedWindow};
@@ -144,6 +144,9 @@ impl Run {
             ..RunOptions::new(worker::program()?)
         };
         let names = if due { workspace.job_ids().0.iter().map(|id| id.as_str().to_owned()).collect() } else { jobs };
+        if due && names.is_empty() {
+            gate::check_folder(&workspace, options.clock)?;
+        }
         let mut gate = Gate::new(&workspace, options.clock, due, options.is_told);
         let mut results = Vec::new();
         let mut post = options.is_told.then(|| Post::new(&workspace));

@@ -10,7 +10,7 @@ use crate::output::logs::RunView;
 use crate::output::show::{self as view, Shown};
 use crate::output::{self, Format, masked};
 use crate::process;
-use crate::state::RunFilter;
+use crate::state::{RunFilter, SlotTimes};
 
 /// How many of the last runs are shown.
 const RUNS_SHOWN: u64 = 10;
@@ -21,12 +21,8 @@ const SLOTS_SHOWN: usize = 5;
 /// Show one job: definition, status, next and last runs, cursors
 ///
 /// How far each stream is loaded is asked of the destination, for 5 s at most.
-///
-/// Examples:
-///   etlsched show sales
-///   etlsched show sales --resolved
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched show sales\n  etlsched show sales --resolved")]
 pub struct Show {
     /// The job
     #[arg(value_name = "JOB")]
@@ -56,13 +52,14 @@ impl Show {
         let job = &loaded.job;
         let now = stored::moment();
         let slot_now = context.slot_clock().now();
-        let (mut record, mut runs, mut dead) = (None, Vec::new(), Vec::new());
+        let (mut record, mut runs, mut dead, mut slots) = (None, Vec::new(), Vec::new(), SlotTimes::new());
         // Without a store nothing was ever loaded.
         let mut targets = Ok(Vec::new());
         if let Some(mut store) = stored::open_existing(&workspace)? {
             let filter = RunFilter { job: Some(job.id.as_str().to_owned()), ..RunFilter::default() };
             record = store.job(job.id.as_str())?;
             runs = store.runs(&filter, 1, RUNS_SHOWN)?.runs;
+            slots = store.slot_times(&runs)?;
             dead = store.dead_run_ids(&now, &process::liveness)?;
             targets = worker::targets(&workspace, &job.id, &store.workspace_id()?);
         }
@@ -77,6 +74,7 @@ impl Show {
             next: &stored::next_slots(job, status, record.as_ref(), slot_now, SLOTS_SHOWN),
             record: record.as_ref(),
             runs: &views,
+            slots: &slots,
             targets: &targets,
             guarantees: job.destination.kind.promise(),
         };

@@ -166,10 +166,10 @@ fn print(
     } else if found.is_empty() && unknown.is_empty() {
         output::print("nothing is loaded yet");
     } else if !found.is_empty() {
-        output::print(&targets::table_of_jobs(found, workspace.timezone).text());
+        output::print(&targets::table_of_jobs(found, workspace.timezone).leaving_rest_to("-o json").text());
     }
     if format == Format::Table && !slots.is_empty() {
-        output::print(&format!("\nSlots\n{}", view::table(slots, workspace.timezone).text()));
+        output::print(&format!("\nSlots\n{}", view::table(slots, workspace.timezone).leaving_rest_to("-o json").text()));
     }
     if format == Format::Table {
         output::print(&format!("\nState store: {}", workspace.state.place()));

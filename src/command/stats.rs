@@ -28,12 +28,8 @@ const DAYS: i64 = 30;
 /// All jobs, those that need attention first; or one job with its sources and errors. Rates count runs that succeeded, failed, ran out of
 /// time or were interrupted; cancelled ones are counted apart. Durations are those of successes. The trend compares with the span of equal
 /// length before.
-///
-/// Examples:
-///   etlsched stats --since 7d
-///   etlsched stats sales --output json
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Examples:\n  etlsched stats --since 7d\n  etlsched stats sales --output json")]
 pub struct Stats {
     /// Only this job, with its sources
     #[arg(value_name = "JOB")]
@@ -83,7 +79,7 @@ impl Stats {
                 Format::Csv => output::print(&data::csv(&jobs).csv()),
                 Format::Table if jobs.is_empty() => output::note("no runs"),
                 Format::Table => {
-                    output::print(&view::table(&jobs, Blocks::of_locale()).text());
+                    output::print(&view::table(&jobs, Blocks::of_locale()).leaving_rest_to("-o json").text());
                     if !context.quiet {
                         output::note_fitted(&view::period_line(period, workspace.timezone));
                     }

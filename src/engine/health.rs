@@ -139,6 +139,7 @@ pub fn examine(store: &mut Store, jobs: &[Job], slot_now: DateTime<Utc>) -> Resu
         found.push(health);
     }
     leave_out_overlaps(store, jobs, &standings, &mut found, slot_now)?;
+    found.iter_mut().for_each(|health| count_written_off(health, slot_now));
     Ok(found)
 }
 
@@ -231,6 +232,18 @@ fn leave_out_overlaps(
         }
     }
     Ok(())
+}
+
+/// Counts the slots before a late one that the gate wrote off since the last run: each firing settles another, and nothing has run.
+fn count_written_off(health: &mut Health, slot_now: DateTime<Utc>) {
+    let last_run_at = health.last_run.as_ref().map(|run| run.at);
+    let Some(late) = health.late.as_mut().filter(|late| late.reason == LateReason::Missed) else { return };
+    // A run of another clock altogether (`--now`) says nothing of these slots.
+    let is_since_run = |at: DateTime<Utc>| last_run_at.into_iter().chain(health.last_success_at).all(|run| run < at || run > slot_now);
+    let first = health.missed.iter().map(|slot| slot.due_at).find(|at| is_since_run(*at));
+    if let Some(at) = first.filter(|at| *at < late.since) {
+        (late.since, late.by, late.are_there_more) = (at, slot_now - at, true);
+    }
 }
 
 fn facts(standing: &JobStanding, runs: Vec<(DateTime<Utc>, DateTime<Utc>)>) -> Option<Facts> {

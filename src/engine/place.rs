@@ -1,11 +1,11 @@
 //! Where the address of a letter stands: the outbox holds no secret, so that a file says it when the letter is sent.
 
-use crate::job::JobId;
 use crate::job::notifications::{Addresses, Reached};
+use crate::job::{JobId, Problem, Severity};
 use crate::notify::{Channel, Kind, Message};
 use crate::secret::Masker;
 use crate::state::{Letter, SEVERAL_JOBS};
-use crate::workspace::{NoJob, Workspace};
+use crate::workspace::{FILE, NoJob, Workspace};
 
 use super::recipient::Owner;
 
@@ -65,7 +65,17 @@ pub(super) fn resolve(
     match workspace.reach(&id, channel, addresses) {
         Ok((reached, masker)) => Ok(Resolved { reached, masker }),
         Err(NoJob::Unknown(_)) => Err(None),
-        Err(NoJob::Invalid(_)) => Err(Some(format!("the file of job {id} has problems: etlsched validate {id}"))),
+        Err(NoJob::Invalid(problems)) => Err(Some(unread(workspace, &id, &problems))),
+    }
+}
+
+/// Says which file keeps a job from being read.
+fn unread(workspace: &Workspace, id: &JobId, problems: &[Problem]) -> String {
+    let settings = workspace.shown(&workspace.root.join(FILE));
+    let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    match errors.next() {
+        Some(first) if first.file == settings => format!("{FILE} has problems, so that job {id} can't be read: etlsched validate"),
+        _ => format!("the file of job {id} has problems: etlsched validate {id}"),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::findings::{self, Broken, Finding, Kind, Severity};
 use super::measure::utc;
 use super::table::{Align, Rows, terminal_width};
-use super::wrap::{columns, wrapped};
+use super::wrap::{columns, wrapped_whole};
 use crate::engine::health::Health;
 use crate::state::JobStatus;
 use crate::text::{count, printable};
@@ -64,11 +64,36 @@ pub fn blocks<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> String {
 
 /// As [`blocks`], in a width that is given.
 pub(super) fn blocks_within<'a>(findings: impl IntoIterator<Item = &'a Finding>, width: Option<u16>) -> String {
-    let findings: Vec<&Finding> = findings.into_iter().collect();
-    let job_width = findings.iter().map(|finding| columns(&printable(&finding.job))).max().unwrap_or(0).min(JOB_MAX);
-    let kind_width = findings.iter().map(|finding| finding.kind.as_str().len()).max().unwrap_or(0);
+    let said = |finding: &'a Finding| Said {
+        word: finding.kind.as_str(),
+        tone: tone(finding.severity),
+        job: &finding.job,
+        reason: &finding.reason,
+        remedy: &finding.remedy,
+    };
+    said_within(&findings.into_iter().map(said).collect::<Vec<_>>(), width)
+}
+
+/// What is said of a job.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said<'a> {
+    /// What it is about, in a tone.
+    pub(super) word: &'a str,
+    pub(super) tone: super::Tone,
+    /// The job, or what stands for it.
+    pub(super) job: &'a str,
+    /// Why.
+    pub(super) reason: &'a str,
+    /// What to type.
+    pub(super) remedy: &'a str,
+}
+
+/// Returns what is said of jobs as blocks, as [`blocks`] does.
+pub(super) fn said_within(said: &[Said<'_>], width: Option<u16>) -> String {
+    let job_width = said.iter().map(|said| columns(&printable(said.job))).max().unwrap_or(0).min(JOB_MAX);
+    let kind_width = said.iter().map(|said| said.word.len()).max().unwrap_or(0);
     let margins = Margins { kind: kind_width, job: job_width, width };
-    findings.iter().map(|finding| block(finding, margins)).collect::<Vec<_>>().join("\n")
+    said.iter().map(|said| block(said, margins)).collect::<Vec<_>>().join("\n")
 }
 
 /// Longer names of jobs have a line of their own where a terminal is narrow.
@@ -88,10 +113,10 @@ struct Margins {
     width: Option<u16>,
 }
 
-fn block(finding: &Finding, margins: Margins) -> String {
+fn block(said: &Said<'_>, margins: Margins) -> String {
     let Margins { kind: kind_width, job: job_width, width } = margins;
-    let (job, reason, remedy) = (printable(&finding.job), printable(&finding.reason), printable(&finding.remedy));
-    let kind = super::toned(&format!("{:kind_width$}", finding.kind.as_str()), tone(finding.severity));
+    let (job, reason, remedy) = (printable(said.job), printable(said.reason), printable(said.remedy));
+    let kind = super::toned(&format!("{:kind_width$}", said.word), said.tone);
     let indent = kind_width + job_width + 4;
     let gap = " ".repeat(job_width.saturating_sub(columns(&job)));
     let Some(width) = width.map(usize::from) else {
@@ -99,7 +124,7 @@ fn block(finding: &Finding, margins: Margins) -> String {
     };
     let is_beside = columns(&job) <= job_width && indent + WORDS_MIN <= width;
     let indent = if is_beside { indent } else { 4 };
-    let lines = |text: &str, indent: usize| wrapped(text, (indent, indent), width.max(indent + WORDS_MIN), usize::MAX);
+    let lines = |text: &str, indent: usize| wrapped_whole(text, (indent, indent), width.max(indent + WORDS_MIN));
     let faint = |line: &str| format!("{:indent$}{}", "", super::toned(line.trim_start(), super::Tone::Faint));
     let remedy = lines(&remedy, indent).lines().map(faint).collect::<Vec<_>>().join("\n");
     let reason = lines(&reason, indent);
@@ -239,7 +264,8 @@ mod tests {
     fn check(job: &str, width: Option<u16>, expected: &str) {
         let text = blocks_within([&finding(job)], width);
         assert_eq!(text, expected);
-        let longest = text.lines().map(columns).max().unwrap_or(0);
+        // What is typed stays whole.
+        let longest = text.lines().filter(|line| !line.contains("etlsched")).map(columns).max().unwrap_or(0);
         assert!(width.is_none_or(|width| longest <= usize::from(width)), "{longest} columns:\n{text}");
     }
 
@@ -248,7 +274,7 @@ mod tests {
         let beside =
             "late  sales  the slot of noon was not\n             started, 11m 00s ago\n             etlsched run sales --scheduled";
         check("sales", Some(44), beside);
-        let below = "late  sales\n    the slot of noon was not\n    started, 11m 00s ago\n    etlsched run sales\n    --scheduled";
+        let below = "late  sales\n    the slot of noon was not\n    started, 11m 00s ago\n    etlsched run sales --scheduled";
         check("sales", Some(30), below);
         let whole = "late  sales  the slot of noon was not started, 11m 00s ago\n             etlsched run sales --scheduled";
         check("sales", None, whole);
@@ -258,11 +284,11 @@ mod tests {
     #[test]
     fn the_longest_names_have_lines_of_their_own() {
         let long = "a".repeat(63);
-        let below = format!("late  {long}\n    the slot of noon was not started, 11m 00s ago\n    etlsched run {long}\n    --scheduled");
+        let below = format!("late  {long}\n    the slot of noon was not started, 11m 00s ago\n    etlsched run {long} --scheduled");
         check(&long, Some(80), &below);
         let wide = "表".repeat(60);
         let text = blocks_within([&finding(&wide)], Some(80));
-        assert!(text.lines().all(|line| columns(line) <= 80), "{text}");
+        assert!(text.lines().all(|line| columns(line) <= 80 || line.starts_with("    etlsched run ")), "{text}");
         assert_eq!(text.matches('表').count(), 120, "nothing is lost: {text}");
     }
 }

@@ -115,11 +115,12 @@ fn write_hunk(text: &mut String, steps: &[Step], old: &[String], new: &[String],
         Step::Gone(_) => None,
     };
     let (olds, news): (Vec<usize>, Vec<usize>) = (steps.iter().filter_map(of_old).collect(), steps.iter().filter_map(of_new).collect());
-    let place = |at: &[usize], first: usize| match at.first() {
+    let place = |at: &[usize], first: usize, other: usize| match at.first() {
         Some(line) => format!("{},{}", first.max(1) + line, at.len()),
-        None => "0,0".to_owned(),
+        // No lines: those of the other side stand behind this one, 0 where that is the beginning.
+        None => format!("{},0", other.saturating_sub(1)),
     };
-    let _ = writeln!(text, "@@ -{} +{} @@", place(&olds, first[0]), place(&news, first[1]));
+    let _ = writeln!(text, "@@ -{} +{} @@", place(&olds, first[0], first[1]), place(&news, first[1], first[0]));
     for step in steps {
         let _ = match step {
             Step::Same(at, _) => writeln!(text, " {}", old[*at]),
@@ -143,14 +144,20 @@ mod tests {
     #[test]
     fn a_change_is_shown_with_what_stands_around_it() {
         check("a\nb\n", "a\nb\n", "");
-        check("", "a\nb\n", "--- crontab, as it is\n+++ crontab, as it should be\n@@ -0,0 +5,2 @@\n+a\n+b\n");
-        check("a\n", "", "--- crontab, as it is\n+++ crontab, as it should be\n@@ -5,1 +0,0 @@\n-a\n");
+        check("", "a\nb\n", "--- crontab, as it is\n+++ crontab, as it should be\n@@ -4,0 +5,2 @@\n+a\n+b\n");
+        check("a\n", "", "--- crontab, as it is\n+++ crontab, as it should be\n@@ -5,1 +4,0 @@\n-a\n");
         check(
             "1\n2\n3\n4\n5\nold\n6\n7\n8\n9\n10\n11\n12\n13\n14\nlast\n",
             "1\n2\n3\n4\n5\nnew\nmore\n6\n7\n8\n9\n10\n11\n12\n13\n14\n",
             "--- crontab, as it is\n+++ crontab, as it should be\n@@ -7,7 +7,8 @@\n 3\n 4\n 5\n-old\n+new\n+more\n 6\n 7\n 8\n\
              @@ -17,4 +18,3 @@\n 12\n 13\n 14\n-last\n",
         );
+    }
+
+    #[test]
+    fn where_nothing_stood_before_the_block_its_place_is_line_1() {
+        let text = unified("crontab", Side::default(), Side { line: 1, bytes: b"a\n" });
+        assert_eq!(text, "--- crontab, as it is\n+++ crontab, as it should be\n@@ -0,0 +1,1 @@\n+a\n");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::table::{Align, Rows, terminal_width};
-use super::wrap::wrapped;
+use super::wrap::wrapped_whole;
 use crate::text::{count, printable};
 
 /// How a matter stands.
@@ -64,7 +64,7 @@ fn line_within(finding: &Finding, width: Option<u16>) -> String {
     let subject = if subject.is_empty() { String::new() } else { format!("{}: ", printable(subject)) };
     let fit = |text: String, hang: usize| match width.map(usize::from) {
         None => text,
-        Some(width) => wrapped(&text, (INDENT, INDENT + hang), width.max(INDENT + WORDS_MIN), usize::MAX)[INDENT..].to_owned(),
+        Some(width) => wrapped_whole(&text, (INDENT, INDENT + hang), width.max(INDENT + WORDS_MIN))[INDENT..].to_owned(),
     };
     let word = format!("{:<7}", status.as_str());
     let mut text = format!("{}  {check:<CHECK_WIDTH$}  {}", toned(*status, &word), fit(format!("{subject}{}", printable(found)), 2));

@@ -215,8 +215,9 @@ jobs/sales.yaml:7:7: error: unknown key
   shedule in a job of the team
   | hour: 99
   |       ^
-  hint: did you mean schedule? `etlsched
-    json-schema job` lists the keys
+  hint: did you mean schedule?
+    `etlsched json-schema job` lists the
+    keys
 1 error";
         assert_eq!(problems_within(&[problem("hour: 99", 7)], Some(40)), expected);
     }

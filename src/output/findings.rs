@@ -85,7 +85,7 @@ pub struct Finding {
     pub kind: Kind,
     /// How grave it is.
     pub severity: Severity,
-    /// Since when: the slot, the deadline, the run's begin, the change of status.
+    /// Since when: the first slot that was not started, the deadline, the run's begin, the change of status.
     pub since: Option<DateTime<Utc>>,
     /// Why: a fragment.
     pub reason: String,
@@ -157,9 +157,9 @@ pub fn of_job(health: &Health, zone: Zone) -> Vec<Finding> {
         say(Kind::Deadline, Severity::Critical, Some(passed.at), reason, format!("etlsched logs {job}; then: etlsched run {job}"));
     }
     if let Some(late) = &health.late {
-        let (reason, remedy) = late_words(health, &shown(late.due_at));
+        let (reason, remedy) = late_words(health, &shown);
         let severity = if late.slot_count > 1 { Severity::Critical } else { Severity::Warning };
-        say(Kind::Late, severity, Some(late.due_at), reason, remedy);
+        say(Kind::Late, severity, Some(late.since), reason, remedy);
     }
     if health.status == JobStatus::Active && health.starving().next().is_some() {
         let since = health.last_run.as_ref().map(|run| run.at);
@@ -178,22 +178,29 @@ fn why_in_error(health: &Health) -> String {
     }
 }
 
-fn late_words(health: &Health, due: &str) -> (String, String) {
+fn late_words(health: &Health, shown: &dyn Fn(DateTime<Utc>) -> String) -> (String, String) {
     let Some(late) = &health.late else { return Default::default() };
     let job = &health.job;
-    let ago = span(late.by.as_seconds_f64());
-    let what = match late.reason {
-        LateReason::NotStarted => format!("the slot of {due} was not started, {ago} ago"),
-        LateReason::Missed => format!("the slot of {due} was missed, {ago} ago"),
-        LateReason::Interrupted => format!("the run of the slot of {due} was interrupted, {ago} ago, and not started again"),
+    let due = shown(late.due_at);
+    let (what, more) = match late.reason {
+        LateReason::NotStarted => (format!("the slot of {due} was not started"), ""),
+        LateReason::Missed => (format!("the slot of {due} was missed"), ""),
+        LateReason::Interrupted => (format!("the run of the slot of {due} was interrupted"), ", and not started again"),
     };
-    let before = match late.slot_count.saturating_sub(1) {
+    let ago = span(late.by.as_seconds_f64());
+    let before = match late.fresh_count.saturating_sub(1) {
+        _ if late.are_there_more => "; those before it neither".to_owned(),
         0 => String::new(),
         earlier => format!("; {} before it neither", count(earlier, "slot")),
     };
+    let reason = if late.since == late.due_at {
+        format!("{what}, {ago} ago{more}{before}")
+    } else {
+        format!("{what}{more}{before}; late since {}, {ago} ago", shown(late.since))
+    };
     // What the gate would not catch up any more is run by hand.
     let command = if late.reason == LateReason::Missed { format!("etlsched run {job}") } else { format!("etlsched run {job} --scheduled") };
-    (format!("{what}{before}"), format!("{command}; see: etlsched schedule status"))
+    (reason, format!("{command}; see: etlsched schedule status"))
 }
 
 fn notes(

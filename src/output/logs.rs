@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::measure::{abbreviation, local, span, utc};
 use super::table::{Align, Rows};
 use crate::run::{RunStatus, SourceStatus};
-use crate::state::RunRecord;
+use crate::state::{RunRecord, SlotTimes};
 use crate::text::grouped;
 use crate::zone::Zone;
 
@@ -80,13 +80,17 @@ pub fn short_id(id: &str) -> &str {
     id.get(..ID_SHOWN).unwrap_or(id)
 }
 
-/// Returns runs as a table, times in the user's zone; the job's column is left out where all runs are of one job.
-pub fn table(views: &[RunView<'_>], is_one_job: bool, zone: Zone) -> Rows {
+/// Returns runs as a table, all times in the user's zone; the job's column is left out where all runs are of one job. A slot of which it
+/// isn't known any more when it was due is shown by its key.
+pub fn table(views: &[RunView<'_>], is_one_job: bool, slots: &SlotTimes, zone: Zone) -> Rows {
     let started = format!("Started ({})", abbreviation(views.iter().map(|view| view.run.started_at), zone));
     let job = (!is_one_job).then_some(("Job", Align::Left));
     // Jobs without slots have no use for the column.
     let has_slots = views.iter().any(|view| view.run.slot.is_some());
-    let slot = has_slots.then_some(("Slot", Align::Left));
+    let due = |run: &RunRecord| slots.get(&(run.job.clone(), run.slot.clone()?)).copied();
+    let times: Vec<DateTime<Utc>> = views.iter().filter_map(|view| due(view.run)).collect();
+    let slot_head = if times.is_empty() { "Slot".to_owned() } else { format!("Slot ({})", abbreviation(times.iter().copied(), zone)) };
+    let slot = has_slots.then_some((slot_head.as_str(), Align::Left));
     let mut rows = Rows::new(
         [("Run", Align::Left)]
             .into_iter()
@@ -101,7 +105,7 @@ pub fn table(views: &[RunView<'_>], is_one_job: bool, zone: Zone) -> Rows {
             ])
             .chain(slot),
     )
-    .giving_way(&["Slot", "Trigger", "Sources"], "Job");
+    .giving_way(&[slot_head.as_str(), "Trigger", "Sources"], "Job");
     for view in views {
         let mut cells = vec![short_id(&view.run.id).to_owned()];
         cells.extend((!is_one_job).then(|| view.run.job.clone()));
@@ -113,7 +117,9 @@ pub fn table(views: &[RunView<'_>], is_one_job: bool, zone: Zone) -> Rows {
             view.sources(),
             view.run.trigger.as_str().to_owned(),
         ]);
-        cells.extend(has_slots.then(|| view.run.slot.clone().unwrap_or_else(|| "-".to_owned())));
+        let minute = |at: DateTime<Utc>| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string();
+        let slot = || due(view.run).map(minute).or_else(|| view.run.slot.clone()).unwrap_or_else(|| "-".to_owned());
+        cells.extend(has_slots.then(slot));
         rows.push(cells);
     }
     rows

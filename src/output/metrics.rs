@@ -114,8 +114,11 @@ fn standing(jobs: &[Health], broken: &[Broken]) -> Vec<Metric> {
     vec![
         Metric::gauge("etlsched_job_status", "1 for the status that the job is in.").each_of(jobs, "status", statuses),
         well,
-        Metric::gauge("etlsched_job_lateness_seconds", "How long ago the latest slot was due that was not started in time; 0 if none.")
-            .each(jobs, |job| Some(job.late.as_ref().map_or(0.0, |late| late.by.num_seconds() as f64))),
+        Metric::gauge(
+            "etlsched_job_lateness_seconds",
+            "How long ago the first slot was due that was not started since the last success; 0 if the job is not late.",
+        )
+        .each(jobs, |job| Some(job.late.as_ref().map_or(0.0, |late| late.by.num_seconds() as f64))),
         Metric::gauge("etlsched_job_late_slots", "How many slots in a row were not started in time, counted over two days.")
             .each(jobs, |job| Some(job.late.as_ref().map_or(0.0, |late| late.slot_count as f64))),
         Metric::gauge("etlsched_job_missed_slots", "How many slots of the last 24 hours nobody started, as far as that is settled.")

@@ -63,7 +63,8 @@ pub fn csv(jobs: &[JobSlots]) -> Rows {
 pub fn text(jobs: &[JobSlots], user_zone: Zone, database: &str) -> String {
     let mut slots: Vec<(&JobSlots, &Slot)> = jobs.iter().flat_map(|job| job.slots.iter().map(move |slot| (job, slot))).collect();
     slots.sort_by(|(one, first), (other, second)| (first.at, &one.id).cmp(&(second.at, &other.id)));
-    let mut text = if slots.is_empty() { "no slots\n".to_owned() } else { format!("{}\n", table(&slots, user_zone).text()) };
+    let mut text =
+        if slots.is_empty() { "no slots\n".to_owned() } else { format!("{}\n", table(&slots, user_zone).leaving_rest_to("-o csv").text()) };
     for job in jobs.iter().filter(|job| job.status != "active") {
         let state = if job.status == "error" { "in error" } else { job.status };
         let _ = writeln!(text, "{}: {state}, {} not started", job.id, words(job.slots.len()));

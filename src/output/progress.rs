@@ -179,16 +179,20 @@ impl Bars {
             Some(total) if total > 0 => {
                 if bar.length() != Some(total) {
                     bar.set_length(total);
-                    bar.set_style(bar_style());
+                    bar.set_style(bar_style(bar_columns(note_width())));
                 }
                 bar.set_position(bytes.min(total));
             }
             _ => bar.set_position(bytes),
         }
         let phase = stream.phase.map_or("starting", |phase| phase.as_str());
-        let speed = stream.rows_per_second().map(|speed| format!(", {} rows/s", grouped(speed.round() as u64))).unwrap_or_default();
         let name = if stream.name == source.name { String::new() } else { format!("{}: ", printable(&masker.mask(&stream.name))) };
-        bar.set_message(format!("{name}{phase}, {}{speed}, {}", count(stream.rows, "row"), HumanBytes(bytes)));
+        let mut parts = vec![format!("{name}{phase}"), count(stream.rows, "row")];
+        parts.extend(stream.rows_per_second().map(|speed| format!("{} rows/s", grouped(speed.round() as u64))));
+        parts.push(HumanBytes(bytes).to_string());
+        let room =
+            note_width().map_or(usize::MAX, |width| usize::from(width).saturating_sub(self.width + bar_columns(Some(width)) + BESIDE_BAR));
+        bar.set_message(with_room(&parts, room));
     }
 
     fn end(&mut self, source: &SourceReport) {
@@ -202,8 +206,29 @@ fn spinner_style() -> ProgressStyle {
     style("{prefix} {spinner} {elapsed:>4} {wide_msg}")
 }
 
-fn bar_style() -> ProgressStyle {
-    style("{prefix} {bar:20} {percent:>3}% {elapsed:>4} {wide_msg}").progress_chars("=> ")
+fn bar_style(columns: usize) -> ProgressStyle {
+    style(&format!("{{prefix}} {{bar:{columns}}} {{percent:>3}}% {{elapsed:>4}} {{wide_msg}}")).progress_chars("=> ")
+}
+
+/// What stands beside a name, a bar and the words: the share, the time and spaces.
+const BESIDE_BAR: usize = 1 + 1 + 4 + 1 + 4 + 1;
+
+/// Returns how wide bars are: words have more to say where a terminal is narrow.
+fn bar_columns(width: Option<u16>) -> usize {
+    if width.is_some_and(|width| width < 120) { 10 } else { 20 }
+}
+
+/// Returns as many parts as there is room for, none of them cut; the first one always.
+fn with_room(parts: &[String], room: usize) -> String {
+    let mut text = parts.first().cloned().unwrap_or_default();
+    for part in parts.iter().skip(1) {
+        if columns(&text) + 2 + columns(part) > room {
+            break;
+        }
+        text.push_str(", ");
+        text.push_str(part);
+    }
+    text
 }
 
 fn done_style() -> ProgressStyle {
@@ -212,4 +237,24 @@ fn done_style() -> ProgressStyle {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates are constants of this file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_room_behind_a_bar_is_left_out_and_never_cut() {
+        let parts = ["loading", "393,216 rows", "58,021 rows/s", "16.21 MiB"].map(str::to_owned);
+        for (room, expected) in [
+            (usize::MAX, "loading, 393,216 rows, 58,021 rows/s, 16.21 MiB"),
+            (47, "loading, 393,216 rows, 58,021 rows/s, 16.21 MiB"),
+            (46, "loading, 393,216 rows, 58,021 rows/s"),
+            (35, "loading, 393,216 rows"),
+            (20, "loading"),
+            (3, "loading"),
+        ] {
+            assert_eq!(with_room(&parts, room), expected, "{room}");
+        }
+    }
 }

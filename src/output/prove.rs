@@ -67,7 +67,7 @@ pub fn text(proved: &Proved) -> String {
             format!("{:.1}", proof.wakeups_per_run()),
         ]);
     }
-    let mut out = if proofs.is_empty() { String::new() } else { format!("{}\n", rows.text()) };
+    let mut out = if proofs.is_empty() { String::new() } else { format!("{}\n", rows.leaving_rest_to("-o json").text()) };
     let mut told = "";
     for (job, _, proof) in never {
         if job != told {

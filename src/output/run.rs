@@ -85,10 +85,10 @@ pub fn text(detail: &RunDetail, view: &RunView<'_>, zone: Zone) -> String {
 }
 
 fn text_within(detail: &RunDetail, view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
-    let mut text = head(view, zone, width);
-    let _ = write!(text, "\n{}\n", sources(detail, view).text_within(width));
+    let mut text = head(detail, view, zone, width);
+    let _ = write!(text, "\n{}\n", sources(detail, view).leaving_rest_to("-o json").text_within(width));
     if has_telling_streams(detail) {
-        let _ = write!(text, "\n{}\n", streams(detail, view).text_within(width));
+        let _ = write!(text, "\n{}\n", streams(detail, view).leaving_rest_to("-o json").text_within(width));
     }
     text.push_str(&fitted(&below(detail, zone), 2, width));
     text
@@ -119,7 +119,7 @@ fn below(detail: &RunDetail, zone: Zone) -> String {
     text
 }
 
-fn head(view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
+fn head(detail: &RunDetail, view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
     let run = view.run;
     let mut lines = vec![("Run", run.id.clone()), ("Job", run.job.clone())];
     let code = run.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
@@ -135,7 +135,16 @@ fn head(view: &RunView<'_>, zone: Zone, width: Option<u16>) -> String {
     lines.push(("Trigger", by));
     lines.push(("Rows", totals(view)));
     lines.extend(resources(view).map(|text| ("Resources", text)));
-    lines.extend(view.error().map(|error| ("Error", error.to_owned())));
+    // What a source or a stream said stands below, with what to do.
+    let messages = || {
+        detail
+            .sources
+            .iter()
+            .filter_map(|source| source.error.as_ref())
+            .chain(detail.streams.iter().filter_map(|stream| stream.error.as_ref()))
+    };
+    let is_said_below = |error: &str| messages().any(|said| error.contains(&said.message));
+    lines.extend(view.error().filter(|error| !is_said_below(error)).map(|error| ("Error", error.to_owned())));
     lines.into_iter().map(|(label, value)| labelled(label, &printable_lines(&value), 11, width)).collect()
 }
 
@@ -174,7 +183,8 @@ fn count_cells(counts: &Counts) -> impl Iterator<Item = String> {
 
 fn sources(detail: &RunDetail, view: &RunView<'_>) -> Rows {
     let columns = [("Source", Align::Left), ("Status", Align::Left)].into_iter().chain(COUNTS);
-    let mut rows = Rows::new(columns.chain([("Took", Align::Right), ("Try", Align::Right)])).giving_way(&[], "Source");
+    let mut rows = Rows::new(columns.chain([("Took", Align::Right), ("Try", Align::Right)]))
+        .giving_way(&["Unchanged", "Updated", "Added", "Try"], "Source");
     for source in &detail.sources {
         let mut cells = vec![source.source.clone(), view.word_of(source.status).to_owned()];
         cells.extend(count_cells(&source.counts));
@@ -193,7 +203,7 @@ fn has_telling_streams(detail: &RunDetail) -> bool {
 fn streams(detail: &RunDetail, view: &RunView<'_>) -> Rows {
     let columns = [("Stream", Align::Left), ("Target", Align::Left), ("Status", Align::Left), ("Mode", Align::Left)];
     let columns = columns.into_iter().chain(COUNTS).chain([("In target", Align::Right), ("Cursor", Align::Left)]);
-    let mut rows = Rows::new(columns).giving_way(&[], "Stream");
+    let mut rows = Rows::new(columns).giving_way(&["Mode", "Unchanged", "Updated", "Added", "In target", "Rejected", "Target"], "Stream");
     for stream in &detail.streams {
         let name = if stream.stream == stream.source { stream.source.clone() } else { format!("{}/{}", stream.source, stream.stream) };
         let mode = stream.mode.clone().unwrap_or_else(|| "-".to_owned());

@@ -14,7 +14,7 @@ use crate::engine::TargetRecord;
 use crate::job::{DataSource, Job};
 use crate::schedule::Slot;
 use crate::secret::Masker;
-use crate::state::{JobRecord, JobStatus};
+use crate::state::{JobRecord, JobStatus, SlotTimes};
 use crate::text::{count, printable, printable_lines};
 use crate::zone::Zone;
 
@@ -33,6 +33,8 @@ pub struct Shown<'a> {
     pub record: Option<&'a JobRecord>,
     /// Its last runs, the newest first.
     pub runs: &'a [RunView<'a>],
+    /// When their slots were due.
+    pub slots: &'a SlotTimes,
     /// How far its streams are loaded, or why that isn't known.
     pub targets: &'a Result<Vec<TargetRecord>, String>,
     /// What readers of its tables are promised.
@@ -41,7 +43,7 @@ pub struct Shown<'a> {
 
 /// Returns the job as an object; `next_run` is null where nothing will be started.
 pub fn json(shown: &Shown<'_>, masker: &Masker) -> Value {
-    let Shown { job, file, status, next: slots, record, runs, targets, guarantees } = shown;
+    let Shown { job, file, status, next: slots, record, runs, slots: _, targets, guarantees } = shown;
     let next: Vec<Value> = slots.iter().map(|slot| next::slot_object(slot, job.timezone)).collect();
     let sources: Vec<Value> = job.sources.iter().map(|source| source_object(source, masker)).collect();
     let recent: Vec<Value> = runs.iter().map(object).collect();
@@ -105,7 +107,9 @@ fn source_object(source: &DataSource, masker: &Masker) -> Value {
 
 /// Returns the sources as rows.
 pub fn sources(shown: &Shown<'_>, masker: &Masker) -> Rows {
-    let mut rows = Rows::new(["Source", "Kind", "Mode", "Target", "From"].map(|name| (name, Align::Left)));
+    let is_target_telling = shown.job.sources.iter().any(|source| source.options.target.as_ref() != Some(&source.name));
+    let spare: &[&str] = if is_target_telling { &["Kind"] } else { &["Target", "Kind"] };
+    let mut rows = Rows::new(["Source", "Kind", "Mode", "Target", "From"].map(|name| (name, Align::Left))).giving_way(spare, "From");
     for source in &shown.job.sources {
         let (kind, place) = (source.kind.name(), source.kind.place(Path::new(""), masker));
         let target = source.options.target.clone().unwrap_or_else(|| format!("{}*", source.options.table_prefix));
@@ -118,11 +122,11 @@ pub fn sources(shown: &Shown<'_>, masker: &Masker) -> Rows {
 pub fn text(shown: &Shown<'_>, masker: &Masker, zone: Zone) -> String {
     let width = terminal_width();
     let mut text = head(shown, zone, width);
-    let _ = write!(text, "\n{}\n", sources(shown, masker).text());
+    let _ = write!(text, "\n{}\n", sources(shown, masker).leaving_rest_to("-o json").text());
     match shown.targets {
         Ok(records) if records.is_empty() => {}
         Ok(records) => {
-            let _ = write!(text, "\nLoaded\n{}\n", targets::table(records, zone).text());
+            let _ = write!(text, "\nLoaded\n{}\n", targets::table(records, zone).leaving_rest_to("-o json").text());
         }
         Err(why) => {
             let _ = writeln!(text, "\n{}", fitted(&format!("Loaded: unknown ({})", printable(why)), 2, width));
@@ -131,13 +135,13 @@ pub fn text(shown: &Shown<'_>, masker: &Masker, zone: Zone) -> String {
     if shown.runs.is_empty() {
         text.push_str("\nIt has not run yet.\n");
     } else {
-        let _ = write!(text, "\nLast runs\n{}\n", table(shown.runs, true, zone).text());
+        let _ = write!(text, "\nLast runs\n{}\n", table(shown.runs, true, shown.slots, zone).leaving_rest_to("-o json").text());
     }
     text
 }
 
 fn head(shown: &Shown<'_>, zone: Zone, width: Option<u16>) -> String {
-    let Shown { job, file, status, next: slots, record, runs: _, targets: _, guarantees } = shown;
+    let Shown { job, file, status, next: slots, record, runs: _, slots: _, targets: _, guarantees } = shown;
     let mut lines = vec![("Job", job.id.as_str().to_owned()), ("Name", job.name.clone())];
     if !job.description.is_empty() {
         lines.push(("About", job.description.clone()));

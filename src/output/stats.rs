@@ -143,7 +143,7 @@ pub fn text(job: &JobStats, sources: &[SourceStats], errors: &[ErrorTally], peri
     let width = terminal_width();
     let mut text: String = lines.into_iter().map(|(label, value)| labelled(label, &value, 12, width)).collect();
     if !sources.is_empty() {
-        let _ = write!(text, "\n{}\n", source_table(sources).text());
+        let _ = write!(text, "\n{}\n", source_table(sources).leaving_rest_to("-o json").text());
     }
     if !errors.is_empty() {
         let _ = write!(text, "\n{}\n", error_table(errors, zone).text());

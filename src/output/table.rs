@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width};
 
-use super::wrap::{columns, cut, wrapped};
+use super::wrap::{columns, cut, wrapped, wrapped_whole};
 use crate::text::printable;
 
 /// Where a column's values stand.
@@ -31,13 +31,15 @@ pub struct Rows {
     is_whole: bool,
     /// The most columns of the screen that a cell takes.
     cell_max: usize,
+    /// What has the columns that a narrow terminal leaves out: an option of the command.
+    elsewhere: Option<&'static str>,
 }
 
 impl Rows {
     /// Makes a table with a header.
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
         let columns = columns.into_iter().map(|(name, align)| (name.to_owned(), align)).collect();
-        Self { columns, rows: Vec::new(), spare: Vec::new(), breakable: None, is_whole: false, cell_max: usize::MAX }
+        Self { columns, rows: Vec::new(), spare: Vec::new(), breakable: None, is_whole: false, cell_max: usize::MAX, elsewhere: None }
     }
 
     /// Names what gives way where the terminal is too narrow: columns left out, one by one, then one whose words are broken.
@@ -54,6 +56,13 @@ impl Rows {
     pub fn giving_way_whole(mut self, spare: &[&str]) -> Self {
         self = self.giving_way(spare, "");
         self.is_whole = true;
+        self
+    }
+
+    /// Says below the table which columns a narrow terminal left out, and which option of the command has them.
+    #[must_use]
+    pub fn leaving_rest_to(mut self, option: &'static str) -> Self {
+        self.elsewhere = Some(option);
         self
     }
 
@@ -90,8 +99,21 @@ impl Rows {
         let text = self.table(width);
         match width.map(usize::from) {
             Some(width) if text.lines().any(|line| columns(&plain(line)) > width) => self.blocks(width),
-            _ => text,
+            Some(columns) => text + &self.left_out(width, columns),
+            None => text,
         }
+    }
+
+    /// Returns a line about the columns that this width leaves out, where somebody is to know.
+    fn left_out(&self, width: Option<u16>, columns: usize) -> String {
+        let shown = self.shown(width);
+        let is_telling = |column: usize| self.rows.iter().any(|row| !matches!(row[column].as_str(), "" | "-"));
+        let left_out = (0..self.columns.len()).filter(|column| !shown.contains(column) && is_telling(*column));
+        let names: Vec<&str> = left_out.map(|column| self.columns[column].0.as_str()).collect();
+        let Some(option) = self.elsewhere.filter(|_| !names.is_empty()) else { return String::new() };
+        let said = format!("not shown in {columns} columns: {}; `{option}` has them", self.seen(&names.join(", ")));
+        let lines = wrapped_whole(&said, (0, 2), columns);
+        lines.lines().map(|line| format!("\n{}", super::toned(line, super::Tone::Faint))).collect()
     }
 
     /// Returns each row as a block: a line, or more, for each cell that has a value.
@@ -157,7 +179,10 @@ impl Rows {
                 cells.chain([characters(&self.columns[column].0)]).max().unwrap_or(0) + usize::from(GAP)
             })
             .collect();
-        for spare in &self.spare {
+        // Columns that say nothing go first.
+        let is_void = |column: usize| self.rows.iter().all(|row| matches!(row[column].as_str(), "" | "-" | "0"));
+        let (void, telling): (Vec<usize>, Vec<usize>) = self.spare.iter().partition(|column| is_void(**column));
+        for spare in void.iter().chain(&telling) {
             if shown.iter().map(|column| widths[*column]).sum::<usize>() > usize::from(width.saturating_add(GAP)) {
                 shown.retain(|column| column != spare);
             }
@@ -323,6 +348,23 @@ mod tests {
             rows().text_within(Some(44)),
             "Job             Started                 Rows\nwarehouse_stoc  2026-11-23 22:55:00  299,987\nk_497"
         );
+    }
+
+    #[test]
+    fn columns_that_are_left_out_are_named_where_they_can_be_had_otherwise() {
+        let rows = rows().leaving_rest_to("-o csv");
+        let text = "Job                  Started                 Rows\nwarehouse_stock_497  2026-11-23 22:55:00  299,987";
+        assert_eq!(rows.text_within(Some(58)), format!("{text}\nnot shown in 58 columns: Trigger; `-o csv` has them"));
+        assert!(!rows.text_within(Some(80)).contains("not shown") && !rows.text_within(None).contains("not shown"));
+        assert!(!rows.text_within(Some(20)).contains("not shown"), "blocks have every column");
+    }
+
+    #[test]
+    fn columns_that_say_nothing_are_left_out_first() {
+        let columns = [("Source", Align::Left), ("Rows", Align::Right), ("Added", Align::Right), ("Cursor", Align::Left)];
+        let mut rows = Rows::new(columns).giving_way(&["Cursor", "Added"], "Source");
+        rows.push(["orders", "12", "0", "2026-11-24"].map(str::to_owned).to_vec());
+        assert_eq!(rows.text_within(Some(25)), "Source  Rows  Cursor\norders    12  2026-11-24");
     }
 
     #[test]

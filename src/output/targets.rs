@@ -29,7 +29,12 @@ pub fn table(records: &[TargetRecord], zone: Zone) -> Rows {
     for record in records {
         rows.push(cells(record, zone));
     }
-    rows.giving_way_whole(&["Version"])
+    rows.giving_way_whole(spare(records.iter()))
+}
+
+/// Which columns a narrow terminal leaves out: targets too, where each has the name of its stream.
+fn spare<'a>(mut records: impl Iterator<Item = &'a TargetRecord>) -> &'static [&'static str] {
+    if records.all(|record| record.target == record.stream) { &["Version", "Target"] } else { &["Version"] }
 }
 
 /// Returns the targets of several jobs as rows for people.
@@ -39,7 +44,7 @@ pub fn table_of_jobs(records: &[(String, TargetRecord)], zone: Zone) -> Rows {
     for (job, record) in records {
         rows.push(std::iter::once(job.clone()).chain(cells(record, zone)).collect());
     }
-    rows.giving_way_whole(&["Version"])
+    rows.giving_way_whole(spare(records.iter().map(|(_, record)| record)))
 }
 
 /// The columns of [`cells`], the last with its time zone.

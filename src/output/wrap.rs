@@ -25,13 +25,63 @@ pub fn wrapped(text: &str, (indent, hang): (usize, usize), width: usize, charact
     let mut left = characters_max;
     for word in text.split_whitespace() {
         let word = printable(word);
-        lines.add(&shortened(&word, left));
+        lines.add(&shortened(&word, left), 1, Long::Broken);
         left = left.saturating_sub(word.chars().count());
         if left == 0 {
             break;
         }
     }
     lines.text
+}
+
+/// As [`wrapped`], and what can be typed stays in one line, however long: a terminal breaks it by itself, and it can be copied. That are
+/// paths, what stands in backquotes, and a command of ours behind a colon or at the beginning, up to a semicolon. Nothing is cut, and words
+/// in a line keep their distance.
+pub fn wrapped_whole(text: &str, (indent, hang): (usize, usize), width: usize) -> String {
+    let mut lines = Lines { text: " ".repeat(indent), used: indent, is_fresh: true, hang, width };
+    for Piece { gap, text } in pieces(text) {
+        let long = if text.contains(['/', ' ']) { Long::Whole } else { Long::Broken };
+        lines.add(&printable(&text), gap, long);
+    }
+    lines.text
+}
+
+/// A word, or several that are typed together.
+struct Piece {
+    /// How many spaces stand before it.
+    gap: usize,
+    text: String,
+}
+
+fn pieces(text: &str) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut gap = 0;
+    let mut words = text.split(char::is_whitespace);
+    while let Some(word) = words.next() {
+        if word.is_empty() {
+            gap += 1;
+            continue;
+        }
+        let is_quoted = word.matches('`').count() % 2 == 1 && words.clone().any(|word| word.contains('`'));
+        let is_command = word == "etlsched" && pieces.last().is_none_or(|piece| piece.text.ends_with(':'));
+        let mut text = word.to_owned();
+        let mut is_whole = !is_quoted && !is_command;
+        while !is_whole && let Some(word) = words.next() {
+            text.push(' ');
+            text.push_str(word);
+            is_whole = if is_quoted { word.contains('`') } else { word.ends_with(';') };
+        }
+        pieces.push(Piece { gap, text });
+        gap = 1;
+    }
+    pieces
+}
+
+/// What becomes of a word for which a line has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Long {
+    Broken,
+    Whole,
 }
 
 struct Lines {
@@ -44,16 +94,24 @@ struct Lines {
 }
 
 impl Lines {
-    fn add(&mut self, word: &str) {
+    /// Adds a word behind so many spaces, or at the beginning of the next line.
+    fn add(&mut self, word: &str, gap: usize, long_word: Long) {
         let long = columns(word);
-        let gap = usize::from(!self.is_fresh);
-        if self.used + gap + long > self.width && !self.is_fresh && self.hang + long <= self.width.max(self.hang + 1) {
+        let gap = if self.is_fresh { 0 } else { gap };
+        let fits_below = long_word == Long::Whole || self.hang + long <= self.width.max(self.hang + 1);
+        if self.used + gap + long > self.width && !self.is_fresh && fits_below {
             self.begin();
-        } else if gap == 1 && self.used + 1 < self.width {
-            self.text.push(' ');
-            self.used += 1;
-        } else if gap == 1 {
+        } else if gap > 0 && self.used + gap < self.width {
+            self.text.push_str(&" ".repeat(gap));
+            self.used += gap;
+        } else if gap > 0 {
             self.begin();
+        }
+        if long_word == Long::Whole {
+            self.text.push_str(word);
+            self.used += long;
+            self.is_fresh = false;
+            return;
         }
         for character in word.chars() {
             let long = columns_of(character);
@@ -76,7 +134,7 @@ impl Lines {
 }
 
 /// Returns a text as it fits a terminal of this width: a line that is too long goes on in the next one, below its beginning and `hang`
-/// further in. Without a width it stays as it is, and so do lines with colours, which whoever coloured them has fitted.
+/// further in; what can be typed stays whole. Without a width it stays as it is, and so do lines with colours, which whoever coloured them has fitted.
 pub fn fitted(text: &str, hang: usize, width: Option<u16>) -> String {
     let Some(width) = width.map(usize::from) else { return text.to_owned() };
     let fit = |line: &str| {
@@ -84,7 +142,7 @@ pub fn fitted(text: &str, hang: usize, width: Option<u16>) -> String {
             return line.to_owned();
         }
         let indent = line.len() - line.trim_start_matches(' ').len();
-        wrapped(line, (indent, indent + hang), width, usize::MAX)
+        wrapped_whole(line.trim_start_matches(' '), (indent, indent + hang), width)
     };
     text.split('\n').map(fit).collect::<Vec<_>>().join("\n")
 }
@@ -98,7 +156,7 @@ pub fn labelled(label: &str, value: &str, indent: usize, width: Option<u16>) -> 
         if columns(&head) + columns(line) <= width {
             text.push_str(&format!("{head}{line}\n"));
         } else {
-            text.push_str(&format!("{head}{}\n", &wrapped(line, (indent, indent), width, usize::MAX)[indent..]));
+            text.push_str(&format!("{head}{}\n", &wrapped_whole(line, (indent, indent), width)[indent..]));
         }
         head = " ".repeat(indent);
     }
@@ -160,6 +218,21 @@ mod tests {
         );
         assert_eq!(labelled("About", "", 8, Some(18)), "About   \n");
         assert_eq!(labelled("About", "0123456789abc", 8, Some(4)), "About   0123456789\n        abc\n");
+    }
+
+    #[test]
+    fn what_can_be_typed_stays_in_one_line() {
+        let check = |text: &str, expected: &str| assert_eq!(wrapped_whole(text, (0, 2), 24), expected);
+        check("etlsched logs sales; then: etlsched enable sales", "etlsched logs sales;\n  then:\n  etlsched enable sales");
+        check("hint: see: etlsched state reset sales --take-over", "hint: see:\n  etlsched state reset sales --take-over");
+        check("mend it; `etlsched json-schema job` lists the keys", "mend it;\n  `etlsched json-schema job`\n  lists the keys");
+        check(
+            "open /srv/warehouse/data/orders/of/november.csv: no such file",
+            "open\n  /srv/warehouse/data/orders/of/november.csv:\n  no such file",
+        );
+        check("one ` is no quotation of any length", "one ` is no quotation of\n  any length");
+        check("15:44  info   far\u{1b}: 0123456789abcdefghijkl", "15:44  info   far\\u{1b}:\n  0123456789abcdefghijkl");
+        check("what etlsched does is none that is typed", "what etlsched does is\n  none that is typed");
     }
 
     #[test]

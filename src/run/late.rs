@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::due::{CatchUp, Facts, Lateness, OnOverlap, Rules, SlotStatus, Standing};
+use super::due::{Candidate, CatchUp, Facts, Lateness, OnOverlap, Rules, SlotStatus, Standing};
 use crate::schedule::{Schedule, Slot};
 
 /// How far ahead of ours another host's clock may be when it tells of a success. What is further ahead is of another time altogether (`--now`).
@@ -18,10 +18,16 @@ pub struct LateSlot {
     pub key: String,
     /// When it was due.
     pub due_at: DateTime<Utc>,
-    /// How long ago that is.
+    /// When the first slot was due that nobody started since the last success, of those in a row that this one ends.
+    pub since: DateTime<Utc>,
+    /// How long ago that is: it grows as long as nothing runs.
     pub by: TimeDelta,
     /// How many slots in a row nobody started, this one the last; counted over two days.
     pub slot_count: u64,
+    /// How many of those were due since the last success.
+    pub fresh_count: u64,
+    /// Whether there are more of them, before those two days.
+    pub are_there_more: bool,
     /// Why it has no run.
     pub reason: LateReason,
 }
@@ -58,8 +64,12 @@ pub struct Successes {
 impl Successes {
     /// Whether a run succeeded at or after an instant.
     fn is_any_since(&self, since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-        let is_within = |at: DateTime<Utc>| at >= since && at <= now + CLOCK_SKEW_MAX;
-        self.last_slot_at.is_some_and(is_within) || self.last_at.is_some_and(is_within)
+        self.last(now).is_some_and(|at| at >= since)
+    }
+
+    /// Returns the last instant that data are known to be of.
+    fn last(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        [self.last_slot_at, self.last_at].into_iter().flatten().filter(|at| *at <= now + CLOCK_SKEW_MAX).max()
     }
 }
 
@@ -75,7 +85,8 @@ impl Rules<'_> {
         let rules = Rules { lateness, ..*self };
         let latest = rules.latest(now)?;
         let before = rules.latest(latest.at - TimeDelta::seconds(1)).map_or(latest.at, |slot| slot.at);
-        let first = rules.first_looked_at(facts, now).max(before.min(now - COUNTED_BACK));
+        let known_from = rules.first_looked_at(facts, now);
+        let first = known_from.max(before.min(now - COUNTED_BACK));
         let candidates = rules.candidates_from(first, facts, now);
         let overdue: Vec<_> = candidates.iter().filter(|candidate| !candidate.is_on_time).collect();
         let last = overdue.last()?;
@@ -89,9 +100,34 @@ impl Rules<'_> {
             Standing::Settled => return None,
         };
         let is_lost = |slot: &Slot, standing: &Standing| *standing != Standing::Settled || self.is_missed(slot, facts, now);
-        let slot_count = overdue.iter().rev().take_while(|candidate| is_lost(&candidate.slot, &candidate.standing)).count() as u64;
+        let slot_count = overdue.iter().rev().take_while(|candidate| is_lost(&candidate.slot, &candidate.standing)).count();
         let due_at = last.slot.at;
-        (!successes.is_any_since(due_at, now)).then_some(LateSlot { key, due_at, by: now - due_at, slot_count, reason })
+        if successes.is_any_since(due_at, now) {
+            return None;
+        }
+        let mut since = overdue[overdue.len() - slot_count].slot.at;
+        let mut are_there_more = false;
+        if slot_count == overdue.len() && known_from < first {
+            let earlier = self.first_lost(facts, known_from, now).filter(|slot| slot.at < since);
+            are_there_more = earlier.is_some();
+            since = earlier.map_or(since, |slot| slot.at);
+        }
+        let after_success = successes.last(now).and_then(|at| self.schedule.next(self.zone, at, 1).first().map(|slot| slot.at));
+        let since = after_success.map_or(since, |at| at.clamp(since, due_at));
+        let in_row = &overdue[overdue.len() - slot_count..];
+        let fresh_count = in_row.iter().filter(|candidate| candidate.slot.at >= since).count() as u64;
+        let slot_count = slot_count as u64;
+        are_there_more &= fresh_count == slot_count;
+        Some(LateSlot { key, due_at, since, by: now - since, slot_count, fresh_count, are_there_more, reason })
+    }
+
+    /// Returns the first slot from an instant on that nobody started, where only the first one there may have a record.
+    fn first_lost(&self, facts: &Facts, from: DateTime<Utc>, now: DateTime<Utc>) -> Option<Slot> {
+        let slots = self.schedule.next(self.zone, from - TimeDelta::seconds(1), 3);
+        let until = slots.last()?.at.min(now);
+        let rules = Rules { lateness: Lateness { catch_up: CatchUp::Last, ..self.lateness }, ..*self };
+        let is_lost = |candidate: &Candidate| candidate.standing != Standing::Settled || self.is_missed(&candidate.slot, facts, now);
+        rules.candidates_from(from, facts, until).into_iter().find(is_lost).map(|candidate| candidate.slot)
     }
 
     /// Whether the run that a slot waited for is over.

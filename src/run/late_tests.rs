@@ -81,10 +81,19 @@ impl Case<'_> {
     fn late(self, now: &str, expected: &str) -> Self {
         let late = self.rules().late_slot(&self.facts, self.successes, at(now));
         let words = late.map(|late| {
-            assert_eq!(late.by, at(now) - late.due_at);
+            assert_eq!(late.by, at(now) - late.since);
             format!("{} {:?} {}", late.due_at.format("%dT%H:%M"), late.reason, late.slot_count)
         });
         assert_eq!(words.as_deref().unwrap_or_default(), expected, "at {now}");
+        self
+    }
+
+    /// Since when it is late: `SINCE COUNT`, a `+` behind it where there are more.
+    #[track_caller]
+    fn since(self, now: &str, expected: &str) -> Self {
+        let late = self.rules().late_slot(&self.facts, self.successes, at(now)).unwrap();
+        let more = if late.are_there_more { "+" } else { "" };
+        assert_eq!(format!("{} {}{more}", late.since.format("%dT%H:%M"), late.fresh_count), expected, "at {now}");
         self
     }
 
@@ -109,6 +118,35 @@ fn a_slot_is_late_from_the_end_of_its_grace_until_it_is_started() {
         .late("26T09:00", "26T02:00 NotStarted 2")
         .slot("26T02:00", SlotStatus::Running)
         .late("26T09:00", "");
+}
+
+#[test]
+fn lateness_counts_from_the_first_slot_without_a_run_and_never_falls_while_nothing_runs() {
+    case(&HOURLY, "20T00:00")
+        .slot("24T05:00", SlotStatus::Done)
+        .since("24T06:11", "24T06:00 1")
+        .since("24T08:05", "24T06:00 2")
+        .since("26T05:30", "24T06:00 48")
+        .since("28T09:30", "24T06:00 48+");
+    case(&DAILY, "20T00:00").slot("23T02:00", SlotStatus::Done).since("26T09:00", "24T02:00 2+").since("30T09:00", "24T02:00 2+");
+    // A slot that was written off counts, and so does one whose run was interrupted.
+    case(&HOURLY, "20T00:00").slot("24T05:00", SlotStatus::Missed).since("24T07:30", "24T05:00 3");
+    case(&HOURLY, "20T00:00").slot("24T05:00", SlotStatus::Interrupted).since("27T07:30", "24T05:00 48+");
+    // Nothing is known yet: from the first slot on that counts.
+    case(&HOURLY, "20T00:12").since("20T01:11", "20T01:00 1").since("24T01:11", "20T01:00 48+");
+}
+
+#[test]
+fn a_success_by_hand_ends_what_was_late_before_it() {
+    let outage = || case(&HOURLY, "20T00:00").slot("24T05:00", SlotStatus::Done);
+    outage()
+        .success("24T07:20")
+        .late("24T07:30", "")
+        .since("24T08:11", "24T08:00 1")
+        .since("24T09:11", "24T08:00 2")
+        .late("24T09:11", "24T09:00 NotStarted 4");
+    // One of another clock altogether ends nothing.
+    outage().success("30T00:00").since("24T08:11", "24T06:00 3");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub use noticed::Attention;
 pub use outbox::{LETTER_LIFE, Letter, LetterRecord, NewLetter, OutboxWaiting, PAUSE_MAX as LETTER_PAUSE_MAX, SEVERAL_JOBS, Sender};
 pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord, RunSummary, SourceRecord, StreamRecord};
 pub use repair::{DeadEnd, DeadRun};
-pub use runs::{Found, RunFilter, RunPage};
+pub use runs::{Found, RunFilter, RunPage, SlotTimes};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
 pub use standings::{JobStanding, LastEnd};
 pub use stats::{ErrorTally, RunTally, SourceTally, StatsFilter, Timing};

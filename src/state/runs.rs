@@ -1,14 +1,16 @@
 //! Questions to the run log: pages of runs, one run in full, the last runs of a job.
 
+use std::collections::{BTreeSet, HashMap};
+
 use super::backends::{MultiBackend, StoreConnection};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::connection::{Store, naive};
 use super::error::StateError;
 use super::records::{EventRecord, RunDetail, RunRecord, SourceRecord, StreamRecord};
 use super::rows::{EventRow, RunRow, SourceRow, StreamRow};
-use super::schema::{run_events, run_sources, run_streams, runs};
+use super::schema::{run_events, run_sources, run_streams, runs, slots};
 use crate::run::{RunStatus, SourceStatus};
 
 /// Which runs are asked for; `None` means any.
@@ -34,6 +36,9 @@ pub struct RunPage {
     /// How many runs the filter lets through.
     pub total: u64,
 }
+
+/// When slots were due, by job and key.
+pub type SlotTimes = HashMap<(String, String), DateTime<Utc>>;
 
 /// What the beginning of a run's id leads to.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +69,23 @@ impl Store {
                 .select(RunRow::as_select())
                 .load(connection)?;
             Ok(RunPage { runs: rows.into_iter().map(RunRecord::from).collect(), total: total.unsigned_abs() })
+        })
+    }
+
+    /// Returns when the slots of runs were due, by job and key: of those that are still written down.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn slot_times(&mut self, runs: &[RunRecord]) -> Result<SlotTimes, StateError> {
+        let keys: BTreeSet<&str> = runs.iter().filter_map(|run| run.slot.as_deref()).collect();
+        if keys.is_empty() {
+            return Ok(SlotTimes::new());
+        }
+        let jobs: BTreeSet<&str> = runs.iter().map(|run| run.job.as_str()).collect();
+        self.read(|connection| {
+            let known = slots::table.filter(slots::job.eq_any(&jobs)).filter(slots::slot.eq_any(&keys));
+            let rows: Vec<(String, String, NaiveDateTime)> = known.select((slots::job, slots::slot, slots::due_at)).load(connection)?;
+            Ok(rows.into_iter().map(|(job, key, at)| ((job, key), at.and_utc())).collect())
         })
     }
 

@@ -52,6 +52,21 @@ fn a_slot_is_run_once_and_everything_else_is_silence() {
 }
 
 #[test]
+fn a_table_of_runs_has_one_zone_the_users_and_its_headers_name_it() {
+    let etl = scheduled(DAILY_IN_BERLIN).file("etlsched.yaml", "timezone: Asia/Tokyo\n");
+    fire(&etl, "2026-11-24T01:30:00Z");
+    for command in [&["logs"][..], &["show", "sales"]] {
+        let output = etl.command(command).output().expect("the program starts");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert!(text.contains("Trigger   Slot (JST)\n") && text.contains("schedule  2026-11-24 10:30\n"), "{text}");
+        assert!(text.contains("Started (JST)"), "{text}");
+    }
+    // A slot that is no longer written down keeps its key.
+    etl.state().execute("DELETE FROM slots");
+    etl.run(&["logs"]).exits(0).mentions("Trigger   Slot\n").mentions("schedule  2026-11-24T02:30\n");
+}
+
+#[test]
 fn a_run_whose_job_is_broken_meanwhile_is_the_success_that_it_is() {
     let lines: String = (0..1_200_000).map(|number| format!("{number}\n")).collect();
     for catch_up in ["", "catch_up: all\n"] {
@@ -333,6 +348,28 @@ fn due_runs_every_job_that_is_due_and_a_bad_file_stops_only_its_own() {
     at(&etl, "2026-11-24T03:00:00Z", &["run", "--due", "sales"]).exits(2);
 }
 
+#[test]
+fn a_folder_of_jobs_that_was_moved_away_is_told_with_exit_4_and_a_new_workspace_is_not() {
+    let etl = Etl::new().file("etlsched.yaml", "timezone: UTC\n");
+    let due = |now: &str| at(&etl, now, &["run", "--due", "--scheduled"]);
+    due("2026-11-24T02:00:00Z").exits(0).prints("").says("");
+    assert!(!etl.path(".etlsched").join("state.db").exists(), "nothing is made");
+    etl.write("jobs/sales.yaml", &job(HOURLY));
+    etl.write("jobs/data/sales.csv", "a\n1\n");
+    due("2026-11-24T03:00:00Z").exits(0).prints("").says("");
+    std::fs::rename(etl.path("jobs"), etl.path("moved")).expect("the folder moves");
+    let hint = "hint: bring the files back; a job that is over is taken away with: etlsched\n  delete sales\n";
+    let gone = "error: jobs is gone, and the state store knows 1 active job (sales): nothing\n  runs\n";
+    due("2026-11-24T04:00:00Z").exits(4).prints("").says(&format!("{gone}{hint}"));
+    std::fs::create_dir(etl.path("jobs")).expect("a folder");
+    let empty = "error: no job file is in jobs, and the state store knows 1 active job (sales):\n  nothing runs\n";
+    due("2026-11-24T04:00:00Z").exits(4).prints("").says(&format!("{empty}{hint}"));
+    let answer = at(&etl, "2026-11-24T04:00:00Z", &["run", "--due", "-o", "json"]).exits(4).json();
+    assert_eq!(answer["error"]["code"], "no_job_files", "{answer:#}");
+    at(&etl, "2026-11-24T04:00:00Z", &["delete", "sales", "--yes"]).exits(0);
+    due("2026-11-24T04:00:00Z").exits(0).prints("").says("");
+}
+
 /// A workspace whose job loads a file and then a table that never ends; the receiver hears of each read of the second.
 #[cfg(target_os = "linux")]
 fn stuck() -> (Etl, std::sync::mpsc::Receiver<()>, std::sync::mpsc::Sender<()>) {
@@ -472,6 +509,6 @@ fn slots_are_shown_with_runs_and_with_the_state() {
     let expected = [("2026-11-24T03:00:00Z", "done"), ("2026-11-24T02:00:00Z", "missed"), ("2026-11-24T01:00:00Z", "done")];
     assert_eq!(shown, expected);
     etl.run(&["state", "show"]).exits(0).mentions("\nSlots\nJob    Slot ").mentions("missed");
-    etl.run(&["logs"]).exits(0).mentions("Trigger   Slot\n").mentions("schedule  ####-##-##T##:##:##Z\n");
+    etl.run(&["logs"]).exits(0).mentions("Trigger   Slot (UTC)\n").mentions("schedule  ####-##-## ##:##\n");
     etl.run(&["logs", "--run", "last"]).exits(0).mentions("schedule for slot ####-##-##T##:##:##Z, by ");
 }

@@ -61,7 +61,23 @@ fn a_job_is_late_from_the_end_of_its_grace_until_its_slot_is_started() {
     at(&etl, "15T02:31", &["check", "-q"]).exits(0).prints("").says("");
     assert_eq!(found(&etl, "16T09:00", 10), ["sales late warning"]);
     assert_eq!(found(&etl, "17T09:00", 10), ["sales late critical"]);
-    at(&etl, "17T09:00", &["check"]).exits(10).mentions("7h 00m ago; 1 slot before it neither");
+    at(&etl, "17T09:00", &["check"]).exits(10).mentions("; 1 slot before it neither; late since ####-##-## ##:## UTC, 1d 07h ago");
+    let lateness = |now: &str| at(&etl, now, &["check", "-o", "json"]).exits(10).json()["jobs"][0]["lateness_seconds"].clone();
+    assert_eq!(lateness("17T09:00"), 31 * 3600, "from the first slot that was not started");
+    assert_eq!(lateness("27T09:00"), (24 * 10 + 31) * 3600, "it never falls while nothing runs");
+    at(&etl, "27T09:00", &["check"]).exits(10).mentions("was not started; those before it neither; late since ");
+}
+
+#[test]
+fn a_job_whose_slots_are_all_written_off_grows_later_all_the_same() {
+    let keys = "schedule_type: hourly\nminute: 0\ncatch_up: none\n";
+    let etl = Etl::new().file("jobs/sales.yaml", job(keys)).file("jobs/data/rows.csv", "a\n1\n");
+    fire(&etl, "14T02:00", "sales", 0);
+    let lateness = |now: &str| at(&etl, now, &["check", "-o", "json"]).exits(10).json()["jobs"][0]["lateness_seconds"].clone();
+    for (now, hours) in [("14T03:30", 0), ("14T04:30", 1), ("14T05:30", 2)] {
+        fire(&etl, now, "sales", 0);
+        assert_eq!(lateness(now), hours * 3600 + 1800, "at {now}");
+    }
 }
 
 #[test]
@@ -192,7 +208,7 @@ fn nagios_gets_one_line_and_its_own_exit_codes() {
     let late =
         |seconds: u32| format!("jobs=1;;;0 broken=0;;0;0 error=0;;0;0 {rest}=1;0;;0 source=0;0;;0 failing=0;;;0 lateness={seconds}s;;;0\n");
     nagios("15T02:11").exits(1).prints(&format!("ETLSCHED WARNING - of 1 job: 1 late (sales) | {}", late(660)));
-    nagios("16T02:11").exits(2).prints(&format!("ETLSCHED CRITICAL - of 1 job: 1 late (sales) | {}", late(660)));
+    nagios("16T02:11").exits(2).prints(&format!("ETLSCHED CRITICAL - of 1 job: 1 late (sales) | {}", late(86_400 + 660)));
 }
 
 #[test]

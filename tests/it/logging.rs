@@ -239,3 +239,13 @@ fn cron_s_mail_of_a_failure_is_one_block_that_says_what_why_and_what_to_do() {
     let away = fire(&away, "2026-11-24T03:00:00Z", &call).exits(4).prints("").mentions("error: no workspace: ");
     assert!(away.stderr.lines().all(|line| line.chars().count() <= 80), "{}", away.stderr);
 }
+
+#[test]
+fn a_run_says_once_what_a_source_said() {
+    let etl =
+        Etl::new().file("jobs/sales.yaml", "schedule_type: manual\nmax_retries: 0\ndata_sources:\n  - {name: orders, path: none.csv}\n");
+    etl.run(&["run", "sales"]).exits(1);
+    let ended = etl.run(&["logs", "--run", "last"]).exits(0);
+    assert_eq!(ended.stdout.matches("none.csv: no such file").count(), 1, "{}", ended.stdout);
+    ended.mentions("\nerror: orders: open ").mentions("\nhint: check the path");
+}

@@ -357,6 +357,10 @@ fn settings_that_can_not_work_are_refused_with_their_remedy_and_no_secret() {
     check("  url: smtps://mail.example.com\n", "smtp has no from", "add from:");
     check("  from: etl@example.com\n", "smtp has no url", "add url:");
     check("  url: smtps://h.example\n  from: \"a\\r\\nBcc: b@example.com\"\n", "from: expected a mail address", "write name@example.com");
+    for from in ["nonsense", "\"\"", "3", "[a]"] {
+        let ended = workspace(&format!("  url: smtps://h.example\n  from: {from}\n"), OPS).run(&["validate"]).exits(4);
+        assert!(ended.stderr.ends_with("\n1 error\n") && !ended.stderr.contains("smtp.url"), "{from}: {}", ended.stderr);
+    }
     check("  url: smtps://h.example\n  from: a@example.com\n  ca_file: none.pem\n", "smtp.ca_file: there is no such file", "PEM");
     check("  url: smtps://h.example\n  from: a@example.com\n  tls: none\n", "smtps:// and tls: none together", "write smtp://");
     let etl = workspace("  url: smtp://etl:hunter22@mail.example.com\n  tls: none\n  from: etl@example.com\n", OPS);

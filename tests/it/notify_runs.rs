@@ -236,6 +236,21 @@ fn several_processes_at_once_send_no_letter_twice() {
 }
 
 #[test]
+fn a_letter_that_waits_for_a_file_names_the_one_with_the_mistake() {
+    let etl = workspace(nobody(), &format!("webhooks: [\"http://127.0.0.1:{}/hook\"]\n", nobody()));
+    etl.run(&["run", "sales"]).exits(1).mentions("warning: 1 notification waits: ");
+    let due = || etl.state().execute("UPDATE outbox SET due_at = '2020-01-01'");
+    due();
+    etl.write("etlsched.yaml", settings(nobody()) + "destination: nowhere\n");
+    let said = "waits: etlsched.yaml has problems, so that job sales can't be read: etlsched validate\n";
+    etl.run(&["run", "sales"]).exits(4).mentions(said);
+    due();
+    etl.write("etlsched.yaml", settings(nobody()));
+    etl.write("jobs/sales.yaml", "schedule_type: never\n");
+    etl.run(&["run", "sales"]).exits(4).mentions("waits: the file of job sales has problems: etlsched validate sales\n");
+}
+
+#[test]
 fn a_store_that_hosts_share_sends_no_letter_twice() {
     let database = "notify_runs";
     psql(postgresql(), "postgres", &format!("CREATE DATABASE {database}"));

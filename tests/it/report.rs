@@ -61,6 +61,7 @@ fn the_summary_says_what_needs_attention_and_what_to_type() {
     {
         assert!(shown.contains(text), "no {text:?} in\n{shown}");
     }
+    assert!(shown.lines().any(|line| line.trim() == "etlsched logs sales --run last"), "what is typed has a line of its own:\n{shown}");
     let report = etl.run(&["report", "sales", "-o", "json"]).exits(0).json();
     assert_eq!((&report["summary"]["runs_good"], &report["summary"]["success_rate"]), (&1.into(), &50.0.into()), "{report:#}");
     assert_eq!((&report["attention"][0]["job"], &report["attention"][0]["state"]), (&"sales".into(), &"failing".into()), "{report:#}");

@@ -82,6 +82,22 @@ fn every_control_is_reached_by_tab_in_the_order_of_the_page_and_is_seen() {
 }
 
 #[test]
+fn no_label_of_the_axis_is_cut_at_its_end() {
+    let etl = page();
+    for width in [1280, 900, 700] {
+        let mut browser = Browser::open(&etl.path("report.html"), (width, 900));
+        browser.value("document.querySelector('.axis').focus()");
+        for _ in 0..5 {
+            let cut = "new Promise(done => requestAnimationFrame(() => done([...document.querySelectorAll('.axis text')].filter(text => \
+                       text.getBBox().x + text.getBBox().width > document.querySelector('.axis').clientWidth).map(text => text.textContent))))";
+            assert_eq!(browser.value(cut), json!([]), "at {width}");
+            browser.press("ArrowLeft");
+            browser.press("+");
+        }
+    }
+}
+
+#[test]
 fn what_unfolds_does_so_with_enter_and_space_and_the_axis_moves_with_its_keys() {
     let etl = page();
     let mut browser = Browser::open(&etl.path("report.html"), (1280, 900));

@@ -167,8 +167,30 @@ fn the_headline_agrees_with_the_list_and_counts_no_job_without_a_file() {
         (text.lines().next().unwrap_or_default().to_owned(), text.contains("\nAttention\n"))
     };
     assert_eq!(said(Standing::Ok, 0, 0), ("The job needs no attention".to_owned(), false));
-    assert_eq!(said(Standing::Ok, 12, 3), ("1 of 1 job needs attention; 3 more have no file".to_owned(), true));
+    let marked = "The job needs no attention, and has missed slots or rejected rows; 3 more have no file";
+    assert_eq!(said(Standing::Ok, 12, 3), (marked.to_owned(), true));
+    assert_eq!(said(Standing::Late, 12, 0), ("1 of 1 job needs attention".to_owned(), true));
     assert_eq!(said(Standing::Gone, 12, 0), ("There are no jobs any more; 1 more has no file".to_owned(), false));
+}
+
+#[test]
+fn jobs_that_need_attention_and_jobs_that_stand_well_add_up() {
+    let mut survey = sample("plain");
+    survey.broken.clear();
+    survey.jobs[0].slots.clear();
+    let job = |id: &str, standing, rejected| {
+        let mut job = JobSurvey { id: id.to_owned(), standing, ..survey.jobs[0].clone() };
+        job.lane.rejected = rejected;
+        job
+    };
+    survey.jobs = vec![job("a", Standing::Late, 3), job("b", Standing::Ok, 3), job("c", Standing::Ok, 0), job("d", Standing::Paused, 1)];
+    let shown = |survey: &Survey| text(survey, &frame()).lines().take(3).collect::<Vec<_>>().join("\n");
+    let jobs = "Jobs    2 ok, 0 running, 1 late, 0 in error, 1 paused";
+    assert_eq!(shown(&survey), format!("1 of 4 jobs needs attention; 2 more have missed slots or rejected rows\n\n{jobs}"));
+    survey.jobs.truncate(3);
+    survey.jobs[0].standing = Standing::Ok;
+    survey.jobs[1].lane.rejected = 0;
+    assert!(shown(&survey).starts_with("None of 3 jobs needs attention; 1 has missed slots or rejected rows\n"), "{}", shown(&survey));
 }
 
 #[test]

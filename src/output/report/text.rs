@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use super::matters::{Matter, matters};
 use super::{Frame, words};
-use crate::engine::survey::Survey;
-use crate::output::at_terminal;
+use crate::engine::survey::{Standing, Survey};
+use crate::output::check::{Said, said_within};
 use crate::output::measure::{abbreviation, span};
 use crate::output::table::{Align, Rows, terminal_width};
 use crate::output::wrap::labelled;
+use crate::output::{Tone, at_terminal};
 use crate::text::{count, grouped};
 
 /// Matters, and causes, beyond are counted.
@@ -25,7 +26,7 @@ pub fn text(survey: &Survey, frame: &Frame) -> String {
     }
     let matters = matters(survey, zone);
     if !matters.is_empty() {
-        let _ = write!(text, "\nAttention\n{}\n", attention(&matters).text());
+        let _ = write!(text, "\nAttention\n{}\n", attention(&matters, terminal_width()));
         more(&mut text, matters.len(), MATTERS_SHOWN);
     }
     if !survey.causes.is_empty() {
@@ -40,8 +41,11 @@ const LABELS: usize = 8;
 
 /// Returns the figures above the tables, each with its label.
 fn figures(survey: &Survey, frame: &Frame, zone_name: &str) -> Vec<(&'static str, String)> {
-    let standings: Vec<String> =
-        words::counts(survey).iter().map(|(standing, count)| format!("{} {}", grouped(*count as u64), standing.as_str())).collect();
+    let said = |standing: Standing, number: u64| match standing {
+        Standing::Broken => count(number, standing.as_str()),
+        _ => format!("{} {}", grouped(number), standing.as_str()),
+    };
+    let standings: Vec<String> = words::counts(survey).into_iter().map(|(standing, number)| said(standing, number as u64)).collect();
     let (ended, good) = survey.ended();
     let mut figures = vec![
         ("Jobs", standings.join(", ")),
@@ -65,18 +69,19 @@ fn more(text: &mut String, all: usize, shown: usize) {
     }
 }
 
-fn attention(matters: &[Matter]) -> Rows {
-    let columns = [("Job", Align::Left), ("State", Align::Left), ("Reason", Align::Left), ("Type", Align::Left)];
-    let mut rows = Rows::new(columns).giving_way(&[], "Reason");
-    for matter in matters.iter().take(MATTERS_SHOWN) {
-        rows.push(vec![
-            matter.job.clone().unwrap_or_else(|| "-".to_owned()),
-            matter.word.to_owned(),
-            matter.reason.clone(),
-            matter.command.clone(),
-        ]);
+fn attention(matters: &[Matter], width: Option<u16>) -> String {
+    let shown: Vec<Said<'_>> = matters.iter().take(MATTERS_SHOWN).map(said).collect();
+    said_within(&shown, width)
+}
+
+fn said(matter: &Matter) -> Said<'_> {
+    Said {
+        word: matter.word,
+        tone: if matter.class == "late" { Tone::Yellow } else { Tone::Red },
+        job: matter.job.as_deref().unwrap_or("-"),
+        reason: &matter.reason,
+        remedy: &matter.command,
     }
-    rows
 }
 
 fn causes(survey: &Survey) -> Rows {

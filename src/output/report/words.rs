@@ -28,7 +28,8 @@ pub(super) fn headline(survey: &Survey) -> String {
     // A file with errors that never ran is no job that is known.
     let unknown = broken(survey) - survey.count(Standing::Broken) as u64;
     let jobs = survey.jobs.len() as u64 - gone + unknown;
-    let concerned = survey.jobs.iter().filter(|job| wants_somebody(job)).count() as u64 + unknown;
+    let concerned = survey.jobs.iter().filter(|job| is_grave(job.standing)).count() as u64 + unknown;
+    let marked = survey.jobs.iter().filter(|job| is_marked(job)).count() as u64;
     let said = match (jobs, concerned) {
         (0, _) if gone > 0 => "There are no jobs any more".to_owned(),
         (0, _) => "There are no jobs yet".to_owned(),
@@ -36,6 +37,13 @@ pub(super) fn headline(survey: &Survey) -> String {
         (_, 0) => format!("None of {} needs attention", count(jobs, "job")),
         (_, 1) => format!("1 of {} needs attention", count(jobs, "job")),
         _ => format!("{} of {} need attention", grouped(concerned), count(jobs, "job")),
+    };
+    let more = if concerned > 0 { " more" } else { "" };
+    let said = match (jobs, marked) {
+        (_, 0) => said,
+        (1, _) => format!("{said}, and has missed slots or rejected rows"),
+        (_, 1) => format!("{said}; 1{more} has missed slots or rejected rows"),
+        _ => format!("{said}; {}{more} have missed slots or rejected rows", grouped(marked)),
     };
     match gone {
         0 => said,
@@ -49,9 +57,9 @@ fn broken(survey: &Survey) -> u64 {
     survey.broken.len().max(survey.count(Standing::Broken)) as u64
 }
 
-/// Whether something of a job stands in the list of what wants somebody.
-fn wants_somebody(job: &JobSurvey) -> bool {
-    job.standing != Standing::Gone && (is_grave(job.standing) || job.lane.rejected > 0 || missed_of(job).is_some())
+/// Whether a job stands well, and yet in the list of what wants somebody: what is over is counted apart.
+fn is_marked(job: &JobSurvey) -> bool {
+    job.standing != Standing::Gone && !is_grave(job.standing) && (job.lane.rejected > 0 || missed_of(job).is_some())
 }
 
 /// Whether somebody should look.

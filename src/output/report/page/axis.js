@@ -48,7 +48,7 @@ function drawAxis(node) {
     const x = place(mark.at, width);
     const words = mark.isDay ? weekday(mark.at) + " " + clock(mark.at).slice(5, 10) : clock(mark.at).slice(11);
     parts.push(svg("line", { x1: x, x2: x, y1: 22, y2: 34 }));
-    if (x + 2 > end && x < width - 40) {
+    if (x + 2 > end && x + 2 + words.length * 6.4 <= width) {
       parts.push(svg("text", { x: x + 2, y: 18, class: mark.isDay ? "day" : null }, words));
       end = x + 6 + words.length * 6.4;
     }
