@@ -127,7 +127,7 @@ fn setting(workspace: &Workspace, job: &Job, context: &Context, at: DateTime<Utc
         },
         workspace: workspace.root.display().to_string(),
         host: process::host_name(),
-        timezone: workspace.timezone.name().to_owned(),
+        timezone: job.timezone.name().to_owned(),
         sources: job.sources.iter().map(|source| mask(&source.name)).collect(),
         failure_threshold: job.failure_threshold,
         at,

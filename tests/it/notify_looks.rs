@@ -84,7 +84,7 @@ fn a_host_that_was_off_is_one_mail_for_each_recipient_with_the_jobs_that_name_th
     assert_eq!(ann["defects"], json!([]));
     let lines = "Jobs ---- - a: 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC \
                  - Bookings (b): 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC; deadline Fri 2026-11-27 08:00 UTC \
-                 - c: 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC Details";
+                 - c: 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC Commands ";
     assert!(text(ann).contains(lines), "{}", text(ann));
     let bob = all.iter().find(|mail| mail["to"][0] == "bob@example.com").expect("it went");
     assert!(text(bob).contains("Missed ------ Thu 2026-11-26 06:00 UTC Fri") && text(bob).contains("Last runs"), "{}", text(bob));
@@ -545,7 +545,7 @@ fn rejected_rows_are_told_with_their_reasons_and_no_secret() {
     let server = mail_server(&json!({}));
     let etl = Etl::new().env("PREFIX", "s3cr3t-prefix").file("etlsched.yaml", settings(server.port()));
     let source = "data_sources:\n  - {name: orders, path: \"jobs/data/${PREFIX}.csv\", columns: {types: {a: integer, d: date}}}\n";
-    etl.write("jobs/orders.yaml", format!("{ANN}{source}"));
+    etl.write("jobs/orders.yaml", format!("{ANN}timezone: Asia/Tokyo\n{source}"));
     etl.write("jobs/data/s3cr3t-prefix.csv", "a,d\n1,2026-01-01\nx,2026-01-01\ny,2026-01-01\n2,never\n3,2026-01-02\n");
     let ended = etl.run(&["run", "orders", "-v"]).exits(0);
     ended.mentions_words("3 rows rejected (2: column a does not fit integer, 1: column d does not fit date), the first: ");
@@ -555,3 +555,7 @@ fn rejected_rows_are_told_with_their_reasons_and_no_secret() {
     assert!(words.contains("orders: 1 row: column d does not fit date (the first: ") && words.contains("never"), "{words}");
     assert!(!words.contains("s3cr3t"), "{words}");
 }
+    let (_, tail) = words.split_once("The end of the log ------------------ ").expect("the log");
+    assert_eq!(tail.split(' ').nth(2), Some("JST"), "{words}");
+    let is_utc = |word: &str| word == "UTC" || word.len() > 8 && word.contains(':') && word.ends_with('Z');
+    assert!(!words.split(' ').any(is_utc), "one zone, that of the job: {words}");

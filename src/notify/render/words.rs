@@ -63,7 +63,7 @@ pub(super) fn subject(message: &Message) -> String {
     let test = if message.is_test { "TEST: " } else { "" };
     let about = match message.kind {
         Kind::Failure | Kind::DisabledSoon => not_refreshed(message),
-        Kind::Success => message.run.as_ref().map(|_| count(processed(message), "row")),
+        Kind::Success => message.run.as_ref().map(|_| rows(message)),
         Kind::SchemaChange => match message.schema_changes.as_slice() {
             [only] => Some(clean(only, 60)),
             _ => None,
@@ -172,7 +172,7 @@ fn summary(message: &Message) -> String {
         2 => "Both sources were refreshed".to_owned(),
         all => format!("All {} were refreshed", count(all, "source")),
     };
-    format!("{sources}: {}{took}.", count(processed(message), "row"))
+    format!("{sources}: {}{took}.", rows(message))
 }
 
 /// How near the job is to `error`, where that matters.
@@ -235,8 +235,20 @@ fn rejected(message: &Message) -> u64 {
     loaded(message).map(|source| source.records_rejected).sum()
 }
 
-fn processed(message: &Message) -> u64 {
-    message.sources.iter().map(|source| source.records_processed).sum()
+/// Returns how many rows were taken; where some of them were rejected, how many were loaded and how many not.
+fn rows(message: &Message) -> String {
+    let sum = |of: fn(&SourceFacts) -> u64| message.sources.iter().map(of).sum::<u64>();
+    let (processed, rejected) = (sum(|source| source.records_processed), sum(|source| source.records_rejected));
+    if rejected == 0 {
+        return count(processed, "row");
+    }
+    let loaded = processed.saturating_sub(rejected + sum(|source| source.records_left_out));
+    format!("{} loaded, {} rejected", count(loaded, "row"), grouped(rejected))
+}
+
+/// Whether it is about a file, or what its job lacks, rather than about runs.
+pub(super) fn is_of_file(message: &Message) -> bool {
+    message.kind == Kind::Invalid || (message.kind == Kind::Recovery && message.run.is_none())
 }
 
 /// Whether a job's file isn't there at all.
