@@ -28,6 +28,7 @@ mod post;
 mod recipient;
 mod refusal;
 mod repair;
+mod rejected;
 mod report;
 mod retry;
 mod roundup;

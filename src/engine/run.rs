@@ -1,6 +1,5 @@
 //! One run of a job from its begin to its end: sources, the closing of the log.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use crate::clock::{self, SlotClock};
 use crate::job::{DataSource, Job};
 use crate::plan::{DryRun, Level, Window};
 use crate::process::{self, Program, Stop};
-use crate::run::{RejectReason, RunStatus, SourceStatus, Trigger};
+use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::state::{Closed, EndPolicy, Store};
 use crate::workspace::Workspace;
 
@@ -27,6 +26,7 @@ use super::observer::{Notice, Observer};
 use super::plan::{self, RunFrame};
 use super::policy::{self, StopReason};
 use super::refusal::{self, Refusal};
+use super::rejected;
 use super::repair;
 use super::report::{RunReport, summary};
 use super::source_run::{SourceReport, stopped};
@@ -101,6 +101,7 @@ pub(super) struct Setting<'a> {
     pub(super) window: Option<Window>,
     pub(super) channel: (Sender<Message>, Receiver<Message>),
     pub(super) began: Instant,
+    pub(super) reasons: Reasons,
 }
 
 /// Runs a job to its end. Whatever happens after the run has begun is in the report; the log says the same.
@@ -126,7 +127,7 @@ pub fn run_job(
     let program = Program { variables_removed: job.variables.clone(), niceness: job.limits.cpu_nice, ..options.worker.clone() };
     let specs = chosen(job, &options.sources)?;
     let window = options.window.as_ref().map(|typed| backfill::window(job, &specs, typed)).transpose()?;
-    let setting = Setting { workspace, job, options, program, specs, window, channel, began: Instant::now() };
+    let setting = Setting { workspace, job, options, program, specs, window, channel, began: Instant::now(), reasons: Reasons::default() };
     if options.dry_run.is_some() {
         return Ok(run_dry(setting, observer));
     }
@@ -179,7 +180,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
     let mut store = Store::open_kept(&workspace.state, &workspace.private_folder())?;
     let workspace_id = store.workspace_id()?;
-    let reasons = Reasons::default();
+    let reasons = setting.reasons.clone();
     if options.is_told && job.notifications.has_audience() {
         store.tell_by(Herald::new(workspace, &workspace_id, job, options.clock).teller(&reasons));
     }
@@ -244,21 +245,12 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
         error: None,
         job_status: None,
     };
-    reasons.set(reject_reasons(&draft.sources));
+    reasons.set(rejected::reasons_of(&draft.sources, &draft.rejects));
     let report = close(draft, &mut journal, workspace, job, options.clock, stop, observer);
     if let Some(ping) = start_ping {
         ping.wait();
     }
     Ok(report)
-}
-
-/// Returns why rows of each source were rejected, for whoever is told of the run's end.
-fn reject_reasons(sources: &[SourceReport]) -> HashMap<String, Vec<RejectReason>> {
-    let reasons_of = |source: &SourceReport| {
-        let results = source.streams.iter().filter_map(|stream| stream.result.as_ref());
-        results.flat_map(|result| result.reject_reasons.iter().cloned()).collect()
-    };
-    sources.iter().map(|source| (source.name.clone(), reasons_of(source))).collect()
 }
 
 pub(super) fn timeout_of(job: &Job) -> Duration {
@@ -283,7 +275,7 @@ fn supervise(
     observer: &mut dyn Observer,
 ) -> (Vec<SourceReport>, Option<StopReason>) {
     let Place { workspace_id, run_id, started_at, slot, slot_at, published, deadline } = place;
-    let Setting { workspace, job, options, program, specs, window, channel, began: _ } = setting;
+    let Setting { workspace, job, options, program, specs, window, channel, began: _, reasons: _ } = setting;
     let private_folder = workspace.private_folder();
     let frame = RunFrame {
         job,
