@@ -105,13 +105,14 @@ impl Herald {
             causes: &causes,
             changes: &changes,
         };
-        let News { kinds, told, over } = news::news(&judged);
+        let News { kinds, told, over, silence } = news::news(&judged);
         let mut letters: Vec<NewLetter> = Vec::new();
         for kind in kinds {
             letters.extend(self.letters(&self.message(kind, run, &causes, changes.clone())));
         }
         letters.extend(self.ping(run, &causes));
-        Tidings { letters, told, over }
+        let silence = silence.filter(|_| !self.recipients().is_empty());
+        Tidings { letters, told, over, silence }
     }
 
     /// Returns a letter with a message for each recipient of the job.
@@ -254,10 +255,10 @@ fn source_facts(source: &SourceRecord, streams: &[StreamRecord], reject_reasons:
         records_updated: source.counts.updated,
         records_deleted: source.counts.deleted,
         records_rejected: source.counts.rejected,
-        rejects_path: source.rejects_path.clone(),
         records_left_out: source.counts.folded + source.counts.skipped,
         is_replaced: source.counts.deleted > 0 && tables.iter().all(is_full),
         table_count: tables.len() as u64,
+        rejects_path: source.rejects_path.clone(),
         reject_reasons,
         duration_seconds: source.duration_seconds.unwrap_or_default(),
         attempt: source.attempt,

@@ -245,12 +245,22 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
         error: None,
         job_status: None,
     };
+    log_silence(&mut journal, job, options, &draft.sources, stop.as_ref());
     reasons.set(rejected::reasons_of(&draft.sources, &draft.rejects));
     let report = close(draft, &mut journal, workspace, job, options.clock, stop, observer);
     if let Some(ping) = start_ping {
         ping.wait();
     }
     Ok(report)
+}
+
+/// Says in the log why nobody hears that a run failed, where whoever started it wanted that.
+fn log_silence(journal: &mut Journal, job: &Job, options: &RunOptions, sources: &[SourceReport], stop: Option<&StopReason>) {
+    let statuses: Vec<SourceStatus> = sources.iter().map(|source| source.status).collect();
+    let is_bad = matches!(policy::outcome(&statuses, stop).0, RunStatus::Failed | RunStatus::Timeout);
+    if is_bad && !options.is_told && job.notifications.has_audience() {
+        journal.log(Level::Info, None, None, "nobody was told: the run was started with --no-notify");
+    }
 }
 
 pub(super) fn timeout_of(job: &Job) -> Duration {

@@ -77,6 +77,8 @@ pub struct Tidings {
     pub told: Vec<Told>,
     /// Kinds and causes that are over.
     pub over: Vec<(String, String)>,
+    /// A line for the run's log, where nobody is told that it failed: why.
+    pub silence: Option<String>,
 }
 
 /// What follows from a look at the jobs. Each part is with the job that it is about.
@@ -173,11 +175,15 @@ impl Telling<'_> {
 }
 
 fn write_down(connection: &mut StoreConnection, job: &str, run_id: &str, tidings: &Tidings, now: DateTime<Utc>) -> QueryResult<()> {
-    let Tidings { letters, told, over } = tidings;
+    let Tidings { letters, told, over, silence } = tidings;
     for (kind, cause) in over {
         diesel::delete(told::table.find((job, kind, cause))).execute(connection)?;
     }
     told.iter().try_for_each(|told| remember(connection, job, told))?;
+    if let Some(message) = silence {
+        let event = EventRecord { at: now, level: Level::Info, source: None, stream: None, message: message.clone() };
+        write_events(connection, run_id, std::slice::from_ref(&event))?;
+    }
     outbox::put(connection, job, Some(run_id), letters, now)
 }
 

@@ -23,7 +23,7 @@ fn with_open_run(back_end: BackEnd) -> (Home, Store) {
             is_overtaking: false,
         };
         let told = Told { kind: "failure".to_owned(), cause: "refused".to_owned(), sources: Vec::new(), at: run.now };
-        Tidings { letters: vec![letter], told: vec![told], over: Vec::new() }
+        Tidings { letters: vec![letter], told: vec![told], over: Vec::new(), silence: None }
     }));
     assert_eq!(store.begin_run(&new_run("r1"), &moment(0), &alive).unwrap(), Begun::Started);
     (home, store)
@@ -128,7 +128,7 @@ fn a_cause_that_is_too_long_for_an_index_leaves_the_run_closed() {
     store.tell_by(Box::new(|run| {
         let cause: String = (0..2_000).map(|number: u32| blake3::hash(&number.to_le_bytes()).to_hex()[..8].to_owned()).collect();
         let told = Told { kind: "failure".to_owned(), cause, sources: Vec::new(), at: run.now };
-        Tidings { letters: Vec::new(), told: vec![told], over: Vec::new() }
+        Tidings { letters: Vec::new(), told: vec![told], over: Vec::new(), silence: None }
     }));
     let closed = store.close_run(&end("r1", RunStatus::Failed), POLICY, at(1)).unwrap();
     assert!(matches!(&closed, Closed::Done { untold: Some(why), .. } if why.contains("index row")), "{closed:?}");

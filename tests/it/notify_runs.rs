@@ -553,4 +553,11 @@ fn who_was_told_of_a_run_stands_in_its_log() {
     assert_eq!(found, [(json!("ann@example.com"), json!("failure"), true), (json!("bob@example.com"), json!("failure"), false)]);
     assert!(told[1]["error"].as_str().is_some_and(|error| error.contains("no such user")), "{told:?}");
     etl.run(&["logs", "--run", "last"]).exits(0).mentions("ann@example.com").mentions("no such user");
+    etl.run(&["run", "sales"]).exits(1);
+    etl.run(&["logs", "--run", "last"])
+        .exits(0)
+        .mentions("nobody was told of the failure again: the same was told at ")
+        .mentions("(notify_repeat: first)");
+    etl.run(&["run", "sales", "--no-notify"]).exits(1);
+    etl.run(&["logs", "--run", "last"]).exits(0).mentions("nobody was told: the run was started with --no-notify");
 }
