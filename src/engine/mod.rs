@@ -54,6 +54,7 @@ pub use plan::{discover_order, inspect_order, inspect_order_of, preview_order, r
 pub use policy::{StopReason, common_exit_code, outcome};
 pub use post::{Posted, Sent, send_waiting};
 pub use refusal::{Refusal, check_connections, check_permitted};
+pub use recipient::{Owner, known_as};
 pub use report::RunReport;
 pub use run::{RunOptions, run_job};
 pub use source_run::SourceReport;
