@@ -37,6 +37,7 @@ mod runs;
 mod schema;
 mod server;
 mod slots;
+mod stale;
 mod standings;
 mod stats;
 mod telling;
@@ -60,6 +61,7 @@ pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
+pub use stale::SEEN;
 pub use standings::{JobStanding, LastEnd};
 pub use stats::{ErrorTally, RunTally, SourceTally, StatsFilter, Timing};
 pub use telling::{ClosedRun, Decide, LookTidings, Teller, Tidings, Told};

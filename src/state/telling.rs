@@ -247,21 +247,6 @@ fn told_of(connection: &mut StoreConnection, kinds: &[&str]) -> QueryResult<Vec<
     Ok(rows.into_iter().map(told).collect())
 }
 
-/// Kinds that are forgotten with time: causes that come once, and files that nobody mends or that no host is left to find good.
-const PASSING: [&str; 4] = ["missed", "deadline", "schema_change", "invalid"];
-
-/// Whether there is anything that [`prune`] would forget.
-pub(super) fn has_old(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<bool> {
-    let old = told::table.filter(told::kind.eq_any(PASSING)).filter(told::told_at.lt(before));
-    diesel::select(diesel::dsl::exists(old)).get_result(connection)
-}
-
-/// Forgets what was told before an instant; what is to be told again once its trouble is over is kept until then.
-pub(super) fn prune(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<()> {
-    let old = told::table.filter(told::kind.eq_any(PASSING)).filter(told::told_at.lt(before));
-    diesel::delete(old).execute(connection).map(drop)
-}
-
 impl Store {
     /// As [`Store::write_in_turn`], for work that closes a run: it may ask the teller.
     pub(super) fn write_telling<T>(

@@ -114,7 +114,26 @@ fn a_full_disk_undoes_the_close_with_what_was_to_be_told(back_end: BackEnd) {
     assert_eq!((store.letters_of("r1").unwrap().len(), store.told(&["failure"]).unwrap().len()), (1, 1));
 }
 
+fn a_file_that_is_still_found_bad_is_not_forgotten_with_time(back_end: BackEnd) {
+    let (_home, mut store) = with_open_run(back_end);
+    let day = 86_400;
+    let told = |cause: &str, sources: &[String]| {
+        let told = Told { kind: "invalid".to_owned(), cause: cause.to_owned(), sources: sources.to_vec(), at: at(0) };
+        ("sales".to_owned(), told)
+    };
+    let seen = |days: u64| format!("{SEEN}{}", at(days * day).to_rfc3339());
+    let all = [
+        told("seen lately", &["h1".to_owned(), seen(99)]),
+        told("seen long ago", &["h1".to_owned(), seen(9)]),
+        told("never seen again", &["h1".to_owned()]),
+    ];
+    store.tell_by_look(&["invalid"], at(0), &|_| LookTidings { told: all.to_vec(), ..LookTidings::default() }).unwrap();
+    store.close_run(&end("r1", RunStatus::Success), POLICY, at(100 * day)).unwrap();
+    assert_eq!(store.told(&["invalid"]).unwrap(), all[..1]);
+}
+
 on_both_back_ends!(
+    a_file_that_is_still_found_bad_is_not_forgotten_with_time,
     a_full_disk_undoes_the_close_with_what_was_to_be_told,
     a_letter_that_the_store_refuses_leaves_the_run_closed_and_says_so,
     a_row_that_is_there_already_is_no_reason_to_try_for_ever,

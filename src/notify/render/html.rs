@@ -131,12 +131,15 @@ fn jobs(content: &Content, page: &mut String) {
     );
     for job in &content.jobs {
         let details: Vec<String> = job.details.iter().map(|detail| escaped(detail)).collect();
+        let details = if details.is_empty() {
+            String::new()
+        } else {
+            format!("<br><span class=\"mu\" style=\"font-size:13px;color:#59636e\">{}</span>", details.join("<br>"))
+        };
         let _ = write!(
             page,
-            "<tr><td class=\"tx ln\" style=\"padding:6px 0;border-bottom:1px solid #d1d9e0;color:#1f2328;{BREAK}\">{}<br>\
-             <span class=\"mu\" style=\"font-size:13px;color:#59636e\">{}</span></td></tr>",
-            escaped(&job.name),
-            details.join("<br>")
+            "<tr><td class=\"tx ln\" style=\"padding:6px 0;border-bottom:1px solid #d1d9e0;color:#1f2328;{BREAK}\">{}{details}</td></tr>",
+            escaped(&job.name)
         );
     }
     page.push_str("</table>");

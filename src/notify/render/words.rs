@@ -45,6 +45,8 @@ pub(super) fn headline(message: &Message) -> String {
         Kind::Failure if is_timeout(message) => format!("{name} ran out of time"),
         Kind::Failure => format!("{name} failed"),
         Kind::Success => format!("{name} succeeded"),
+        Kind::Recovery if is_of_file(message) && message.is_by_job => format!("{name} can run again: it has what was missing"),
+        Kind::Recovery if is_of_file(message) => format!("{name} can run again: its file is good"),
         Kind::Recovery => format!("{name} works again"),
         Kind::Disabled => format!("{name} was put into error: its schedule no longer starts it"),
         Kind::DisabledSoon => format!("{name} failed and is about to be put into error"),
@@ -82,6 +84,8 @@ pub(super) fn lead(message: &Message) -> Vec<String> {
     let mut lead = match message.kind {
         Kind::Failure | Kind::DisabledSoon | Kind::Disabled => refreshed(message),
         Kind::Success => vec![summary(message)],
+        Kind::Recovery if is_of_file(message) && message.is_by_job => vec!["A run of it has begun.".to_owned()],
+        Kind::Recovery if is_of_file(message) => vec!["Its file has no errors any more.".to_owned()],
         Kind::Recovery => recovered(message),
         Kind::Missed => vec![
             "These times passed and nothing started the job: the host was off, or its scheduler doesn't run or doesn't know the job."
