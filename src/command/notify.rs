@@ -9,15 +9,17 @@ use uuid::Uuid;
 
 use super::{Context, stored, worker};
 use crate::clock;
+use crate::engine::{self, Owner};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::Job;
+use crate::job::{Job, Notifications, Secrets};
 use crate::notify::healthcheck::{self, Signal};
 use crate::notify::sample::{Setting, sample};
 use crate::notify::{self, Channel, Delivery, JobFacts, Kind, Message, Notifier, SendError};
 use crate::output::notify::{Outcome, Told};
 use crate::output::{self, Format, notify as view};
 use crate::process;
+use crate::secret::Secret;
 use crate::workspace::{Workspace, files};
 
 /// How long one message may take to be sent.
@@ -39,7 +41,8 @@ pub struct Notify {
 pub enum Action {
     /// Send a sample of each notification of a job to each of its recipients
     ///
-    /// A sample says that it is a test, in its subject too. Exit 0 if all went, 1 otherwise.
+    /// A sample says that it is a test, in its subject too. The one of invalid (a job file with errors) goes to the people under defaults in
+    /// etlsched.yaml, as a real one does. Exit 0 if all went, 1 otherwise.
     Test(Test),
 }
 
@@ -94,8 +97,13 @@ impl Test {
             stored::check_permitted(&workspace, &record, &by)?;
         }
         let (workspace, job) = worker::job(&workspace, known.id.as_str())?;
-        let kinds: Vec<Kind> =
-            if kind.is_empty() { Kind::ALL.into_iter().filter(|kind| job.notifications.tells(*kind)).collect() } else { kind };
+        // Of a file with errors the people of the defaults are told: nobody can read the job's own.
+        let defaults = workspace.default_notifications(Secrets::Fetched);
+        let is_told = |kind: &Kind| match kind {
+            Kind::Invalid => defaults.tells(Kind::Invalid) && has_people(&defaults),
+            kind => job.notifications.tells(*kind),
+        };
+        let kinds: Vec<Kind> = if kind.is_empty() { Kind::ALL.into_iter().filter(is_told).collect() } else { kind };
         let now = clock::now();
         let setting = setting(&workspace, &job, context, now);
         let messages: Vec<Message> = kinds.iter().map(|kind| sample(*kind, &setting)).collect();
@@ -106,9 +114,19 @@ impl Test {
             view::print_messages(&messages, context.output);
             return Ok(exit_code::DONE);
         }
-        check_recipients(&job, &kinds)?;
-        stored::open(&workspace)?.note(&by, "notify test", job.id.as_str(), None, now)?;
-        let outcomes = tell(&workspace, &job, &messages, healthcheck);
+        check_recipients(&job, &defaults, &kinds)?;
+        let mut store = stored::open(&workspace)?;
+        store.note(&by, "notify test", job.id.as_str(), None, now)?;
+        let teller = Tester { workspace: &workspace, workspace_id: store.workspace_id()?, is_pinged: healthcheck };
+        let (of_files, of_job): (Vec<&Message>, Vec<&Message>) = messages.iter().partition(|message| message.kind == Kind::Invalid);
+        let mut outcomes = Vec::new();
+        if !of_job.is_empty() {
+            outcomes.extend(teller.tell(&job.notifications, Owner::Job(job.id.as_str()), &of_job));
+        }
+        if !of_files.is_empty() {
+            let defaults = Notifications { healthcheck_url: None, ..defaults };
+            outcomes.extend(teller.tell(&defaults, Owner::Defaults, &of_files));
+        }
         let is_all_sent = outcomes.iter().all(|outcome| matches!(outcome.told, Told::Sent | Told::LeftOut));
         view::print_outcomes(&outcomes, context.output);
         Ok(if is_all_sent { exit_code::DONE } else { exit_code::FAILED })
@@ -127,7 +145,7 @@ fn setting(workspace: &Workspace, job: &Job, context: &Context, at: DateTime<Utc
         },
         workspace: workspace.root.display().to_string(),
         host: process::host_name(),
-        timezone: workspace.timezone.name().to_owned(),
+        timezone: job.timezone.name().to_owned(),
         sources: job.sources.iter().map(|source| mask(&source.name)).collect(),
         failure_threshold: job.failure_threshold,
         at,
@@ -135,7 +153,15 @@ fn setting(workspace: &Workspace, job: &Job, context: &Context, at: DateTime<Utc
 }
 
 /// Demands that there is somebody to tell and something to tell of.
-fn check_recipients(job: &Job, kinds: &[Kind]) -> Result<(), Failure> {
+fn check_recipients(job: &Job, defaults: &Notifications, kinds: &[Kind]) -> Result<(), Failure> {
+    if kinds.contains(&Kind::Invalid) && !has_people(defaults) && defaults.unresolved.is_empty() {
+        let message = "nobody is told of files with errors (invalid): etlsched.yaml names nobody under defaults";
+        let hint = "add notification_emails or webhooks to defaults in etlsched.yaml";
+        return Err(Failure::new(exit_code::FAILED, "no_recipients", message).hint(hint));
+    }
+    if kinds == [Kind::Invalid] {
+        return Ok(());
+    }
     let told = &job.notifications;
     if told.emails.is_empty() && told.webhooks.is_empty() && told.healthcheck_url.is_none() && told.unresolved.is_empty() {
         let message = format!("job {}: nobody is told of anything", job.id);
@@ -149,69 +175,82 @@ fn check_recipients(job: &Job, kinds: &[Kind]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sends every message to every recipient. A recipient that can't be reached is tried once.
-fn tell(workspace: &Workspace, job: &Job, messages: &[Message], is_pinged: bool) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    let told = &job.notifications;
-    if !told.emails.is_empty() {
-        let mailer = match workspace.smtp() {
-            Ok(smtp) => notify::open(Channel::Email, smtp.as_ref()),
-            Err(why) => Err(SendError::temporary(why)),
-        };
-        for address in &told.emails {
-            outcomes.extend(tell_one(workspace, Channel::Email, address, address, mailer.as_deref(), messages));
-        }
-    }
-    let webhooks = notify::open(Channel::Webhook, None);
-    for (place, url) in told.webhooks.iter().enumerate().filter(|(_, url)| !url.expose().is_empty()) {
-        let shown = format!("webhook {} ({})", place + 1, notify::host_of(url.expose()));
-        outcomes.extend(tell_one(workspace, Channel::Webhook, url.expose(), &shown, webhooks.as_deref(), messages));
-    }
-    if let Some(url) = told.healthcheck_url.as_ref().filter(|url| !url.expose().is_empty()) {
-        let told = match is_pinged.then(|| healthcheck::ping(url.expose(), Signal::Success, "a test by etlsched notify test", SEND_TIMEOUT))
-        {
-            None => Told::LeftOut,
-            Some(Ok(())) => Told::Sent,
-            Some(Err(error)) => failed(workspace, error),
-        };
-        let recipient = format!("healthcheck ({})", notify::host_of(url.expose()));
-        outcomes.push(Outcome { channel: Channel::Healthcheck, recipient, kind: None, told });
-    }
-    outcomes.extend(told.unresolved.iter().map(|why| {
-        let (key, why) = why.split_once(": ").unwrap_or(("", why));
-        Outcome { channel: Channel::Webhook, recipient: key.to_owned(), kind: None, told: failed(workspace, SendError::temporary(why)) }
-    }));
-    outcomes
+fn has_people(told: &Notifications) -> bool {
+    !told.emails.is_empty() || told.webhooks.iter().any(|url| !url.expose().is_empty())
 }
 
-fn tell_one(
-    workspace: &Workspace,
-    channel: Channel,
-    recipient: &str,
-    shown: &str,
-    notifier: Result<&dyn Notifier, &SendError>,
-    messages: &[Message],
-) -> Vec<Outcome> {
-    let mut outcomes = Vec::with_capacity(messages.len());
-    let mut last: Option<SendError> = None;
-    for message in messages {
-        let id = Uuid::now_v7().to_string();
-        let delivery = Delivery { id: &id, recipient, message, timeout: SEND_TIMEOUT };
-        let result = match (&last, notifier) {
-            (Some(error), _) => Err(error.clone()),
-            (None, Ok(notifier)) => notifier.send(&delivery),
-            (None, Err(error)) => Err(error.clone()),
-        };
-        let told = match result {
-            Ok(()) => Told::Sent,
-            Err(error) => {
-                last = Some(error.clone());
-                failed(workspace, error)
+/// Sends samples.
+struct Tester<'a> {
+    workspace: &'a Workspace,
+    workspace_id: String,
+    /// Whether healthchecks are pinged.
+    is_pinged: bool,
+}
+
+impl Tester<'_> {
+    /// Sends every message to every recipient. A recipient that can't be reached is tried once.
+    fn tell(&self, told: &Notifications, owner: Owner<'_>, messages: &[&Message]) -> Vec<Outcome> {
+        let workspace = self.workspace;
+        let mut outcomes = Vec::new();
+        if !told.emails.is_empty() {
+            let mailer = match workspace.smtp() {
+                Ok(smtp) => notify::open(Channel::Email, smtp.as_ref()),
+                Err(why) => Err(SendError::temporary(why)),
+            };
+            for address in &told.emails {
+                outcomes.extend(self.tell_one(Channel::Email, (address, address), mailer.as_deref(), messages));
             }
-        };
-        outcomes.push(Outcome { channel, recipient: workspace.masker.mask(shown), kind: Some(message.kind), told });
+        }
+        let webhooks = notify::open(Channel::Webhook, None);
+        // Named as in the log, which holds no URL.
+        let name = |url: &Secret, place: usize| engine::known_as(&self.workspace_id, owner, url, place);
+        for (place, url) in told.webhooks.iter().enumerate().filter(|(_, url)| !url.expose().is_empty()) {
+            outcomes.extend(self.tell_one(Channel::Webhook, (url.expose(), &name(url, place)), webhooks.as_deref(), messages));
+        }
+        if let Some(url) = told.healthcheck_url.as_ref().filter(|url| !url.expose().is_empty()) {
+            let ping = || healthcheck::ping(url.expose(), Signal::Success, "a test by etlsched notify test", SEND_TIMEOUT);
+            let told = match self.is_pinged.then(ping) {
+                None => Told::LeftOut,
+                Some(Ok(())) => Told::Sent,
+                Some(Err(error)) => failed(workspace, error),
+            };
+            outcomes.push(Outcome { channel: Channel::Healthcheck, recipient: name(url, 0), kind: None, told });
+        }
+        outcomes.extend(told.unresolved.iter().map(|why| {
+            let (key, why) = why.split_once(": ").unwrap_or(("", why));
+            Outcome { channel: Channel::Webhook, recipient: key.to_owned(), kind: None, told: failed(workspace, SendError::temporary(why)) }
+        }));
+        outcomes
     }
-    outcomes
+
+    fn tell_one(
+        &self,
+        channel: Channel,
+        (recipient, shown): (&str, &str),
+        notifier: Result<&dyn Notifier, &SendError>,
+        messages: &[&Message],
+    ) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(messages.len());
+        let mut last: Option<SendError> = None;
+        for message in messages {
+            let id = Uuid::now_v7().to_string();
+            let delivery = Delivery { id: &id, recipient, message, timeout: SEND_TIMEOUT };
+            let result = match (&last, notifier) {
+                (Some(error), _) => Err(error.clone()),
+                (None, Ok(notifier)) => notifier.send(&delivery),
+                (None, Err(error)) => Err(error.clone()),
+            };
+            let told = match result {
+                Ok(()) => Told::Sent,
+                Err(error) => {
+                    last = Some(error.clone());
+                    failed(self.workspace, error)
+                }
+            };
+            outcomes.push(Outcome { channel, recipient: self.workspace.masker.mask(shown), kind: Some(message.kind), told });
+        }
+        outcomes
+    }
 }
 
 fn failed(workspace: &Workspace, error: SendError) -> Told {

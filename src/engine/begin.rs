@@ -17,6 +17,7 @@ use crate::workspace::Workspace;
 use super::journal::moment;
 use super::observer::{Notice, Observer};
 use super::refusal::{self, Refusal};
+use super::rejected::Kept;
 use super::repair;
 use super::run::{RunOptions, Setting, timeout_of};
 
@@ -133,7 +134,10 @@ pub(super) fn close_dead_runs(
     workspace_id: &str,
     observer: &mut dyn Observer,
 ) -> Result<Vec<String>, StateError> {
-    let repaired = repair::close_dead_runs(store, setting.job, workspace_id, &setting.program)?;
+    let Setting { workspace, job, program, reasons, .. } = setting;
+    let (private_folder, job_masker) = (workspace.private_folder(), workspace.masker_for(job));
+    let kept = Kept { private_folder, masker: &workspace.masker, job_masker, reasons };
+    let repaired = repair::close_dead_runs(store, job, workspace_id, program, Some(&kept))?;
     for run in &repaired {
         observer.notice(&Notice::Settled { run_id: &run.run_id, finding: &run.finding });
     }

@@ -1,5 +1,5 @@
 //! Tells of jobs whose file has errors, or is gone: they start no run that could say so. Whoever meets such a file tells it, and each run's
-//! end looks at all files. Each cause is told once, until the file is found good.
+//! end looks at all files. Each cause is told once, until the file is found good; that is told in `mended`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,10 +12,11 @@ use crate::notify::message::{NO_FILE, NO_VALUE};
 use crate::notify::{Cause, JobFacts, JobTrouble, Kind, Message, Roundup};
 use crate::process;
 use crate::secret::Masker;
-use crate::state::{LookTidings, SEVERAL_JOBS, StateError, Store, Told};
+use crate::state::{LookTidings, SEEN, SEVERAL_JOBS, StateError, Store, Told};
 use crate::workspace::{BadFile, JobFile, Workspace};
 
 use super::herald;
+use super::mended::Mended;
 use super::recipient::{self, Owner, Recipient};
 
 const KIND: &str = Kind::Invalid.as_str();
@@ -58,10 +59,12 @@ struct Broken {
 }
 
 /// What a look at the files found, whatever of it was told before.
-struct Look<'a> {
-    workspace: &'a Workspace,
+pub(super) struct Look<'a> {
+    pub(super) workspace: &'a Workspace,
     broken: Vec<Broken>,
-    good: HashSet<&'a str>,
+    pub(super) mended: Vec<Mended>,
+    /// The jobs whose files are good.
+    pub(super) good: &'a HashMap<&'a str, &'a Job>,
     ran: &'a HashSet<String>,
     /// This host and this user.
     here: [String; 2],
@@ -74,7 +77,11 @@ pub fn is_anybody_told_of_files(workspace: &Workspace) -> bool {
 }
 
 fn is_heard(told: &Notifications) -> bool {
-    (!told.emails.is_empty() || !told.webhooks.is_empty()) && told.tells(Kind::Invalid)
+    has_people(told) && told.tells(Kind::Invalid)
+}
+
+pub(super) fn has_people(told: &Notifications) -> bool {
+    !told.emails.is_empty() || !told.webhooks.is_empty()
 }
 
 /// Puts letters about jobs that can't be had into the outbox, where they weren't told; returns how many letters that are. Told are the people
@@ -98,39 +105,36 @@ pub fn tell_broken(
     let mut look = Look {
         workspace,
         broken: Vec::new(),
-        good: good.keys().copied().collect(),
+        mended: Vec::new(),
+        good: &good,
         ran: &met.ran,
         here: [process::host_name(), process::user_name()],
         now: clock::now(),
     };
-    look.find(store, (files, strays), &good, met)?;
+    look.find(store, (files, strays), met)?;
     look.find_known(store, files, strays, met)?;
-    look.heed(&good);
+    look.heed();
+    look.find_mended(&known);
     if look.tidings(&known).is_empty() {
         return Ok(0);
     }
     if look.broken.iter().any(|broken| look.is_news(broken, &known)) {
-        look.address(store, &good)?;
+        look.address(store)?;
     }
+    look.address_mended(store)?;
     store.tell_by_look(&[KIND], look.now, &|known| look.tidings(known))
 }
 
 impl Look<'_> {
     /// Notes what is broken: what was met, and what the files say.
-    fn find(
-        &mut self,
-        store: &mut Store,
-        (files, strays): (&[JobFile], &[Problem]),
-        good: &HashMap<&str, &Job>,
-        met: &Encounter,
-    ) -> Result<(), StateError> {
+    fn find(&mut self, store: &mut Store, (files, strays): (&[JobFile], &[Problem]), met: &Encounter) -> Result<(), StateError> {
         let [host, user] = self.here.clone();
         for (job, problems) in &met.broken {
             // One that was named twice was met twice.
             if self.has(job) {
                 continue;
             }
-            let is_good = good.contains_key(job.as_str());
+            let is_good = self.good.contains_key(job.as_str());
             let is_withheld = files.iter().any(|(id, file)| id.as_str() == job && file.as_ref().is_err_and(|bad| bad.is_withheld));
             let finder = match (is_good, is_withheld) {
                 // Its secrets could not be fetched: only a run finds that they can.
@@ -194,7 +198,8 @@ impl Look<'_> {
     }
 
     /// Leaves out what nobody is told of, and notes how often the rest is told.
-    fn heed(&mut self, good: &HashMap<&str, &Job>) {
+    fn heed(&mut self) {
+        let good = self.good;
         let defaults = self.workspace.default_notifications(Secrets::Left);
         let told = |job: &str| good.get(job).map_or(&defaults, |job| &job.notifications);
         self.broken.retain(|broken| is_heard(told(&broken.job)));
@@ -205,7 +210,8 @@ impl Look<'_> {
     }
 
     /// Finds out who is told of each; addresses that are secrets are fetched.
-    fn address(&mut self, store: &mut Store, good: &HashMap<&str, &Job>) -> Result<(), StateError> {
+    fn address(&mut self, store: &mut Store) -> Result<(), StateError> {
+        let good = self.good;
         let workspace_id = store.workspace_id()?;
         let defaults = self.workspace.default_notifications(Secrets::Fetched);
         let mut addresses = Addresses::default();
@@ -226,14 +232,14 @@ impl Look<'_> {
             let told = Told { kind: KIND.to_owned(), cause: broken.key.clone(), sources: broken.finder.clone(), at: self.now };
             (broken.job.clone(), told)
         };
+        let letters = recipient::by_recipient(news.iter().map(|broken| (*broken, broken.recipients.clone()))).into_iter().map(
+            |(recipient, group)| match group.as_slice() {
+                [broken] => (broken.job.clone(), recipient.letter(&self.own(broken))),
+                group => (SEVERAL_JOBS.to_owned(), recipient.letter(&self.several(group))),
+            },
+        );
         LookTidings {
-            letters: recipient::by_recipient(news.iter().map(|broken| (*broken, broken.recipients.clone())))
-                .into_iter()
-                .map(|(recipient, group)| match group.as_slice() {
-                    [broken] => (broken.job.clone(), recipient.letter(&self.own(broken))),
-                    group => (SEVERAL_JOBS.to_owned(), recipient.letter(&self.several(group))),
-                })
-                .collect(),
+            letters: letters.chain(self.letters_of_mended(known)).collect(),
             told: news.iter().map(remembered).chain(known.iter().filter_map(|(job, told)| self.seen_again(job, told, known))).collect(),
             over: known.iter().filter(|(job, told)| self.is_over(job, told)).cloned().collect(),
         }
@@ -252,7 +258,7 @@ impl Look<'_> {
     }
 
     /// Whether the file is good again, as far as one can tell here who tells it from bad as the one did who told it.
-    fn is_over(&self, job: &str, told: &Told) -> bool {
+    pub(super) fn is_over(&self, job: &str, told: &Told) -> bool {
         let [host, user] = &self.here;
         let (finder, seen_at) = seen(told);
         let is_stale = self.now - seen_at >= FORGOTTEN_AFTER;
@@ -262,7 +268,7 @@ impl Look<'_> {
             [at, by] => by == user && (at == host || is_stale),
             _ => self.ran.contains(job),
         };
-        !self.has(job) && is_ours && self.good.contains(job)
+        !self.has(job) && is_ours && self.good.contains_key(job)
     }
 
     /// Returns what is remembered of a file that is as bad as it was, where that is to be written down.
@@ -279,7 +285,7 @@ impl Look<'_> {
 
     fn own(&self, broken: &Broken) -> Message {
         let facts = JobFacts { id: broken.job.clone(), name: broken.job.clone(), schedule: String::new(), next_run: None };
-        Message { causes: broken.causes.clone(), is_by_job: broken.is_by_job, ..self.blank(facts) }
+        Message { causes: broken.causes.clone(), is_by_job: broken.is_by_job, ..self.blank(Kind::Invalid, facts) }
     }
 
     fn several(&self, group: &[&Broken]) -> Message {
@@ -288,20 +294,17 @@ impl Look<'_> {
         let is_lacking = |broken: &&&Broken| broken.causes.iter().all(|cause| cause.code == NO_VALUE);
         let lacking_count = group.iter().filter(is_lacking).count() as u64;
         let is_by_job = group.iter().any(|broken| broken.is_by_job);
-        Message { roundup: Some(Roundup { lacking_count, ..Roundup::of(jobs, 0, 0) }), is_by_job, ..self.blank(facts) }
+        Message { roundup: Some(Roundup { lacking_count, ..Roundup::of(jobs, 0, 0) }), is_by_job, ..self.blank(Kind::Invalid, facts) }
     }
 
-    fn blank(&self, facts: JobFacts) -> Message {
+    pub(super) fn blank(&self, kind: Kind, facts: JobFacts) -> Message {
         let workspace = self.workspace.masker.mask(&self.workspace.root.display().to_string());
-        herald::blank(Kind::Invalid, facts, (workspace, self.workspace.timezone.name().to_owned()), self.now)
+        herald::blank(kind, facts, (workspace, self.workspace.timezone.name().to_owned()), self.now)
     }
 }
 
-/// What stands before the instant at which a file was last found as bad as it was told; no host has such a name.
-const SEEN: &str = "@";
-
-/// Returns who found a file bad, and when it was last found so.
-fn seen(told: &Told) -> (&[String], DateTime<Utc>) {
+/// Returns who found a file bad, and when it was last found so; no host has a name that begins as the instant does.
+pub(super) fn seen(told: &Told) -> (&[String], DateTime<Utc>) {
     let sources = told.sources.as_slice();
     let last = sources.split_last().and_then(|(last, finder)| Some((finder, last.strip_prefix(SEEN)?)));
     let Some((finder, at)) = last else { return (sources, told.at) };
@@ -350,10 +353,21 @@ fn key(causes: &[Cause]) -> String {
     if causes.iter().any(|cause| cause.code == NO_FILE) {
         return NO_FILE.to_owned();
     }
-    let mut messages: Vec<&str> = causes.iter().map(|cause| cause.message.as_str()).collect();
+    let mut messages: Vec<String> = causes.iter().map(|cause| without_lines(&cause.message)).collect();
     messages.sort_unstable();
     messages.dedup();
     blake3::hash(messages.join("\n").as_bytes()).to_hex()[..32].to_owned()
+}
+
+/// Returns a message without the numbers of lines that it names: `orders stands twice: first in line 3`.
+fn without_lines(message: &str) -> String {
+    let mut parts = message.split("line ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("line ");
+        text.push_str(part.trim_start_matches(|character: char| character.is_ascii_digit()));
+    }
+    text
 }
 
 /// Returns a job as one line of several.
@@ -380,5 +394,9 @@ mod tests {
         assert_eq!(first, key(&[wrong(1, "no source"), wrong(4, "hour: expected a number"), wrong(5, "no source")]));
         assert_ne!(first, key(&[wrong(3, "hour: expected a number")]));
         assert_eq!(key(&[no_file("a")]), NO_FILE);
+        let twice = |line: usize| key(&[wrong(9, &format!("orders stands twice: first in line {line}"))]);
+        assert_eq!(twice(3), twice(12));
+        let three = "two sources are called line 3: the first is in line 4 of 5";
+        assert_eq!(without_lines(three), "two sources are called line : the first is in line  of 5");
     }
 }

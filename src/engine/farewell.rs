@@ -25,7 +25,7 @@ pub fn clear_up(store: &mut Store, job: &Job, program: &Program) -> Result<Resul
     let Some(known) = store.job(id)? else { return Ok(Ok(Vec::new())) };
     let program = Program { variables_removed: job.variables.clone(), ..program.clone() };
     let workspace_id = store.workspace_id()?;
-    let repaired = repair::close_dead_runs(store, job, &workspace_id, &program)?;
+    let repaired = repair::close_dead_runs(store, job, &workspace_id, &program, None)?;
     let mut dead: Vec<String> = repaired.into_iter().map(|run| run.run_id).collect();
     dead.extend(begin::earlier_failures(store, job, &known)?);
     if dead.is_empty() {

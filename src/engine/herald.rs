@@ -8,13 +8,15 @@ use chrono::{DateTime, Utc};
 
 use crate::clock::SlotClock;
 use crate::job::Job;
+use crate::notify::message::log_time;
 use crate::notify::{Cause, Channel, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
-use crate::plan::{Level, SchemaChange};
+use crate::plan::{Level, Mode, SchemaChange};
 use crate::process;
-use crate::run::{RejectReason, RunStatus};
+use crate::run::{RejectReason, RunStatus, SourceStatus};
 use crate::secret::Masker;
 use crate::state::{ClosedRun, EventRecord, JobStatus, NewLetter, RunDetail, RunRecord, SourceRecord, StreamRecord, Teller, Tidings};
 use crate::workspace::Workspace;
+use crate::zone::Zone;
 
 use super::causes::{self, Found};
 use super::news::{self, Judged, News};
@@ -103,13 +105,14 @@ impl Herald {
             causes: &causes,
             changes: &changes,
         };
-        let News { kinds, told, over } = news::news(&judged);
+        let News { kinds, told, over, silence } = news::news(&judged);
         let mut letters: Vec<NewLetter> = Vec::new();
         for kind in kinds {
             letters.extend(self.letters(&self.message(kind, run, &causes, changes.clone())));
         }
         letters.extend(self.ping(run, &causes));
-        Tidings { letters, told, over }
+        let silence = silence.filter(|_| !self.recipients().is_empty());
+        Tidings { letters, told, over, silence }
     }
 
     /// Returns a letter with a message for each recipient of the job.
@@ -153,11 +156,11 @@ impl Herald {
         let mut message = Message {
             run: Some(run_facts(run)),
             causes: causes.iter().map(|found| found.cause.clone()).collect(),
-            sources: detail.sources.iter().map(|source| source_facts(source, self.reasons.of(&source.source))).collect(),
+            sources: detail.sources.iter().map(|source| source_facts(source, &detail.streams, self.reasons.of(&source.source))).collect(),
             schema_changes,
             standing: Some(Standing { consecutive_failures: run.consecutive_failures, failure_threshold: self.job.failure_threshold }),
             strip: run.last_runs.iter().rev().map(strip_run).collect(),
-            log_tail: detail.events.iter().map(line).collect(),
+            log_tail: detail.events.iter().map(|event| line(event, self.job.timezone)).collect(),
             ..self.about_job(kind, is_started)
         };
         message.at = run.now;
@@ -240,7 +243,10 @@ fn cancelled(ended: &ClosedRun) -> Option<Cause> {
     })
 }
 
-fn source_facts(source: &SourceRecord, reject_reasons: Vec<RejectReason>) -> SourceFacts {
+fn source_facts(source: &SourceRecord, streams: &[StreamRecord], reject_reasons: Vec<RejectReason>) -> SourceFacts {
+    let tables: Vec<&StreamRecord> =
+        streams.iter().filter(|stream| stream.source == source.source && stream.status == SourceStatus::Success).collect();
+    let is_full = |stream: &&StreamRecord| stream.mode.as_deref() == Some(Mode::Full.as_str());
     SourceFacts {
         name: source.source.clone(),
         status: source.status,
@@ -249,6 +255,9 @@ fn source_facts(source: &SourceRecord, reject_reasons: Vec<RejectReason>) -> Sou
         records_updated: source.counts.updated,
         records_deleted: source.counts.deleted,
         records_rejected: source.counts.rejected,
+        records_left_out: source.counts.folded + source.counts.skipped,
+        is_replaced: source.counts.deleted > 0 && tables.iter().all(is_full),
+        table_count: tables.len() as u64,
         rejects_path: source.rejects_path.clone(),
         reject_reasons,
         duration_seconds: source.duration_seconds.unwrap_or_default(),
@@ -265,7 +274,7 @@ pub(super) fn strip_run(run: &RunRecord) -> StripRun {
     }
 }
 
-fn line(event: &EventRecord) -> String {
+fn line(event: &EventRecord, zone: Zone) -> String {
     let EventRecord { at, level, source, stream, message } = event;
     let level = match level {
         Level::Info => "info ",
@@ -277,7 +286,7 @@ fn line(event: &EventRecord) -> String {
         (Some(source), _) => format!("{source}: "),
         (None, _) => String::new(),
     };
-    format!("{} {level} {place}{message}", at.format("%Y-%m-%dT%H:%M:%SZ"))
+    format!("{} {level} {place}{message}", log_time(*at, zone))
 }
 
 /// Returns what a stream's publish changed in its target's columns, in words.

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::job::{Notifications, Repeat};
 use crate::notify::Kind;
+use crate::notify::message::log_time;
 use crate::run::{RunStatus, SourceStatus};
 use crate::state::{ClosedRun, JobStatus, Told};
 use crate::text::shortened;
@@ -40,6 +41,8 @@ pub(super) struct News {
     pub(super) kinds: Vec<Kind>,
     pub(super) told: Vec<Told>,
     pub(super) over: Vec<(String, String)>,
+    /// Why nobody is told that the run failed, where nobody is.
+    pub(super) silence: Option<String>,
 }
 
 /// Says what of a run's end is told. A run that was cancelled is nobody's news.
@@ -82,13 +85,15 @@ impl Judged<'_> {
         let is_disabled = self.run.status_before != JobStatus::Error && self.run.status_after == JobStatus::Error;
         let is_soon = !is_disabled && self.is_disabled_soon();
         let keys = || self.causes.iter().flat_map(|found| &found.keys);
+        let is_due = self.is_due(Kind::Failure, keys().map(|(key, _)| key.as_str()));
         let kind = if is_disabled && self.rules.tells(Kind::Disabled) {
             Kind::Disabled
         } else if is_soon && self.rules.tells(Kind::DisabledSoon) {
             Kind::DisabledSoon
-        } else if self.rules.tells(Kind::Failure) && self.is_due(Kind::Failure, keys().map(|(key, _)| key.as_str())) {
+        } else if self.rules.tells(Kind::Failure) && is_due {
             Kind::Failure
         } else {
+            news.silence = self.silence(keys().map(|(key, _)| key.as_str()));
             return;
         };
         news.kinds.push(kind);
@@ -96,6 +101,17 @@ impl Judged<'_> {
         if kind == Kind::DisabledSoon {
             news.told.push(self.remembered(kind, "", Vec::new()));
         }
+    }
+
+    /// Says why nobody is told of these causes.
+    fn silence<'a>(&self, causes: impl Iterator<Item = &'a str>) -> Option<String> {
+        if !self.rules.tells(Kind::Failure) {
+            return Some("nobody was told of the failure: notify_on_failure is false".to_owned());
+        }
+        let known = causes.filter_map(|cause| self.told(Kind::Failure).find(|told| told.cause == key(cause)));
+        let last = known.map(|told| told.at).max()?;
+        let repeat = if self.rules.repeat == Repeat::Daily { "daily" } else { "first" };
+        Some(format!("nobody was told of the failure again: the same was told at {} (notify_repeat: {repeat})", log_time(last, self.zone)))
     }
 
     /// Whether one more failure puts the job into `error`, and nobody was told so since its count began.

@@ -111,6 +111,18 @@ fn a_failure_is_told_once_and_a_new_cause_again() {
 }
 
 #[test]
+fn a_failure_of_which_nobody_is_told_says_why() {
+    let silence = |told, rules: &Notifications| judged(&ClosedRun { told, ..ended(RunStatus::Failed) }, rules, &["down"], &[]).silence;
+    let known = vec![told(Kind::Failure, "down", -15)];
+    let again = "nobody was told of the failure again: the same was told at 2026-11-18 11:51:40 CET (notify_repeat: ";
+    assert_eq!(silence(known.clone(), &rules(false, Repeat::First)), Some(format!("{again}first)")));
+    assert_eq!(silence(known.clone(), &rules(false, Repeat::Daily)), Some(format!("{again}daily)")));
+    assert_eq!((silence(known.clone(), &rules(false, Repeat::All)), silence(vec![], &rules(false, Repeat::First))), (None, None));
+    let nobody = Notifications { on_failure: false, ..rules(false, Repeat::First) };
+    assert_eq!(silence(known, &nobody).as_deref(), Some("nobody was told of the failure: notify_on_failure is false"));
+}
+
+#[test]
 fn what_was_told_before_somebody_enabled_the_job_is_told_again() {
     let run = ClosedRun { told: vec![told(Kind::Failure, "down", -15)], status_changed_at: at(-10), ..ended(RunStatus::Failed) };
     check(&run, &rules(false, Repeat::First), &["down"], &[Kind::Failure]);

@@ -44,9 +44,14 @@ pub(super) fn places(letter: &Letter, message: &Message) -> Vec<Place> {
     if Owner::Job(&letter.job).has_place(&letter.recipient) {
         return own.into_iter().collect();
     }
+    // A job's file that has errors names nobody: where it is asked all the same, a letter waits for it that the defaults don't want any more.
+    let is_of_file = message.kind == Kind::Invalid || (message.kind == Kind::Recovery && message.run.is_none());
+    if is_of_file && !message.is_by_job {
+        return vec![Place::Defaults];
+    }
     let listed = message.roundup.iter().flat_map(|roundup| roundup.jobs.iter().map(|job| Place::Job(job.id.clone())));
-    // A job's file that has errors names nobody.
-    let defaults = (message.kind == Kind::Invalid).then_some(Place::Defaults);
+    // Some of several may be told by the defaults.
+    let defaults = (is_of_file && message.roundup.is_some()).then_some(Place::Defaults);
     defaults.into_iter().chain(own).chain(listed).collect()
 }
 

@@ -343,9 +343,10 @@ impl Post<'_> {
         };
         match urls.iter().enumerate().find(is_it) {
             Some((_, url)) if !url.expose().is_empty() => Ok((url.clone(), masker.clone())),
-            None if urls.iter().all(|url| !url.expose().is_empty()) => {
-                Err(Outcome::Dropped("no longer configured: the job's file has another address"))
-            }
+            None if urls.iter().all(|url| !url.expose().is_empty()) => Err(Outcome::Dropped(match place {
+                Place::Defaults => "no longer configured: etlsched.yaml has another address",
+                Place::Job(_) => "no longer configured: the job's file has another address",
+            })),
             _ => {
                 let why = reached.unresolved.first().map_or("its address can't be known here", String::as_str);
                 Err(Outcome::Later(masker.mask(&format!("{}: {why}", place.words())), None))

@@ -34,7 +34,7 @@ impl Recipient {
 
 /// Whose list of people it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner<'a> {
+pub enum Owner<'a> {
     /// The one of a job.
     Job(&'a str),
     /// The one of `defaults` in etlsched.yaml.
@@ -95,7 +95,7 @@ pub(super) fn by_recipient<T: Copy>(items: impl Iterator<Item = (T, Vec<Recipien
 
 /// Returns what a URL is known by in the store: its host, for people, and a mark that tells it from others. One that isn't known now is known
 /// by its place.
-pub(super) fn known_as(workspace_id: &str, owner: Owner<'_>, url: &Secret, index: usize) -> String {
+pub fn known_as(workspace_id: &str, owner: Owner<'_>, url: &Secret, index: usize) -> String {
     let url = url.expose();
     if url.is_empty() {
         return owner.place(index);

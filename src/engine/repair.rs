@@ -5,13 +5,16 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::job::Job;
+use crate::notify::message::log_time;
 use crate::plan::{MendAction, WorkerError};
 use crate::process::{self, Program};
 use crate::run::{Counts, SourceStatus};
 use crate::state::{DeadEnd, DeadRun, Published, RecordedError, SourceRecord, StateError, Store, StreamRecord};
+use crate::zone::Zone;
 
 use super::journal::moment;
 use super::plan;
+use super::rejected::Kept;
 use super::settle::{self, Record};
 use super::workers::ask;
 
@@ -29,7 +32,13 @@ pub(super) struct Repaired {
 ///
 /// # Errors
 /// The store can't be read or written.
-pub(super) fn close_dead_runs(store: &mut Store, job: &Job, workspace_id: &str, program: &Program) -> Result<Vec<Repaired>, StateError> {
+pub(super) fn close_dead_runs(
+    store: &mut Store,
+    job: &Job,
+    workspace_id: &str,
+    program: &Program,
+    kept: Option<&Kept<'_>>,
+) -> Result<Vec<Repaired>, StateError> {
     let dead = store.dead_runs(job.id.as_str(), &moment(), &process::liveness)?;
     if dead.is_empty() {
         return Ok(Vec::new());
@@ -38,7 +47,8 @@ pub(super) fn close_dead_runs(store: &mut Store, job: &Job, workspace_id: &str, 
     let records = settle::records(&answer);
     let mut repaired = Vec::new();
     for mut run in dead {
-        let end = judge(&mut run, records.as_deref());
+        let end = judge(&mut run, records.as_deref(), job.timezone);
+        kept.iter().for_each(|kept| kept.recall(&mut run));
         if store.close_dead_run(&run, &end, &moment(), &process::liveness)? {
             let finding = match end {
                 DeadEnd::Success => "its process had ended, but all its sources were published".to_owned(),
@@ -47,6 +57,7 @@ pub(super) fn close_dead_runs(store: &mut Store, job: &Job, workspace_id: &str, 
             repaired.push(Repaired { run_id: run.detail.run.id, finding });
         }
     }
+    kept.iter().for_each(|kept| kept.forget());
     Ok(repaired)
 }
 
@@ -73,8 +84,8 @@ pub(super) fn published_streams(
 }
 
 /// Fills in what the destination shows and says how the run is to be closed.
-fn judge(dead: &mut DeadRun, records: Result<&[Record], &String>) -> DeadEnd {
-    let message = interrupted(dead.last_seen_at);
+fn judge(dead: &mut DeadRun, records: Result<&[Record], &String>, zone: Zone) -> DeadEnd {
+    let message = interrupted(dead.last_seen_at, zone);
     let run = &mut dead.detail;
     let found = records.unwrap_or_default();
     for stream in run.streams.iter_mut().filter(|stream| is_open(stream.status)) {
@@ -136,8 +147,9 @@ fn error_of(message: &str, unknown: Option<&String>) -> RecordedError {
     RecordedError { code: "interrupted".to_owned(), message, hint: None }
 }
 
-fn interrupted(last_seen_at: DateTime<Utc>) -> String {
-    format!("interrupted: its process ended at or after {}", last_seen_at.format("%Y-%m-%dT%H:%M:%SZ"))
+/// Says it in the zone of the job, in which its people are told all other times.
+fn interrupted(last_seen_at: DateTime<Utc>, zone: Zone) -> String {
+    format!("interrupted: its process ended at or after {}", log_time(last_seen_at, zone))
 }
 
 /// Drops the staging of dead runs, under the lease of the run that begins; returns the names of what was dropped.

@@ -1,6 +1,5 @@
 //! One run of a job from its begin to its end: sources, the closing of the log.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use crate::clock::{self, SlotClock};
 use crate::job::{DataSource, Job};
 use crate::plan::{DryRun, Level, Window};
 use crate::process::{self, Program, Stop};
-use crate::run::{RejectReason, RunStatus, SourceStatus, Trigger};
+use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::state::{Closed, EndPolicy, Store};
 use crate::workspace::Workspace;
 
@@ -27,6 +26,7 @@ use super::observer::{Notice, Observer};
 use super::plan::{self, RunFrame};
 use super::policy::{self, StopReason};
 use super::refusal::{self, Refusal};
+use super::rejected;
 use super::repair;
 use super::report::{RunReport, summary};
 use super::source_run::{SourceReport, stopped};
@@ -101,6 +101,7 @@ pub(super) struct Setting<'a> {
     pub(super) window: Option<Window>,
     pub(super) channel: (Sender<Message>, Receiver<Message>),
     pub(super) began: Instant,
+    pub(super) reasons: Reasons,
 }
 
 /// Runs a job to its end. Whatever happens after the run has begun is in the report; the log says the same.
@@ -126,7 +127,7 @@ pub fn run_job(
     let program = Program { variables_removed: job.variables.clone(), niceness: job.limits.cpu_nice, ..options.worker.clone() };
     let specs = chosen(job, &options.sources)?;
     let window = options.window.as_ref().map(|typed| backfill::window(job, &specs, typed)).transpose()?;
-    let setting = Setting { workspace, job, options, program, specs, window, channel, began: Instant::now() };
+    let setting = Setting { workspace, job, options, program, specs, window, channel, began: Instant::now(), reasons: Reasons::default() };
     if options.dry_run.is_some() {
         return Ok(run_dry(setting, observer));
     }
@@ -155,8 +156,7 @@ fn run_dry(setting: Setting<'_>, observer: &mut dyn Observer) -> RunReport {
     let deadline = Instant::now().checked_add(setting.options.timeout.unwrap_or_else(|| timeout_of(setting.job)));
     let place = Place { workspace_id: &workspace_id, run_id: &run_id, started_at, slot: None, slot_at: None, published: &[], deadline };
     let (sources, stop) = supervise(setting, place, &mut journal, observer);
-    let statuses: Vec<SourceStatus> = sources.iter().map(|source| source.status).collect();
-    let (status, exit_code) = policy::outcome(&statuses, has_published_some(&sources), stop.as_ref());
+    let (status, exit_code) = outcome(&sources, stop.as_ref());
     RunReport {
         run_id: None,
         job,
@@ -179,7 +179,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     let (workspace, job, options) = (setting.workspace, setting.job, setting.options);
     let mut store = Store::open_kept(&workspace.state, &workspace.private_folder())?;
     let workspace_id = store.workspace_id()?;
-    let reasons = Reasons::default();
+    let reasons = setting.reasons.clone();
     if options.is_told && job.notifications.has_audience() {
         store.tell_by(Herald::new(workspace, &workspace_id, job, options.clock).teller(&reasons));
     }
@@ -244,7 +244,8 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
         error: None,
         job_status: None,
     };
-    reasons.set(reject_reasons(&draft.sources));
+    log_silence(&mut journal, job, options, &draft.sources, stop.as_ref());
+    reasons.set(rejected::reasons_of(&draft.sources, &draft.rejects));
     let report = close(draft, &mut journal, workspace, job, options.clock, stop, observer);
     if let Some(ping) = start_ping {
         ping.wait();
@@ -252,21 +253,22 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     Ok(report)
 }
 
-/// Returns why rows of each source were rejected, for whoever is told of the run's end.
-fn reject_reasons(sources: &[SourceReport]) -> HashMap<String, Vec<RejectReason>> {
-    let reasons_of = |source: &SourceReport| {
-        let results = source.streams.iter().filter_map(|stream| stream.result.as_ref());
-        results.flat_map(|result| result.reject_reasons.iter().cloned()).collect()
-    };
-    sources.iter().map(|source| (source.name.clone(), reasons_of(source))).collect()
+/// Says in the log why nobody hears that a run failed, where whoever started it wanted that.
+fn log_silence(journal: &mut Journal, job: &Job, options: &RunOptions, sources: &[SourceReport], stop: Option<&StopReason>) {
+    let is_bad = matches!(outcome(sources, stop).0, RunStatus::Failed | RunStatus::Timeout);
+    if is_bad && !options.is_told && job.notifications.has_audience() {
+        journal.log(Level::Info, None, None, "nobody was told: the run was started with --no-notify");
+    }
 }
 
 pub(super) fn timeout_of(job: &Job) -> Duration {
     Duration::from_secs(u64::from(job.limits.timeout_minutes) * 60)
 }
 
-fn has_published_some(sources: &[SourceReport]) -> bool {
-    sources.iter().flat_map(|source| &source.streams).any(|stream| stream.status == SourceStatus::Success)
+fn outcome(sources: &[SourceReport], stop: Option<&StopReason>) -> (RunStatus, u8) {
+    let statuses: Vec<SourceStatus> = sources.iter().map(|source| source.status).collect();
+    let has_published_some = sources.iter().flat_map(|source| &source.streams).any(|stream| stream.status == SourceStatus::Success);
+    policy::outcome(&statuses, has_published_some, stop)
 }
 
 /// What sets one run of a job apart from the others.
@@ -287,7 +289,7 @@ fn supervise(
     observer: &mut dyn Observer,
 ) -> (Vec<SourceReport>, Option<StopReason>) {
     let Place { workspace_id, run_id, started_at, slot, slot_at, published, deadline } = place;
-    let Setting { workspace, job, options, program, specs, window, channel, began: _ } = setting;
+    let Setting { workspace, job, options, program, specs, window, channel, began: _, reasons: _ } = setting;
     let private_folder = workspace.private_folder();
     let frame = RunFrame {
         job,
@@ -356,8 +358,7 @@ fn close(
     mut stop: Option<StopReason>,
     observer: &mut dyn Observer,
 ) -> RunReport {
-    let statuses: Vec<SourceStatus> = report.sources.iter().map(|source| source.status).collect();
-    (report.status, report.exit_code) = policy::outcome(&statuses, has_published_some(&report.sources), stop.as_ref());
+    (report.status, report.exit_code) = outcome(&report.sources, stop.as_ref());
     let policy = EndPolicy {
         failure_threshold: job.failure_threshold,
         is_partial_counted: job.is_partial_counted,

@@ -8,22 +8,13 @@ use super::Fault;
 use crate::plan::{BadRows, OnBadRow};
 use crate::private;
 use crate::run::RejectReason;
-use crate::run::reject_reason::tallied;
+use crate::run::reject_reason::{self, Tally};
 use crate::source::RejectedRow;
-use crate::text::{count, grouped, shortened};
+use crate::text::{count, grouped};
 
 /// Rows that may be rejected where the job says nothing: this many, or one in a hundred, whichever is more.
 const ROWS_MAX: u64 = 100;
 const PARTS: u64 = 100;
-
-/// So many reasons are told apart; where each row has its own, nobody reads more.
-const REASONS_MAX: usize = 20;
-
-/// How long the words of a reason may be: names of columns and values come from outside.
-const REASON_CHARACTERS_MAX: usize = 300;
-
-/// How reasons go on behind the value that is at fault, which differs from row to row.
-const BEHIND_VALUES: [&str; 3] = [" does not fit ", " is not ", " has a NUL character"];
 
 /// The rejected rows of one stream.
 #[derive(Debug)]
@@ -32,10 +23,11 @@ pub(super) struct Rejects {
     /// `None` in a dry run: nothing is written anywhere.
     path: Option<PathBuf>,
     file: Option<csv::Writer<BufWriter<File>>>,
+    /// How many there were, kept or not.
     rows: u64,
     first: Option<RejectedRow>,
-    /// Why, in the order in which the reasons came.
-    reasons: Vec<RejectReason>,
+    /// Those that were kept.
+    tally: Tally,
     /// Where this stream's rows begin in the file.
     start: u64,
 }
@@ -43,7 +35,7 @@ pub(super) struct Rejects {
 impl Rejects {
     /// Begins with no rows; the file is made with the first.
     pub(super) fn new(rules: BadRows, path: Option<PathBuf>) -> Self {
-        Self { rules, path, file: None, rows: 0, first: None, reasons: Vec::new(), start: 0 }
+        Self { rules, path, file: None, rows: 0, first: None, tally: Tally::default(), start: 0 }
     }
 
     /// Returns how many rows were rejected.
@@ -53,14 +45,12 @@ impl Rejects {
 
     /// Returns how many rows were rejected for which reason; of more than 20 reasons the first ones.
     pub(super) fn reasons(&self) -> &[RejectReason] {
-        &self.reasons
+        self.tally.reasons()
     }
 
     /// Returns how many rows were rejected, for which reasons where there are several, and why the first was; nothing where none was.
     pub(super) fn in_words(&self) -> Option<String> {
-        let first = self.first.as_ref()?;
-        let tally = tallied(&self.reasons, self.rows).map(|tally| format!(" ({tally})")).unwrap_or_default();
-        Some(format!("{} rejected{tally}, the first: {}", count(self.rows, "row"), described(first)))
+        self.tally.in_words()
     }
 
     /// Keeps a row aside.
@@ -74,7 +64,7 @@ impl Rejects {
             return Err(Fault::new("invalid_data", described(&row)).hint(hint));
         }
         self.write(&row).map_err(|error| self.unwritten(&error))?;
-        self.count(&row);
+        self.tally.add(&row.position, row.column.as_deref(), &row.reason);
         let first = self.first.get_or_insert(row);
         match self.rules.max_bad_rows {
             Some(max) if self.rows > max => Err(too_many(self.rows, max, first, self.path.as_deref())),
@@ -86,7 +76,7 @@ impl Rejects {
     pub(super) fn restart(&mut self) -> io::Result<()> {
         self.rows = 0;
         self.first = None;
-        self.reasons.clear();
+        self.tally = Tally::default();
         if let Some(writer) = self.file.take() {
             let file = writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
             let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -113,16 +103,6 @@ impl Rejects {
             Some(first) if is_whole_table && self.rows == rows_read => Err(none_good(self.rows, first)),
             Some(first) if self.rows > max => Err(too_many(self.rows, max, first, self.path.as_deref())),
             _ => Ok(()),
-        }
-    }
-
-    fn count(&mut self, row: &RejectedRow) {
-        let what = what(row);
-        if let Some(reason) = self.reasons.iter_mut().find(|reason| reason.what == what) {
-            reason.rows += 1;
-        } else if self.reasons.len() < REASONS_MAX {
-            let first = shortened(&described(row), REASON_CHARACTERS_MAX).into_owned();
-            self.reasons.push(RejectReason { rows: 1, what, first });
         }
     }
 
@@ -180,21 +160,7 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
 }
 
 fn described(row: &RejectedRow) -> String {
-    match &row.column {
-        Some(column) => format!("{}, column {column}: {}", row.position, row.reason),
-        None => format!("{}: {}", row.position, row.reason),
-    }
-}
-
-/// Returns what is wrong with a row, in words that rows with the same fault share.
-fn what(row: &RejectedRow) -> String {
-    let behind_value = BEHIND_VALUES.iter().filter_map(|words| row.reason.rfind(words)).max().map(|at| &row.reason[at + 1..]);
-    let what = match (&row.column, behind_value) {
-        (Some(column), Some(fault)) => format!("column {column} {fault}"),
-        (Some(column), None) => format!("column {column}: {}", row.reason),
-        (None, _) => row.reason.clone(),
-    };
-    shortened(&what, REASON_CHARACTERS_MAX).into_owned()
+    reject_reason::described(&row.position, row.column.as_deref(), &row.reason)
 }
 
 /// A file of which nothing can be loaded was understood wrongly: an empty table would hide that.

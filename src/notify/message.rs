@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::{RejectReason, RunStatus, SourceStatus, Trigger};
 use crate::text::count;
+use crate::zone::Zone;
 
 /// What a message is about; the words of `notify_on`, and those of the ends of runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -206,6 +207,11 @@ pub struct RunFacts {
     pub error: Option<String>,
 }
 
+/// Returns when a line of the log was written, as messages show it: in the zone of all their times, which it names.
+pub fn log_time(at: DateTime<Utc>, zone: Zone) -> String {
+    at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
 /// Why sources were not refreshed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
@@ -246,6 +252,15 @@ pub struct SourceFacts {
     pub records_deleted: u64,
     /// Kept aside.
     pub records_rejected: u64,
+    /// Taken, and neither loaded nor kept aside: a later row had their key, or a rule of the job leaves them out.
+    #[serde(default)]
+    pub records_left_out: u64,
+    /// Whether every row of its tables was replaced, so that what was added and removed says nothing of what changed.
+    #[serde(default)]
+    pub is_replaced: bool,
+    /// How many tables it has.
+    #[serde(default)]
+    pub table_count: u64,
     /// The file of the rejected rows.
     pub rejects_path: Option<String>,
     /// Why they were rejected; of many reasons the first.

@@ -4,8 +4,9 @@ use chrono::{DateTime, Duration, Utc};
 
 use crate::exit_code;
 use crate::run::{RejectReason, RunStatus, SourceStatus, Trigger};
+use crate::zone::Zone;
 
-use super::message::{Cause, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
+use super::message::{self, Cause, JobFacts, Kind, Message, RunFacts, SourceFacts, Standing, StripRun};
 
 /// What of a sample is true.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
         },
         standing: is_bad.then_some(Standing { consecutive_failures: failures, failure_threshold: *failure_threshold }),
         strip: strip(kind, failures, *at),
-        log_tail: if is_bad { log_tail(sources, *at) } else { Vec::new() },
+        log_tail: if is_bad { log_tail(sources, *at, timezone) } else { Vec::new() },
     }
 }
 
@@ -140,6 +141,9 @@ fn source(kind: Kind, name: &str, is_failed: bool) -> SourceFacts {
         records_updated: if is_failed { 0 } else { 31 },
         records_deleted: 0,
         records_rejected: if kind == Kind::RejectedRows { 17 } else { 0 },
+        records_left_out: 0,
+        is_replaced: false,
+        table_count: 1,
         rejects_path: (kind == Kind::RejectedRows).then(|| format!(".etlsched/rejects/{name}.csv")),
         reject_reasons: if kind == Kind::RejectedRows { reasons(name) } else { Vec::new() },
         duration_seconds: if is_failed { 92.4 } else { 12.3 },
@@ -181,13 +185,14 @@ fn strip(kind: Kind, failures: u64, at: DateTime<Utc>) -> Vec<StripRun> {
         .collect()
 }
 
-fn log_tail(sources: &[String], at: DateTime<Utc>) -> Vec<String> {
-    let time = |seconds: i64| (at - Duration::seconds(seconds)).format("%H:%M:%SZ");
+fn log_tail(sources: &[String], at: DateTime<Utc>, timezone: &str) -> Vec<String> {
+    let zone = Zone::parse(timezone).unwrap_or(Zone::UTC);
+    let time = |seconds: i64| message::log_time(at - Duration::seconds(seconds), zone);
     let name = sources.first().map_or("orders", String::as_str);
     vec![
-        format!("{} run started", time(185)),
-        format!("{} {name}: attempt 4 of 4", time(30)),
-        format!("{} {name}: connecting to db1.example.com:5432: connection refused", time(28)),
-        format!("{} run failed", time(0)),
+        format!("{} info  run started", time(185)),
+        format!("{} info  {name}: attempt 4 of 4", time(30)),
+        format!("{} warn  {name}: connecting to db1.example.com:5432: connection refused", time(28)),
+        format!("{} error run failed", time(0)),
     ]
 }

@@ -88,21 +88,30 @@ fn text(outcomes: &[Outcome]) -> String {
     let mut rows = Rows::new(["Recipient", "Kind", "Status"].map(|name| (name, Align::Left)));
     let mut reasons: Vec<String> = Vec::new();
     for outcome in outcomes {
-        rows.push(vec![outcome.recipient.clone(), outcome.kind.map_or("-", Kind::as_str).to_owned(), status(&outcome.told).to_owned()]);
+        rows.push(vec![named(outcome), outcome.kind.map_or("-", Kind::as_str).to_owned(), status(&outcome.told).to_owned()]);
         let reason = match &outcome.told {
             Told::Sent => continue,
-            Told::LeftOut => format!("{}: only pinged with --healthcheck", outcome.recipient),
+            Told::LeftOut => format!("{}: only pinged with --healthcheck", named(outcome)),
             Told::Failed { message, hint, .. } => {
                 let hint = hint.as_deref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
-                format!("{}: {message}{hint}", outcome.recipient)
+                format!("{}: {message}{hint}", named(outcome))
             }
         };
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }
     }
+    if outcomes.iter().any(|outcome| outcome.kind == Some(Kind::Invalid)) {
+        reasons.push("invalid: told to the people under defaults in etlsched.yaml, since nobody can read the job's own".to_owned());
+    }
     let reasons: Vec<String> = reasons.iter().map(|reason| crate::text::printable_lines(reason)).collect();
     if reasons.is_empty() { rows.text() } else { format!("{}\n\n{}", rows.text(), reasons.join("\n")) }
+}
+
+/// Returns a recipient as `logs --run` names it; what has an address needs no channel, nor what has no address.
+fn named(outcome: &Outcome) -> String {
+    let Outcome { channel, recipient, .. } = outcome;
+    if *channel == Channel::Email || !recipient.contains(" #") { recipient.clone() } else { format!("{recipient} ({})", channel.as_str()) }
 }
 
 /// Prints what messages say.

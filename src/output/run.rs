@@ -8,8 +8,8 @@ use super::logs::{RunView, object};
 use super::measure::{abbreviation, bytes, local, local_clock, span, utc};
 use super::table::{Align, Rows, terminal_width};
 use super::wrap::{fitted, labelled};
-use crate::plan::Level;
-use crate::run::Counts;
+use crate::plan::{Level, Mode};
+use crate::run::{Counts, SourceStatus};
 use crate::state::{EventRecord, RecordedError, RunDetail, SourceRecord, StreamRecord};
 use crate::text::{count, grouped, printable, printable_lines};
 use crate::zone::Zone;
@@ -133,7 +133,7 @@ fn head(detail: &RunDetail, view: &RunView<'_>, zone: Zone, width: Option<u16>) 
     let slot = run.slot.as_ref().map(|slot| format!(" for slot {slot}")).unwrap_or_default();
     let by = format!("{}{slot}, by {} on {} (process {}), etlsched {}", run.trigger.as_str(), run.user, run.host, run.pid, run.version);
     lines.push(("Trigger", by));
-    lines.push(("Rows", totals(view)));
+    lines.push(("Rows", totals(detail, view)));
     lines.extend(resources(view).map(|text| ("Resources", text)));
     // What a source or a stream said stands below, with what to do.
     let messages = || {
@@ -148,11 +148,18 @@ fn head(detail: &RunDetail, view: &RunView<'_>, zone: Zone, width: Option<u16>) 
     lines.into_iter().map(|(label, value)| labelled(label, &printable_lines(&value), 11, width)).collect()
 }
 
-fn totals(view: &RunView<'_>) -> String {
+fn totals(detail: &RunDetail, view: &RunView<'_>) -> String {
     let totals = view.run.summary.totals;
     let mut text = format!("{} processed", grouped(totals.processed));
-    for (number, word) in [(totals.added, "added"), (totals.updated, "updated"), (totals.deleted, "deleted"), (totals.rejected, "rejected")]
-    {
+    let changes = [(totals.added, "added"), (totals.updated, "updated"), (totals.deleted, "deleted")];
+    // Tables that were made anew have added and deleted all their rows, though none of them may differ.
+    let loaded = || detail.streams.iter().filter(|stream| stream.status == SourceStatus::Success);
+    let is_replaced = totals.deleted > 0 && loaded().all(|stream| stream.mode.as_deref() == Some(Mode::Full.as_str()));
+    if is_replaced {
+        let tables = if loaded().count() == 1 { "table" } else { "tables" };
+        let _ = write!(text, ", {tables} replaced: {} in place of {}", count(totals.added, "row"), grouped(totals.deleted));
+    }
+    for (number, word) in changes.into_iter().filter(|_| !is_replaced).chain([(totals.rejected, "rejected")]) {
         if number > 0 {
             let _ = write!(text, ", {} {word}", grouped(number));
         }

@@ -9,7 +9,7 @@ use super::wrap::fitted;
 use super::{Format, errors};
 use crate::engine::{RunReport, SourceReport, StreamReport};
 use crate::error::Failure;
-use crate::plan::WorkerError;
+use crate::plan::{Mode, WorkerError};
 use crate::run::{Counts, RunStatus, SourceStatus};
 use crate::state::JobStatus;
 use crate::text::{count, grouped, printable, printable_lines};
@@ -64,6 +64,9 @@ fn text_within(report: &RunReport, is_quiet: bool, width: Option<u16>) -> String
     format!("{}{}", table(report).text_within(width), below(report, is_quiet, width))
 }
 
+/// The place of the column of deleted rows.
+const DELETED: usize = 7;
+
 fn table(report: &RunReport) -> Rows {
     let mut rows = Rows::new([
         ("Source", Align::Left),
@@ -91,7 +94,13 @@ fn table(report: &RunReport) -> Rows {
             let seconds = stream.duration_seconds().unwrap_or(0.0);
             // Memory is the worker's, which loads all streams of its source.
             let memory = if index == 0 { memory.clone() } else { String::new() };
-            rows.push(table_row(&name, &stream.target, stream.status, stream.counts(), seconds, stream.rows_per_second(), memory));
+            let mut cells = table_row(&name, &stream.target, stream.status, stream.counts(), seconds, stream.rows_per_second(), memory);
+            // A table that was made anew has added and deleted all its rows, though none of them may differ.
+            let is_full = stream.result.as_ref().is_some_and(|result| result.mode == Mode::Full);
+            if is_full && stream.counts().deleted > 0 {
+                cells[DELETED].insert_str(0, "all ");
+            }
+            rows.push(cells);
         }
     }
     rows

@@ -2,7 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::{count, grouped};
+use crate::text::{count, grouped, shortened};
+
+/// So many reasons are told apart; where each row has its own, nobody reads more.
+const REASONS_MAX: usize = 20;
+
+/// How long the words of a reason may be: names of columns and values come from outside.
+const REASON_CHARACTERS_MAX: usize = 300;
+
+/// How reasons go on behind the value that is at fault, which differs from row to row.
+const BEHIND_VALUES: [&str; 3] = [" does not fit ", " is not ", " has a NUL character"];
 
 /// How many reasons a line tells.
 const TOLD_MAX: usize = 3;
@@ -18,8 +27,68 @@ pub struct RejectReason {
     pub first: String,
 }
 
+/// Rejected rows, counted by why they were.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
+    rows: u64,
+    first: Option<String>,
+    reasons: Vec<RejectReason>,
+}
+
+impl Tally {
+    /// Counts a row: its place, the column that is at fault, and what is wrong with it.
+    pub fn add(&mut self, position: &str, column: Option<&str>, reason: &str) {
+        self.rows += 1;
+        let described = described(position, column, reason);
+        let what = what(column, reason);
+        if let Some(known) = self.reasons.iter_mut().find(|known| known.what == what) {
+            known.rows += 1;
+        } else if self.reasons.len() < REASONS_MAX {
+            let first = shortened(&described, REASON_CHARACTERS_MAX).into_owned();
+            self.reasons.push(RejectReason { rows: 1, what, first });
+        }
+        self.first.get_or_insert(described);
+    }
+
+    /// Returns how many rows were counted.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Returns how many rows were rejected for which reason, in the order in which the reasons came; of more than 20 the first ones.
+    pub fn reasons(&self) -> &[RejectReason] {
+        &self.reasons
+    }
+
+    /// Returns how many rows were rejected, for which reasons where there are several, and why the first was; nothing where none was.
+    pub fn in_words(&self) -> Option<String> {
+        let first = self.first.as_ref()?;
+        let tally = tallied(&self.reasons, self.rows).map(|tally| format!(" ({tally})")).unwrap_or_default();
+        Some(format!("{} rejected{tally}, the first: {first}", count(self.rows, "row")))
+    }
+}
+
+/// Returns where a row is and what is wrong with it.
+pub fn described(position: &str, column: Option<&str>, reason: &str) -> String {
+    match column {
+        Some(column) => format!("{position}, column {column}: {reason}"),
+        None => format!("{position}: {reason}"),
+    }
+}
+
+/// Returns what is wrong with a row, in words that rows with the same fault share.
+fn what(column: Option<&str>, reason: &str) -> String {
+    let behind_value = BEHIND_VALUES.iter().filter_map(|words| reason.rfind(words)).max().map(|at| &reason[at + 1..]);
+    let what = match (column, behind_value) {
+        (Some(column), Some(fault)) => format!("column {column} {fault}"),
+        (Some(column), None) => format!("column {column}: {reason}"),
+        (None, _) => reason.to_owned(),
+    };
+    shortened(&what, REASON_CHARACTERS_MAX).into_owned()
+}
+
 /// Returns how many of the rejected rows have which reason; nothing where they share one.
-pub fn tallied(reasons: &[RejectReason], rows: u64) -> Option<String> {
+fn tallied(reasons: &[RejectReason], rows: u64) -> Option<String> {
     if reasons.len() < 2 {
         return None;
     }

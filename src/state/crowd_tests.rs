@@ -93,7 +93,12 @@ fn runs_that_end_at_one_instant_are_all_closed_and_hardly_undo_each_other() {
             is_overtaking: true,
         };
         let told = |run: &ClosedRun| Told { kind: "failure".to_owned(), cause: "refused".to_owned(), sources: Vec::new(), at: run.now };
-        store.tell_by(Box::new(move |run| Tidings { letters: vec![letter.clone()], told: vec![told(run)], over: Vec::new() }));
+        store.tell_by(Box::new(move |run| Tidings {
+            letters: vec![letter.clone()],
+            told: vec![told(run)],
+            over: Vec::new(),
+            silence: None,
+        }));
         store.close_run(&end(&format!("run{number}"), RunStatus::Failed), POLICY, at(1))
     });
     let undone = undone(&server) - before;

@@ -13,7 +13,8 @@ use super::progress::{write_events, write_source, write_stream};
 use super::records::{EventRecord, RunSummary, SourceRecord, StreamRecord};
 use super::rows::SummaryChanges;
 use super::schema::{jobs, runs};
-use super::telling::{self, Standing as Around};
+use super::stale;
+use super::telling::Standing as Around;
 use super::{leases, outbox, retention, slots};
 use crate::run::due::SlotStatus;
 use crate::run::{RunStatus, SourceStatus, Trigger};
@@ -100,11 +101,11 @@ impl Store {
         })?;
         // Not in the transaction above: what it reads, runs of other jobs write, and on a server the two would undo each other.
         let before = naive(now - TimeDelta::days(i64::from(policy.retention_days)));
-        if self.read(|connection| Ok(outbox::has_old(connection, before)? || telling::has_old(connection, before)?)).unwrap_or(false) {
+        if self.read(|connection| Ok(outbox::has_old(connection, before)? || stale::has_old(connection, before)?)).unwrap_or(false) {
             // The next run tries it again.
             let _ = self.write(|connection| {
                 outbox::prune(connection, before)?;
-                telling::prune(connection, before)
+                stale::prune(connection, before)
             });
         }
         Ok(closed)

@@ -38,6 +38,7 @@ mod runs;
 mod schema;
 mod server;
 mod slots;
+mod stale;
 mod standings;
 mod stats;
 mod telling;
@@ -62,6 +63,7 @@ pub use records::{EventRecord, RecordTotals, RecordedError, RunDetail, RunRecord
 pub use repair::{DeadEnd, DeadRun};
 pub use runs::{Found, RunFilter, RunPage, SlotTimes};
 pub use slots::{Claim, Claimed, Published, SlotOrder};
+pub use stale::SEEN;
 pub use standings::{JobStanding, LastEnd};
 pub use stats::{ErrorTally, RunTally, SourceTally, StatsFilter, Timing};
 pub use telling::{ClosedRun, Decide, LookTidings, Teller, Tidings, Told};

@@ -228,7 +228,12 @@ fn a_run_s_end_is_told_in_the_transaction_that_closes_it(back_end: BackEnd) {
             "failures": run.consecutive_failures, "runs": run.last_runs.len(), "told": run.told.len(),
         });
         let cause = Told { kind: "failure".to_owned(), cause: "c".to_owned(), sources: Vec::new(), at: run.now };
-        Tidings { letters: vec![NewLetter { body: body.to_string(), ..letter("ann@example.org") }], told: vec![cause], over: Vec::new() }
+        Tidings {
+            letters: vec![NewLetter { body: body.to_string(), ..letter("ann@example.org") }],
+            told: vec![cause],
+            over: Vec::new(),
+            silence: None,
+        }
     }));
     for (run, second) in [("r1", 1), ("r2", 2)] {
         assert_eq!(store.begin_run(&new_run(run), &moment(second), &alive).unwrap(), Begun::Started);

@@ -40,6 +40,8 @@ pub struct DeadRun {
     pub detail: RunDetail,
     /// When its process last gave a sign of life.
     pub last_seen_at: DateTime<Utc>,
+    /// Lines for its log about what was found out after its process had ended.
+    pub findings: Vec<EventRecord>,
 }
 
 impl Store {
@@ -60,7 +62,7 @@ impl Store {
                     && let Some(detail) = run_in_full(connection, &id)?
                 {
                     let last_seen_at = last_seen_at(&detail, lease.as_ref());
-                    dead.push(DeadRun { detail, last_seen_at });
+                    dead.push(DeadRun { detail, last_seen_at, findings: Vec::new() });
                 }
             }
             Ok(dead)
@@ -179,6 +181,7 @@ fn write_end(connection: &mut StoreConnection, dead: &DeadRun, end: &DeadEnd, su
     );
     diesel::update(runs::table.find(&run.id)).set(changes).execute(connection)?;
     let event = EventRecord { at: now, level, source: None, stream: None, message: message.to_owned() };
+    write_events(connection, &run.id, &dead.findings)?;
     write_events(connection, &run.id, &[event])?;
     count_run(connection, &run.job, &run.id, (status, status == RunStatus::Success), dead.last_seen_at)?;
     if status == RunStatus::Success {

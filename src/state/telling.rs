@@ -77,6 +77,8 @@ pub struct Tidings {
     pub told: Vec<Told>,
     /// Kinds and causes that are over.
     pub over: Vec<(String, String)>,
+    /// A line for the run's log, where nobody is told that it failed: why.
+    pub silence: Option<String>,
 }
 
 /// What follows from a look at the jobs. Each part is with the job that it is about.
@@ -173,11 +175,15 @@ impl Telling<'_> {
 }
 
 fn write_down(connection: &mut StoreConnection, job: &str, run_id: &str, tidings: &Tidings, now: DateTime<Utc>) -> QueryResult<()> {
-    let Tidings { letters, told, over } = tidings;
+    let Tidings { letters, told, over, silence } = tidings;
     for (kind, cause) in over {
         diesel::delete(told::table.find((job, kind, cause))).execute(connection)?;
     }
     told.iter().try_for_each(|told| remember(connection, job, told))?;
+    if let Some(message) = silence {
+        let event = EventRecord { at: now, level: Level::Info, source: None, stream: None, message: message.clone() };
+        write_events(connection, run_id, std::slice::from_ref(&event))?;
+    }
     outbox::put(connection, job, Some(run_id), letters, now)
 }
 
@@ -239,21 +245,6 @@ fn told_of(connection: &mut StoreConnection, kinds: &[&str]) -> QueryResult<Vec<
     let rows: Vec<Columns> = told::table.filter(told::kind.eq_any(kinds)).select(columns).load(connection)?;
     let told = |(job, kind, cause, sources, at): Columns| (job, Told { kind, cause, sources: rows::names(&sources), at: at.and_utc() });
     Ok(rows.into_iter().map(told).collect())
-}
-
-/// Kinds that are forgotten with time: causes that come once, and files that nobody mends or that no host is left to find good.
-const PASSING: [&str; 4] = ["missed", "deadline", "schema_change", "invalid"];
-
-/// Whether there is anything that [`prune`] would forget.
-pub(super) fn has_old(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<bool> {
-    let old = told::table.filter(told::kind.eq_any(PASSING)).filter(told::told_at.lt(before));
-    diesel::select(diesel::dsl::exists(old)).get_result(connection)
-}
-
-/// Forgets what was told before an instant; what is to be told again once its trouble is over is kept until then.
-pub(super) fn prune(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<()> {
-    let old = told::table.filter(told::kind.eq_any(PASSING)).filter(told::told_at.lt(before));
-    diesel::delete(old).execute(connection).map(drop)
 }
 
 impl Store {

@@ -23,7 +23,7 @@ fn with_open_run(back_end: BackEnd) -> (Home, Store) {
             is_overtaking: false,
         };
         let told = Told { kind: "failure".to_owned(), cause: "refused".to_owned(), sources: Vec::new(), at: run.now };
-        Tidings { letters: vec![letter], told: vec![told], over: Vec::new() }
+        Tidings { letters: vec![letter], told: vec![told], over: Vec::new(), silence: None }
     }));
     assert_eq!(store.begin_run(&new_run("r1"), &moment(0), &alive).unwrap(), Begun::Started);
     (home, store)
@@ -114,7 +114,26 @@ fn a_full_disk_undoes_the_close_with_what_was_to_be_told(back_end: BackEnd) {
     assert_eq!((store.letters_of("r1").unwrap().len(), store.told(&["failure"]).unwrap().len()), (1, 1));
 }
 
+fn a_file_that_is_still_found_bad_is_not_forgotten_with_time(back_end: BackEnd) {
+    let (_home, mut store) = with_open_run(back_end);
+    let day = 86_400;
+    let told = |cause: &str, sources: &[String]| {
+        let told = Told { kind: "invalid".to_owned(), cause: cause.to_owned(), sources: sources.to_vec(), at: at(0) };
+        ("sales".to_owned(), told)
+    };
+    let seen = |days: u64| format!("{SEEN}{}", at(days * day).to_rfc3339());
+    let all = [
+        told("seen lately", &["h1".to_owned(), seen(99)]),
+        told("seen long ago", &["h1".to_owned(), seen(9)]),
+        told("never seen again", &["h1".to_owned()]),
+    ];
+    store.tell_by_look(&["invalid"], at(0), &|_| LookTidings { told: all.to_vec(), ..LookTidings::default() }).unwrap();
+    store.close_run(&end("r1", RunStatus::Success), POLICY, at(100 * day)).unwrap();
+    assert_eq!(store.told(&["invalid"]).unwrap(), all[..1]);
+}
+
 on_both_back_ends!(
+    a_file_that_is_still_found_bad_is_not_forgotten_with_time,
     a_full_disk_undoes_the_close_with_what_was_to_be_told,
     a_letter_that_the_store_refuses_leaves_the_run_closed_and_says_so,
     a_row_that_is_there_already_is_no_reason_to_try_for_ever,
@@ -128,7 +147,7 @@ fn a_cause_that_is_too_long_for_an_index_leaves_the_run_closed() {
     store.tell_by(Box::new(|run| {
         let cause: String = (0..2_000).map(|number: u32| blake3::hash(&number.to_le_bytes()).to_hex()[..8].to_owned()).collect();
         let told = Told { kind: "failure".to_owned(), cause, sources: Vec::new(), at: run.now };
-        Tidings { letters: Vec::new(), told: vec![told], over: Vec::new() }
+        Tidings { letters: Vec::new(), told: vec![told], over: Vec::new(), silence: None }
     }));
     let closed = store.close_run(&end("r1", RunStatus::Failed), POLICY, at(1)).unwrap();
     assert!(matches!(&closed, Closed::Done { untold: Some(why), .. } if why.contains("index row")), "{closed:?}");

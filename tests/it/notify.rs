@@ -281,17 +281,21 @@ fn a_webhook_is_told_by_post_and_a_healthcheck_only_on_demand() {
     let etl = workspace("  url: smtp://127.0.0.1:1\n  from: etl@example.com\n", &keys).env("HOOK", &server.url("/hooks/s3cret-three"));
     let ended = etl.run(&["notify", "test", "sales"]).exits(1);
     let host = format!("127.0.0.1:{}", server.url("/").rsplit(':').next().unwrap().trim_end_matches('/'));
+    let marked = etl.run(&["notify", "test", "sales", "-o", "json"]).exits(1).json();
+    let mark = |place: usize| marked["notifications"][place]["recipient"].as_str().expect("a name").to_owned();
+    let [one, two, three, ping] = [0, 1, 2, 3].map(mark);
+    assert!([&one, &two, &three, &ping].iter().all(|name| name.starts_with(&format!("{host} #"))), "{marked}");
     let expected = format!(
         "\
-Recipient                      Kind     Status
-webhook 1 ({host})    failure  sent
-webhook 2 ({host})    failure  sent
-webhook 3 ({host})    failure  failed
-healthcheck ({host})  -        skipped
-webhooks                       -        failed, would be tried again
+Recipient            Kind     Status
+{one} (webhook)      failure  sent
+{two} (webhook)      failure  sent
+{three} (webhook)    failure  failed
+{ping} (healthcheck) -        skipped
+webhooks             -        failed, would be tried again
 
-webhook 3 ({host}): {host}: HTTP 404: no_service
-healthcheck ({host}): only pinged with --healthcheck
+{three} (webhook): {host}: HTTP 404: no_service
+{ping} (healthcheck): only pinged with --healthcheck
 webhooks: the variable UNSET is not set
 "
     );
@@ -301,8 +305,13 @@ webhooks: the variable UNSET is not set
     let seen = server.seen();
     assert_eq!(
         seen.iter().map(|request| request.target.as_str()).collect::<Vec<_>>(),
-        ["/hooks/s3cret-one", "/hooks/s3cret-three", "/hooks/gone"]
+        ["/hooks/s3cret-one", "/hooks/s3cret-three", "/hooks/gone"].repeat(2)
     );
+    etl.run(&["run", "sales"]).exits(1);
+    let told = etl.run(&["logs", "--run", "last", "-o", "json"]).exits(0).json();
+    let known: Vec<&str> =
+        told["log"]["told"].as_array().expect("a list").iter().filter_map(|letter| letter["recipient"].as_str()).collect();
+    assert!([&one, &two, &three, &ping].iter().all(|name| known.contains(&name.as_str())), "{told}");
     let body: Value = serde_json::from_str(&seen[0].body).unwrap();
     assert!(body["text"].as_str().unwrap().starts_with("✕ TEST: Daily sales failed\n"), "{body}");
     assert_eq!((&body["event"]["kind"], &body["event"]["is_test"]), (&json!("failure"), &json!(true)));
@@ -325,13 +334,36 @@ fn a_dry_run_shows_mails_and_connects_to_nothing() {
     let kinds: Vec<&str> = all["messages"].as_array().unwrap().iter().filter_map(|message| message["kind"].as_str()).collect();
     assert_eq!(
         kinds,
-        ["failure", "recovery", "disabled", "disabled_soon", "missed", "deadline", "schema_change", "rejected_rows", "invalid"]
+        ["failure", "recovery", "disabled", "disabled_soon", "missed", "deadline", "schema_change", "rejected_rows"],
+        "nobody is told of files with errors: the defaults name nobody"
     );
     etl.run(&["notify", "test", "sales", "--html", "mail.html"]).exits(0).says("wrote the mail of failure to mail.html\n");
     let html = std::fs::read_to_string(etl.path("mail.html")).unwrap();
     assert!(html.contains("Daily sales failed"), "{html}");
     assert!(!etl.path(".etlsched/state.db").exists(), "nothing is on record");
     etl.run(&["notify", "test", "sales", "--kind", "failur"]).exits(2).mentions("did you mean failure?");
+}
+
+#[test]
+fn the_test_of_files_with_errors_goes_to_the_people_of_the_defaults_and_says_so() {
+    let server = mail_server(&json!({}));
+    let defaults = "defaults: {notification_emails: [data@example.com]}\n";
+    let etl = workspace(&(smtp(&server, "smtp", "") + defaults), OPS);
+    let ended = etl.run(&["notify", "test", "sales", "--kind", "invalid,missed"]).exits(0);
+    ended.prints(
+        "\
+Recipient         Kind     Status
+ops@example.com   missed   sent
+data@example.com  invalid  sent
+
+invalid: told to the people under defaults in etlsched.yaml, since nobody can read the job's own
+",
+    );
+    let etl = workspace(&smtp(&server, "smtp", ""), OPS);
+    let nobody = "error: nobody is told of files with errors (invalid): etlsched.yaml names nobody under defaults\n\
+                  hint: add notification_emails or webhooks to defaults in etlsched.yaml\n";
+    etl.run(&["notify", "test", "sales", "--kind", "invalid"]).exits(1).says(nobody);
+    assert_eq!(server.mails().len(), 2);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn a_host_that_was_off_is_one_mail_for_each_recipient_with_the_jobs_that_name_th
     assert_eq!(ann["defects"], json!([]));
     let lines = "Jobs ---- - a: 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC \
                  - Bookings (b): 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC; deadline Fri 2026-11-27 08:00 UTC \
-                 - c: 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC Details";
+                 - c: 2 runs, Thu 2026-11-26 06:00 UTC to Fri 2026-11-27 06:00 UTC Commands ";
     assert!(text(ann).contains(lines), "{}", text(ann));
     let bob = all.iter().find(|mail| mail["to"][0] == "bob@example.com").expect("it went");
     assert!(text(bob).contains("Missed ------ Thu 2026-11-26 06:00 UTC Fri") && text(bob).contains("Last runs"), "{}", text(bob));
@@ -252,9 +252,15 @@ fn a_file_with_errors_is_told_once_for_each_cause_until_it_is_good_again() {
     break_it("");
     at(&etl, "27T08:01", &["run", "other"]).exits(0);
     assert_eq!(etl.state().rows("SELECT * FROM told WHERE kind = 'invalid'"), Vec::<String>::new());
+    let good = server.mails().into_iter().find(|mail| header(mail, "X-Etlsched-Kind") == "recovery").expect("it is good again");
+    assert_eq!(header(&good, "Subject"), "[etlsched] sales can run again: its file is good");
+    assert!(text(&good).contains("Its file has no errors any more. Commands"), "{}", text(&good));
+    assert!(text(&good).contains("Who is told of what stands under defaults in etlsched.yaml"), "{}", text(&good));
+    at(&etl, "27T08:02", &["run", "other"]).exits(0);
+    assert_eq!(mails_of_kind(&server, "recovery"), 1);
     break_it("grace_minutes: soon\n");
     at(&etl, "28T06:00", &["run", "sales", "--scheduled", "--no-notify"]).exits(4);
-    assert_eq!(server.mails().len(), 2 + mails_of_kind(&server, "missed"));
+    assert_eq!(server.mails().len(), 3 + mails_of_kind(&server, "missed"));
     at(&etl, "28T06:01", &["run", "sales", "--scheduled"]).exits(4);
     assert_eq!(mails_of_kind(&server, "invalid"), 3);
 }
@@ -299,6 +305,27 @@ fn a_setting_that_breaks_many_files_is_one_message_and_goes_to_the_webhooks_of_t
     at(&etl, "25T06:03", &["run", "b", "--scheduled"]).exits(4);
     at(&etl, "25T06:04", &["run", "b", "--scheduled"]).exits(4);
     assert_eq!((mails_of_kind(&server, "invalid"), hook.seen().len()), (3, 3), "`all` tells each firing that comes upon it");
+    etl.write("etlsched.yaml", head + connection);
+    at(&etl, "25T06:05", &["run", "other"]).exits(0);
+    at(&etl, "25T06:06", &["run", "other"]).exits(0);
+    assert_eq!(mails(&server)[0], "ann@example.com: [etlsched] 3 jobs can run again: their files are good");
+    assert_eq!((mails_of_kind(&server, "recovery"), hook.seen().len()), (1, 4));
+}
+
+#[test]
+fn a_letter_about_a_file_goes_to_no_webhook_that_the_defaults_have_no_longer() {
+    let (gone, hook) = (serve(|_| Response::new(503, "no")), serve(|_| Response::new(200, "ok")));
+    let head = |server: &crate::servers::http::HttpServer| format!("defaults: {{webhooks: [\"{}\"]}}\n", server.url("/hook"));
+    let etl = workspace(&head(&gone), &[("sales", "")]);
+    begin(&etl, &["sales"]);
+    etl.write("jobs/sales.yaml", job("sales", "grace_minutes: soon\n"));
+    at(&etl, "24T07:00", &["run", "other"]).exits(0);
+    etl.write("etlsched.yaml", head(&hook));
+    let_time_pass(&etl);
+    at(&etl, "24T07:01", &["run", "other"]).exits(0);
+    let closed = "SELECT kind, closed_at IS NOT NULL, last_error FROM outbox";
+    assert_eq!(etl.state().rows(closed), ["invalid|1|no longer configured: etlsched.yaml has another address"]);
+    assert_eq!(hook.seen().len(), 0);
 }
 
 #[test]
@@ -393,6 +420,8 @@ fn a_secret_that_can_not_be_fetched_is_told_to_the_job_s_own_people_until_it_run
     etl.write("key.txt", "k3y-of-this-test");
     at(&etl, "24T06:02", &["run", "sales", "--scheduled"]).exits(0);
     assert_eq!(etl.state().rows("SELECT * FROM told WHERE kind = 'invalid'"), Vec::<String>::new());
+    assert_eq!(mails(&server)[0], "ann@example.com: [etlsched] sales can run again: it has what was missing");
+    assert_eq!(kinds(&server), ["invalid sales", "recovery sales"]);
 }
 
 #[test]
@@ -545,7 +574,7 @@ fn rejected_rows_are_told_with_their_reasons_and_no_secret() {
     let server = mail_server(&json!({}));
     let etl = Etl::new().env("PREFIX", "s3cr3t-prefix").file("etlsched.yaml", settings(server.port()));
     let source = "data_sources:\n  - {name: orders, path: \"jobs/data/${PREFIX}.csv\", columns: {types: {a: integer, d: date}}}\n";
-    etl.write("jobs/orders.yaml", format!("{ANN}{source}"));
+    etl.write("jobs/orders.yaml", format!("{ANN}timezone: Asia/Tokyo\n{source}"));
     etl.write("jobs/data/s3cr3t-prefix.csv", "a,d\n1,2026-01-01\nx,2026-01-01\ny,2026-01-01\n2,never\n3,2026-01-02\n");
     let ended = etl.run(&["run", "orders", "-v"]).exits(0);
     ended.mentions_words("3 rows rejected (2: column a does not fit integer, 1: column d does not fit date), the first: ");
@@ -554,4 +583,8 @@ fn rejected_rows_are_told_with_their_reasons_and_no_secret() {
     assert!(words.contains("Reasons ------- orders: 2 rows: column a does not fit integer (the first: "), "{words}");
     assert!(words.contains("orders: 1 row: column d does not fit date (the first: ") && words.contains("never"), "{words}");
     assert!(!words.contains("s3cr3t"), "{words}");
+    let (_, tail) = words.split_once("The end of the log ------------------ ").expect("the log");
+    assert_eq!(tail.split(' ').nth(2), Some("JST"), "{words}");
+    let is_utc = |word: &str| word == "UTC" || word.len() > 8 && word.contains(':') && word.ends_with('Z');
+    assert!(!words.split(' ').any(is_utc), "one zone, that of the job: {words}");
 }

@@ -509,8 +509,32 @@ fn a_run_that_was_killed_is_told_by_the_run_that_settles_it() {
     etl.warehouse().execute("UPDATE _etlsched_loads SET run_id = 'another'");
     etl.run(&["run", "sales"]).exits(0);
     assert_eq!(subjects(&server), ["failure", "recovery"]);
-    let text = server.mails()[0]["text"].as_str().expect("text").to_owned();
-    assert!(text.contains("interrupted"), "{text}");
+    let text = server.mails()[0]["text"].as_str().expect("text").split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, ended_at) = text.split_once("nterrupted: its process ended at or after ").expect("why");
+    assert_eq!(ended_at.split(' ').nth(2).map(|zone| zone.trim_end_matches('.')), Some("UTC"), "{text}");
+}
+
+#[test]
+fn why_rows_were_rejected_is_told_where_another_process_closes_the_run() {
+    let server = good_server();
+    let source = "data_sources:\n  - {path: jobs/data/sales.csv, columns: {types: {a: integer}}}\n";
+    let etl = workspace(server.port(), "").file("jobs/sales.yaml", format!("{ANN}{source}"));
+    etl.write("jobs/data/sales.csv", "a\n1\nx\n");
+    etl.run(&["run", "sales", "--no-notify"]).exits(0);
+    etl.state().execute(
+        "UPDATE runs SET status = 'running', completed_at = NULL, exit_code = NULL; DELETE FROM run_events;
+         UPDATE run_sources SET status = 'running', rejects_path = NULL, records_rejected = 0;
+         UPDATE run_streams SET status = 'running', load_version = NULL, records_rejected = 0;
+         UPDATE jobs SET last_run_status = 'running'",
+    );
+    etl.write("jobs/data/sales.csv", "a\n1\n");
+    etl.run(&["run", "sales"]).exits(0);
+    assert_eq!(subjects(&server), ["rejected_rows"]);
+    let words = server.mails()[0]["text"].as_str().expect("text").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Reasons ------- sales: 1 row: column a does not fit integer (the first: "), "{words}");
+    let log = etl.state().rows("SELECT message FROM run_events WHERE message LIKE '%rejected%'");
+    assert!(log.len() == 1 && log[0].starts_with("1 row rejected, the first: sales.csv, "), "{log:?}");
+    assert_eq!(etl.state().rows("SELECT count(*) FROM run_sources WHERE rejects_path LIKE '%sales.csv'"), ["1"]);
 }
 
 #[test]
@@ -544,4 +568,11 @@ fn who_was_told_of_a_run_stands_in_its_log() {
     assert_eq!(found, [(json!("ann@example.com"), json!("failure"), true), (json!("bob@example.com"), json!("failure"), false)]);
     assert!(told[1]["error"].as_str().is_some_and(|error| error.contains("no such user")), "{told:?}");
     etl.run(&["logs", "--run", "last"]).exits(0).mentions("ann@example.com").mentions("no such user");
+    etl.run(&["run", "sales"]).exits(1);
+    etl.run(&["logs", "--run", "last"])
+        .exits(0)
+        .mentions("nobody was told of the failure again: the same was told at ")
+        .mentions("(notify_repeat: first)");
+    etl.run(&["run", "sales", "--no-notify"]).exits(1);
+    etl.run(&["logs", "--run", "last"]).exits(0).mentions("nobody was told: the run was started with --no-notify");
 }

@@ -1,7 +1,10 @@
 //! Messages as chats take them: JSON by the service behind a URL. Names, errors and data can't call people, make links or load pictures.
 //!
-//! Slack: <https://docs.slack.dev/reference/block-kit>, texts of at most 3,000 characters, `&` escaped. Teams: an Adaptive Card in the envelope
-//! that workflows take, made of text runs, which know no markdown. Discord: at most 2,000 characters.
+//! Slack: <https://docs.slack.dev/reference/block-kit>, texts of at most 3,000 characters, `&` escaped; what it would take for emphasis stands in
+//! plain text or in a fence. Teams: an Adaptive Card in the envelope that workflows take, made of text runs, which know no markdown; the
+//! card's `fallbackText` does (<https://adaptivecards.io/explorer/AdaptiveCard.html>). Discord: at most 2,000 characters, markdown with
+//! escapes. Google Chat (<https://developers.google.com/workspace/chat/format-messages>) has no escape, and whoever else shows `text` may have
+//! another markdown: there a first line with signs of emphasis stands in the fence.
 
 use serde_json::{Value, json};
 
@@ -59,9 +62,9 @@ pub(crate) fn chat(message: &Message, form: Form) -> Value {
     match form {
         Form::Slack => slack(&content),
         Form::Teams => teams(&content),
-        Form::TextOnly => json!({"text": text(&content)}),
-        Form::Discord => json!({"content": text(&content), "allowed_mentions": {"parse": []}}),
-        Form::Plain => json!({"text": text(&content), "event": message}),
+        Form::TextOnly => json!({"text": text(&content, fenced_if_marked)}),
+        Form::Discord => json!({"content": text(&content, escaped_above), "allowed_mentions": {"parse": []}}),
+        Form::Plain => json!({"text": text(&content, fenced_if_marked), "event": message}),
     }
 }
 
@@ -83,7 +86,8 @@ fn slack(content: &Content) -> Value {
     }
     blocks.push(section(fenced(&command_lines(content))));
     blocks.push(json!({"type": "context", "elements": [plain(&last_line(content), 1000)]}));
-    json!({"text": for_slack(&headline(content), 300), "blocks": blocks})
+    // The text is what notifications show.
+    json!({"text": for_slack(&headline(content), 300), "mrkdwn": false, "blocks": blocks})
 }
 
 fn teams(content: &Content) -> Value {
@@ -126,15 +130,16 @@ fn teams(content: &Content) -> Value {
             "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
             "type": "AdaptiveCard",
             "version": "1.4",
-            "fallbackText": defused(&headline(content), 200),
+            "fallbackText": in_markdown(&defused(&headline(content), 200)),
             "msteams": {"width": "Full"},
             "body": body,
         },
     }]})
 }
 
-/// Returns a message as one text: the first line, and the rest in a fence, where nobody reads markup or names.
-fn text(content: &Content) -> String {
+/// Returns a message as one text: the first line, and the rest in a fence, where nobody reads markup or names. `begun` lays out the first line
+/// and opens the fence.
+fn text(content: &Content, begun: fn(&str) -> String) -> String {
     let mut lines: Vec<String> = content.lead.clone();
     lines.extend(content.causes.iter().take(CAUSES_MAX).map(|cause| format!("\n{}", cause_text(cause))));
     if let Some((title, list)) = &content.list {
@@ -148,7 +153,39 @@ fn text(content: &Content) -> String {
         lines.push(format!("\n{}", job_lines(content, room.saturating_sub(used + 40)).join("\n")));
     }
     let body = shortened(&lines.join("\n"), room).into_owned();
-    format!("{}\n```\n{}{}\n```", defused(&headline(content), 200), in_fence(&body, 1600), in_fence(&end, 900))
+    format!("{}{}{}\n```", begun(&headline(content)), in_fence(&body, 1600), in_fence(&end, 900))
+}
+
+/// The first line above the fence, its signs escaped.
+fn escaped_above(line: &str) -> String {
+    format!("{}\n```\n", in_markdown(&defused(line, 200)))
+}
+
+/// The first line above the fence; within, where it has signs that may be taken for emphasis.
+fn fenced_if_marked(line: &str) -> String {
+    if is_marked(line) { format!("```\n{}\n\n", in_fence(line, 200)) } else { format!("{}\n```\n", defused(line, 200)) }
+}
+
+/// Whether a line has signs of emphasis; an underscore within a word is none in any markdown.
+fn is_marked(line: &str) -> bool {
+    let characters: Vec<char> = line.chars().collect();
+    let is_in_word = |place: usize| {
+        let is_letter = |at: Option<usize>| at.and_then(|at| characters.get(at)).is_some_and(|character| character.is_alphanumeric());
+        is_letter(place.checked_sub(1)) && is_letter(Some(place + 1))
+    };
+    characters.iter().enumerate().any(|(place, character)| match character {
+        '_' => !is_in_word(place),
+        _ => MARKS.contains(character),
+    })
+}
+
+/// What markdown takes for emphasis, code, a table or an escape.
+const MARKS: [char; 6] = ['*', '_', '~', '`', '|', '\\'];
+
+/// Returns a text with markdown's escapes.
+fn in_markdown(text: &str) -> String {
+    let escape = |character: char| MARKS.contains(&character).then_some('\\').into_iter().chain([character]);
+    text.chars().flat_map(escape).collect()
 }
 
 fn headline(content: &Content) -> String {
@@ -195,9 +232,9 @@ fn last_line(content: &Content) -> String {
 /// What stands in an address that chats make a link of by themselves, each with how much of it comes before the gap.
 const ADDRESS_PARTS: [(&str, usize); 4] = [("://", 1), ("www.", 3), ("mailto:", 6), ("tel:", 3)];
 
-/// Returns a text in which nothing calls people, is a link or ends a fence.
+/// Returns a text in which nothing calls people or is a link.
 fn defused(text: &str, characters_max: usize) -> String {
-    let text = in_fence(text, characters_max);
+    let text = uncalling(&shortened(text, characters_max));
     let lower = text.to_ascii_lowercase();
     let mut safe = String::with_capacity(text.len() + 16);
     for (place, character) in text.char_indices() {
@@ -209,15 +246,32 @@ fn defused(text: &str, characters_max: usize) -> String {
     safe
 }
 
-/// As [`defused`], but an address stays as it is and can be copied: in a fence no chat makes a link of it.
+/// As [`defused`], but an address stays as it is and can be copied: in a fence no chat makes a link of it. A backtick stays too, and none
+/// stands beside another, or they would end the fence.
 fn in_fence(text: &str, characters_max: usize) -> String {
     let mut safe = String::with_capacity(text.len() + 8);
+    let mut before = '`';
+    for character in uncalling(&shortened(text, characters_max)).chars() {
+        if (before, character) == ('`', '`') {
+            safe.push('\u{200b}');
+        }
+        safe.push(character);
+        before = character;
+    }
+    if before == '`' && !safe.is_empty() {
+        safe.push('\u{200b}');
+    }
+    safe
+}
+
+/// Returns a text in which nothing calls people, or is a link with a text of its own.
+fn uncalling(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len() + 8);
     let mut before = ' ';
-    for character in shortened(text, characters_max).chars() {
+    for character in text.chars() {
         match character {
             '<' => safe.push('‹'),
             '>' => safe.push('›'),
-            '`' => safe.push('ʹ'),
             // `@channel`, but not `etl@example.com`.
             '@' if !before.is_alphanumeric() => safe.push_str("@\u{200b}"),
             // `[text](address)`
@@ -247,114 +301,5 @@ fn escaped(text: &str, characters_max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::samples;
-    use super::*;
-
-    const EVIL: &str = "<!channel> <@U1> @here @everyone ``` ```` [x](https://evil.example) <https://evil.example|bank> ![p](https://evil.example/p.png) &lt; HTTPS://evil.example www.evil.example";
-
-    fn evil() -> Message {
-        let mut message = samples::failure();
-        message.job.name = EVIL.to_owned();
-        message.host = EVIL.to_owned();
-        for cause in &mut message.causes {
-            cause.message = EVIL.to_owned();
-            cause.hint = Some(EVIL.to_owned());
-            cause.sources = vec![EVIL.to_owned()];
-        }
-        message
-    }
-
-    /// Calls `check` for every text that a service would show.
-    fn walk(value: &Value, check: &mut impl FnMut(&str)) {
-        match value {
-            Value::String(text) => check(text),
-            Value::Array(items) => items.iter().for_each(|item| walk(item, check)),
-            Value::Object(fields) => fields.iter().filter(|(key, _)| *key != "event").for_each(|(_, value)| walk(value, check)),
-            _ => {}
-        }
-    }
-
-    #[test]
-    fn a_url_is_told_in_the_form_of_its_service() {
-        for (host, path, form) in [
-            ("hooks.slack.com", "/services/T/B/x", Form::Slack),
-            ("hooks.slack.com.evil.example", "/", Form::Plain),
-            ("evilhooks.slack.com", "/", Form::Plain),
-            ("contoso.webhook.office.com", "/webhookb2/x", Form::Teams),
-            ("prod-12.westeurope.logic.azure.com", "/workflows/x", Form::Teams),
-            ("default1.environment.api.powerplatform.com", "/powerautomate/x", Form::Teams),
-            ("discord.com", "/api/webhooks/1/x", Form::Discord),
-            ("discord.com", "/api/webhooks/1/x/slack", Form::TextOnly),
-            ("chat.googleapis.com", "/v1/spaces/x/messages", Form::TextOnly),
-            ("mattermost.example.com", "/hooks/x", Form::Plain),
-        ] {
-            assert_eq!(Form::of(host, path), form, "{host}{path}");
-        }
-    }
-
-    #[test]
-    fn nothing_in_a_message_calls_people_or_makes_links() {
-        for form in [Form::Slack, Form::Teams, Form::TextOnly, Form::Discord, Form::Plain] {
-            let value = chat(&evil(), form);
-            walk(&value, &mut |text| {
-                for word in ["<", ">", "@here", "@everyone", "](", "````"] {
-                    assert!(!text.contains(word), "{form:?}: {word}: {text}");
-                }
-                let shown: String = text.split("```").step_by(2).collect();
-                for word in ["://", "www."] {
-                    assert!(
-                        text.starts_with("http://adaptivecards.io/") || !shown.to_lowercase().contains(word),
-                        "{form:?}: {word}: {text}"
-                    );
-                }
-                let fences = text.matches("```").count();
-                assert!(fences == 0 || fences == 2, "{form:?}: {text}");
-            });
-        }
-        let slack = chat(&evil(), Form::Slack).to_string();
-        assert!(!slack.replace("&amp;", "").contains('&'), "{slack}");
-    }
-
-    #[test]
-    fn no_text_is_longer_than_its_service_takes() {
-        let mut message = evil();
-        message.causes = vec![message.causes[0].clone(); 300];
-        message.causes.iter_mut().for_each(|cause| cause.message = "x".repeat(100_000));
-        message.schema_changes = vec!["y".repeat(10_000); 500];
-        for (form, most) in [(Form::Slack, 3000), (Form::TextOnly, 3000), (Form::Discord, 2000)] {
-            walk(&chat(&message, form), &mut |text| assert!(text.chars().count() <= most, "{form:?}: {}", text.len()));
-        }
-        assert!(chat(&message, Form::Slack)["blocks"].as_array().unwrap().len() <= 50);
-        assert!(chat(&message, Form::Teams).to_string().len() < 28 * 1024, "the most that Teams takes");
-    }
-
-    #[test]
-    fn of_many_jobs_a_chat_lists_as_many_as_it_takes_and_counts_the_rest() {
-        let message = samples::several(1000);
-        for form in [Form::Slack, Form::Teams, Form::TextOnly, Form::Discord, Form::Plain] {
-            let value = chat(&message, form);
-            let mut all = String::new();
-            walk(&value, &mut |text| all.push_str(&format!("{text}\n")));
-            let lines: Vec<&str> = all.lines().map(|line| line.trim_matches('`')).collect();
-            let listed = lines.iter().filter(|line| line.contains(": 4 runs, Thu ")).count();
-            assert!(listed >= 4, "{form:?}: {all}");
-            assert!(lines.contains(&format!("and {} jobs more", 1000 - listed).as_str()), "{form:?}: {listed}: {all}");
-            assert!(all.contains("etlsched -C /srv/etl check"), "{form:?}: {all}");
-        }
-        let mut long = message;
-        long.roundup.as_mut().unwrap().jobs.iter_mut().for_each(|job| job.name = "&".repeat(200));
-        for (form, most) in [(Form::Slack, 3000), (Form::TextOnly, 3000), (Form::Discord, 2000)] {
-            walk(&chat(&long, form), &mut |text| assert!(text.chars().count() <= most, "{form:?}: {}", text.len()));
-        }
-        assert!(chat(&long, Form::Teams).to_string().len() < 28 * 1024, "the most that Teams takes");
-    }
-
-    #[test]
-    fn mail_addresses_stay_readable() {
-        assert_eq!(defused("etl@example.com and @all (1 < 2)", 100), "etl@example.com and @\u{200b}all (1 ‹ 2)");
-        let addresses = "é ftp://a.example, Www.b.example; see https://c.example";
-        assert_eq!(defused(addresses, 100), "é ftp:\u{200b}//a.example, Www\u{200b}.b.example; see https:\u{200b}//c.example");
-        assert_eq!(in_fence(addresses, 100), addresses);
-    }
-}
+#[path = "chat_tests.rs"]
+mod tests;

@@ -189,14 +189,17 @@ fn sources(message: &Message) -> (Vec<SourceLine>, Option<String>) {
 }
 
 fn source(source: &SourceFacts) -> SourceLine {
-    let changes = [
-        (source.records_added, "added"),
-        (source.records_updated, "updated"),
-        (source.records_deleted, "removed"),
-        (source.records_rejected, "rejected"),
-    ];
-    let mut parts: Vec<String> =
-        changes.into_iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{} {word}", grouped(number))).collect();
+    // A table that is made anew has added and removed all its rows, though none of them may differ.
+    let is_replaced = source.is_replaced && source.records_deleted > 0;
+    let changes = [(source.records_added, "added"), (source.records_updated, "updated"), (source.records_deleted, "removed")];
+    let changes = changes.into_iter().filter(|_| !is_replaced).chain([(source.records_rejected, "rejected")]);
+    let mut parts: Vec<String> = Vec::new();
+    if is_replaced {
+        let tables = if source.table_count > 1 { "tables" } else { "table" };
+        let (rows, before) = (count(source.records_added, "row"), grouped(source.records_deleted));
+        parts.push(format!("{tables} replaced: {rows} in place of {before}"));
+    }
+    parts.extend(changes.filter(|(number, _)| *number > 0).map(|(number, word)| format!("{} {word}", grouped(number))));
     if source.attempt > 1 {
         parts.push(format!("attempt {}", grouped(source.attempt.into())));
     }
@@ -366,7 +369,7 @@ fn facts(message: &Message, zone: Zone) -> Vec<(&'static str, String)> {
 fn footer(message: &Message, zone: Zone) -> Vec<String> {
     let place = match (&message.roundup, message.kind) {
         (None, Kind::Invalid) if words::lacks_value(message) => format!("in jobs/{}.yaml", clean(&message.job.id, 63)),
-        (_, Kind::Invalid) if !message.is_by_job => "under defaults in etlsched.yaml".to_owned(),
+        _ if words::is_of_file(message) && !message.is_by_job => "under defaults in etlsched.yaml".to_owned(),
         (Some(_), _) => "in the jobs' files and under defaults in etlsched.yaml".to_owned(),
         (None, _) => format!("in jobs/{}.yaml", clean(&message.job.id, 63)),
     };

@@ -47,8 +47,8 @@ pub(super) fn html(content: &Content) -> String {
     head(content, &mut page);
     causes(content, &mut page);
     list(content, &mut page);
-    commands(content, &mut page);
     jobs(content, &mut page);
+    commands(content, &mut page);
     sources(content, &mut page);
     strip(content, &mut page);
     facts(content, &mut page);
@@ -102,7 +102,7 @@ fn causes(content: &Content, page: &mut String) {
     for cause in &content.causes {
         let _ = write!(
             page,
-            "<div class=\"ln\" style=\"margin:0 0 12px;padding:0 0 0 12px;border-left:3px solid {colour}\">\
+            "<div style=\"margin:0 0 12px;padding:0 0 0 12px;border-left:3px solid {colour}\">\
              <p class=\"tx\" style=\"margin:0 0 4px;color:#1f2328;{BREAK}\"><strong>{}</strong></p>\
              <p class=\"tx\" style=\"margin:0 0 4px;font-family:{MONO};font-size:13px;color:#1f2328;{BREAK}\">{}</p>",
             escaped(&cause.title),
@@ -131,12 +131,15 @@ fn jobs(content: &Content, page: &mut String) {
     );
     for job in &content.jobs {
         let details: Vec<String> = job.details.iter().map(|detail| escaped(detail)).collect();
+        let details = if details.is_empty() {
+            String::new()
+        } else {
+            format!("<br><span class=\"mu\" style=\"font-size:13px;color:#59636e\">{}</span>", details.join("<br>"))
+        };
         let _ = write!(
             page,
-            "<tr><td class=\"tx ln\" style=\"padding:6px 0;border-bottom:1px solid #d1d9e0;color:#1f2328;{BREAK}\">{}<br>\
-             <span class=\"mu\" style=\"font-size:13px;color:#59636e\">{}</span></td></tr>",
-            escaped(&job.name),
-            details.join("<br>")
+            "<tr><td class=\"tx ln\" style=\"padding:6px 0;border-bottom:1px solid #d1d9e0;color:#1f2328;{BREAK}\">{}{details}</td></tr>",
+            escaped(&job.name)
         );
     }
     page.push_str("</table>");
@@ -284,8 +287,10 @@ fn log_tail(content: &Content, page: &mut String) {
         "<div class=\"co\" style=\"margin:0 0 10px;padding:8px 10px;background:#f6f8fa;border:1px solid #d1d9e0;border-radius:6px;\
          font-family:{MONO};font-size:12px;line-height:1.5;color:#1f2328;{BREAK}\">"
     );
-    let lines: Vec<String> = content.log_tail.iter().map(|line| escaped(line)).collect();
-    page.push_str(&lines.join("<br>\n"));
+    // What goes on in another line is indented, so that one sees where each begins.
+    for line in &content.log_tail {
+        let _ = writeln!(page, "<div style=\"padding:0 0 0 14px;text-indent:-14px\">{}</div>", escaped(line));
+    }
     page.push_str("</div>");
     page.push_str(END);
 }

@@ -18,7 +18,7 @@ pub(crate) struct JobLine {
 impl JobLine {
     /// Returns it as one text.
     pub(crate) fn text(&self) -> String {
-        format!("{}: {}", self.name, self.details.join("; "))
+        if self.details.is_empty() { self.name.clone() } else { format!("{}: {}", self.name, self.details.join("; ")) }
     }
 }
 
@@ -26,6 +26,9 @@ impl JobLine {
 pub(super) fn headline(roundup: &Roundup, message: &Message) -> String {
     let jobs = count(roundup.job_count, "job");
     match (message.kind, roundup.missed_count, roundup.deadline_count) {
+        (Kind::Recovery, ..) if roundup.lacking_count == roundup.job_count => format!("{jobs} can run again: they have what was missing"),
+        (Kind::Recovery, ..) if roundup.lacking_count > 0 => format!("{jobs} can run again"),
+        (Kind::Recovery, ..) => format!("{jobs} can run again: their files are good"),
         (Kind::Invalid, ..) if roundup.lacking_count == roundup.job_count => {
             format!("{jobs} can't run: variables or secrets have no value")
         }
@@ -41,6 +44,14 @@ pub(super) fn headline(roundup: &Roundup, message: &Message) -> String {
 
 /// Returns the sentences below the headline.
 pub(super) fn lead(roundup: &Roundup, message: &Message) -> Vec<String> {
+    if message.kind == Kind::Recovery {
+        let mended = match roundup.lacking_count {
+            0 => "Their files have no errors any more.",
+            lacking if lacking == roundup.job_count => "Runs of them have begun.",
+            _ => "Their files have no errors any more, or a run of them has begun.",
+        };
+        return vec![mended.to_owned()];
+    }
     if message.kind == Kind::Invalid {
         let until = match roundup.lacking_count {
             0 => "the files are good",
@@ -86,6 +97,7 @@ fn details(job: &JobTrouble, zone: Zone) -> Vec<String> {
 pub(super) fn commands(message: &Message, program: &str) -> Vec<(&'static str, String)> {
     let typed = |words: &str| format!("{program} {words}");
     match message.kind {
+        Kind::Recovery => vec![("See how all jobs stand", typed("check"))],
         Kind::Invalid => vec![("See every problem of every file", typed("validate")), ("See how all jobs stand", typed("check"))],
         _ => vec![
             ("See whether the scheduler has them", typed("schedule status")),

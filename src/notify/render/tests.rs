@@ -59,10 +59,11 @@ Details
 
 The end of the log
 ------------------
-  05:10:00Z run started
-  05:12:35Z orders: attempt 4 of 4
-  05:12:37Z orders: connecting to db1.example.com:5432: connection refused
-  05:13:05Z run failed
+  2026-11-29 06:10:00 CET info  run started
+  2026-11-29 06:12:35 CET info  orders: attempt 4 of 4
+  2026-11-29 06:12:37 CET warn  orders: connecting to db1.example.com:5432:
+  connection refused
+  2026-11-29 06:13:05 CET error run failed
 
 -- 
 Told by etlsched on etl1 at Sun 2026-11-29 06:13 CET.
@@ -192,15 +193,6 @@ scheduler doesn't run or doesn't know them.
 Where a deadline stands, no run has succeeded since the slot before it, and
 the data should have been fresh by then.
 
-Commands
---------
-See whether the scheduler has them:
-    etlsched -C /srv/etl schedule status
-See how all jobs stand:
-    etlsched -C /srv/etl check
-Run every job that is due:
-    etlsched -C /srv/etl run --due
-
 Jobs
 ----
   - Daily sales (job_000): 4 runs, Thu 2026-11-26 02:00 CET to Sun
@@ -209,6 +201,15 @@ Jobs
   - job_002: 4 runs, Thu 2026-11-26 02:00 CET to Sun 2026-11-29 02:00 CET;
     deadline Sun 2026-11-29 06:00 CET
   - job_003: deadline Sun 2026-11-29 06:00 CET
+
+Commands
+--------
+See whether the scheduler has them:
+    etlsched -C /srv/etl schedule status
+See how all jobs stand:
+    etlsched -C /srv/etl check
+Run every job that is due:
+    etlsched -C /srv/etl run --due
 
 Details
 -------
@@ -253,6 +254,40 @@ fn what_an_older_version_left_in_the_outbox_is_read() {
     assert_eq!(serde_json::from_value::<Message>(body).unwrap(), samples::of(Kind::RejectedRows));
     let several = samples::several(3);
     assert_eq!(serde_json::from_str::<Message>(&serde_json::to_string(&several).unwrap()).unwrap(), several);
+}
+
+#[test]
+fn a_success_tells_loaded_rows_from_rejected_ones_and_a_table_made_anew_from_changes() {
+    let mut message = samples::success();
+    message.sources.truncate(1);
+    let source = &mut message.sources[0];
+    (source.records_processed, source.records_rejected, source.records_left_out) = (10, 6, 1);
+    (source.records_added, source.records_updated, source.records_deleted, source.is_replaced) = (3, 0, 3, true);
+    let rendered = render(&message);
+    assert_eq!(rendered.subject, "[etlsched] Daily sales succeeded: 3 rows loaded, 6 rejected");
+    let words = words_of(&message);
+    assert!(words.contains("Its source was refreshed: 3 rows loaded, 6 rejected in 3m 05s."), "{words}");
+    assert!(words.contains(" orders success 10 12 s table replaced: 3 rows in place of 3, 6 rejected "), "{words}");
+    message.sources[0].table_count = 2;
+    assert!(words_of(&message).contains(" tables replaced: 3 rows in place of 3"));
+    message.sources[0].records_deleted = 0;
+    assert!(words_of(&message).contains(" 3 added, 6 rejected "), "the first load replaces nothing");
+}
+
+#[test]
+fn names_of_wide_characters_leave_the_columns_of_a_table_where_they_are() {
+    let mut message = samples::success();
+    message.sources[0].name = "売上明細".to_owned();
+    let text = render(&message).text;
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("  success  ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "  売上明細     success    26,115     12 s",
+            "  order_lines  success    26,115     12 s",
+            "  customers    success    26,115     12 s"
+        ]
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The plain text of a message: at most 76 columns, but for commands, which stand whole.
 
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 use crate::run::RunStatus;
 
 use super::content::{self, Content};
@@ -15,7 +17,7 @@ pub(super) fn text(content: &Content) -> String {
         page.gap();
     }
     page.wrapped("", &content.headline);
-    page.line(&"=".repeat(content.headline.chars().count().min(WIDTH)));
+    page.line(&"=".repeat(content.headline.width().min(WIDTH)));
     for sentence in &content.lead {
         page.gap();
         page.wrapped("", sentence);
@@ -25,12 +27,12 @@ pub(super) fn text(content: &Content) -> String {
         page.title(title);
         lines.iter().for_each(|line| page.wrapped("  ", line));
     }
+    jobs(content, &mut page);
     page.title("Commands");
     for (what, command) in &content.commands {
         page.wrapped("", &format!("{what}:"));
         page.line(&format!("    {command}"));
     }
-    jobs(content, &mut page);
     sources(content, &mut page);
     strip(content, &mut page);
     page.title("Details");
@@ -85,18 +87,19 @@ fn sources(content: &Content, page: &mut Page) {
         return;
     }
     page.title("Sources");
-    let width = content.sources.iter().map(|source| source.name.chars().count()).max().unwrap_or(0).clamp(6, 36);
-    let rows_width = content.sources.iter().map(|source| source.rows.chars().count()).max().unwrap_or(0).max(4);
+    let width = content.sources.iter().map(|source| source.name.width()).max().unwrap_or(0).clamp(6, 36);
+    let rows_width = content.sources.iter().map(|source| source.rows.width()).max().unwrap_or(0).max(4);
     page.line(&format!("  {:<width$}  {:<9}  {:>rows_width$}  {:>7}", "source", "status", "rows", "took"));
     for source in &content.sources {
         // A name that is too long has a line of its own.
-        let name = if source.name.chars().count() > width {
+        let name = if source.name.width() > width {
             page.wrapped("  ", &source.name);
             ""
         } else {
             &source.name
         };
-        let line = format!("  {name:<width$}  {:<9}  {:>rows_width$}  {:>7}", source.status.as_str(), source.rows, source.took);
+        let name = format!("{name}{}", " ".repeat(width - name.width()));
+        let line = format!("  {name}  {:<9}  {:>rows_width$}  {:>7}", source.status.as_str(), source.rows, source.took);
         page.line(line.trim_end());
         source.details.iter().for_each(|detail| page.wrapped("      ", detail));
     }
@@ -154,7 +157,7 @@ impl Page {
     fn title(&mut self, title: &str) {
         self.gap();
         self.line(title);
-        self.line(&"-".repeat(title.chars().count()));
+        self.line(&"-".repeat(title.width()));
     }
 
     fn wrapped(&mut self, indent: &str, text: &str) {
@@ -163,7 +166,7 @@ impl Page {
 
     /// Writes words behind a start; further lines are indented as far.
     fn wrapped_after(&mut self, start: &str, text: &str) {
-        let indent = " ".repeat(start.chars().count());
+        let indent = " ".repeat(start.width());
         let room = WIDTH.saturating_sub(indent.len()).max(20);
         for (index, line) in wrap(text, room).into_iter().enumerate() {
             let begin = if index == 0 { start } else { &indent };
@@ -176,23 +179,36 @@ impl Page {
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
-        let mut rest: Vec<char> = word.chars().collect();
+        let mut rest = word;
         loop {
             let line = lines.last_mut().expect("there is always one");
-            let length = line.chars().count();
+            let length = line.width();
             let gap = usize::from(length > 0);
-            if length + gap + rest.len() <= width {
-                line.extend(std::iter::repeat_n(' ', gap).chain(rest));
+            if length + gap + rest.width() <= width {
+                line.push_str(&" "[..gap]);
+                line.push_str(rest);
                 break;
             }
-            if rest.len() > width {
-                let room = if length + gap + 8 < width { width - length - gap } else { 0 };
-                line.extend(std::iter::repeat_n(' ', if room > 0 { gap } else { 0 }).chain(rest.drain(..room)));
+            if rest.width() > width && length + gap + 8 < width {
+                let (part, behind) = rest.split_at(fitting(rest, width - length - gap));
+                line.push_str(&" "[..gap]);
+                line.push_str(part);
+                rest = behind;
             }
             lines.push(String::new());
         }
     }
     lines
+}
+
+/// Returns how many bytes of a text a width holds.
+fn fitting(text: &str, width: usize) -> usize {
+    let mut used = 0;
+    let is_over = |character: char| {
+        used += character.width().unwrap_or(0);
+        used > width
+    };
+    text.find(is_over).unwrap_or(text.len())
 }
 
 #[cfg(test)]
@@ -204,5 +220,6 @@ mod tests {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("a 0123456789012345678901234", 12), ["a 0123456789", "012345678901", "234"]);
         assert_eq!(wrap("", 10), [""]);
+        assert_eq!(wrap("売上 日次売上集計処理一覧", 10), ["売上", "日次売上集", "計処理一覧"], "these are two columns wide each");
     }
 }

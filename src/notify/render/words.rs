@@ -45,6 +45,8 @@ pub(super) fn headline(message: &Message) -> String {
         Kind::Failure if is_timeout(message) => format!("{name} ran out of time"),
         Kind::Failure => format!("{name} failed"),
         Kind::Success => format!("{name} succeeded"),
+        Kind::Recovery if is_of_file(message) && message.is_by_job => format!("{name} can run again: it has what was missing"),
+        Kind::Recovery if is_of_file(message) => format!("{name} can run again: its file is good"),
         Kind::Recovery => format!("{name} works again"),
         Kind::Disabled => format!("{name} was put into error: its schedule no longer starts it"),
         Kind::DisabledSoon => format!("{name} failed and is about to be put into error"),
@@ -63,7 +65,7 @@ pub(super) fn subject(message: &Message) -> String {
     let test = if message.is_test { "TEST: " } else { "" };
     let about = match message.kind {
         Kind::Failure | Kind::DisabledSoon => not_refreshed(message),
-        Kind::Success => message.run.as_ref().map(|_| count(processed(message), "row")),
+        Kind::Success => message.run.as_ref().map(|_| rows(message)),
         Kind::SchemaChange => match message.schema_changes.as_slice() {
             [only] => Some(clean(only, 60)),
             _ => None,
@@ -82,6 +84,8 @@ pub(super) fn lead(message: &Message) -> Vec<String> {
     let mut lead = match message.kind {
         Kind::Failure | Kind::DisabledSoon | Kind::Disabled => refreshed(message),
         Kind::Success => vec![summary(message)],
+        Kind::Recovery if is_of_file(message) && message.is_by_job => vec!["A run of it has begun.".to_owned()],
+        Kind::Recovery if is_of_file(message) => vec!["Its file has no errors any more.".to_owned()],
         Kind::Recovery => recovered(message),
         Kind::Missed => vec![
             "These times passed and nothing started the job: the host was off, or its scheduler doesn't run or doesn't know the job."
@@ -172,7 +176,7 @@ fn summary(message: &Message) -> String {
         2 => "Both sources were refreshed".to_owned(),
         all => format!("All {} were refreshed", count(all, "source")),
     };
-    format!("{sources}: {}{took}.", count(processed(message), "row"))
+    format!("{sources}: {}{took}.", rows(message))
 }
 
 /// How near the job is to `error`, where that matters.
@@ -235,8 +239,20 @@ fn rejected(message: &Message) -> u64 {
     loaded(message).map(|source| source.records_rejected).sum()
 }
 
-fn processed(message: &Message) -> u64 {
-    message.sources.iter().map(|source| source.records_processed).sum()
+/// Returns how many rows were taken; where some of them were rejected, how many were loaded and how many not.
+fn rows(message: &Message) -> String {
+    let sum = |of: fn(&SourceFacts) -> u64| message.sources.iter().map(of).sum::<u64>();
+    let (processed, rejected) = (sum(|source| source.records_processed), sum(|source| source.records_rejected));
+    if rejected == 0 {
+        return count(processed, "row");
+    }
+    let loaded = processed.saturating_sub(rejected + sum(|source| source.records_left_out));
+    format!("{} loaded, {} rejected", count(loaded, "row"), grouped(rejected))
+}
+
+/// Whether it is about a file, or what its job lacks, rather than about runs.
+pub(super) fn is_of_file(message: &Message) -> bool {
+    message.kind == Kind::Invalid || (message.kind == Kind::Recovery && message.run.is_none())
 }
 
 /// Whether a job's file isn't there at all.
