@@ -37,6 +37,7 @@ mod state;
 mod stats;
 mod status;
 mod stored;
+mod unusable;
 mod validate;
 mod when;
 mod worker;
@@ -112,6 +113,11 @@ impl Context {
     /// As for [`Context::workspace`].
     pub fn workspace_for_export(&self) -> Result<Workspace, Failure> {
         self.found_by(Workspace::find_for_export)
+    }
+
+    /// Returns the workspace of an etlsched.yaml with errors, as far as people can be told of them by it.
+    fn workspace_to_tell(&self) -> Option<Workspace> {
+        Workspace::find_to_tell(&std::env::current_dir().ok()?, self.project.as_deref(), environment())
     }
 
     fn found_by(&self, find: fn(&Path, Option<&Path>, Environment) -> Result<Workspace, NoWorkspace>) -> Result<Workspace, Failure> {

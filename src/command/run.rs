@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::gate::{self, Gate};
 use super::post::{Post, Talk};
-use super::{Context, stored, worker};
+use super::{Context, stored, unusable, worker};
 use crate::engine::{self, Encounter, Refusal, RunOptions, RunReport, TypedWindow};
 use crate::error::Failure;
 use crate::exit_code;
@@ -113,7 +113,12 @@ impl Run {
             limit,
             timeout_seconds,
         } = self;
-        let workspace = context.workspace()?;
+        let is_told = !no_notify && !dry_run;
+        let workspace = context.workspace().inspect_err(|failure| {
+            if (scheduled || due) && is_told && failure.code == "invalid" {
+                unusable::tell(context, &failure.problems);
+            }
+        })?;
         if jobs.is_empty() && !due {
             return Err(no_job_named(&workspace));
         }
@@ -140,7 +145,7 @@ impl Run {
             is_forced: force,
             dry_run: dry_run.then_some(DryRun { limit }),
             timeout: timeout_seconds.map(Duration::from_secs),
-            is_told: !no_notify && !dry_run,
+            is_told,
             ..RunOptions::new(worker::program()?)
         };
         let names = if due { workspace.job_ids().0.iter().map(|id| id.as_str().to_owned()).collect() } else { jobs };

@@ -13,13 +13,13 @@ use crate::notify::{Cause, JobFacts, JobTrouble, Kind, Message, Roundup};
 use crate::process;
 use crate::secret::Masker;
 use crate::state::{LookTidings, SEEN, SEVERAL_JOBS, StateError, Store, Told};
-use crate::workspace::{BadFile, JobFile, Workspace};
+use crate::workspace::{BadFile, FILE, JobFile, Workspace};
 
 use super::herald;
 use super::mended::Mended;
 use super::recipient::{self, Owner, Recipient};
 
-const KIND: &str = Kind::Invalid.as_str();
+pub(super) const KIND: &str = Kind::Invalid.as_str();
 
 /// How many problems of a file a message holds.
 const PROBLEMS_MAX: usize = 50;
@@ -44,7 +44,7 @@ pub struct Encounter {
 }
 
 /// A job that can't be had.
-struct Broken {
+pub(super) struct Broken {
     job: String,
     causes: Vec<Cause>,
     /// By which it is remembered.
@@ -61,14 +61,16 @@ struct Broken {
 /// What a look at the files found, whatever of it was told before.
 pub(super) struct Look<'a> {
     pub(super) workspace: &'a Workspace,
-    broken: Vec<Broken>,
+    pub(super) broken: Vec<Broken>,
     pub(super) mended: Vec<Mended>,
+    /// Whether only etlsched.yaml was looked at, which has errors.
+    pub(super) is_of_settings: bool,
     /// The jobs whose files are good.
     pub(super) good: &'a HashMap<&'a str, &'a Job>,
-    ran: &'a HashSet<String>,
+    pub(super) ran: &'a HashSet<String>,
     /// This host and this user.
-    here: [String; 2],
-    now: DateTime<Utc>,
+    pub(super) here: [String; 2],
+    pub(super) now: DateTime<Utc>,
 }
 
 /// Whether anybody named in the defaults of etlsched.yaml is told of broken files.
@@ -106,6 +108,7 @@ pub fn tell_broken(
         workspace,
         broken: Vec::new(),
         mended: Vec::new(),
+        is_of_settings: false,
         good: &good,
         ran: &met.ran,
         here: [process::host_name(), process::user_name()],
@@ -113,16 +116,7 @@ pub fn tell_broken(
     };
     look.find(store, (files, strays), met)?;
     look.find_known(store, files, strays, met)?;
-    look.heed();
-    look.find_mended(&known);
-    if look.tidings(&known).is_empty() {
-        return Ok(0);
-    }
-    if look.broken.iter().any(|broken| look.is_news(broken, &known)) {
-        look.address(store)?;
-    }
-    look.address_mended(store)?;
-    store.tell_by_look(&[KIND], look.now, &|known| look.tidings(known))
+    look.tell(store)
 }
 
 impl Look<'_> {
@@ -190,7 +184,7 @@ impl Look<'_> {
         self.broken.iter().any(|broken| broken.job == job)
     }
 
-    fn add(&mut self, job: &str, causes: Vec<Cause>, finder: Vec<String>, is_met: bool) {
+    pub(super) fn add(&mut self, job: &str, causes: Vec<Cause>, finder: Vec<String>, is_met: bool) {
         let key = key(&causes);
         let broken =
             Broken { job: job.to_owned(), causes, key, finder, is_met, is_by_job: false, repeat: Repeat::First, recipients: Vec::new() };
@@ -198,7 +192,7 @@ impl Look<'_> {
     }
 
     /// Leaves out what nobody is told of, and notes how often the rest is told.
-    fn heed(&mut self) {
+    pub(super) fn heed(&mut self) {
         let good = self.good;
         let defaults = self.workspace.default_notifications(Secrets::Left);
         let told = |job: &str| good.get(job).map_or(&defaults, |job| &job.notifications);
@@ -210,7 +204,7 @@ impl Look<'_> {
     }
 
     /// Finds out who is told of each; addresses that are secrets are fetched.
-    fn address(&mut self, store: &mut Store) -> Result<(), StateError> {
+    pub(super) fn address(&mut self, store: &mut Store) -> Result<(), StateError> {
         let good = self.good;
         let workspace_id = store.workspace_id()?;
         let defaults = self.workspace.default_notifications(Secrets::Fetched);
@@ -226,7 +220,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn tidings(&self, known: &[(String, Told)]) -> LookTidings {
+    pub(super) fn tidings(&self, known: &[(String, Told)]) -> LookTidings {
         let news: Vec<&Broken> = self.broken.iter().filter(|broken| self.is_news(broken, known)).collect();
         let remembered = |broken: &&Broken| {
             let told = Told { kind: KIND.to_owned(), cause: broken.key.clone(), sources: broken.finder.clone(), at: self.now };
@@ -243,6 +237,10 @@ impl Look<'_> {
             told: news.iter().map(remembered).chain(known.iter().filter_map(|(job, told)| self.seen_again(job, told, known))).collect(),
             over: known.iter().filter(|(job, told)| self.is_over(job, told)).cloned().collect(),
         }
+    }
+
+    pub(super) fn has_news(&self, known: &[(String, Told)]) -> bool {
+        self.broken.iter().any(|broken| self.is_news(broken, known))
     }
 
     fn is_news(&self, broken: &Broken, known: &[(String, Told)]) -> bool {
@@ -268,7 +266,9 @@ impl Look<'_> {
             [at, by] => by == user && (at == host || is_stale),
             _ => self.ran.contains(job),
         };
-        !self.has(job) && is_ours && self.good.contains_key(job)
+        // Where jobs were looked at, etlsched.yaml is good.
+        let is_good = self.good.contains_key(job) || (job == FILE && !self.is_of_settings);
+        !self.has(job) && is_ours && is_good
     }
 
     /// Returns what is remembered of a file that is as bad as it was, where that is to be written down.
@@ -312,7 +312,7 @@ pub(super) fn seen(told: &Told) -> (&[String], DateTime<Utc>) {
 }
 
 /// Returns the errors of a file, secrets masked, each with its place.
-fn causes(workspace: &Workspace, job: &str, problems: &[Problem]) -> Vec<Cause> {
+pub(super) fn causes(workspace: &Workspace, job: &str, problems: &[Problem]) -> Vec<Cause> {
     let masker = JobId::parse(job).map_or_else(|_| workspace.masker.clone(), |id| workspace.masker_of(&id));
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
     errors.take(PROBLEMS_MAX).map(|problem| cause(workspace, &masker, problem)).collect()

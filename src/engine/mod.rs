@@ -41,6 +41,7 @@ mod stream_run;
 mod supervisor;
 pub mod survey;
 mod targets;
+mod unusable;
 mod wire;
 mod workers;
 
@@ -61,6 +62,7 @@ pub use run::{RunOptions, run_job};
 pub use source_run::SourceReport;
 pub use stream_run::StreamReport;
 pub use targets::{TargetRecord, mend_targets, target_records};
+pub use unusable::tell_unusable;
 pub use workers::ask;
 
 #[cfg(all(test, unix))]

@@ -7,7 +7,7 @@ use super::fields::{self, Use};
 use super::keys::{self, Level};
 use super::notifications;
 use super::positions::{self, Entry, Node, Origin, Value};
-use super::problem::Problem;
+use super::problem::{Problem, Severity};
 use super::report::{Report, Text};
 use super::variables::{self, Environment};
 
@@ -73,6 +73,39 @@ impl Settings {
         }
         let (variables, is_variable_missing) = (names(&tree), is_missing(&tree));
         Ok((Self { root, text, tree, environment, zone_override, variables, is_variable_missing }, problems))
+    }
+
+    /// As [`Settings::load`], for a text that has problems: returns what of it has none, the keys at its top in whose lines no error stands.
+    /// For telling people of the problems, never for runs.
+    ///
+    /// # Errors
+    /// It has no problems, can't be parsed, or names a state store that can't be known.
+    pub fn good_parts_of(root: PathBuf, text: Text, environment: Environment) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let Err(problems) = Self::load(root.clone(), text.clone(), environment.clone()) else { return Err(Vec::new()) };
+        Self::good_parts(root, text, environment, &problems).map(|settings| (settings, Vec::new())).ok_or(problems)
+    }
+
+    fn good_parts(root: PathBuf, text: Text, environment: Environment, problems: &[Problem]) -> Option<Self> {
+        let none = Text::default();
+        let mut tree = tree(Origin::Workspace, &text, &environment, &mut Report::new(&none, &text))?;
+        // Those of the whole file: none of their values is shown.
+        let variables = names(&tree);
+        let Value::Map(entries) = &mut tree.value else { return None };
+        let begins: Vec<usize> = entries.iter().map(|entry| entry.place.line).collect();
+        let is_bad = |from: usize, to: usize| {
+            let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error && problem.file == text.path);
+            errors.any(|problem| problem.line == 0 || (from..to).contains(&problem.line))
+        };
+        let mut ends = begins.iter().skip(1).copied().chain([usize::MAX]);
+        let had_state = entries.iter().any(|entry| entry.key == "state");
+        // What shares a line with an error can't be told from it.
+        entries.retain(|entry| !is_bad(entry.place.line, ends.next().unwrap_or(usize::MAX).max(entry.place.line + 1)));
+        if had_state && tree.get("state").is_none() {
+            return None;
+        }
+        let zone_override = environment.get("ETLSCHED_TIMEZONE").and_then(|zone| crate::zone::Zone::parse(zone).ok());
+        let is_variable_missing = is_missing(&tree);
+        Some(Self { root, text, tree, environment, zone_override, variables, is_variable_missing })
     }
 
     /// Returns the names of the variables that the file uses.

@@ -229,6 +229,9 @@ pub struct Cause {
     pub attempts: u32,
 }
 
+/// The id of what is no job: the file of the settings of all.
+pub const SETTINGS_FILE: &str = "etlsched.yaml";
+
 /// The code of the cause of a job whose file isn't there.
 pub const NO_FILE: &str = "no_file";
 

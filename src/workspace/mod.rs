@@ -4,6 +4,7 @@
 
 mod apart;
 pub mod files;
+mod find;
 mod people;
 mod remembered;
 mod threads;
@@ -92,41 +93,7 @@ pub struct BadFile {
 pub type JobFile = (JobId, Result<Loaded, BadFile>);
 
 impl Workspace {
-    /// Finds and reads the workspace: the folder that `project` names, else the nearest from `here` upwards that has an
-    /// etlsched.yaml, else the nearest with a jobs/ folder.
-    ///
-    /// # Errors
-    /// There is none, or its files have problems.
-    pub fn find(here: &Path, project: Option<&Path>, environment: Environment) -> Result<Self, NoWorkspace> {
-        let mut workspace = Self::find_for_export(here, project, environment)?;
-        if let Some(problem) = unset_problem(&workspace.settings) {
-            workspace.warnings.push(*problem);
-            return Err(NoWorkspace::Invalid(workspace.warnings));
-        }
-        Ok(workspace)
-    }
-
-    /// As [`Workspace::find`], but the variables of a shared store need no values here: entries are made for other hosts.
-    ///
-    /// # Errors
-    /// As for [`Workspace::find`].
-    pub fn find_for_export(here: &Path, project: Option<&Path>, environment: Environment) -> Result<Self, NoWorkspace> {
-        let root = match project {
-            Some(project) => Some(here.join(project)).filter(|root| root.join(FILE).is_file() || root.join("jobs").is_dir()),
-            None => here
-                .ancestors()
-                .find(|folder| folder.join(FILE).is_file())
-                .or_else(|| here.ancestors().find(|folder| folder.join("jobs").is_dir()))
-                .map(Path::to_owned),
-        };
-        let start = project.map_or_else(|| here.to_owned(), |project| here.join(project));
-        let root = root.ok_or(NoWorkspace::NotFound(start))?;
-        // The real path: two names of one folder are one workspace.
-        let root = plain(root.canonicalize().unwrap_or(root));
-        Self::open(root, here, environment).map_err(NoWorkspace::Invalid)
-    }
-
-    fn open(root: PathBuf, here: &Path, environment: Environment) -> Result<Self, Vec<Problem>> {
+    fn open(root: PathBuf, here: &Path, environment: Environment, load: find::LoadSettings) -> Result<Self, Vec<Problem>> {
         let shown = |path: &Path| shown(path, here);
         let mut problems = Vec::new();
         let trusted_owner = match environment.of_process(files::TRUSTED_OWNER).filter(|owner| !owner.is_empty()).map(str::parse::<u32>) {
@@ -159,7 +126,7 @@ impl Workspace {
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(problems);
         }
-        let settings = match Settings::load(root.clone(), text, environment) {
+        let settings = match load(root.clone(), text, environment) {
             Ok((settings, warnings)) => {
                 problems.extend(warnings);
                 settings

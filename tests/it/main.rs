@@ -51,6 +51,7 @@
 //! | `notify` | mails and webhooks as servers take them: TLS, logins, hostile servers, hostile names; `notify test` |
 //! | `notify_runs` | who is told of what, and when: once, again, of recoveries, of what nobody started; servers that are away, hang, refuse; killed and many senders |
 //! | `notify_looks` | what the look at all jobs tells: a host that was off, files with errors; one message for many jobs, once for many lookers |
+//! | `notify_settings` | errors in etlsched.yaml itself: what of it is good says whom to tell and how |
 //! | `shared_state` | one state store in PostgreSQL: several hosts, servers that go away, poolers, a store that moves in |
 //! | `store_server` | a state store on a server: how seldom the gate asks it, its full disk |
 //! | `api_runs` | REST APIs: NDJSON, CSV, children of parents, progress while pages come, how soon a cancelled wait ends |
@@ -116,6 +117,7 @@ mod notify;
 mod notify_looks;
 #[cfg(unix)]
 mod notify_runs;
+mod notify_settings;
 #[cfg(target_os = "linux")]
 mod odbc_faults;
 #[cfg(target_os = "linux")]

@@ -322,7 +322,10 @@ fn commands(message: &Message, program: &str) -> Vec<(&'static str, String)> {
             vec![("See whether its scheduler has it", typed("schedule status")), ("Run it now", typed(&format!("run {job}"))), log]
         }
         Kind::Deadline => vec![log, ("Run it now", typed(&format!("run {job}")))],
-        Kind::Success | Kind::Recovery | Kind::SchemaChange | Kind::RejectedRows => vec![log],
+        Kind::Invalid if words::is_of_settings(message) => {
+            vec![("See every problem of the file", typed("validate")), ("See how all jobs stand, once it is good", typed("check"))]
+        }
+        Kind::Recovery if words::is_of_settings(message) => vec![("See how all jobs stand", typed("check"))],
         Kind::Invalid if words::is_gone(message) => vec![
             ("See what its scheduler has", typed("schedule status")),
             ("Take its entry and its status away", typed(&format!("delete {job}"))),
@@ -336,13 +339,14 @@ fn commands(message: &Message, program: &str) -> Vec<(&'static str, String)> {
             ("See every problem of the file", typed(&format!("validate {job}"))),
             ("Run it, once the file is good", typed(&format!("run {job}"))),
         ],
+        Kind::Success | Kind::Recovery | Kind::SchemaChange | Kind::RejectedRows => vec![log],
     }
 }
 
 fn facts(message: &Message, zone: Zone) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if message.roundup.is_none() {
-        facts.push(("Job", clean(&message.job.id, 63)));
+        facts.push((if words::is_of_settings(message) { "File" } else { "Job" }, clean(&message.job.id, 63)));
     }
     if let Some(at) = message.deadline {
         facts.push(("Deadline", when(at, zone)));

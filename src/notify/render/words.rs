@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::notify::message::{Kind, Message, NO_FILE, NO_VALUE, RunFacts, SourceFacts, StripRun};
+use crate::notify::message::{Kind, Message, NO_FILE, NO_VALUE, RunFacts, SETTINGS_FILE, SourceFacts, StripRun};
 use crate::run::{RunStatus, SourceStatus, Trigger};
 use crate::text::{count, grouped, printable, shortened, span};
 use crate::zone::Zone;
@@ -45,6 +45,7 @@ pub(super) fn headline(message: &Message) -> String {
         Kind::Failure if is_timeout(message) => format!("{name} ran out of time"),
         Kind::Failure => format!("{name} failed"),
         Kind::Success => format!("{name} succeeded"),
+        Kind::Recovery if is_of_settings(message) => format!("jobs can run again: {SETTINGS_FILE} is good"),
         Kind::Recovery if is_of_file(message) && message.is_by_job => format!("{name} can run again: it has what was missing"),
         Kind::Recovery if is_of_file(message) => format!("{name} can run again: its file is good"),
         Kind::Recovery => format!("{name} works again"),
@@ -54,6 +55,7 @@ pub(super) fn headline(message: &Message) -> String {
         Kind::Deadline => format!("{name} missed its deadline"),
         Kind::SchemaChange => format!("{name}: columns changed"),
         Kind::RejectedRows => format!("{name}: {} rejected", count(rejected(message), "row")),
+        Kind::Invalid if is_of_settings(message) => format!("no job can run: {SETTINGS_FILE} has errors"),
         Kind::Invalid if is_gone(message) => format!("{name} can't run: its file is gone"),
         Kind::Invalid if lacks_value(message) => format!("{name} can't run: {}", lacking(message)),
         Kind::Invalid => format!("{name} can't run: its file has errors"),
@@ -84,6 +86,7 @@ pub(super) fn lead(message: &Message) -> Vec<String> {
     let mut lead = match message.kind {
         Kind::Failure | Kind::DisabledSoon | Kind::Disabled => refreshed(message),
         Kind::Success => vec![summary(message)],
+        Kind::Recovery if is_of_settings(message) => vec!["It has no errors any more.".to_owned()],
         Kind::Recovery if is_of_file(message) && message.is_by_job => vec!["A run of it has begun.".to_owned()],
         Kind::Recovery if is_of_file(message) => vec!["Its file has no errors any more.".to_owned()],
         Kind::Recovery => recovered(message),
@@ -97,6 +100,9 @@ pub(super) fn lead(message: &Message) -> Vec<String> {
         }
         Kind::SchemaChange => vec!["The tables followed their sources. What reads them may have to follow too.".to_owned()],
         Kind::RejectedRows => kept_aside(message),
+        Kind::Invalid if is_of_settings(message) => {
+            vec!["No schedule starts anything until the file is good. The tables hold what the last good runs left.".to_owned()]
+        }
         Kind::Invalid => {
             let until = match (is_gone(message), lacks_value(message)) {
                 (true, _) => "the file is there again",
@@ -253,6 +259,11 @@ fn rows(message: &Message) -> String {
 /// Whether it is about a file, or what its job lacks, rather than about runs.
 pub(super) fn is_of_file(message: &Message) -> bool {
     message.kind == Kind::Invalid || (message.kind == Kind::Recovery && message.run.is_none())
+}
+
+/// Whether it is about the settings of all jobs, and no job of its own.
+pub(super) fn is_of_settings(message: &Message) -> bool {
+    is_of_file(message) && message.job.id == SETTINGS_FILE
 }
 
 /// Whether a job's file isn't there at all.
