@@ -88,7 +88,7 @@ fn a_mistake_in_the_mail_settings_leaves_the_webhooks() {
     at(&etl, "25T06:00", &["run", "sales", "--scheduled"]).exits(4);
     let seen = hook.seen();
     assert_eq!(seen.len(), 1);
-    let body: Value = serde_json::from_slice(&seen[0].body).expect("JSON");
+    let body: Value = serde_json::from_str(&seen[0].body).expect("JSON");
     assert!(body["text"].as_str().expect("a text").contains("no job can run: etlsched.yaml has errors"), "{body}");
 }
 
