@@ -108,9 +108,30 @@ pub fn nearest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -
         .map(|(_, candidate)| candidate)
 }
 
+/// Returns how many of a hundred, to a tenth: never 100 where one is lacking, nor 0 where there is one.
+pub fn percent(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| {
+        let tenths = (part as f64 * 1000.0 / whole as f64).round() / 10.0;
+        if part == 0 || part == whole { tenths } else { tenths.clamp(0.1, 99.9) }
+    })
+}
+
+/// Shows what [`percent`] returned: a tenth only where the whole number would say all or none.
+pub fn percent_shown(percent: f64) -> String {
+    let is_near_an_end = (percent > 99.0 && percent < 100.0) || (percent > 0.0 && percent < 1.0);
+    if is_near_an_end { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_whole_is_never_said_to_be() {
+        let cases = [(0, 0), (0, 7), (7, 7), (2, 11), (99_999, 100_000), (1, 100_000)].map(|(part, whole)| percent(part, whole));
+        assert_eq!(cases, [None, Some(0.0), Some(100.0), Some(18.2), Some(99.9), Some(0.1)]);
+        assert_eq!([0.0, 0.1, 18.2, 99.9, 100.0].map(percent_shown), ["0 %", "0.1 %", "18 %", "99.9 %", "100 %"]);
+    }
 
     #[test]
     fn counts_are_grouped_and_take_an_s() {

@@ -63,11 +63,13 @@ impl Next {
         }
         let records = stored::open_existing(&workspace)?.as_mut().map(Store::jobs).transpose()?.unwrap_or_default();
         let count = number.map_or(if until.is_some() { SLOTS_MAX as usize } else { SLOTS_SHOWN }, |number| number as usize);
-        let job_slots = |job: &Job| JobSlots {
-            id: job.id.to_string(),
-            zone: job.timezone,
-            status: stored::status(job, record_of(&records, job), now).as_str(),
-            slots: slots(job, from, until, now, count),
+        let job_slots = |job: &Job| {
+            // One more than is shown: whether there are more.
+            let mut slots = slots(job, from, until, now, count + 1);
+            let has_more = slots.len() > count;
+            slots.truncate(count);
+            let status = stored::status(job, record_of(&records, job), now).as_str();
+            JobSlots { id: job.id.to_string(), zone: job.timezone, status, slots, has_more }
         };
         let shown: Vec<JobSlots> = jobs.iter().map(job_slots).collect();
         let zones = || jobs.iter().map(|job| job.timezone);

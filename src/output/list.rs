@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::measure::{abbreviation, local, utc};
 use super::table::{Align, Rows};
+use crate::text::percent_shown;
 use crate::zone::Zone;
 
 /// A job as `list` shows it.
@@ -68,7 +69,7 @@ pub fn table(jobs: &[JobLine], zone: Zone) -> Rows {
             at,
             result.to_owned(),
             job.next_run.map_or_else(|| "-".to_owned(), |at| at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string()),
-            job.success_rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0} %")),
+            job.success_rate.map_or_else(|| "-".to_owned(), percent_shown),
             job.sources_count.to_string(),
         ]);
     }

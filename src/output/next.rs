@@ -23,6 +23,8 @@ pub struct JobSlots {
     pub status: &'static str,
     /// In order.
     pub slots: Vec<Slot>,
+    /// Whether more slots follow that were not asked for.
+    pub has_more: bool,
 }
 
 /// Returns a slot as an object; a note only where a change of clocks has to do with it.
@@ -83,10 +85,14 @@ fn table(slots: &[(&JobSlots, &Slot)], user_zone: Zone) -> Rows {
     let head = [("Job", Align::Left), ("Due in its zone", Align::Left), ("Zone", Align::Left)];
     let columns = head.into_iter().chain(own).chain([("UTC", Align::Left), ("Note", Align::Left)]);
     let mut rows = Rows::new(columns).giving_way(&["Zone", "Note"], "Job");
+    let are_several = slots.iter().any(|(job, _)| job.id != slots[0].0.id);
     for (job, slot) in slots {
+        // Beside jobs that go on: not the end of this one.
+        let goes_on = (are_several && job.has_more && job.slots.last() == Some(*slot)).then(|| "and so on".to_owned());
+        let notes: Vec<String> = note(slot, job.zone).into_iter().chain(goes_on).collect();
         let mut cells = vec![job.id.clone(), due(slot.at, job.zone), job.zone.name().to_owned()];
         cells.extend(own.map(|_| minute(slot.at, user_zone)));
-        cells.extend([minute(slot.at, Zone::UTC), note(slot, job.zone).unwrap_or_default()]);
+        cells.extend([minute(slot.at, Zone::UTC), notes.join("; ")]);
         rows.push(cells);
     }
     rows
@@ -119,7 +125,7 @@ mod tests {
         let zone = Zone::bundled("Europe/Berlin").expect("a known zone");
         let schedule = Schedule::Daily(TimeOfDay { hour: 2, minute: 30 });
         let slots = schedule.next(zone, from.parse().expect("an instant"), count);
-        JobSlots { id: "night".to_owned(), zone, status: "active", slots }
+        JobSlots { id: "night".to_owned(), zone, status: "active", slots, has_more: false }
     }
 
     #[test]
@@ -130,6 +136,16 @@ mod tests {
             [None, Some("the clocks skip 02:30: the first instant after".to_owned()), None]
         );
         assert_eq!(notes(night("2026-10-23T12:00:00Z", 3)), [None, Some("02:30 comes twice: the first".to_owned()), None]);
+    }
+
+    #[test]
+    fn a_job_whose_slots_end_before_those_of_others_is_said_to_go_on() {
+        let cut = JobSlots { has_more: true, ..night("2026-10-20T12:00:00Z", 2) };
+        let other = JobSlots { id: "other".to_owned(), ..night("2026-10-22T12:00:00Z", 1) };
+        let notes = |jobs: &[JobSlots]| text(jobs, Zone::UTC, "").matches("and so on").count();
+        assert_eq!([notes(&[cut.clone()]), notes(&[cut.clone(), other.clone()])], [0, 1]);
+        let shown = text(&[cut, other], Zone::UTC, "");
+        assert!(shown.lines().nth(2).is_some_and(|line| line.ends_with("2026-10-22 00:30  and so on")), "{shown}");
     }
 
     #[test]

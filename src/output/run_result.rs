@@ -94,7 +94,10 @@ fn table(report: &RunReport) -> Rows {
             let seconds = stream.duration_seconds().unwrap_or(0.0);
             // Memory is the worker's, which loads all streams of its source.
             let memory = if index == 0 { memory.clone() } else { String::new() };
-            let mut cells = table_row(&name, &stream.target, stream.status, stream.counts(), seconds, stream.rows_per_second(), memory);
+            // What failed before its table was begun is no table that was left out.
+            let has_failed_before = stream.status == SourceStatus::Skipped && source.streams.len() == 1;
+            let status = if has_failed_before { source.status } else { stream.status };
+            let mut cells = table_row(&name, &stream.target, status, stream.counts(), seconds, stream.rows_per_second(), memory);
             // A table that was made anew has added and deleted all its rows, though none of them may differ.
             let is_full = stream.result.as_ref().is_some_and(|result| result.mode == Mode::Full);
             if is_full && stream.counts().deleted > 0 {

@@ -15,7 +15,7 @@ use crate::job::{DataSource, Job};
 use crate::schedule::Slot;
 use crate::secret::Masker;
 use crate::state::{JobRecord, JobStatus, SlotTimes};
-use crate::text::{count, printable, printable_lines};
+use crate::text::{count, percent_shown, printable, printable_lines};
 use crate::zone::Zone;
 
 /// What is shown of a job.
@@ -165,7 +165,7 @@ fn head(shown: &Shown<'_>, zone: Zone, width: Option<u16>) -> String {
         lines.push(("Owner", record.owner.clone()));
         lines.extend(record.success_rate().map(|rate| {
             let failed = record.failure_count;
-            ("Good runs", format!("{rate:.0} % ({} good, {failed} failed)", record.success_count))
+            ("Good runs", format!("{} ({} good, {failed} failed)", percent_shown(rate), record.success_count))
         }));
     }
     lines.push(("Limit", count(u64::from(job.limits.timeout_minutes), "minute")));

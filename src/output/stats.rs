@@ -10,7 +10,7 @@ use super::stats_data::{JobStats, SourceStats};
 use super::table::{Align, Rows, terminal_width};
 use super::wrap::labelled;
 use crate::state::ErrorTally;
-use crate::text::{count, grouped, printable};
+use crate::text::{count, grouped, percent_shown, printable};
 use crate::zone::Zone;
 
 /// How many durations a table shows, and the page of one job.
@@ -83,7 +83,7 @@ pub fn table(jobs: &[JobStats], blocks: Blocks) -> Rows {
         rows.push(vec![
             job.named(),
             grouped(job.runs()),
-            job.success_rate().map_or_else(|| "-".to_owned(), rate),
+            job.success_rate().map_or_else(|| "-".to_owned(), percent_shown),
             grouped(job.ends.failed + job.ends.timeout + job.ends.interrupted),
             grouped(job.ends.cancelled),
             spread(|spread| spread.p50),
@@ -101,10 +101,6 @@ pub fn table(jobs: &[JobStats], blocks: Blocks) -> Rows {
 
 fn last(durations: &[f64], count: usize) -> &[f64] {
     &durations[durations.len().saturating_sub(count)..]
-}
-
-fn rate(rate: f64) -> String {
-    format!("{rate:.0} %")
 }
 
 /// Returns a change as `+12 %`.
@@ -204,7 +200,7 @@ fn source_table(sources: &[SourceStats]) -> Rows {
         rows.push(vec![
             source.name.clone(),
             grouped(source.attempted()),
-            source.success_rate().map_or_else(|| "-".to_owned(), rate),
+            source.success_rate().map_or_else(|| "-".to_owned(), percent_shown),
             grouped(source.failed),
             grouped(source.retries),
             spread(|spread| spread.p50),

@@ -9,6 +9,7 @@ use super::measure::utc;
 use super::table::{Align, Rows};
 use crate::run::{RunStatus, SourceStatus, Spread};
 use crate::state::{ErrorTally, RunTally, SourceTally, Timing};
+use crate::text::percent;
 
 /// How many runs ended how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,7 +98,7 @@ impl JobStats {
 
     /// Returns of a hundred runs that count how many succeeded.
     pub fn success_rate(&self) -> Option<f64> {
-        rate(self.ends.success, self.ends.counted())
+        percent(self.ends.success, self.ends.counted())
     }
 
     /// Returns the rows of a run that counts.
@@ -185,10 +186,6 @@ impl JobStats {
     }
 }
 
-fn rate(good: u64, all: u64) -> Option<f64> {
-    (all > 0).then(|| (good as f64 * 1000.0 / all as f64).round() / 10.0)
-}
-
 fn greatest(left: Option<f64>, right: Option<f64>) -> Option<f64> {
     match (left, right) {
         (Some(left), Some(right)) => Some(left.max(right)),
@@ -265,7 +262,7 @@ impl SourceStats {
 
     /// Returns of a hundred attempts that came to their own end how many succeeded.
     pub fn success_rate(&self) -> Option<f64> {
-        rate(self.success, self.success + self.failed)
+        percent(self.success, self.success + self.failed)
     }
 
     fn add(&mut self, tally: &SourceTally) {

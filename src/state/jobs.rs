@@ -12,6 +12,7 @@ use super::noticed::{self, Attention};
 use super::schema::jobs;
 use super::telling;
 use crate::run::RunStatus;
+use crate::text::percent;
 
 /// Whether a job may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,8 +115,7 @@ impl JobRecord {
 
     /// Returns how many of a hundred runs succeeded, of those that succeeded, failed or ran out of time.
     pub fn success_rate(&self) -> Option<f64> {
-        let ended = self.success_count + self.failure_count;
-        (ended > 0).then(|| (self.success_count as f64 * 1000.0 / ended as f64).round() / 10.0)
+        percent(self.success_count, self.success_count + self.failure_count)
     }
 }
 

@@ -102,7 +102,8 @@ fn sound(location: &StateLocation, store: &mut Store, tell: &Tell) {
     match store.dead_run_ids(&stored::moment(), &process::liveness) {
         Ok(dead) if dead.is_empty() => tell.ok("runs", "none was left open by a process that died"),
         Ok(dead) => {
-            let found = format!("{} left open by processes that died ({}, ...)", count(dead.len() as u64, "run"), dead[0]);
+            let more = if dead.len() > 1 { ", ..." } else { "" };
+            let found = format!("{} left open by processes that died ({}{more})", count(dead.len() as u64, "run"), dead[0]);
             tell.warn("runs", found, "nothing to mend by hand: the job's next run closes them; etlsched status shows them");
         }
         Err(error) => fail("runs", &error, tell),

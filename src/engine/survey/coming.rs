@@ -13,8 +13,8 @@ use crate::state::{JobRecord, JobStatus};
 /// What is reckoned with where no run of the span was good.
 const UNKNOWN_DURATION: TimeDelta = TimeDelta::minutes(1);
 
-/// So many slots of a job are listed: a day of one every quarter of an hour.
-const NEXT_MAX: usize = 96;
+/// So many slots of a job are listed: a week of one every quarter of an hour, which is as far as one can look ahead.
+const NEXT_MAX: usize = 672;
 
 /// The load to come.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,6 +50,5 @@ pub(super) fn next(job: &Job, status: JobStatus, record: Option<&JobRecord>, sco
     if from >= scope.until {
         return Vec::new();
     }
-    let slots = job.schedule.next(job.timezone, from - TimeDelta::seconds(1), NEXT_MAX);
-    slots.into_iter().map(|slot| slot.at).take_while(|at| *at < scope.until).collect()
+    job.schedule.between(job.timezone, from, scope.until).into_iter().map(|slot| slot.at).take(NEXT_MAX).collect()
 }

@@ -8,6 +8,7 @@ use super::causes::Causes;
 use super::{Maskers, Scope};
 use crate::run::{RunStatus, Trigger};
 use crate::state::{FailureMark, RunMark, Span, StateError, Store};
+use crate::text::percent;
 
 /// So many runs are read at once.
 const PAGE: usize = 5_000;
@@ -101,7 +102,7 @@ impl Lane {
     /// Returns how many of a hundred runs that ended were good.
     pub fn success_rate(&self) -> Option<f64> {
         let (good, bad) = (self.count(Outcome::Success), self.failures());
-        (good + bad > 0).then(|| good as f64 * 100.0 / (good + bad) as f64)
+        percent(good, good + bad)
     }
 
     /// Returns the median time of good runs.

@@ -7,6 +7,7 @@ use super::{Frame, words};
 use crate::engine::survey::{Cause, JobSurvey, Outcome, Standing, Survey};
 use crate::output::measure::utc;
 use crate::output::table::{Align, Rows};
+use crate::text::percent;
 
 /// Returns the report as an object.
 pub fn json(survey: &Survey, frame: &Frame) -> Value {
@@ -31,7 +32,7 @@ pub fn json(survey: &Survey, frame: &Frame) -> Value {
             "runs_total": words::runs(survey),
             "runs_ended": ended,
             "runs_good": good,
-            "success_rate": (ended > 0).then(|| rate(good as f64 * 100.0 / ended as f64)),
+            "success_rate": percent(good, ended),
             "slots_missed": words::missed(survey),
         },
         "attention": matters(survey, frame.zone).iter().map(matter_object).collect::<Vec<_>>(),
@@ -40,10 +41,6 @@ pub fn json(survey: &Survey, frame: &Frame) -> Value {
         "failures_other": survey.other_failures,
         "coming": hours.collect::<Vec<_>>(),
     })
-}
-
-fn rate(percent: f64) -> f64 {
-    (percent * 10.0).floor() / 10.0
 }
 
 fn matter_object(matter: &Matter) -> Value {
@@ -78,7 +75,7 @@ fn job_object(job: &JobSurvey) -> Value {
         "overdue_since": job.overdue_since().map(utc),
         "next_run": job.next.first().copied().map(utc),
         "runs": outcomes,
-        "success_rate": job.lane.success_rate().map(rate),
+        "success_rate": job.lane.success_rate(),
         "median_seconds": job.lane.median_seconds().map(|seconds| (seconds * 1000.0).round() / 1000.0),
         "records_processed": job.lane.rows_read(),
         "records_rejected": job.lane.rejected,
@@ -127,7 +124,7 @@ pub fn csv(survey: &Survey) -> Rows {
             time(job.next.first().copied()),
             job.lane.count(Outcome::Success).to_string(),
             job.lane.failures().to_string(),
-            job.lane.success_rate().map(|percent| format!("{:.1}", rate(percent))).unwrap_or_default(),
+            job.lane.success_rate().map(|percent| format!("{percent:.1}")).unwrap_or_default(),
             job.lane.median_seconds().map(|seconds| format!("{seconds:.3}")).unwrap_or_default(),
             job.lane.rows_read().to_string(),
         ]);

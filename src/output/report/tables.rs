@@ -72,7 +72,7 @@ pub(super) fn freshness(survey: &Survey, frame: &Frame) -> String {
     let mut text = "<section id=\"freshness\" aria-labelledby=\"freshness-title\">\n<h2 id=\"freshness-title\">Freshness of data</h2>\n\
                     <p>When each table was last brought up to date, against the schedule of its job.</p>\n<div id=\"fresh-view\"></div>\n\
                     <noscript>\n<div class=\"scroll\"><table><thead><tr><th scope=\"col\">Job</th><th scope=\"col\">Table</th>\
-                    <th scope=\"col\">State</th><th scope=\"col\">Last success</th><th scope=\"col\">Age</th><th scope=\"col\">Overdue since</th></tr></thead><tbody>\n"
+                    <th scope=\"col\">Its job is</th><th scope=\"col\">Last success</th><th scope=\"col\">Age</th><th scope=\"col\">Overdue since</th></tr></thead><tbody>\n"
         .to_owned();
     let streams = survey.jobs.iter().flat_map(|job| rows_of(job).into_iter().map(move |row| (job, row)));
     for (job, (table, at)) in streams.take(STREAMS_SHOWN) {

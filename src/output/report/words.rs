@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::matters::missed_of;
 use crate::engine::survey::{Cause, JobSurvey, Standing, Survey};
-use crate::text::{count, grouped};
+use crate::text::{count, grouped, percent};
 use crate::zone::Zone;
 
 /// Returns a time to the minute: `2026-11-28 06:00`.
@@ -82,11 +82,11 @@ pub(super) fn counts(survey: &Survey) -> Vec<(Standing, usize)> {
 
 /// Returns the share of good runs: `98.4 %`, and never 100 % where one failed.
 pub(super) fn share(good: u64, ended: u64) -> String {
-    if ended == 0 {
-        return "-".to_owned();
+    match percent(good, ended) {
+        None => "-".to_owned(),
+        Some(whole) if whole.fract() == 0.0 => format!("{whole:.0} %"),
+        Some(percent) => format!("{percent:.1} %"),
     }
-    let tenths = good * 1000 / ended;
-    if tenths.is_multiple_of(10) { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
 }
 
 /// Returns the span that the report is of, and what was left out of it.

@@ -14,7 +14,7 @@ function freshSection() {
   const columns = [
     { name: "Job", cell: (row) => row.job.id, key: (row) => row.job.id },
     { name: "Table", cell: (row) => el("span", { title: row.from ? "from " + row.from : null }, row.table), key: (row) => row.table },
-    { name: "State", cell: (row) => badge(row.job.state, row.job.class), key: (row) => RANKS.indexOf(row.job.state) },
+    { name: "Its job is", cell: (row) => badge(row.job.state, row.job.class), key: (row) => RANKS.indexOf(row.job.state) },
     { name: "Last success", isTime: true, cell: (row) => row.at ? clock(row.at) : "not in this span", key: (row) => row.at },
     { name: "Age", isNumber: true, cell: (row) => row.at ? ago(row.at) : "-", key: (row) => row.at ? data.now - row.at : null },
     { name: "Overdue since", isTime: true, cell: (row) => row.job.overdue ? clock(row.job.overdue) : "", key: (row) => row.job.overdue || null },
