@@ -7,6 +7,7 @@ mod fields;
 pub mod json_schema;
 pub mod keys;
 pub mod load;
+mod missing;
 mod naming;
 pub mod notifications;
 mod options;
