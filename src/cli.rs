@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use chrono::{DateTime, Utc};
 use clap::{CommandFactory, Parser, ValueEnum};
 
+use crate::command::man_page::GLOBAL_OPTIONS;
 use crate::command::{Command, Context};
 use crate::output::log_file::LogFileOptions;
 use crate::output::log_line::LogFormat;
@@ -15,7 +16,7 @@ use crate::{exit_code, output::errors};
 
 /// Keep a warehouse fresh from YAML jobs, without a daemon
 #[derive(Debug, Parser)]
-#[command(name = "etlsched", version, propagate_version = false, disable_help_subcommand = true, after_long_help = exit_codes_help())]
+#[command(name = "etlsched", version, propagate_version = false, next_help_heading = GLOBAL_OPTIONS, after_long_help = exit_codes_help())]
 pub struct Cli {
     /// The workspace: the folder that holds etlsched.yaml (default: found from here upwards)
     #[arg(short = 'C', long, global = true, value_name = "DIR", env = "ETLSCHED_PROJECT", hide_env = true)]

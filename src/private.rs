@@ -29,6 +29,13 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Returns the folder that a file would lie in, where it is absent and none of ours: only people make it.
+pub fn absent_folder(file: &Path) -> Option<&Path> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    let is_ours = folder.ancestors().any(|folder| folder.file_name().is_some_and(|name| name == FOLDER));
+    (!is_ours && !folder.exists()).then_some(folder)
+}
+
 /// Opens a file, made for its owner alone or the group where the options make one; a file of ours with other rights gets these.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use crate::job::positions::BYTES_MAX;
 use crate::job::{JobId, Problem, keys, replaced, write};
 use crate::output::{self, Format, errors};
 use crate::state::{JobRecord, JobStatus};
+use crate::text::printable;
 use crate::workspace::{Workspace, files};
 
 /// Write a job file from flags or from a document
@@ -135,6 +136,11 @@ impl Create {
         super::init::schemas(&workspace.private_folder())?;
         print(context, &workspace, &loaded.job, &shown);
         tell_status(&record, now);
+        if !context.quiet {
+            self.path.iter().filter(|path| is_absent(path, &workspace)).for_each(|path| {
+                output::note(&format!("note: no file {} is here yet: until it is there, runs fail", printable(path)));
+            });
+        }
         Ok(exit_code::DONE)
     }
 
@@ -218,6 +224,11 @@ impl Create {
         };
         Ok(sources.into_iter().map(source).collect())
     }
+}
+
+/// Whether a path names one file of this host, which isn't there; patterns and URLs name others.
+fn is_absent(path: &str, workspace: &Workspace) -> bool {
+    !path.contains(['*', '?', '[', '$']) && !path.contains("://") && !workspace.root.join(path).exists()
 }
 
 fn exists(id: &JobId, shown: &Path) -> Failure {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use clap::Args;
-use clap_mangen::Man as Page;
 
 use super::Context;
+use super::man_page::page;
 use crate::error::Failure;
 use crate::{exit_code, output};
 
@@ -52,14 +52,6 @@ fn collect(command: &clap::Command, name: &str, found: &mut Vec<(String, String)
         collect(subcommand, &full, found)?;
     }
     Ok(())
-}
-
-fn page(command: &clap::Command, title: &str) -> Result<String, Failure> {
-    let mut text = Vec::new();
-    let source = format!("etlsched {}", env!("CARGO_PKG_VERSION"));
-    let page = Page::new(command.clone()).title(title).section("1").source(source).date("").manual("etlsched");
-    page.render(&mut text).map_err(|error| Failure::internal(format!("man page {title}: {error}")))?;
-    String::from_utf8(text).map_err(|_| Failure::internal(format!("man page {title} is not text")))
 }
 
 fn write(folder: &Path, pages: &[(String, String)]) -> Result<(), Failure> {

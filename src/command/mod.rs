@@ -21,6 +21,7 @@ mod list;
 mod load;
 mod logs;
 mod man;
+pub mod man_page;
 mod metrics;
 mod next;
 mod notify;

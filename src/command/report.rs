@@ -80,7 +80,9 @@ impl Report {
                 let shown = path.display();
                 files::replace(path, page.as_bytes(), mode)
                     .map_err(|error| Failure::new(exit_code::FAILED, "io", format!("writing {shown}: {error}")).hint(UNWRITTEN))?;
-                if !context.quiet {
+                if context.output == Format::Json {
+                    output::json::print(&view::written(path, page.len()));
+                } else if !context.quiet {
                     let size = measure::bytes(page.len() as u64);
                     output::note(&format!("wrote {} ({size})", crate::text::printable(&shown.to_string())));
                 }

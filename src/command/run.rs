@@ -15,7 +15,7 @@ use crate::output::failure_block::{self, Whereabouts};
 use crate::output::log_file::LogFile;
 use crate::output::log_line::LogFormat;
 use crate::output::progress::{Manner, Progress};
-use crate::output::run_result::{self, JobResult};
+use crate::output::run_result::{self, JobResult, Statements};
 use crate::output::{self, Format, errors, masked};
 use crate::plan::DryRun;
 use crate::process::{self, Stop, watch_signals};
@@ -65,7 +65,7 @@ pub struct Run {
     /// Tell nobody
     #[arg(long)]
     pub no_notify: bool,
-    /// Read, type and check rows; write nothing anywhere
+    /// Read, type and check rows; write nothing anywhere; with -v show the statements that would be run
     #[arg(long)]
     pub dry_run: bool,
     /// With --dry-run: read at most N rows of each stream
@@ -208,9 +208,17 @@ impl Run {
             if !scheduled && !is_quiet {
                 output::note("no job is due");
             }
+            if context.output == Format::Json {
+                run_result::print(&results, Format::Json, Statements::Omitted);
+            }
             return Ok(stop.requested().map_or(exit_code::DONE, |signal| signal.exit_code()));
         }
-        let code = finish(results, context.output, is_silent, is_quiet)?;
+        let statements = match (is_quiet, context.verbose) {
+            (true, _) => Statements::Omitted,
+            (false, 0) => Statements::Counted,
+            (false, 1..) => Statements::Shown,
+        };
+        let code = finish(results, context.output, is_silent, statements)?;
         match stop.requested().filter(|_| !left_out.is_empty()) {
             Some(signal) => {
                 output::note(&format!("not run, since etlsched was stopped: {}", left_out.join(", ")));
@@ -285,7 +293,7 @@ fn talk(context: &Context, is_quiet: bool, results: &[JobResult]) -> Talk {
 }
 
 /// Prints the results; a single job that did not begin is the command's own failure. What nobody looks at is told only where it failed.
-fn finish(mut results: Vec<JobResult>, format: Format, is_silent: bool, is_quiet: bool) -> Result<u8, Failure> {
+fn finish(mut results: Vec<JobResult>, format: Format, is_silent: bool, statements: Statements) -> Result<u8, Failure> {
     let codes: Vec<u8> = results.iter().map(JobResult::exit_code).collect();
     if results.len() == 1 && results[0].run.is_err() {
         let JobResult { run, .. } = results.remove(0);
@@ -296,7 +304,7 @@ fn finish(mut results: Vec<JobResult>, format: Format, is_silent: bool, is_quiet
         return Ok(failure.exit_code);
     }
     if !(is_silent && format == Format::Table) {
-        run_result::print(&results, format, is_quiet);
+        run_result::print(&results, format, statements);
     }
     Ok(engine::common_exit_code(&codes))
 }

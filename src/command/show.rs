@@ -42,9 +42,14 @@ impl Show {
         let workspace = context.workspace()?;
         let mut loaded = stored::loaded(&workspace, &job)?;
         if is_resolved {
-            let lines = resolved::lines(&loaded, workspace.settings(), &workspace.shown(&loaded.job.file));
-            let text = output::resolved::text(&lines, output::table::terminal_width());
-            output::print(&workspace.masker_for(&loaded.job).mask(&text));
+            let (masker, file) = (workspace.masker_for(&loaded.job), workspace.shown(&loaded.job.file));
+            if context.output == Format::Json {
+                let settings = resolved::settings(&loaded, workspace.settings(), &file);
+                output::json::print(&output::resolved::json(loaded.job.id.as_str(), &settings, &masker));
+            } else {
+                let lines = resolved::lines(&loaded, workspace.settings(), &file);
+                output::print(&masker.mask(&output::resolved::text(&lines, output::table::terminal_width())));
+            }
             return Ok(exit_code::DONE);
         }
         let masker = workspace.masker_for(&loaded.job);

@@ -10,6 +10,7 @@ use crate::exit_code;
 use crate::job::positions::Origin;
 use crate::job::{Job, Loaded, Matter, Problem, Secrets, Severity};
 use crate::output::{self, Format, errors};
+use crate::private;
 use crate::secret::Secret;
 use crate::text::count;
 use crate::workspace::{NoJob, Workspace};
@@ -40,8 +41,12 @@ impl Validate {
         let checked = if jobs.is_empty() { workspace.job_ids().0.len() } else { jobs.len() };
         let (loaded, mut problems) = if jobs.is_empty() { workspace.load_all() } else { named(&workspace, &jobs)? };
         problems.extend(workspace.warnings.iter().cloned());
+        if jobs.is_empty() {
+            problems.extend(workspace.misplaced());
+        }
         for job in &loaded {
             problems.extend(job.job.warnings.iter().cloned());
+            problems.extend(absent_folder(&workspace, job));
             if online {
                 problems.extend(refused_hooks(&workspace, job));
                 problems.extend(job.missing_variables.iter().cloned());
@@ -75,6 +80,17 @@ impl Validate {
 /// Returns what is said of a variable where it need not have a value: job files are checked on hosts that never run them.
 fn unset_here(problem: &Problem, what_comes: &str) -> Problem {
     Problem { severity: Severity::Warning, message: format!("{} here: {what_comes}", problem.message), ..problem.clone() }
+}
+
+/// Returns a warning where the folder of the file that a job's tables go into isn't there: its connection's path may be mistyped.
+fn absent_folder(workspace: &Workspace, loaded: &Loaded) -> Option<Problem> {
+    let destination = &loaded.job.destination;
+    let folder = private::absent_folder(destination.kind.file()?)?;
+    let settings = workspace.settings();
+    let path = settings.tree.get("connections")?.get(&destination.name)?.get("path")?;
+    let shown = workspace.masker_for(&loaded.job).mask(&folder.display().to_string());
+    let message = format!("destination {}: there is no folder {shown} here: run will refuse", destination.name);
+    Some(settings.text.problem(Severity::Warning, path.place, message, Some(format!("mkdir -p {shown}"))))
 }
 
 /// Returns a problem for each webhook and health check of a job that no message ever reaches.

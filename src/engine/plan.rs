@@ -133,7 +133,8 @@ fn source_order(job: &Job, source: &DataSource) -> SourceOrder {
 }
 
 fn source_plan(job: &Job, source: &DataSource) -> SourcePlan {
-    SourcePlan { name: source.name.clone(), kind: source.kind.clone(), columns: source.columns.clone(), hash_key: job.hash_key.clone() }
+    let DataSource { name, connection, kind, columns, options: _ } = source.clone();
+    SourcePlan { name, connection, kind, columns, hash_key: job.hash_key.clone() }
 }
 
 /// Returns the reject file of a source in a run: `.etlsched/rejects/<run>/<source>.csv`, secrets hidden.

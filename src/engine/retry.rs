@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use crate::plan::Level;
+use crate::plan::{Level, WorkerError};
+use crate::run::SourceStatus;
 
 use super::attempt;
 use super::observer::Notice;
@@ -20,14 +21,6 @@ impl Supervisor<'_> {
         };
         let name = source.name.clone();
         if source.attempt >= attempts_max {
-            if attempts_max > 1 {
-                self.journal.log(
-                    Level::Error,
-                    Some(&name),
-                    None,
-                    &format!("attempt {} of {attempts_max} failed, the last", source.attempt),
-                );
-            }
             return false;
         }
         let delay = attempt::delay(retry, source.attempt, attempt::fraction(), error.retry_after);
@@ -53,6 +46,29 @@ impl Supervisor<'_> {
         self.posts[index].stage = Stage::Paused(begins_at);
         self.journal.source_changed(index, &self.sources[index]);
         true
+    }
+
+    /// Leaves the reason of a source that has failed in the log: each of its streams that failed has one, or it has one itself.
+    pub(super) fn log_reasons(&mut self, index: usize) {
+        let source = &self.sources[index];
+        if source.status != SourceStatus::Failed {
+            return;
+        }
+        let attempts_max = self.frame.job.retry.max_retries.saturating_add(1);
+        let what = match source.attempt {
+            last if last == attempts_max && last > 1 => format!("attempt {last} of {attempts_max} failed, the last"),
+            _ => "failed".to_owned(),
+        };
+        let said = |error: &WorkerError| format!("{what} ({}): {}", error.code, error.message);
+        let of_streams = source.streams.iter().filter(|stream| stream.status == SourceStatus::Failed);
+        let mut reasons: Vec<(Option<&str>, String)> =
+            of_streams.filter_map(|stream| Some((Some(stream.name.as_str()), said(stream.error.as_ref()?)))).collect();
+        if reasons.is_empty() {
+            reasons.extend(source.error.as_ref().map(|error| (None, said(error))));
+        }
+        for (stream, text) in reasons {
+            self.journal.log(Level::Error, Some(&source.name), stream, &text);
+        }
     }
 
     /// Returns when the next attempt of any source is due.

@@ -386,6 +386,7 @@ impl<'a> Supervisor<'a> {
     /// Ends a source: nothing more comes from it.
     pub(super) fn end(&mut self, index: usize) {
         self.posts[index].stage = Stage::Over;
+        self.log_reasons(index);
         self.observer.notice(&Notice::SourceEnded { source: &self.sources[index] });
         // The last one is written by the closing of the run, which follows at once.
         if self.is_at_work() {

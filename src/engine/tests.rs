@@ -182,6 +182,7 @@ fn job_of<'a>(root: &Path, names: impl Iterator<Item = &'a str>) -> Job {
 fn source(root: &Path, name: &str) -> DataSource {
     DataSource {
         name: name.to_owned(),
+        connection: None,
         kind: SourceKind::Csv(CsvPlan {
             path: root.join("x.csv").display().to_string(),
             path_secrets: Vec::new(),

@@ -214,6 +214,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_several_kinds_have_means_one_thing_in_one_text() {
+        for level in [&keys::SOURCE, &keys::CONNECTION] {
+            for key in level.keys() {
+                let variants = level.variants(key.name).into_iter().filter(|variant| variant.status != Status::NotYet);
+                let docs = distinct(variants.map(|variant| variant.doc));
+                assert!(docs.len() < 2, "{} of {}: {docs:#?}", key.name, level.name);
+            }
+        }
+    }
+
+    #[test]
     fn defaults_and_ranges_are_in_the_schema() {
         let schema = job();
         assert_eq!(schema["properties"]["hour"]["default"], 2);

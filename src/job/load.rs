@@ -19,10 +19,7 @@ use super::settings::{self, Settings, boolean, filled, int, merged, set, take, t
 use super::sources;
 use super::spec::{Job, JobId, Limits, OnOverlap, Reserved, Retry};
 use super::timing;
-use super::variables;
-
-/// How many variables without a value are listed: each is looked up in the text for its line.
-const MISSING_MAX: usize = 100;
+use super::{missing, variables};
 
 /// Whether secrets in files and from commands are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +97,8 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
     let used = used_connections(&tree, settings);
     let needed = needed(&tree, &used, hash_key.is_used, settings);
     let is_any_missing = settings.is_variable_missing() || settings::is_missing(&own);
+    let trees = [(&own, &keys::JOB), (&settings.tree, &keys::WORKSPACE)];
+    let missing = |nodes: &[&Node]| if is_any_missing { missing::variables(nodes, &trees, &report) } else { Vec::new() };
     let timezone = timing::zone(&tree);
     let config = tree.get("etl_config").cloned().unwrap_or_else(|| Node::map(Origin::BuiltIn));
     let job = Job {
@@ -130,17 +129,13 @@ fn build(id: &JobId, file: PathBuf, text: &Text, settings: &Settings, secrets: S
         is_partial_counted: boolean(&tree, "partial_counts").unwrap_or(defaults::PARTIAL_COUNTS),
         notifications,
         hash_key: hash_key.value,
-        missing_variables: if is_any_missing { missing(&needed, &report) } else { Vec::new() },
+        missing_variables: missing(&needed),
         reserved: reserved(&used),
         variables,
         warnings: Vec::new(),
     };
-    let (mut missing_variables, mut untold_variables) = (Vec::new(), Vec::new());
-    if is_any_missing {
-        let all: Vec<&Node> = needed.iter().copied().chain([&own, &settings.tree]).collect();
-        missing_variables = missing(&all, &report);
-        untold_variables = missing(&notifications::needed(&tree, settings), &report);
-    }
+    let all: Vec<&Node> = needed.iter().copied().chain([&own, &settings.tree]).collect();
+    let (missing_variables, untold_variables) = (missing(&all), missing(&notifications::needed(&tree, settings)));
     let warnings = report.finish();
     debug_assert!(warnings.iter().all(|problem| problem.severity == Severity::Warning), "errors ended above");
     Ok(Loaded { job: Job { warnings, ..job }, tree, missing_variables, untold_variables })
@@ -235,23 +230,6 @@ fn needed<'a>(tree: &'a Node, used: &[(&str, &'a Node)], is_hashed: bool, settin
     let own = tree.entries().iter().filter(|entry| !notifications::KEYS.contains(&entry.key.as_str())).map(|entry| &entry.node);
     let key = settings.tree.get("hash_key").filter(|_| is_hashed);
     own.chain(used.iter().map(|(_, node)| *node)).chain(key).collect()
-}
-
-fn missing(nodes: &[&Node], report: &Report<'_>) -> Vec<Problem> {
-    let mut seen = std::collections::HashSet::new();
-    let mut problems = Vec::new();
-    for node in nodes {
-        node.walk(&mut |node| {
-            let template = node.as_scalar().and_then(|scalar| scalar.template.as_ref());
-            for name in template.map(|template| &template.missing).into_iter().flatten() {
-                if problems.len() < MISSING_MAX && seen.insert((node.place, name.clone())) {
-                    let hint = format!("set {name} in the environment or in .env, or write ${{{name}:-default}}");
-                    problems.push(report.unset(node.place, format!("the variable {name} is not set"), hint));
-                }
-            }
-        });
-    }
-    problems
 }
 
 fn variables_of(own: &Node, settings: &Settings) -> Vec<String> {

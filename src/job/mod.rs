@@ -8,6 +8,7 @@ pub mod json_schema;
 pub mod keys;
 pub mod load;
 mod misnamed;
+mod missing;
 mod naming;
 pub mod notifications;
 mod options;

@@ -157,7 +157,7 @@ fn the_hints_of_syntax_errors_name_the_remedy() {
     assert_eq!(hint("path: \"C:\\data\\a.csv\"\n"), "in double quotes \\ begins an escape: write single quotes, or / in paths");
     assert_eq!(hint("a:\n  - path:\ta.csv\n"), "write a space after the colon, not a tab");
     assert_eq!(hint("a:\n\t- b\n"), "indent with spaces: YAML allows no tabs there");
-    assert_eq!(hint("a: [1, 2\n"), "a quote, [ or { is not closed");
+    assert_eq!(hint("a: [1, 2\n"), "write ] where the list ends");
     assert_eq!(hint("name: @home\n"), "quote the value: it begins with a character that YAML keeps for itself");
     assert_eq!(hint("name: a: b\n"), "quote a value that has a colon and a space in it, and see that the indentation is right");
 }

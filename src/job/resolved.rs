@@ -27,6 +27,25 @@ pub fn lines(loaded: &Loaded, settings: &Settings, job_path: &Path) -> Vec<(Stri
     printer.lines.into_iter().map(|(line, origin)| (masked_line(&printable(&line)), printable(&origin).into_owned())).collect()
 }
 
+/// A setting of a resolved job: a plain value, or a list of plain ones.
+#[derive(Debug)]
+pub struct Setting {
+    /// Where it stands: `data_sources[0].etl_config.mode`.
+    pub key: String,
+    /// What holds; variables as the file has them, secrets masked.
+    pub value: serde_json::Value,
+    /// Where it comes from.
+    pub origin: String,
+}
+
+/// Returns the resolved job for scripts: what [`lines`] says for people.
+pub fn settings(loaded: &Loaded, settings: &Settings, job_path: &Path) -> Vec<Setting> {
+    let printer = Printer { job: job_path.display().to_string(), workspace: settings.text.path.display().to_string(), lines: Vec::new() };
+    let mut found = Vec::new();
+    printer.settings(&loaded.tree, "", ("", ""), &mut found);
+    found
+}
+
 struct Printer {
     job: String,
     workspace: String,
@@ -73,6 +92,32 @@ impl Printer {
         }
     }
 
+    /// Adds the settings of a value at a place; `key` is its key, `within` the one around it.
+    fn settings(&self, node: &Node, at: &str, (key, within): (&str, &str), found: &mut Vec<Setting>) {
+        let plain = |node: &Node| node.as_scalar().map(|scalar| plain_value(scalar, key, is_secret(key, within)));
+        let value = match &node.value {
+            Value::Map(entries) if !entries.is_empty() => {
+                for entry in entries.iter().filter(|entry| !entry.node.is_null()) {
+                    let at = if at.is_empty() { entry.key.clone() } else { format!("{at}.{}", entry.key) };
+                    self.settings(&entry.node, &at, (&entry.key, key), found);
+                }
+                return;
+            }
+            Value::Map(_) => serde_json::json!({}),
+            Value::List(items) => match items.iter().map(plain).collect::<Option<Vec<_>>>() {
+                Some(values) => values.into(),
+                None => {
+                    for (index, item) in items.iter().enumerate() {
+                        self.settings(item, &format!("{at}[{index}]"), (key, within), found);
+                    }
+                    return;
+                }
+            },
+            Value::Scalar(_) => plain(node).unwrap_or_default(),
+        };
+        found.push(Setting { key: at.to_owned(), value, origin: self.origin(node) });
+    }
+
     fn origin(&self, node: &Node) -> String {
         let place = match node.place.origin {
             Origin::BuiltIn => "built-in".to_owned(),
@@ -89,7 +134,7 @@ impl Printer {
 }
 
 /// Whether the literal value of a key is secret.
-fn is_secret(key: &str, within: &str) -> bool {
+pub fn is_secret(key: &str, within: &str) -> bool {
     let name = key.to_lowercase();
     SECRET_KEYS.contains(&key) || (CARRIERS.contains(&within) && CARRIED_SECRETS.iter().any(|word| name.contains(word)))
 }
@@ -101,6 +146,22 @@ fn scalar_text(scalar: &Scalar, is_secret: bool) -> String {
         ScalarKind::Text => plain_or_quoted(scalar.shown()),
         ScalarKind::Null => "null".to_owned(),
         ScalarKind::Bool(_) | ScalarKind::Int(_) | ScalarKind::Float(_) => scalar.text.clone(),
+    }
+}
+
+/// Returns a scalar for scripts, masked as its line would be.
+fn plain_value(scalar: &Scalar, key: &str, is_secret: bool) -> serde_json::Value {
+    match scalar.kind {
+        ScalarKind::Text if is_secret && scalar.template.is_none() => MASK.into(),
+        ScalarKind::Text => {
+            let before = format!("{key}: ");
+            let line = masked_line(&format!("{before}{}", scalar.shown()));
+            line.strip_prefix(&before).unwrap_or(MASK).into()
+        }
+        ScalarKind::Null => serde_json::Value::Null,
+        ScalarKind::Bool(value) => value.into(),
+        ScalarKind::Int(value) => value.into(),
+        ScalarKind::Float(value) => value.into(),
     }
 }
 

@@ -17,7 +17,7 @@ use super::options;
 use super::positions::{Entry, Node, Origin, Place, ScalarKind, Value};
 use super::report::Report;
 use super::said::Said;
-use super::settings::{Settings, filled, merged, set, take, unset};
+use super::settings::{self, Settings, filled, merged, set, take, unset};
 use super::spec::DataSource;
 
 /// How many sources a job may have.
@@ -177,7 +177,8 @@ pub fn build(nodes: Vec<Node>, prefix: &str, settings: &Settings, secrets: Secre
             report.error(place, format!("source {name}: incremental without a cursor column or a key"), hint);
         }
         let columns = columns::rules(&node, &options.primary_key, settings, report);
-        sources.push((DataSource { name, kind, columns, options }, node));
+        let connection = settings::text(&node, "connection").map(str::to_owned);
+        sources.push((DataSource { name, connection, kind, columns, options }, node));
     }
     sources
 }

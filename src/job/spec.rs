@@ -119,6 +119,8 @@ pub struct Reserved {
 pub struct DataSource {
     /// Its name, once in its job.
     pub name: String,
+    /// The name of its connection; files have none.
+    pub connection: Option<String>,
     /// What kind it is and how it is reached.
     pub kind: SourceKind,
     /// Which columns, under which names and types.

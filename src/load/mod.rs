@@ -6,6 +6,7 @@
 mod cast;
 mod copy;
 mod dry;
+mod names;
 mod orders;
 mod rejects;
 mod stream;
@@ -18,7 +19,6 @@ mod tests;
 
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use crate::destination::DestinationError;
 use crate::exit_code;
@@ -26,6 +26,7 @@ use crate::plan::verdict::agrees;
 use crate::plan::{Event, Order, WorkerError};
 use crate::source::SourceError;
 
+use names::End;
 pub use voice::Stop;
 use voice::{Voice, listen};
 
@@ -36,17 +37,20 @@ const CANCELLED: &str = "cancelled";
 #[derive(Debug)]
 struct Fault {
     error: WorkerError,
+    /// Where, if at one of the ends.
+    end: Option<End>,
 }
 
 impl Fault {
     fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { error: WorkerError::new(code, message, None) }
+        Self { error: WorkerError::new(code, message, None), end: None }
     }
 
     /// Takes over what a driver says; that it agrees with the table of codes is checked wherever tests meet a real error.
-    fn told(code: &str, message: String, hint: Option<String>, is_transient: bool, retry_after: Option<Duration>) -> Self {
-        debug_assert!(agrees(code, is_transient), "code {code:?} says is_transient: {is_transient} against src/plan/verdict.rs");
-        Self { error: WorkerError { code: code.to_owned(), message, hint, is_transient, retry_after } }
+    fn told(end: End, error: WorkerError) -> Self {
+        let WorkerError { code, is_transient, .. } = &error;
+        debug_assert!(agrees(code, *is_transient), "code {code:?} says is_transient: {is_transient} against src/plan/verdict.rs");
+        Self { error, end: Some(end) }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -69,7 +73,8 @@ impl From<SourceError> for Fault {
         if code == CANCELLED {
             return Self::cancelled();
         }
-        Self::told(code, without_name(message), hint, is_transient, retry_after)
+        let (code, message) = (code.to_owned(), without_name(message));
+        Self::told(End::Source, WorkerError { code, message, hint, is_transient, retry_after })
     }
 }
 
@@ -88,7 +93,7 @@ fn without_name(message: String) -> String {
 impl From<DestinationError> for Fault {
     fn from(error: DestinationError) -> Self {
         let DestinationError { code, message, hint, is_transient } = error;
-        Self::told(code, message, hint, is_transient, None)
+        Self::told(End::Destination, WorkerError { code: code.to_owned(), message, hint, is_transient, retry_after: None })
     }
 }
 

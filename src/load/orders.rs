@@ -6,6 +6,7 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::Fault;
+use super::names::Names;
 use super::rejects;
 use super::stream::{Session, StreamFault, target};
 use super::voice::{Stop, Voice};
@@ -20,6 +21,11 @@ use crate::source::{self, Attendant, Moments, Read, ReadRequest, Reader, Source,
 
 /// Serves an order.
 pub(super) fn serve(order: Order, voice: &Voice, answers: &Receiver<Answer>, stop: &Stop) -> Result<(), Fault> {
+    let names = Names::of_order(&order);
+    served(order, voice, answers, stop).map_err(|fault| names.told(fault))
+}
+
+fn served(order: Order, voice: &Voice, answers: &Receiver<Answer>, stop: &Stop) -> Result<(), Fault> {
     let value = match order {
         Order::Load(plan) => return load(&plan, voice, answers, stop),
         Order::Test(order) => test(&order, stop)?,
@@ -71,7 +77,8 @@ pub(super) fn load_from(
             Ok(result) => voice.say(&Event::Published(result)),
             Err(StreamFault { fault, rejected }) => {
                 let is_cancelled = fault.is_cancelled();
-                voice.say(&Event::StreamFailed { stream: stream.name.clone(), error: fault.error, rejected });
+                let error = Names::of(&plan.source, Some(&plan.destination)).told(fault).error;
+                voice.say(&Event::StreamFailed { stream: stream.name.clone(), error, rejected });
                 if is_cancelled {
                     return Err(Fault::cancelled());
                 }
@@ -141,7 +148,7 @@ fn each_stream(
         match ask(source, &stream, &mut told) {
             Ok(()) => {}
             Err(fault) if plan.kind.has_several_streams() && !fault.is_cancelled() => {
-                let WorkerError { code, message, hint, is_transient: _, retry_after: _ } = fault.error;
+                let WorkerError { code, message, hint, is_transient: _, retry_after: _ } = Names::of(plan, None).told(fault).error;
                 told["error"] = json!({ "code": code, "message": message, "hint": hint });
             }
             Err(fault) => return Err(fault),

@@ -205,7 +205,13 @@ impl Bench {
                 slot: None,
                 started_at: noon(),
             },
-            source: SourcePlan { name: "people".to_owned(), kind: SourceKind::Csv(csv), columns: ColumnRules::default(), hash_key: None },
+            source: SourcePlan {
+                name: "people".to_owned(),
+                connection: None,
+                kind: SourceKind::Csv(csv),
+                columns: ColumnRules::default(),
+                hash_key: None,
+            },
             destination: DestinationPlan {
                 name: "warehouse".to_owned(),
                 kind: DestinationKind::Sqlite(SqlitePlan { path: self.warehouse() }),

@@ -1,6 +1,10 @@
 //! A job as it holds, as `show --resolved` prints it: YAML with the origin of each value in a comment.
 
+use serde_json::{Value, json};
+
 use super::wrap::{columns, wrapped};
+use crate::job::resolved::Setting;
+use crate::secret::Masker;
 
 /// Longer lines have their comment right behind them, and don't push all others to the right.
 const ALIGNED_MAX: usize = 60;
@@ -19,6 +23,19 @@ pub fn text(lines: &[(String, String)], columns_max: Option<u16>) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Returns the settings of a job as an object.
+pub fn json(job: &str, settings: &[Setting], masker: &Masker) -> Value {
+    let masked = |value: &Value| match value {
+        Value::String(text) => masker.mask(text).into(),
+        Value::Array(items) => {
+            items.iter().map(|item| item.as_str().map_or_else(|| item.clone(), |text| masker.mask(text).into())).collect()
+        }
+        other => other.clone(),
+    };
+    let object = |setting: &Setting| json!({"key": masker.mask(&setting.key), "value": masked(&setting.value), "origin": setting.origin});
+    json!({"success": true, "job": job, "settings": settings.iter().map(object).collect::<Vec<_>>()})
 }
 
 fn with_comment(line: &str, origin: &str, width: usize, columns_max: usize) -> String {

@@ -33,14 +33,25 @@ impl JobResult {
     }
 }
 
-/// Prints how runs ended, without the statements of a dry run where it is to be quiet; what failed has been told by [`tell_failures`].
-pub fn print(results: &[JobResult], format: Format, is_quiet: bool) {
+/// What people are shown of the statements of a dry run; scripts get them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statements {
+    /// Each of them.
+    Shown,
+    /// How many there are.
+    Counted,
+    /// Nothing.
+    Omitted,
+}
+
+/// Prints how runs ended; what failed has been told by [`tell_failures`].
+pub fn print(results: &[JobResult], format: Format, statements: Statements) {
     match format {
         Format::Json => super::json::print(&object(results)),
         Format::Csv => super::print(&csv(results)),
         Format::Table => {
             for report in results.iter().filter_map(|result| result.run.as_ref().ok()) {
-                super::print(&text(report, is_quiet));
+                super::print(&text(report, statements));
             }
         }
     }
@@ -55,13 +66,13 @@ pub fn tell_failures(result: &JobResult) {
     }
 }
 
-/// Returns the table of a run with a line that sums it up; who wants it quiet gets no statements.
-pub fn text(report: &RunReport, is_quiet: bool) -> String {
-    text_within(report, is_quiet, terminal_width())
+/// Returns the table of a run with a line that sums it up.
+fn text(report: &RunReport, statements: Statements) -> String {
+    text_within(report, statements, terminal_width())
 }
 
-fn text_within(report: &RunReport, is_quiet: bool, width: Option<u16>) -> String {
-    format!("{}{}", table(report).text_within(width), below(report, is_quiet, width))
+fn text_within(report: &RunReport, statements: Statements, width: Option<u16>) -> String {
+    format!("{}{}", table(report).text_within(width), below(report, statements, width))
 }
 
 /// The place of the column of deleted rows.
@@ -110,7 +121,7 @@ fn table(report: &RunReport) -> Rows {
 }
 
 /// Returns what stands below the table: the sum, where rejected rows are, what a dry run would do.
-fn below(report: &RunReport, is_quiet: bool, width: Option<u16>) -> String {
+fn below(report: &RunReport, statements: Statements, width: Option<u16>) -> String {
     let mut text = format!("\n\n{}", fitted(&summed_up(report), 2, width));
     for (index, source) in report.sources.iter().enumerate() {
         let rejected = source.counts().rejected;
@@ -119,14 +130,22 @@ fn below(report: &RunReport, is_quiet: bool, width: Option<u16>) -> String {
             let kept = format!("{}: {} rejected, kept in {}", printable(&source.name), count(rejected, "row"), printable(&path));
             let _ = write!(text, "\n{}", fitted(&kept, 2, width));
         }
-        if is_quiet {
-            continue;
-        }
-        for statement in source.streams.iter().filter_map(|stream| stream.result.as_ref()).flat_map(|result| &result.statements) {
-            let _ = write!(text, "\n{};", printable_lines(statement));
+        if statements == Statements::Shown {
+            for statement in statements_of(source) {
+                let _ = write!(text, "\n{};", printable_lines(statement));
+            }
         }
     }
+    let not_shown = report.sources.iter().flat_map(statements_of).count() as u64;
+    if statements == Statements::Counted && not_shown > 0 {
+        let line = format!("{} would be run at the destination: -v shows them", count(not_shown, "statement"));
+        let _ = write!(text, "\n{}", fitted(&line, 2, width));
+    }
     text
+}
+
+fn statements_of(source: &SourceReport) -> impl Iterator<Item = &String> {
+    source.streams.iter().filter_map(|stream| stream.result.as_ref()).flat_map(|result| &result.statements)
 }
 
 fn table_row(

@@ -56,7 +56,7 @@ fn stopped(status: RunStatus, source: SourceStatus, exit_code: u8, why: &WorkerE
 
 #[track_caller]
 fn check(report: &RunReport, width: u16, expected: &str, said: &str) {
-    assert_eq!(text_within(report, false, Some(width)), expected, "stdout");
+    assert_eq!(text_within(report, Statements::Counted, Some(width)), expected, "stdout");
     assert_eq!(if report.exit_code == 0 { String::new() } else { failures(report) }, said, "stderr");
 }
 

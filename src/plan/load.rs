@@ -17,6 +17,9 @@ use crate::secret::{Secret, exposed_list, exposed_option};
 pub struct SourcePlan {
     /// The source's name in its job.
     pub name: String,
+    /// The name of its connection, for messages; files have none.
+    #[serde(default)]
+    pub connection: Option<String>,
     /// What kind it is and how it is reached.
     pub kind: SourceKind,
     /// Which columns, under which names and types.

@@ -68,7 +68,7 @@ pub(in crate::source) fn options() -> LoadOptions {
 fn source(kind: SourceKind, types: &[(&str, ColumnType)]) -> Box<dyn Source> {
     let types = types.iter().map(|(name, column_type)| ((*name).to_owned(), *column_type)).collect();
     let columns = ColumnRules { types, ..ColumnRules::default() };
-    super::open(&SourcePlan { name: "s".to_owned(), kind, columns, hash_key: None }).unwrap()
+    super::open(&SourcePlan { name: "s".to_owned(), connection: None, kind, columns, hash_key: None }).unwrap()
 }
 
 fn open(source: &mut dyn Source) -> Result<Box<dyn Reader>, SourceError> {

@@ -25,6 +25,12 @@ pub enum StateError {
         /// The store.
         place: Place,
     },
+    /// There is no file yet, nor the private folder around it, and this user can't make them.
+    #[error("state store {place}: it is not there yet, and this user can't make its folder")]
+    NotMade {
+        /// The store.
+        place: Place,
+    },
     /// The file is something else.
     #[error("state store {place}: the file is not a SQLite database")]
     NotAStore {
@@ -119,6 +125,11 @@ impl StateError {
                 let folder = path.parent().unwrap_or(path).display();
                 format!("run as the owner of {folder}, share it with a group (state_group in etlsched.yaml), or {elsewhere}")
             }
+            Self::NotMade { place: Place::File(path) } => {
+                let root = path.ancestors().nth(2).unwrap_or(path).display();
+                format!("run as the owner of {root} first, who may share it with a group: state_group in etlsched.yaml; or {elsewhere}")
+            }
+            Self::NotMade { place: Place::Server(_) } => return None,
             Self::ReadOnly { place: Place::Server(_) } => "let `state:` in etlsched.yaml name the server that takes writes".to_owned(),
             Self::NotAStore { .. } => format!("move the file away, or {elsewhere}"),
             Self::Damaged { .. } => "restore it from a backup, or move it away: a new store begins with an empty log".to_owned(),

@@ -121,7 +121,9 @@ pub(super) fn make(path: &Path) -> Result<(), StateError> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) if matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => {
-            Err(StateError::ReadOnly { place: Place::File(path.to_owned()) })
+            let place = Place::File(path.to_owned());
+            let is_folder_there = folder.is_none_or(Path::exists);
+            Err(if is_folder_there { StateError::ReadOnly { place } } else { StateError::NotMade { place } })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(unreachable(path, "its folder doesn't exist")),
         Err(error) => Err(unreachable(path, &error.to_string())),

@@ -1,7 +1,7 @@
 //! Jobs apart from files that are none as they stand, by job: a setting of etlsched.yaml may break many.
 
-use super::Workspace;
 use super::threads::side_by_side;
+use super::{Workspace, files};
 use crate::job::load::Secrets;
 use crate::job::{Job, JobId, Problem};
 
@@ -20,6 +20,11 @@ impl Workspace {
         let (ids, strangers) = self.job_ids();
         let loaded = side_by_side(&ids, |id| self.load_file(id, &self.job_file(id), Secrets::Left).map(|loaded| loaded.job));
         apart(ids.into_iter().zip(loaded.into_iter().map(|loaded| loaded.map_err(|bad| bad.problems))), strangers)
+    }
+
+    /// Returns a warning for each file in a folder of jobs/ that looks like a job's.
+    pub fn misplaced(&self) -> Vec<Problem> {
+        files::misplaced(&self.jobs_folder(), &self.here)
     }
 }
 

@@ -81,9 +81,9 @@ impl Files {
             && std::os::unix::fs::MetadataExt::mode(&metadata) & 0o004 != 0
             && let Some(secret) = inline_secret(&text.text)
         {
-            let (what, key) = (secret.word(), secret.key().map(|key| format!(" ({key})")).unwrap_or_default());
-            let hint = format!("chmod o-r {}, or write ${{NAME}} in place of the {what}", shown.display());
-            let message = format!("holds a {what}{key} that others can read");
+            let (what, instead) = secret.told();
+            let hint = format!("chmod o-r {}, or {instead}", shown.display());
+            let message = format!("holds a {what} that others can read");
             problems.push(text.problem(Severity::Warning, whole(origin), message, Some(hint)));
         }
         Some(text)
@@ -178,23 +178,26 @@ fn open(path: &Path) -> std::io::Result<File> {
 enum InlineSecret {
     /// A password, also one in a URL.
     Password,
+    /// What holds where this variable isn't set.
+    Default(String),
     /// The value of this key, such as `webhooks`; empty where it can't be told.
     Of(String),
 }
 
 #[cfg(unix)]
 impl InlineSecret {
-    fn word(&self) -> &'static str {
+    /// Returns what it is, and what to write in its place.
+    fn told(&self) -> (String, String) {
         match self {
-            Self::Password => "password",
-            Self::Of(_) => "secret",
-        }
-    }
-
-    fn key(&self) -> Option<&str> {
-        match self {
-            Self::Of(key) if !key.is_empty() => Some(key),
-            Self::Password | Self::Of(_) => None,
+            Self::Password => ("password".to_owned(), "write ${NAME} in place of the password".to_owned()),
+            Self::Default(name) => {
+                let instead = format!("write ${{{name}}} and set {name} in the environment or in .env");
+                (format!("secret (the default in ${{{name}:-...}})"), instead)
+            }
+            Self::Of(key) => {
+                let key = if key.is_empty() { String::new() } else { format!(" ({key})") };
+                (format!("secret{key}"), "write ${NAME} in place of the secret".to_owned())
+            }
         }
     }
 }
@@ -205,7 +208,8 @@ fn inline_secret(text: &str) -> Option<InlineSecret> {
     // The key that a list below it belongs to.
     let mut list = "";
     for whole in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        let line = crate::text::shortened(whole, 300);
+        // An empty default is no secret.
+        let line = crate::text::shortened(whole, 300).replace(":-}", "}");
         let masked = crate::job::report::masked_line(&line);
         if masked != line {
             let same: String = line.chars().zip(masked.chars()).take_while(|(one, other)| one == other).map(|(one, _)| one).collect();
@@ -221,6 +225,11 @@ fn inline_secret(text: &str) -> Option<InlineSecret> {
 /// Says what a secret is by what stands before it in its line.
 #[cfg(unix)]
 fn secret_behind(before: &str, list: &str) -> InlineSecret {
+    if let Some((_, name)) = before.strip_suffix(':').and_then(|before| before.rsplit_once("${"))
+        && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
+    {
+        return InlineSecret::Default(name.to_owned());
+    }
     let is_login = before.ends_with(':') && before.contains("://");
     let before = before.trim_end_matches(|character: char| !character.is_alphanumeric());
     let is_word = |character: char| character.is_alphanumeric() || character == '_';
@@ -228,6 +237,9 @@ fn secret_behind(before: &str, list: &str) -> InlineSecret {
     let key = if key.is_empty() || key.starts_with("http") { list } else { key };
     if is_login || key.contains("pass") { InlineSecret::Password } else { InlineSecret::Of(key.to_owned()) }
 }
+
+/// So many files in subfolders are told of.
+const MISPLACED_MAX: usize = 20;
 
 /// Lists a folder's job files.
 pub fn job_ids(folder: &Path, here: &Path) -> (Vec<JobId>, Vec<Problem>) {
@@ -262,6 +274,25 @@ pub fn job_ids(folder: &Path, here: &Path) -> (Vec<JobId>, Vec<Problem>) {
     ids.sort();
     problems.sort_by(|left, right| left.file.cmp(&right.file));
     (ids, problems)
+}
+
+/// Returns a warning for each file right in a subfolder of a folder of jobs that looks like one and is never read.
+pub fn misplaced(folder: &Path, here: &Path) -> Vec<Problem> {
+    let inside = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b".")).map(|entry| entry.path()).collect()
+    };
+    let is_job = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") && path.is_file();
+    let mut found: Vec<PathBuf> = inside(folder).iter().filter(|path| path.is_dir()).flat_map(|path| inside(path)).filter(is_job).collect();
+    found.sort();
+    found.truncate(MISPLACED_MAX);
+    let told = |path: PathBuf| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let hint = format!("move it to {}", super::shown(&folder.join(format!("{stem}.yaml")), here).display());
+        let message = "is not read: job files stand in jobs/ itself, not in a folder of it".to_owned();
+        Problem { severity: Severity::Warning, ..problem(super::shown(&path, here), message, Some(hint)) }
+    };
+    found.into_iter().map(told).collect()
 }
 
 fn problem(file: PathBuf, message: String, hint: Option<String>) -> Problem {
@@ -340,6 +371,18 @@ mod tests {
         holds("healthcheck_url: https://hc.example.com/x\n", of("healthcheck_url"));
         holds("connections:\n  shop: {type: postgresql, password: hunter22}\n", Some(InlineSecret::Password));
         holds("state: postgresql://etl:hunter22@db/etl\n", Some(InlineSecret::Password));
+        let default = Some(InlineSecret::Default("SHOP_PASSWORD".to_owned()));
+        holds("connections:\n  shop: {type: mysql, password: \"${SHOP_PASSWORD:-secret}\"}\n", default);
+        holds("  shop: {type: mysql, password: \"${SHOP_PASSWORD}\"}\n  old: {password: \"${OLD_PASSWORD:-}\"}\n", None);
+    }
+
+    #[test]
+    fn a_default_is_called_the_secret_and_not_the_variable() {
+        let told = InlineSecret::Default("SHOP_PASSWORD".to_owned()).told();
+        assert_eq!(
+            [told.0.as_str(), told.1.as_str()],
+            ["secret (the default in ${SHOP_PASSWORD:-...})", "write ${SHOP_PASSWORD} and set SHOP_PASSWORD in the environment or in .env"]
+        );
     }
 
     #[test]

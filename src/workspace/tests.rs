@@ -191,6 +191,27 @@ fn a_missing_variable_is_told_with_its_place_only_where_a_run_needs_it() {
 }
 
 #[test]
+fn no_default_is_offered_for_a_variable_that_holds_a_secret() {
+    let settings = "connections:\n  shop: {type: api, base_url: \"https://${HOST}\", auth: {bearer: \"${TOKEN}\"}}\nsmtp: {url: \"smtp://localhost\", from: a@b.example, username: a, password: \"${MAIL}\"}\n";
+    let job = "description: \"${WHAT}\"\nwebhooks:\n  - \"${HOOK}\"\ndata_sources:\n  - {name: a, connection: shop, endpoint: /x}\n";
+    let folder = Folder::new(&[(FILE, settings), ("jobs/x.yaml", job)]);
+    let loaded = folder.workspace().load(&id("x"), Secrets::Left).unwrap();
+    let mut hints: Vec<String> = loaded.missing_variables.iter().filter_map(|problem| problem.hint.clone()).collect();
+    hints.sort();
+    let fetched = |name: &str| {
+        format!("set {name} in the environment or in .env, or write {{file: PATH}} or {{command: [PROGRAM, ARGUMENT]}} in its place")
+    };
+    let expected = [
+        fetched("HOOK"),
+        "set HOST in the environment or in .env, or write ${HOST:-default}".to_owned(),
+        fetched("MAIL"),
+        fetched("TOKEN"),
+        "set WHAT in the environment or in .env, or write ${WHAT:-default}".to_owned(),
+    ];
+    assert_eq!(hints, expected);
+}
+
+#[test]
 fn problems_never_show_what_a_variable_holds() {
     let job = "destination: \"${SECRET}\"\nhour: \"${SECRET}\"\ndata_sources: [{path: a.csv, name: \"a/${SECRET}\"}]\n";
     let folder = Folder::new(&[("jobs/x.yaml", job)]);

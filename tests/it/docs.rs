@@ -100,7 +100,8 @@ fn every_yaml_block_of_the_readme_is_valid() {
     for block in blocks {
         let Block { line, text, .. } = &block;
         let is_workspace = text.starts_with("# etlsched.yaml");
-        let etl = Etl::new().file(if is_workspace { "etlsched.yaml" } else { "jobs/shown.yaml" }, text);
+        // A state store must be known before anything else is.
+        let etl = Etl::new().env("STATE_PASSWORD", "hunter22").file(if is_workspace { "etlsched.yaml" } else { "jobs/shown.yaml" }, text);
         // A job may use what the settings shown in its own section declare.
         let is_near = |settings: &&Block| {
             !lines[settings.line..*line].iter().any(|line| line.starts_with('#') && line.contains("# ") && !line.starts_with("# "))

@@ -108,7 +108,7 @@ fn what_the_layers_allow_is_not_convicted() {
 }
 
 /// Returns every .rs file below src/ as (path in src/, text); files of unit tests are left out.
-fn collect(folder: &Path, files: &mut Vec<(String, String)>) {
+pub fn collect(folder: &Path, files: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).expect("a folder of src/") {
         let path = entry.expect("an entry").path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();

@@ -7,6 +7,7 @@
 //! | `docs` | man/, README.md and the job files that it shows are true of this build |
 //! | `browser` | Debian's Chromium by its DevTools protocol: real keys, media, pictures |
 //! | `hints` | what newcomers type first and get wrong: one error with what to type instead |
+//! | `words` | what commands say where nothing is done, or what was typed leads nowhere |
 //! | `widths` | what is printed at a terminal of 80 and 200 columns, with the longest names |
 //! | `report_page` | the report's page by keyboard, in light and dark, on paper |
 //! | `doctor` | what `doctor` says of sound installations and of planted faults, from here and as cron starts jobs |
@@ -168,3 +169,5 @@ mod web;
 mod widths;
 #[cfg(target_os = "linux")]
 mod windows;
+#[cfg(unix)]
+mod words;

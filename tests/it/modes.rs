@@ -193,3 +193,16 @@ fn files_that_others_can_write_are_refused_and_risky_ones_warn_with_what_to_type
     }
     etl.run(&["run", "sales"]).exits(0);
 }
+
+#[test]
+fn a_store_that_nobody_has_made_yet_is_not_called_read_only() {
+    let shared = Shared::new(job());
+    std::fs::set_permissions(shared.etl.path("."), std::fs::Permissions::from_mode(0o555)).expect("a mode");
+    let run = |arguments: &[&str]| if is_root() { shared.run_as(NOBODY, NOBODY.id, arguments) } else { shared.etl.run(arguments) };
+    let ended = run(&["run", "sales"]).exits(1);
+    std::fs::set_permissions(shared.etl.path("."), std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    ended
+        .mentions("/.etlsched/state.db: it is not there yet, and this user can't make its folder")
+        .mentions("hint: run as the owner of /")
+        .mentions(" first, who may share it with a group: state_group in etlsched.yaml");
+}

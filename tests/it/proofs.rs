@@ -99,6 +99,18 @@ fn a_crontab_that_can_not_be_read_proves_nothing() {
     let empty = etl.run(&["schedule", "prove", "--crontab", "crontab"]).exits(10);
     assert_eq!(empty.stdout.lines().filter(|line| !line.is_empty()).count(), 2, "{}", empty.stdout);
     empty.mentions("sales: no line starts it, so all of its ").mentions("not every slot is started once and in time");
+    etl.write(
+        "crontab",
+        "# cd /x && /bin/etlsched run sales\n0 10 * * * cd /x && /bin/etlsched run sales --scheduled\n0 10 * * * /bin/etlsched -C /x run sales --scheduled\n\
+         0 11 * * * /bin/etlsched run other --scheduled\n0 12 * * * /bin/etlsched run sales --scheduled; mail\n0 13 * * * /bin/etlsched run sales --scheduled",
+    );
+    etl.run(&["schedule", "prove", "sales", "--program", "/bin/etlsched", "--crontab", "crontab"]).exits(10).says(
+        "line 2 is not read: its command begins with cd, and would have to be the program by its whole path\n\
+         line 3 is not read: -C /x is another workspace\n\
+         line 5 is not read: what --scheduled; does in it is not known\n\
+         line 6 is not read: it has no line end, and daemons leave such a last line out\n\
+         hint: a line that is read calls: /bin/etlsched -C /workspace____________ run sales --scheduled\n",
+    );
     etl.run(&["schedule", "prove", "--crontab", "absent"]).exits(1).mentions("reading absent: ");
     etl.run(&["schedule", "prove", "--host-zone", "Europe/Berlinn"]).exits(2).mentions("did you mean Europe/Berlin?");
 }

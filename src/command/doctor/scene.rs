@@ -48,6 +48,9 @@ impl Scene {
             Self { workspace, no_workspace, jobs: vec![], files: 0, problems: vec![], is_offline, timeout, now, maskers: vec![] };
         let Some(workspace) = &scene.workspace else { return Ok(scene) };
         (scene.jobs, scene.problems) = if names.is_empty() { workspace.load_all() } else { named(workspace, names)? };
+        if names.is_empty() {
+            scene.problems.extend(workspace.misplaced());
+        }
         scene.files = if names.is_empty() { workspace.job_ids().0.len() } else { names.len() };
         scene.maskers = scene.jobs.iter().map(|loaded| workspace.masker_for(&loaded.job)).chain([workspace.masker.clone()]).collect();
         Ok(scene)

@@ -73,6 +73,9 @@ impl Prove {
             None if is_asked(false) => rendered("crontab", entries, host)?.iter().map(Rendered::text).collect(),
             None => String::new(),
         };
+        if self.crontab.is_some() {
+            entries.iter().for_each(|entry| tell_unread(&crontab, &entry.job, host));
+        }
         let units = if is_asked(true) { self.units(entries, host)? } else { Some(Vec::new()) };
         let mut proofs = Vec::new();
         for daemon in daemons {
@@ -82,7 +85,7 @@ impl Prove {
                     (Daemon::Systemd, None) => continue,
                     (Daemon::Debian | Daemon::Cronie | Daemon::Busybox, _) => {
                         let is_given = self.crontab.is_some();
-                        let is_program = |path: &str| path == host.program || is_given && Path::new(path).is_file();
+                        let is_program = |path: &str| is_ours(path, host, is_given);
                         let called = Called { job: &entry.job, workspace: Some(&host.workspace), is_program: &is_program };
                         Script::of_crontab(&crontab, called)
                     }
@@ -118,6 +121,23 @@ impl Prove {
     fn daemons(&self, is_crontab: bool) -> Vec<Daemon> {
         let is_named = |daemon: &Daemon| self.daemons.is_empty() || self.daemons.iter().any(|name| name == daemon.as_str());
         Daemon::ALL.into_iter().filter(is_named).filter(|daemon| !is_crontab || *daemon != Daemon::Systemd).collect()
+    }
+}
+
+/// Whether a path is the program's: in a crontab that was written by hand any that is there.
+fn is_ours(path: &str, host: &Host, is_given: bool) -> bool {
+    path == host.program || is_given && Path::new(path).is_file()
+}
+
+/// Says which lines of a crontab that was given look like starts of a job and count as none.
+fn tell_unread(crontab: &str, job: &str, host: &Host) {
+    let is_program = |path: &str| is_ours(path, host, true);
+    let unread = Script::unread(crontab, Called { job, workspace: Some(&host.workspace), is_program: &is_program });
+    for (line, why) in &unread {
+        output::note(&format!("line {line} is not read: {}", printable(why)));
+    }
+    if !unread.is_empty() {
+        output::note(&format!("hint: a line that is read calls: {} -C {} run {job} --scheduled", host.program, host.workspace));
     }
 }
 

@@ -131,7 +131,7 @@ impl HttpClient {
             let mut error = failure.error;
             if !error.is_transient || tries >= self.policy.tries {
                 if tries > 1 {
-                    error.message += &format!(" (tried {tries} times)");
+                    error.message += &format!(" ({tries} requests in one attempt)");
                 }
                 return Err(error);
             }
@@ -143,7 +143,7 @@ impl HttpClient {
             }
             tries += 1;
             let seconds = wait.as_secs_f64();
-            self.log.push(format!("{}; tried again after {seconds:.1} s, try {tries} of {}", error.message, self.policy.tries));
+            self.log.push(format!("{}; asked again after {seconds:.1} s, request {tries} of {}", error.message, self.policy.tries));
             (self.timing.sleep)(wait, &self.stop);
             waited += wait;
         }

@@ -20,6 +20,9 @@ const CACHE_KIB: i64 = -8192;
 pub(super) fn open(name: &str, path: &Path, access: Access) -> Outcome<Option<Connection>> {
     let what = || format!("destination {name}: opening {}", path.display());
     if access == Access::Write {
+        if let Some(folder) = private::absent_folder(path) {
+            return Err(no_folder(what(), folder));
+        }
         make(path).map_err(|error| unmakeable(what(), &error))?;
     } else if !path.try_exists().map_err(|error| unmakeable(what(), &error))? {
         return Ok(None);
@@ -49,7 +52,7 @@ fn is_empty(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0)
 }
 
-/// Makes the file where it is absent, and its folder.
+/// Makes the file where it is absent, and its folder where that is ours.
 fn make(path: &Path) -> std::io::Result<()> {
     let Some(folder) = path.parent() else { return Err(ErrorKind::InvalidInput.into()) };
     private::make_folder(folder)?;
@@ -64,6 +67,12 @@ fn make(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// A folder that was mistyped must not become one.
+fn no_folder(what: String, folder: &Path) -> DestinationError {
+    let message = format!("{what}: there is no folder {}", folder.display());
+    DestinationError { code: "cannot_open", message, hint: Some(format!("mkdir -p {}", folder.display())), is_transient: false }
 }
 
 fn unmakeable(what: String, error: &std::io::Error) -> DestinationError {

@@ -27,7 +27,7 @@ struct File {
 impl File {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { path: folder.path().join("private/warehouse.db"), _folder: folder }
+        Self { path: folder.path().join(".etlsched/warehouse.db"), _folder: folder }
     }
 
     fn connection(&self) -> Connection {

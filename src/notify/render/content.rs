@@ -156,7 +156,7 @@ fn cause(cause: &Cause, program: &str) -> CauseLines {
     if let Some(host) = &cause.host {
         title.push_str(&format!(" (at {})", clean(host, 100)));
     }
-    let tries = if cause.attempts > 1 { format!(", tried {} times", grouped(cause.attempts.into())) } else { String::new() };
+    let tries = if cause.attempts > 1 { format!(", {} attempts", grouped(cause.attempts.into())) } else { String::new() };
     CauseLines {
         title,
         message: clean(&cause.message, 1000),

@@ -23,7 +23,7 @@ orders (at db1.example.com:5432):
   connecting to db1.example.com:5432: connection refused
   What to do: check that the server runs and that host and port of its
   connection are right
-  (unreachable, tried 4 times)
+  (unreachable, 4 attempts)
 
 Commands
 --------

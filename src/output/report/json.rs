@@ -9,6 +9,11 @@ use crate::output::measure::utc;
 use crate::output::table::{Align, Rows};
 use crate::text::percent;
 
+/// Returns that a page was written, as an object.
+pub fn written(path: &std::path::Path, bytes: usize) -> Value {
+    json!({"success": true, "written": path.display().to_string(), "bytes": bytes})
+}
+
 /// Returns the report as an object.
 pub fn json(survey: &Survey, frame: &Frame) -> Value {
     let (ended, good) = survey.ended();

@@ -24,7 +24,7 @@ use chrono::{DateTime, Utc};
 use crate::zone::Zone;
 
 pub use html::{MARK, html};
-pub use json::{csv, json};
+pub use json::{csv, json, written};
 pub use text::text;
 
 /// What stands around the facts.

@@ -1,7 +1,7 @@
 //! REST APIs, described.
 
 use super::key::{Default, Key, Kind, Level, Part, Status::Works, key};
-use super::{Example, Given, Map, SourceType, Tree, Wrong};
+use super::{Example, Given, Map, SourceType, Tree, Wrong, docs};
 use crate::plan::api::template::{Piece, Unknown, parent_keys, pieces};
 use crate::plan::api::{ApiBody, ApiConnection, ApiFormat, ApiMethod, ApiSourcePlan, ForEach, path_keys};
 use crate::plan::load::SourceKind;
@@ -103,7 +103,7 @@ const CONNECTION_KEYS: &[Key] = &[
     key("connect_timeout_seconds", Kind::Int(1, 3600), Works, Default::Int(CONNECT_TIMEOUT_SECONDS), "How long connecting may take"),
     key("read_timeout_seconds", Kind::Int(1, 3600), Works, Default::Int(READ_TIMEOUT_SECONDS), "How long an answer may keep silent"),
     key("allow_link_local", Kind::Bool, Works, Default::Bool(false), "Whether link-local and cloud metadata addresses may be fetched from"),
-    key("sslrootcert", Kind::Text, Works, Default::None, "A file of certificates that are trusted beside those of the system"),
+    key("sslrootcert", Kind::Text, Works, Default::None, docs::SSLROOTCERT),
 ];
 
 /// Makes an error of a key.

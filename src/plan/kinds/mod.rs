@@ -6,6 +6,7 @@
 
 mod api;
 mod csv;
+mod docs;
 mod key;
 pub mod mysql;
 mod odbc;

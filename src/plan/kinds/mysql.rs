@@ -2,7 +2,7 @@
 
 use super::key::{Default, Key, Kind, Status::Works, key};
 use super::url::{Parts, ServerUrl};
-use super::{DestinationType, Example, Given, Map, SourceType, Wrong, refuse_where, wrong};
+use super::{DestinationType, Example, Given, Map, SourceType, Wrong, docs, refuse_where, wrong};
 use crate::plan::load::{DestinationKind, SourceKind};
 use crate::plan::mysql::{Infile, MYSQL_SSL_MODES, MysqlConnection, MysqlDestinationPlan, MysqlSourcePlan, MysqlTls};
 use crate::secret::Masker;
@@ -14,14 +14,14 @@ const PORT: u16 = 3306;
 
 /// The keys of a connection, beside `type`.
 pub const CONNECTION_KEYS: &[Key] = &[
-    key("host", Kind::Text, Works, Default::None, "The server: a name, an address, or the path of a unix socket"),
+    key("host", Kind::Text, Works, Default::None, docs::HOST),
     key("port", Kind::Int(1, 65_535), Works, Default::Int(PORT as i64), "The server's port"),
     key("database", Kind::Text, Works, Default::None, "The database"),
     key("user", Kind::Text, Works, Default::None, "The login's name"),
     key("password", Kind::Secret, Works, Default::None, "The login's password"),
-    key("url", Kind::Secret, Works, Default::None, "Server, database and login as one URL: mysql://user:password@host:port/database"),
-    key("sslmode", Kind::Word(MYSQL_SSL_MODES), Works, Default::Text("prefer"), "How TLS is used, in libpq's words or MySQL's own"),
-    key("sslrootcert", Kind::Text, Works, Default::Depends("the system's"), "The file of certificates that are trusted"),
+    key("url", Kind::Secret, Works, Default::None, docs::URL),
+    key("sslmode", Kind::Word(MYSQL_SSL_MODES), Works, Default::Text("prefer"), docs::SSLMODE),
+    key("sslrootcert", Kind::Text, Works, Default::Depends("the system's"), docs::SSLROOTCERT),
     key("sslcert", Kind::Text, Works, Default::None, "The file of the client's certificate"),
     key("sslkey", Kind::Text, Works, Default::None, "The file of the client's key"),
     key("connect_timeout_seconds", Kind::Int(1, 3600), Works, Default::Int(CONNECT_TIMEOUT_SECONDS), "How long connecting may take"),
@@ -32,7 +32,7 @@ pub const CONNECTION_KEYS: &[Key] = &[
         Default::Text("auto"),
         "Whether rows go by LOAD DATA LOCAL INFILE where the server allows it",
     ),
-    key("schema", Kind::Text, Works, Default::Depends("the database"), "The database of the tables that are loaded"),
+    key("schema", Kind::Text, Works, Default::Depends("the database"), docs::SCHEMA),
     key("table_prefix", Kind::Text, Works, Default::None, "Put before the names of tables that have no target of their own"),
 ];
 
@@ -45,14 +45,12 @@ pub(super) static SOURCE: SourceType = SourceType {
     keys: &[
         key("table", Kind::Text, Works, Default::None, "A table or view; schema.table where databases have schemas"),
         key("tables", Kind::Texts, Works, Default::None, "Tables, or globs of tables: each its own stream and target"),
-        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync and :lower_bound"),
+        key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync, :lower_bound, :slot and :run_started"),
         key("where", Kind::Text, Works, Default::None, "A condition that the rows of each table meet"),
     ],
     connection_keys: CONNECTION_KEYS,
     example: Example {
-        connection: Some(
-            "shop: {type: mysql, host: db2, database: shop, user: etl, password: \"${SHOP_PASSWORD:-secret}\", sslmode: verify-full}",
-        ),
+        connection: Some("shop: {type: mysql, host: db2, database: shop, user: etl, password: \"${SHOP_PASSWORD}\", sslmode: verify-full}"),
         source: "{connection: shop, table: orders, etl_config: {mode: incremental, timestamp_column: updated_at}}",
     },
     has_schemas: true,

@@ -1,7 +1,7 @@
 //! Databases that an ODBC driver reaches, described; and what the three kinds of them share.
 
 use super::key::{Default, Key, Kind, Status::Works, key};
-use super::{Example, Given, Map, SourceType, Wrong, refuse_where, wrong};
+use super::{Example, Given, Map, SourceType, Wrong, docs, refuse_where, wrong};
 use crate::plan::load::SourceKind;
 use crate::plan::odbc::{Encrypt, Engine, OdbcConnection, OdbcSourcePlan};
 use crate::secret::Masker;
@@ -27,7 +27,7 @@ pub(super) const CONNECTION_STRING: Key =
     key("connection_string", Kind::Secret, Works, Default::None, "The whole ODBC connection string, instead of everything else");
 pub(super) const OPTIONS: Key =
     key("options", Kind::TextMap, Works, Default::None, "Keywords of the driver's own that are added to the connection string");
-pub(super) const HOST: Key = key("host", Kind::Text, Works, Default::None, "The server: a name or an address");
+pub(super) const HOST: Key = key("host", Kind::Text, Works, Default::None, docs::HOST);
 pub(super) const USER: Key = key("user", Kind::Text, Works, Default::None, "The login's name");
 pub(super) const PASSWORD: Key = key("password", Kind::Secret, Works, Default::None, "The login's password");
 pub(super) const TIMEOUT: Key =

@@ -14,7 +14,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     keys: SOURCE_KEYS,
     connection_keys: &[
         HOST,
-        key("port", Kind::Int(1, 65_535), Works, Default::Int(1521), "The listener's port"),
+        key("port", Kind::Int(1, 65_535), Works, Default::Int(1521), "The server's port"),
         key("service", Kind::Text, Works, Default::None, "The name of the database's service"),
         USER,
         PASSWORD,
@@ -25,7 +25,7 @@ pub(super) static SOURCE: SourceType = SourceType {
         TIMEOUT,
     ],
     example: Example {
-        connection: Some("erp: {type: oracle, host: ora1, service: ORCLPDB1, user: etl, password: \"${ERP_PASSWORD:-secret}\"}"),
+        connection: Some("erp: {type: oracle, host: ora1, service: ORCLPDB1, user: etl, password: \"${ERP_PASSWORD}\"}"),
         source: "{connection: erp, table: SALES.ORDERS, etl_config: {mode: incremental, timestamp_column: UPDATED_AT}}",
     },
     has_schemas: true,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::key::{Default, Key, Kind, Status::Works, key};
 use super::url::{Parts, ServerUrl};
-use super::{DestinationType, Example, Given, Map, SourceType, Wrong, refuse_where, wrong};
+use super::{DestinationType, Example, Given, Map, SourceType, Wrong, docs, refuse_where, wrong};
 use crate::plan::load::{DestinationKind, SourceKind};
 use crate::plan::postgresql::{PostgresConnection, PostgresSourcePlan, SSL_MODES, SslMode};
 use crate::secret::Masker;
@@ -30,7 +30,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     connection_keys: CONNECTION_KEYS,
     example: Example {
         connection: Some(
-            "erp: {type: postgresql, host: db1, database: erp, user: etl, password: \"${ERP_PASSWORD:-secret}\", sslmode: verify-full}",
+            "erp: {type: postgresql, host: db1, database: erp, user: etl, password: \"${ERP_PASSWORD}\", sslmode: verify-full}",
         ),
         source: "{connection: erp, table: public.orders, etl_config: {mode: incremental, timestamp_column: updated_at}}",
     },
@@ -42,18 +42,18 @@ pub(super) static SOURCE: SourceType = SourceType {
 
 /// The keys of a connection, beside `type`.
 pub const CONNECTION_KEYS: &[Key] = &[
-    key("host", Kind::Text, Works, Default::None, "The server: a name, an address, or the folder of a unix socket"),
+    key("host", Kind::Text, Works, Default::None, docs::HOST),
     key("port", Kind::Int(1, 65_535), Works, Default::Int(PORT), "The server's port"),
     key("database", Kind::Text, Works, Default::Depends("the user"), "The database"),
     key("user", Kind::Text, Works, Default::None, "The login's name"),
     key("password", Kind::Secret, Works, Default::None, "The login's password"),
-    key("url", Kind::Secret, Works, Default::None, "Server, database and login as one URL: postgresql://user:password@host:port/database"),
-    key("sslmode", Kind::Word(SSL_MODES), Works, Default::Text("prefer"), "How TLS is used, in libpq's words"),
-    key("sslrootcert", Kind::Text, Works, Default::Depends("the system's"), "The file of certificates that are trusted"),
+    key("url", Kind::Secret, Works, Default::None, docs::URL),
+    key("sslmode", Kind::Word(SSL_MODES), Works, Default::Text("prefer"), docs::SSLMODE),
+    key("sslrootcert", Kind::Text, Works, Default::Depends("the system's"), docs::SSLROOTCERT),
     key("sslcert", Kind::Text, Works, Default::None, "The file of the client's certificate"),
     key("sslkey", Kind::Text, Works, Default::None, "The file of the client's key"),
     key("connect_timeout_seconds", Kind::Int(1, 3600), Works, Default::Int(CONNECT_TIMEOUT_SECONDS), "How long connecting may take"),
-    key("schema", Kind::Text, Works, Default::Depends("the login's first"), "The schema of the tables that are loaded"),
+    key("schema", Kind::Text, Works, Default::Depends("the login's first"), docs::SCHEMA),
     key("table_prefix", Kind::Text, Works, Default::None, "Put before the names of tables that have no target of their own"),
 ];
 

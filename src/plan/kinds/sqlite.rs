@@ -14,7 +14,7 @@ pub(super) static SOURCE: SourceType = SourceType {
     needs_connection: true,
     places: &["table", "tables", "custom_sql"],
     keys: &[
-        key("table", Kind::Text, Works, Default::None, "A table or view"),
+        key("table", Kind::Text, Works, Default::None, "A table or view; schema.table where databases have schemas"),
         key("tables", Kind::Texts, Works, Default::None, "Tables, or globs of tables: each its own stream and target"),
         key("custom_sql", Kind::Text, Works, Default::None, "A query; may name :last_sync, :lower_bound, :slot and :run_started"),
         key("where", Kind::Text, Works, Default::None, "A condition that the rows of each table meet"),

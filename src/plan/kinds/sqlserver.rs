@@ -27,7 +27,7 @@ pub(super) static SOURCE: SourceType = SourceType {
         TIMEOUT,
     ],
     example: Example {
-        connection: Some("erp: {type: sqlserver, host: sql1, database: erp, user: etl, password: \"${ERP_PASSWORD:-secret}\"}"),
+        connection: Some("erp: {type: sqlserver, host: sql1, database: erp, user: etl, password: \"${ERP_PASSWORD}\"}"),
         source: "{connection: erp, table: dbo.orders, etl_config: {mode: incremental, timestamp_column: updated_at}}",
     },
     has_schemas: true,

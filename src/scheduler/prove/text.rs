@@ -87,13 +87,24 @@ impl Script {
             }
             let Some((fields, command)) = parted(line) else { continue };
             let command = until_percent(command);
-            if is_call(command, &called) {
+            if called_by(command, &called).is_ok() {
                 let times = Cron::parse(fields).map_err(|problem| error(problem.message))?;
                 let times_of_busybox = of_busybox(times, fields);
                 script.lines.push(Line { times, times_of_busybox, zone, is_gated: has_word(command, "--scheduled") });
             }
         }
         Ok(script)
+    }
+
+    /// Returns the lines of a crontab that name the program and the job and are not read all the same: the number from 1, and why.
+    pub fn unread(text: &str, called: Called<'_>) -> Vec<(usize, String)> {
+        let names_it = |line: &str| line.contains("etlsched") && line.split_ascii_whitespace().any(|word| word == called.job);
+        let reason = |line: &str| match line.strip_suffix('\n') {
+            None => Some("it has no line end, and daemons leave such a last line out".to_owned()),
+            Some(line) => called_by(until_percent(parted(line.trim_start())?.1), &called).err()?,
+        };
+        let lines = (1..).zip(text.split_inclusive('\n')).filter(|(_, line)| !line.trim_start().starts_with('#') && names_it(line));
+        lines.filter_map(|(number, line)| Some((number, reason(line)?))).collect()
     }
 
     /// Reads the `OnCalendar` lines of a timer; `service` is the text of the service that it starts.
@@ -145,12 +156,16 @@ fn until_percent(command: &str) -> &str {
     &command[..end.unwrap_or(command.len())]
 }
 
-/// Whether a line's command is the program, called to run the job: what else it may do is not guessed.
-fn is_call(command: &str, called: &Called<'_>) -> bool {
+/// Whether a line's command is the program, called to run the job: what else it may do is not guessed. Else why it is not one; `None` where it
+/// calls the program for other jobs.
+fn called_by(command: &str, called: &Called<'_>) -> Result<(), Option<String>> {
     let mut words = command.split([' ', '\t']).filter(|word| !word.is_empty());
-    let is_program = |word: &str| ["/etlsched", "/etlsched.exe"].iter().any(|name| word.ends_with(name)) && (called.is_program)(word);
-    if !words.next().is_some_and(is_program) {
-        return false;
+    let program = words.next().unwrap_or_default();
+    if !["/etlsched", "/etlsched.exe"].iter().any(|name| program.ends_with(name)) {
+        return Err(Some(format!("its command begins with {program}, and would have to be the program by its whole path")));
+    }
+    if !(called.is_program)(program) {
+        return Err(Some(format!("{program} is not this program")));
     }
     let (mut is_run, mut is_job) = (false, false);
     while let Some(word) = words.next() {
@@ -158,7 +173,7 @@ fn is_call(command: &str, called: &Called<'_>) -> bool {
             "-C" | "--project" => {
                 let folder = words.next();
                 if called.workspace.is_some() && folder != called.workspace {
-                    return false;
+                    return Err(Some(format!("-C {} is another workspace", folder.unwrap_or_default())));
                 }
             }
             "--log-format" | "--log-file" | "--log-file-max-mb" | "--log-file-keep" | "-o" | "--output" | ">" | ">>" | "2>" | "2>>" => {
@@ -168,12 +183,12 @@ fn is_call(command: &str, called: &Called<'_>) -> bool {
             "run" if !is_run => is_run = true,
             _ if word.starts_with(">") && !word.contains(['&', ';', '|']) => {}
             _ if !is_run || !word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)) || word.starts_with('-') => {
-                return false;
+                return Err(Some(format!("what {word} does in it is not known")));
             }
             _ => is_job |= word == called.job,
         }
     }
-    is_run && is_job
+    if is_run && is_job { Ok(()) } else { Err(None) }
 }
 
 /// The same fields as busybox reads them.

@@ -66,7 +66,8 @@ impl Api {
 
     fn source(&self) -> Box<dyn Source> {
         let kind = SourceKind::Api(Box::new(self.plan.clone()));
-        open(&SourcePlan { name: "s".to_owned(), kind, columns: self.rules.clone(), hash_key: Some(Secret::new("Jefe")) }).unwrap()
+        open(&SourcePlan { name: "s".to_owned(), connection: None, kind, columns: self.rules.clone(), hash_key: Some(Secret::new("Jefe")) })
+            .unwrap()
     }
 
     fn read(&self) -> Result<Told, SourceError> {

@@ -101,6 +101,7 @@ impl Case {
     fn open(&self) -> Result<Box<dyn Reader>, SourceError> {
         let plan = SourcePlan {
             name: "s".to_owned(),
+            connection: None,
             kind: SourceKind::Csv(self.plan.clone()),
             columns: self.rules.clone(),
             hash_key: self.hash_key.clone(),

@@ -60,7 +60,7 @@ impl Case {
     fn source(&self) -> Box<dyn Source> {
         let kind = SourceKind::Mysql(self.plan.clone());
         let hash_key = Some(Secret::new("Jefe"));
-        source::open(&SourcePlan { name: "s".to_owned(), kind, columns: self.rules.clone(), hash_key }).unwrap()
+        source::open(&SourcePlan { name: "s".to_owned(), connection: None, kind, columns: self.rules.clone(), hash_key }).unwrap()
     }
 
     fn open(&self) -> Result<Box<dyn Reader>, SourceError> {

@@ -46,7 +46,14 @@ impl Case {
 
     fn source(&self) -> Box<dyn Source> {
         let kind = SourceKind::Odbc(self.plan.clone());
-        source::open(&SourcePlan { name: "s".to_owned(), kind, columns: self.rules.clone(), hash_key: Some(Secret::new("key")) }).unwrap()
+        source::open(&SourcePlan {
+            name: "s".to_owned(),
+            connection: None,
+            kind,
+            columns: self.rules.clone(),
+            hash_key: Some(Secret::new("key")),
+        })
+        .unwrap()
     }
 
     fn open(&self) -> Result<Box<dyn Reader>, SourceError> {

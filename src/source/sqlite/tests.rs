@@ -58,7 +58,13 @@ impl Case {
     fn source(&self) -> Box<dyn Source> {
         let (path, table, custom_sql) = (self.path.clone(), self.table.clone(), self.sql.clone());
         let sqlite = SqliteSourcePlan { path, table, tables: Vec::new(), custom_sql, filter: None };
-        let plan = SourcePlan { name: "s".to_owned(), kind: SourceKind::Sqlite(sqlite), columns: self.rules.clone(), hash_key: None };
+        let plan = SourcePlan {
+            name: "s".to_owned(),
+            connection: None,
+            kind: SourceKind::Sqlite(sqlite),
+            columns: self.rules.clone(),
+            hash_key: None,
+        };
         source::open(&plan).unwrap()
     }
 

@@ -78,7 +78,7 @@ fn an_answer_of_any_length_that_is_cut_is_asked_for_again_unless_it_is_handed_ov
         assert_eq!((bench.seconds_waited(), server.seen().len()), (vec![1, 2], 3));
         let log = bench.client.take_log();
         assert!(
-            log[0].contains("the answer was cut after 50,000 bytes") && log[0].contains("tried again after 1.0 s, try 2 of 5"),
+            log[0].contains("the answer was cut after 50,000 bytes") && log[0].contains("asked again after 1.0 s, request 2 of 5"),
             "{log:?}"
         );
     }

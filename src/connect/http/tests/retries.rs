@@ -9,8 +9,10 @@ fn what_may_pass_is_tried_again_with_growing_waits_and_told() {
     assert_eq!(bench.text(&server.url("/a?key=SECRET")).unwrap(), "[1]");
     assert_eq!(bench.seconds_waited(), [1, 2, 4]);
     let log = bench.client.take_log();
-    let first =
-        format!("GET {}?key=…: the server answered 503 Service Unavailable: busy; tried again after 1.0 s, try 2 of 5", server.url("/a"));
+    let first = format!(
+        "GET {}?key=…: the server answered 503 Service Unavailable: busy; asked again after 1.0 s, request 2 of 5",
+        server.url("/a")
+    );
     assert_eq!((log.len(), log[0].as_str()), (3, first.as_str()), "{log:?}");
     has_no_secret(&log.join("\n"));
     assert_eq!(bench.client.take_log(), Vec::<String>::new());
@@ -21,7 +23,7 @@ fn five_tries_are_enough_and_other_refusals_are_not_tried_again() {
     let server = serve(|request| Response::new(if request.path() == "/busy" { 500 } else { 400 }, "no"));
     let mut bench = Bench::new(&connection(&server.url("/")));
     let error = bench.get(&server.url("/busy")).unwrap_err();
-    let expected = format!("GET {}: the server answered 500 Internal Server Error: no (tried 5 times)", server.url("/busy"));
+    let expected = format!("GET {}: the server answered 500 Internal Server Error: no (5 requests in one attempt)", server.url("/busy"));
     assert_eq!((error.message, error.is_transient, server.seen().len()), (expected, true, 5));
     let error = bench.get(&server.url("/bad")).unwrap_err();
     let expected = format!("GET {}: the server answered 400 Bad Request: no", server.url("/bad"));
@@ -61,7 +63,7 @@ fn a_server_that_is_gone_or_silent_is_tried_again() {
     let server = script(vec![Response::hang(), Response::json("[]")]);
     let mut bench = Bench::new(&connection(&server.url("/")));
     assert_eq!(bench.text(&server.url("/")).unwrap(), "[]");
-    assert!(bench.client.take_log()[0].contains(": timed out; tried again"));
+    assert!(bench.client.take_log()[0].contains(": timed out; asked again"));
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn a_page_that_is_cut_is_asked_for_again_and_no_record_comes_twice() {
     assert_eq!((told.schema.as_str(), told.rows.len(), api.server.seen().len()), ("id bigint, text text", 6000, 4));
     assert!(told.rows.iter().enumerate().all(|(place, row)| row.starts_with(&format!("{place}|"))));
     assert!(
-        told.log.iter().any(|line| line.contains("the answer was cut after 2,500,000 bytes") && line.contains("try 2 of 5")),
+        told.log.iter().any(|line| line.contains("the answer was cut after 2,500,000 bytes") && line.contains("request 2 of 5")),
         "{told:?}"
     );
 }
