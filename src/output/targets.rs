@@ -50,7 +50,7 @@ pub fn table_of_jobs(records: &[(String, TargetRecord)], zone: Zone) -> Rows {
 /// The columns of [`cells`], the last with its time zone.
 fn columns(at: &str) -> [(&str, Align); 6] {
     let (left, right) = (Align::Left, Align::Right);
-    [("Source", left), ("Target", left), ("Cursor", left), ("Version", right), ("Last load", right), (at, left)]
+    [("Source", left), ("Target", left), ("Cursor", left), ("Version", right), ("Loaded", right), (at, left)]
 }
 
 /// Returns a target as cells for people.

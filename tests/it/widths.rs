@@ -126,7 +126,7 @@ fn sources_with_many_streams_take_a_line_each_and_columns_left_out_are_named() {
     let left = "not shown in 80 columns: Target, Mode, Added, Updated, Unchanged, Rejected, In\n  target; `-o json` has them\n";
     assert!(run.contains(left), "{run}");
     let show = lines(&["show", "orders"]);
-    assert!(show.contains("\nSource                        Cursor                Last load  At (UTC)\n"), "{show}");
+    assert!(show.contains("\nSource                        Cursor                Loaded  At (UTC)\n"), "{show}");
     let list = lines(&["list"]);
     assert!(list.contains("\nnot shown in 80 columns: ") && list.ends_with("; `-o csv` has them\n"), "{list}");
     assert!(!shown(&machine, 200, "never", &["list"]).contains("not shown"));
@@ -143,7 +143,7 @@ fn commands_and_paths_in_hints_stay_in_one_line() {
     let said = shown(&machine, 80, "never", &["run", JOB]);
     assert!(said.contains(&format!("{}/{path}", root.trim_end_matches('/'))), "{said}");
     let check = shown(&machine, 80, "never", &["check"]);
-    assert!(check.contains(&format!("\n    etlsched logs {JOB}\n")), "{check}");
+    assert!(check.contains(&format!("\n    etlsched logs {JOB} --run last\n")), "{check}");
 }
 
 #[test]
