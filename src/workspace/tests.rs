@@ -365,7 +365,7 @@ fn every_key_does_what_its_table_says() {
     use crate::job::keys::{self, Kind, Status};
     let levels = [("", &keys::JOB), ("etl_config: ", &keys::ETL_CONFIG), ("source: ", &keys::SOURCE)];
     for (start, level) in levels {
-        for key in level.keys().into_iter().filter(|key| !matches!(key.name, "data_sources" | "etl_config")) {
+        for key in level.keys().iter().filter(|key| !matches!(key.name, "data_sources" | "etl_config")) {
             let value = match key.kind {
                 Kind::Int(min, _) => (min + 1).to_string(),
                 Kind::Bool => "true".to_owned(),

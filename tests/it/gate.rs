@@ -354,7 +354,7 @@ fn a_folder_of_jobs_that_was_moved_away_is_told_with_exit_4_and_a_new_workspace_
     let due = |now: &str| at(&etl, now, &["run", "--due", "--scheduled"]);
     due("2026-11-24T02:00:00Z").exits(0).prints("").says("");
     assert!(!etl.path(".etlsched").join("state.db").exists(), "nothing is made");
-    etl.write("jobs/sales.yaml", &job(HOURLY));
+    etl.write("jobs/sales.yaml", job(HOURLY));
     etl.write("jobs/data/sales.csv", "a\n1\n");
     due("2026-11-24T03:00:00Z").exits(0).prints("").says("");
     std::fs::rename(etl.path("jobs"), etl.path("moved")).expect("the folder moves");
