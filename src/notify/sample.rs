@@ -17,7 +17,7 @@ pub struct Setting {
     pub workspace: String,
     /// The host.
     pub host: String,
-    /// The zone of the times.
+    /// The job's zone, in which times are shown.
     pub timezone: String,
     /// The names of the job's sources.
     pub sources: Vec<String>,
@@ -74,6 +74,8 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
             _ => vec![cause(failed)],
         },
         sources: if has_run { facts } else { Vec::new() },
+        source_count: None,
+        last_error: (kind == Kind::Recovery).then(|| FAILURE.to_owned()),
         slot_count: slots.len() as u64,
         slots,
         slots_since: None,
@@ -92,6 +94,9 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
         log_tail: if is_bad { log_tail(sources, *at, timezone) } else { Vec::new() },
     }
 }
+
+/// Why runs of samples failed.
+const FAILURE: &str = "connecting to db1.example.com:5432: connection refused";
 
 /// How long the run of a sample took.
 const TOOK: Duration = Duration::seconds(185);
@@ -115,7 +120,7 @@ fn cause(sources: Vec<String>) -> Cause {
         sources,
         host: Some("db1.example.com:5432".to_owned()),
         code: "unreachable".to_owned(),
-        message: "connecting to db1.example.com:5432: connection refused".to_owned(),
+        message: FAILURE.to_owned(),
         hint: Some("check that the server runs and that host and port of its connection are right".to_owned()),
         attempts: 4,
     }
@@ -143,7 +148,9 @@ fn source(kind: Kind, name: &str, is_failed: bool) -> SourceFacts {
         records_rejected: if kind == Kind::RejectedRows { 17 } else { 0 },
         records_left_out: 0,
         is_replaced: false,
-        table_count: 1,
+        table_count: u64::from(!is_failed),
+        tables_in_all: 1,
+        tables_refreshed: Vec::new(),
         rejects_path: (kind == Kind::RejectedRows).then(|| format!(".etlsched/rejects/{name}.csv")),
         reject_reasons: if kind == Kind::RejectedRows { reasons(name) } else { Vec::new() },
         duration_seconds: if is_failed { 92.4 } else { 12.3 },

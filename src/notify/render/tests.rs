@@ -103,7 +103,10 @@ fn says(kind: Kind, expected: &[&str]) {
 #[test]
 fn every_kind_says_what_to_do_about_it() {
     says(Kind::Success, &["All 3 sources were refreshed: 78,345 rows in 3m 05s."]);
-    says(Kind::Recovery, &["Before that, 1 run in a row failed, since Sat 2026-11-28 06:10 CET."]);
+    says(
+        Kind::Recovery,
+        &["Before that, 1 run in a row failed, since Sat 2026-11-28 06:10 CET: connecting to db1.example.com:5432: connection refused."],
+    );
     says(
         Kind::Disabled,
         &[
@@ -239,6 +242,48 @@ fn a_thousand_jobs_are_told_by_their_number_and_the_first_of_them() {
     assert_eq!(broken.subject, "[etlsched] 12 jobs can't run: their files have errors");
     assert!(broken.text.contains("  - job_011: jobs/job_011.yaml, line 4: hour: expected a whole number from 0"), "{}", broken.text);
     assert!(broken.text.contains("etlsched -C /srv/etl validate\n"), "{}", broken.text);
+}
+
+#[test]
+fn a_run_of_some_sources_speaks_of_these_alone() {
+    let mut message = samples::failure();
+    message.sources.truncate(1);
+    message.source_count = Some(3);
+    let words = words_of(&message);
+    assert!(words.contains("orders, 1 of its 3 sources, was not refreshed: its tables hold what its last good run left."), "{words}");
+    let mut message = samples::recovery();
+    message.sources.truncate(2);
+    message.source_count = Some(3);
+    let expected = "orders, order_lines, 2 of its 3 sources, were refreshed: 52,230 rows in 3m 05s. None of its sources fails any more. \
+                    Before that, 1 run in a row failed, since Sun 2026-11-29 06:10 CET: connecting to db1.example.com:5432: connection refused.";
+    let words = words_of(&message);
+    assert!(words.contains(expected), "{words}");
+    let mut message = samples::failure();
+    message.source_count = Some(5);
+    let words = words_of(&message);
+    assert!(words.contains("1 of 3 sources was not refreshed. The others are fresh. The run was of 3 of its 5 sources. Why"), "{words}");
+}
+
+#[test]
+fn tables_of_a_source_that_failed_are_told_where_they_are_fresh() {
+    let mut message = samples::of(Kind::Failure);
+    message.sources.truncate(1);
+    let source = &mut message.sources[0];
+    (source.tables_in_all, source.tables_refreshed) = (3, vec!["a".to_owned(), "b".to_owned()]);
+    let words = words_of(&message);
+    let lead =
+        "Its source was not refreshed. 2 of its 3 tables are fresh all the same (a, b); what the others hold is of the last good run.";
+    assert!(words.contains(lead) && words.contains("attempt 4, 2 of 3 tables refreshed"), "{words}");
+}
+
+#[test]
+fn a_failure_says_which_rows_were_kept_aside_and_why() {
+    let mut message = samples::of(Kind::Failure);
+    let rejected = samples::of(Kind::RejectedRows).sources.remove(1);
+    message.sources[1] = rejected;
+    let words = words_of(&message);
+    let lead = "1 of 3 sources was not refreshed. The others are fresh. 17 rows of order_lines could not be loaded and were kept aside.";
+    assert!(words.contains(lead) && words.contains("Reasons ------- order_lines: 15 rows: column total does not fit"), "{words}");
 }
 
 #[test]
@@ -413,6 +458,9 @@ proptest! {
     #[test]
     fn whatever_is_told_is_text_and_nothing_else(words in prop::collection::vec(hostile(), 9), kind in prop::sample::select(Kind::ALL.to_vec())) {
         let mut plain = if kind == Kind::Missed { samples::several(3) } else { samples::of(kind) };
+        for source in plain.sources.iter_mut().filter(|source| source.status == SourceStatus::Failed) {
+            (source.tables_in_all, source.tables_refreshed) = (3, vec!["t".to_owned()]);
+        }
         plain.roundup.iter_mut().flat_map(|roundup| &mut roundup.jobs).for_each(|job| job.problem = Some("p".to_owned()));
         let mut message = plain.clone();
         for job in message.roundup.iter_mut().flat_map(|roundup| &mut roundup.jobs) {
@@ -436,6 +484,7 @@ proptest! {
         }
         for source in &mut message.sources {
             source.name = words[8].clone();
+            source.tables_refreshed.iter_mut().for_each(|table| *table = words[4].clone());
             source.rejects_path = source.rejects_path.as_ref().map(|_| words[3].clone());
             for reason in &mut source.reject_reasons {
                 reason.what = words[5].clone();
@@ -443,6 +492,7 @@ proptest! {
             }
         }
         message.schema_changes.iter_mut().for_each(|change| *change = words[5].clone());
+        message.last_error.iter_mut().for_each(|error| *error = words[1].clone());
         message.log_tail.iter_mut().for_each(|line| *line = words[6].clone());
         let (rendered, usual) = (render(&message), render(&plain));
         for text in [&rendered.subject, &rendered.text, &rendered.html] {

@@ -1,0 +1,67 @@
+//! Letters of one job to one recipient, in their order, and what those say that are about runs of some sources or runs that were killed.
+
+use serde_json::json;
+
+use crate::etl::Etl;
+use crate::servers::mail::{MailServer, header, mail_server};
+
+const ANN: &str = "notification_emails: [ann@example.com]\n";
+
+fn settings(port: u16) -> String {
+    format!("smtp: {{url: \"smtp://localhost:{port}\", from: etl@example.com}}\n")
+}
+
+fn kinds(server: &MailServer) -> Vec<String> {
+    server.mails().iter().map(|mail| header(mail, "X-Etlsched-Kind").to_owned()).collect()
+}
+
+/// The words of the last mail.
+fn last_words(server: &MailServer) -> String {
+    let mails = server.mails();
+    let text = mails.last().expect("a mail")["text"].as_str().expect("text").to_owned();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_run_of_some_sources_tells_of_these_and_a_recovery_only_when_no_source_fails() {
+    let server = mail_server(&json!({}));
+    let sources = "  - {name: good, path: jobs/data/good.csv}\n  - {name: gone, path: jobs/data/gone.csv}\n  - {name: lost, path: jobs/data/lost.csv}\n";
+    let etl = Etl::new()
+        .file("etlsched.yaml", settings(server.port()))
+        .file("jobs/sales.yaml", format!("{ANN}data_sources:\n{sources}"))
+        .file("jobs/data/good.csv", "a\n1\n");
+    etl.run(&["run", "sales"]).exits(3);
+    etl.run(&["enable", "sales"]).exits(0);
+    etl.run(&["run", "sales"]).exits(3);
+    let first = kinds(&server).len();
+    etl.write("jobs/data/gone.csv", "a\n1\n2\n");
+    etl.run(&["run", "sales", "--source", "gone"]).exits(0);
+    assert_eq!(kinds(&server).len(), first, "lost fails");
+    etl.write("jobs/data/lost.csv", "a\n1\n");
+    etl.run(&["run", "sales", "--retry-failed"]).exits(0);
+    assert_eq!(kinds(&server)[first..], ["recovery"]);
+    let words = last_words(&server);
+    assert!(words.contains("lost, 1 of its 3 sources, was refreshed: 1 row in "), "{words}");
+    assert!(words.contains("None of its sources fails any more."), "{words}");
+    std::fs::remove_file(etl.path("jobs/data/gone.csv")).expect("the file");
+    etl.run(&["run", "sales", "--source", "gone"]).exits(1);
+    let words = last_words(&server);
+    assert!(words.contains("gone, 1 of its 3 sources, was not refreshed: its tables hold what its last good run left."), "{words}");
+}
+
+#[test]
+fn a_partly_failed_run_with_rejected_rows_is_one_mail() {
+    let server = mail_server(&json!({}));
+    let good = "  - {name: good, path: jobs/data/good.csv, columns: {types: {a: integer}}}\n";
+    let etl = Etl::new()
+        .file("etlsched.yaml", settings(server.port()))
+        .file("jobs/sales.yaml", format!("{ANN}data_sources:\n{good}  - {{name: gone, path: jobs/data/gone.csv}}\n"))
+        .file("jobs/data/good.csv", "a\n1\nx\n");
+    etl.run(&["run", "sales"]).exits(3);
+    assert_eq!(kinds(&server), ["failure"]);
+    let words = last_words(&server);
+    assert!(
+        words.contains("1 row of good could not be loaded and was kept aside. ") && words.contains("Reasons ------- good: 1 row: "),
+        "{words}"
+    );
+}
