@@ -65,6 +65,7 @@ pub(super) fn blank(kind: Kind, job: JobFacts, place: (String, String), at: Date
         sources: Vec::new(),
         source_count: None,
         last_error: None,
+        works_since: None,
         slots: Vec::new(),
         slot_count: 0,
         slots_since: None,

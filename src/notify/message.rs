@@ -105,6 +105,9 @@ pub struct Message {
     /// Why the last of the runs failed after which this one was good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// Since when the job works again, where that was told before: this message could not be sent in its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub works_since: Option<DateTime<Utc>>,
     /// Slots that were missed, or the slot whose deadline passed: due instants, oldest first; at most 20.
     pub slots: Vec<DateTime<Utc>>,
     /// How many slots there were in all.

@@ -76,6 +76,7 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
         sources: if has_run { facts } else { Vec::new() },
         source_count: None,
         last_error: (kind == Kind::Recovery).then(|| FAILURE.to_owned()),
+        works_since: None,
         slot_count: slots.len() as u64,
         slots,
         slots_since: None,

@@ -16,8 +16,9 @@ use super::connection::{Store, naive};
 use super::error::{self, StateError};
 use super::failing::{self, FailingSources};
 use super::jobs::JobStatus;
-use super::outbox::{self, Letter, NewLetter, SEVERAL_JOBS};
+use super::outbox::{Letter, NewLetter, SEVERAL_JOBS};
 use super::progress::write_events;
+use super::queue;
 use super::records::{EventRecord, RunDetail, RunRecord};
 use super::rows::{self, RunRow};
 use super::runs::run_with_tail;
@@ -190,7 +191,7 @@ fn write_down(connection: &mut StoreConnection, job: &str, run_id: &str, tidings
         let event = EventRecord { at: now, level: Level::Info, source: None, stream: None, message: message.clone() };
         write_events(connection, run_id, std::slice::from_ref(&event))?;
     }
-    outbox::put(connection, job, Some(run_id), letters, now)
+    queue::put(connection, job, Some(run_id), letters, now)
 }
 
 fn ended(connection: &mut StoreConnection, run_id: &str, standing: Option<Standing>, now: DateTime<Utc>) -> QueryResult<Option<ClosedRun>> {
@@ -298,7 +299,7 @@ impl Store {
                 // There may be thousands after a host was off: what is new needs no look.
                 if keys.contains(&(job, &one.kind, &one.cause)) { remember(connection, job, one)? } else { note(connection, job, one)? }
             }
-            letters.iter().try_for_each(|(job, letter)| outbox::put(connection, job, None, std::slice::from_ref(letter), now))?;
+            letters.iter().try_for_each(|(job, letter)| queue::put(connection, job, None, std::slice::from_ref(letter), now))?;
             Ok(letters.len())
         })
     }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::etl::Etl;
+use crate::servers::free_port;
 use crate::servers::mail::{MailServer, header, mail_server};
 
 const ANN: &str = "notification_emails: [ann@example.com]\n";
@@ -20,6 +21,39 @@ fn last_words(server: &MailServer) -> String {
     let mails = server.mails();
     let text = mails.last().expect("a mail")["text"].as_str().expect("text").to_owned();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn after_an_outage_of_the_mail_server_the_alarm_comes_before_the_all_clear() {
+    let etl = Etl::new()
+        .file("etlsched.yaml", settings(free_port()))
+        .file("jobs/sales.yaml", format!("{ANN}data_sources:\n  - path: jobs/data/sales.csv\n"));
+    etl.run(&["run", "sales"]).exits(1).mentions("warning: 1 notification waits: ");
+    etl.run(&["status"]).exits(0).mentions("tried again at").mentions("by any run from then on");
+    let server = mail_server(&json!({}));
+    etl.write("etlsched.yaml", settings(server.port()));
+    etl.write("jobs/data/sales.csv", "a\n1\n");
+    etl.run(&["run", "sales"]).exits(0);
+    assert_eq!(kinds(&server), ["failure", "recovery"]);
+    let words = last_words(&server);
+    assert!(words.contains("Before that, 1 run in a row failed, since ") && words.contains("sales.csv"), "{words}");
+}
+
+#[test]
+fn a_later_letter_waits_with_the_one_before_it_and_those_of_others_do_not() {
+    let etl = Etl::new()
+        .file("etlsched.yaml", settings(free_port()))
+        .file("jobs/sales.yaml", format!("{ANN}data_sources:\n  - path: jobs/data/sales.csv\n"))
+        .file("jobs/other.yaml", format!("{ANN}data_sources:\n  - path: jobs/data/other.csv\n"));
+    etl.run(&["run", "sales"]).exits(1);
+    etl.write("jobs/data/sales.csv", "a\n1\n");
+    etl.run(&["run", "sales"]).exits(0);
+    let rows = || etl.state().rows("SELECT kind, attempt FROM outbox WHERE job = 'sales' ORDER BY created_at");
+    assert_eq!(rows(), ["failure|2", "recovery|0"]);
+    assert_eq!(etl.state().value("SELECT COUNT(DISTINCT due_at) FROM outbox WHERE job = 'sales'"), "1");
+    etl.run(&["run", "other"]).exits(1);
+    assert_eq!(etl.state().value("SELECT attempt FROM outbox WHERE job = 'other'"), "1");
+    assert_eq!(rows(), ["failure|2", "recovery|0"], "nobody asked for these before their time");
 }
 
 #[test]
@@ -47,6 +81,32 @@ fn a_run_of_some_sources_tells_of_these_and_a_recovery_only_when_no_source_fails
     etl.run(&["run", "sales", "--source", "gone"]).exits(1);
     let words = last_words(&server);
     assert!(words.contains("gone, 1 of its 3 sources, was not refreshed: its tables hold what its last good run left."), "{words}");
+}
+
+#[test]
+fn a_run_that_was_killed_is_told_with_the_good_one_that_closed_it() {
+    let server = mail_server(&json!({}));
+    let web = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/x.csv", web.local_addr().expect("an address"));
+    let etl = Etl::new()
+        .file("etlsched.yaml", settings(server.port()))
+        .file("jobs/big.yaml", format!("{ANN}data_sources:\n  - {{name: big, path: \"{url}\"}}\n"));
+    let mut child = etl.command(&["run", "big"]).spawn().expect("the program starts");
+    let (connection, _) = web.accept().expect("the source is read");
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    drop((connection, web));
+    etl.write("jobs/big.yaml", format!("{ANN}data_sources:\n  - {{name: big, path: jobs/data/big.csv}}\n"));
+    etl.write("jobs/data/big.csv", "a\n1\n");
+    etl.run(&["run", "big"]).exits(0);
+    assert_eq!(kinds(&server), ["recovery"]);
+    let words = last_words(&server);
+    assert!(
+        words.contains("Before that, 1 run in a row failed, since ") && words.contains(": interrupted: its process ended at "),
+        "{words}"
+    );
+    let rows = etl.state().rows("SELECT kind, sent_at IS NOT NULL, last_error FROM outbox ORDER BY created_at");
+    assert_eq!(rows, ["failure|0|told with the recovery", "recovery|1|NULL"]);
 }
 
 #[test]

@@ -287,6 +287,14 @@ fn a_failure_says_which_rows_were_kept_aside_and_why() {
 }
 
 #[test]
+fn an_alarm_that_comes_after_its_all_clear_says_so_first() {
+    let message = Message { works_since: Some("2026-11-29T06:00:00Z".parse().unwrap()), ..samples::of(Kind::Failure) };
+    let expected = "Daily sales failed ================== This message is late: it could not be sent before. Since Sun 2026-11-29 07:00 CET \
+                    the job works again, as a message before this one said. 1 of 3 sources";
+    assert!(words_of(&message).contains(expected), "{}", words_of(&message));
+}
+
+#[test]
 fn what_an_older_version_left_in_the_outbox_is_read() {
     let body = serde_json::to_value(samples::of(Kind::RejectedRows)).unwrap();
     let mut old = body.clone();

@@ -83,7 +83,13 @@ pub(super) fn lead(message: &Message) -> Vec<String> {
     }
     let mut lead = match message.kind {
         Kind::Failure | Kind::DisabledSoon | Kind::Disabled => {
-            refreshed::failed(message).into_iter().chain(kept_of_failed(message)).collect()
+            let late = message.works_since.map(|at| {
+                format!(
+                    "This message is late: it could not be sent before. Since {} the job works again, as a message before this one said.",
+                    when(at, zone(message))
+                )
+            });
+            late.into_iter().chain(refreshed::failed(message)).chain(kept_of_failed(message)).collect()
         }
         Kind::Success => vec![refreshed::good(message)],
         Kind::Recovery if is_of_file(message) && message.is_by_job => vec!["A run of it has begun.".to_owned()],
