@@ -125,3 +125,31 @@ fn a_partly_failed_run_with_rejected_rows_is_one_mail() {
         "{words}"
     );
 }
+
+#[test]
+fn samples_take_the_times_of_the_job_and_its_files_those_of_the_workspace() {
+    let keys = "notification_emails: [ann@example.com]\nname: Sales of the day\ntimezone: America/New_York\nschedule_type: daily\nhour: 6\ndeadline: \"07:30\"\n";
+    let etl = Etl::new().file("etlsched.yaml", format!("{}timezone: Europe/Berlin\n", settings(free_port()))).file(
+        "jobs/sales.yaml",
+        format!(
+            "{keys}data_sources:
+  - path: jobs/data/sales.csv
+"
+        ),
+    );
+    let sample = |kind: &str| {
+        let mut command = etl.command(&["notify", "test", "sales", "--dry-run", "--kind", kind]);
+        let output = command.env("ETLSCHED_NOW", "2026-11-29T20:49:00Z").output().expect("the program starts");
+        let shown = String::from_utf8(output.stdout).expect("text");
+        shown.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let missed = sample("missed");
+    let slots = "Missed ------ Fri 2026-11-27 06:00 EST Sat 2026-11-28 06:00 EST Sun 2026-11-29 06:00 EST";
+    assert!(missed.contains(slots) && missed.contains("Next run Mon 2026-11-30 06:00 EST"), "{missed}");
+    let deadline = sample("deadline");
+    assert!(deadline.contains("Due --- Sun 2026-11-29 06:00 EST"), "{deadline}");
+    assert!(deadline.contains("Deadline Sun 2026-11-29 07:30 EST"), "{deadline}");
+    let invalid = sample("invalid");
+    assert!(invalid.contains("sales can't run: its file has errors") && !invalid.contains("Sales of the day"), "{invalid}");
+    assert!(!invalid.contains("Schedule ") && !invalid.contains("Next run") && invalid.contains(" CET."), "{invalid}");
+}

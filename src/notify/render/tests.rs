@@ -86,7 +86,7 @@ fn every_kind_says_what_it_is_about_in_its_subject() {
         "[etlsched] Daily sales missed its deadline",
         "[etlsched] Daily sales: columns changed",
         "[etlsched] Daily sales: 51 rows rejected",
-        "[etlsched] Daily sales can't run: its file has errors",
+        "[etlsched] daily_sales can't run: its file has errors",
     ];
     assert_eq!(subjects, expected);
 }
@@ -171,7 +171,7 @@ fn a_good_file_that_lacks_a_value_is_not_said_to_have_errors() {
     let mut message = samples::of(Kind::Invalid);
     let cause = &mut message.causes[0];
     (cause.code, cause.message) = (NO_VALUE.to_owned(), "the variable SHOP_PASSWORD is not set".to_owned());
-    assert_eq!(render(&message).subject, "[etlsched] Daily sales can't run: the variable SHOP_PASSWORD is not set");
+    assert_eq!(render(&message).subject, "[etlsched] daily_sales can't run: the variable SHOP_PASSWORD is not set");
     let words = words_of(&message);
     assert!(words.contains("until its runs have what is missing; its file is good.") && !words.contains("has errors"), "{words}");
     assert!(words.contains("Who is told of what stands in jobs/daily_sales.yaml"), "{words}");
@@ -480,7 +480,7 @@ proptest! {
         message.job.id = format!("i{}", words[1]);
         message.host = words[2].clone();
         message.workspace = words[3].clone();
-        if message.roundup.is_none() {
+        if !message.job.schedule.is_empty() {
             message.job.schedule = format!("s{}", words[4]);
         }
         for cause in &mut message.causes {
