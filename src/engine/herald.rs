@@ -316,3 +316,25 @@ fn changes_of(stream: &StreamRecord) -> Vec<String> {
     };
     changes.iter().map(told).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_source_that_failed_the_tables_are_known_that_were_published_all_the_same() {
+        let stream = |name: &str, status| StreamRecord { status, ..StreamRecord::waiting("shop", name, format!("shop_{name}")) };
+        let streams = [
+            stream("a", SourceStatus::Success),
+            stream("b", SourceStatus::Failed),
+            stream("c", SourceStatus::Success),
+            StreamRecord { status: SourceStatus::Success, ..StreamRecord::waiting("crm", "a", "crm_a") },
+        ];
+        let tables = |status| {
+            let facts = source_facts(&SourceRecord { status, ..SourceRecord::waiting("shop") }, &streams, Vec::new());
+            (facts.table_count, facts.tables_in_all, facts.tables_refreshed)
+        };
+        assert_eq!(tables(SourceStatus::Failed), (2, 3, vec!["shop_a".to_owned(), "shop_c".to_owned()]));
+        assert_eq!(tables(SourceStatus::Success), (2, 3, Vec::new()));
+    }
+}
