@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
@@ -19,11 +19,15 @@ use crate::notify::{self, Channel, Delivery, JobFacts, Kind, Message, Notifier, 
 use crate::output::notify::{Outcome, Told};
 use crate::output::{self, Format, notify as view};
 use crate::process;
+use crate::schedule::Schedule;
 use crate::secret::Secret;
 use crate::workspace::{Workspace, files};
 
 /// How long one message may take to be sent.
 const SEND_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How many slots the sample of missed runs shows.
+const SLOTS_SHOWN: usize = 3;
 
 /// Send people a sample of what they would be told
 #[derive(Debug, Args)]
@@ -136,16 +140,26 @@ impl Test {
 /// What of the samples is true.
 fn setting(workspace: &Workspace, job: &Job, context: &Context, at: DateTime<Utc>) -> Setting {
     let mask = |text: &str| workspace.masker.mask(text);
+    let now = context.slot_clock().now();
+    let latest = |before: DateTime<Utc>| job.schedule.latest(job.timezone, before).map(|slot| slot.at);
+    let newest_first: Vec<DateTime<Utc>> =
+        std::iter::successors(latest(now), |slot| latest(*slot - TimeDelta::seconds(1))).take(SLOTS_SHOWN).collect();
+    let daily = job.lateness.deadline.map(Schedule::Daily);
+    let deadline_of = |slot: &DateTime<Utc>| Some((*slot, daily.as_ref()?.next(job.timezone, *slot, 1).first()?.at));
+    let schedule = job.schedule.describe();
     Setting {
         job: JobFacts {
             id: job.id.as_str().to_owned(),
             name: mask(&job.name),
-            schedule: format!("{} ({})", job.schedule.describe(), job.timezone.name()),
-            next_run: job.schedule.next(job.timezone, context.slot_clock().now(), 1).first().map(|slot| slot.at),
+            schedule: if job.schedule == Schedule::Manual { schedule } else { format!("{schedule} ({})", job.timezone.name()) },
+            next_run: job.schedule.next(job.timezone, now, 1).first().map(|slot| slot.at),
         },
         workspace: workspace.root.display().to_string(),
         host: process::host_name(),
         timezone: job.timezone.name().to_owned(),
+        timezone_of_files: workspace.timezone.name().to_owned(),
+        deadline: newest_first.iter().filter_map(deadline_of).find(|(_, at)| *at <= now),
+        slots: newest_first.into_iter().rev().collect(),
         sources: job.sources.iter().map(|source| mask(&source.name)).collect(),
         failure_threshold: job.failure_threshold,
         at,

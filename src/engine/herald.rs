@@ -63,6 +63,9 @@ pub(super) fn blank(kind: Kind, job: JobFacts, place: (String, String), at: Date
         run: None,
         causes: Vec::new(),
         sources: Vec::new(),
+        source_count: None,
+        last_error: None,
+        works_since: None,
         slots: Vec::new(),
         slot_count: 0,
         slots_since: None,
@@ -157,6 +160,9 @@ impl Herald {
             run: Some(run_facts(run)),
             causes: causes.iter().map(|found| found.cause.clone()).collect(),
             sources: detail.sources.iter().map(|source| source_facts(source, &detail.streams, self.reasons.of(&source.source))).collect(),
+            source_count: Some(self.job.sources.len() as u64)
+                .filter(|count| *count > detail.sources.len() as u64 && !detail.sources.is_empty()),
+            last_error: last_error(kind, run),
             schema_changes,
             standing: Some(Standing { consecutive_failures: run.consecutive_failures, failure_threshold: self.job.failure_threshold }),
             strip: run.last_runs.iter().rev().map(strip_run).collect(),
@@ -188,16 +194,17 @@ impl Herald {
     /// Hides secrets in every text that comes out of files, errors and data.
     fn mask(&self, message: &mut Message) {
         let hide = |text: &mut String| *text = self.masker.mask(text);
-        let Message { job, workspace, run, causes, sources, schema_changes, log_tail, .. } = message;
+        let Message { job, workspace, run, causes, sources, last_error, schema_changes, log_tail, .. } = message;
         hide(&mut job.name);
         hide(workspace);
-        run.iter_mut().filter_map(|run| run.error.as_mut()).for_each(hide);
+        run.iter_mut().filter_map(|run| run.error.as_mut()).chain(last_error).for_each(hide);
         for cause in causes {
             cause.sources.iter_mut().chain(&mut cause.host).chain(&mut cause.hint).for_each(hide);
             hide(&mut cause.message);
         }
         for source in sources {
             hide(&mut source.name);
+            source.tables_refreshed.iter_mut().for_each(hide);
             source.rejects_path.iter_mut().for_each(hide);
             source.reject_reasons.iter_mut().flat_map(|reason| [&mut reason.what, &mut reason.first]).for_each(hide);
         }
@@ -229,6 +236,12 @@ fn whole_error(detail: &RunDetail) -> Option<String> {
     (!is_of_source).then(|| message.clone())
 }
 
+/// Returns why the last run before a recovery failed.
+fn last_error(kind: Kind, run: &ClosedRun) -> Option<String> {
+    let before = run.last_runs.iter().find(|before| before.id != run.detail.run.id).filter(|_| kind == Kind::Recovery)?;
+    before.summary.error_message.clone().filter(|_| matches!(before.status, RunStatus::Failed | RunStatus::Timeout))
+}
+
 /// Returns why a run was cancelled, where it was.
 fn cancelled(ended: &ClosedRun) -> Option<Cause> {
     let run = &ended.detail.run;
@@ -244,8 +257,9 @@ fn cancelled(ended: &ClosedRun) -> Option<Cause> {
 }
 
 fn source_facts(source: &SourceRecord, streams: &[StreamRecord], reject_reasons: Vec<RejectReason>) -> SourceFacts {
-    let tables: Vec<&StreamRecord> =
-        streams.iter().filter(|stream| stream.source == source.source && stream.status == SourceStatus::Success).collect();
+    let own = || streams.iter().filter(|stream| stream.source == source.source);
+    let tables: Vec<&StreamRecord> = own().filter(|stream| stream.status == SourceStatus::Success).collect();
+    let is_whole = source.status == SourceStatus::Success;
     let is_full = |stream: &&StreamRecord| stream.mode.as_deref() == Some(Mode::Full.as_str());
     SourceFacts {
         name: source.source.clone(),
@@ -258,6 +272,8 @@ fn source_facts(source: &SourceRecord, streams: &[StreamRecord], reject_reasons:
         records_left_out: source.counts.folded + source.counts.skipped,
         is_replaced: source.counts.deleted > 0 && tables.iter().all(is_full),
         table_count: tables.len() as u64,
+        tables_in_all: own().count() as u64,
+        tables_refreshed: tables.iter().filter(|_| !is_whole).map(|stream| stream.target.clone()).collect(),
         rejects_path: source.rejects_path.clone(),
         reject_reasons,
         duration_seconds: source.duration_seconds.unwrap_or_default(),
@@ -299,4 +315,26 @@ fn changes_of(stream: &StreamRecord) -> Vec<String> {
         SchemaChange::Gone { column } => format!("{}: column {column} is gone from the source; it stays, NULL in new rows", stream.target),
     };
     changes.iter().map(told).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_source_that_failed_the_tables_are_known_that_were_published_all_the_same() {
+        let stream = |name: &str, status| StreamRecord { status, ..StreamRecord::waiting("shop", name, format!("shop_{name}")) };
+        let streams = [
+            stream("a", SourceStatus::Success),
+            stream("b", SourceStatus::Failed),
+            stream("c", SourceStatus::Success),
+            StreamRecord { status: SourceStatus::Success, ..StreamRecord::waiting("crm", "a", "crm_a") },
+        ];
+        let tables = |status| {
+            let facts = source_facts(&SourceRecord { status, ..SourceRecord::waiting("shop") }, &streams, Vec::new());
+            (facts.table_count, facts.tables_in_all, facts.tables_refreshed)
+        };
+        assert_eq!(tables(SourceStatus::Failed), (2, 3, vec!["shop_a".to_owned(), "shop_c".to_owned()]));
+        assert_eq!(tables(SourceStatus::Success), (2, 3, Vec::new()));
+    }
 }

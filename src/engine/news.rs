@@ -21,6 +21,9 @@ const KEY_BYTES_MAX: usize = 400;
 /// How much of a longer cause is remembered as it is, beside its digest: at most 4 bytes each.
 const KEY_CHARACTERS: usize = 80;
 
+/// What the causes begin with of runs whose process was killed.
+const INTERRUPTED: &str = "interrupted";
+
 /// A run's end, and what it is judged by.
 pub(super) struct Judged<'a> {
     pub(super) run: &'a ClosedRun,
@@ -61,7 +64,7 @@ pub(super) fn news(judged: &Judged<'_>) -> News {
 impl Judged<'_> {
     fn good(&self, news: &mut News) {
         let failures: Vec<&Told> = self.told(Kind::Failure).collect();
-        let is_over = failures.iter().all(|told| self.covers(&told.sources));
+        let is_over = self.run.sources_failing.is_empty() && failures.iter().all(|told| self.is_mended(told));
         if is_over {
             let soon = self.told(Kind::DisabledSoon);
             news.over.extend(failures.iter().copied().chain(soon).map(|told| (told.kind.clone(), told.cause.clone())));
@@ -73,12 +76,16 @@ impl Judged<'_> {
         }
     }
 
-    /// Whether the run refreshed these sources, as far as the job still has them: `--source` may have left them out.
-    fn covers(&self, sources: &[String]) -> bool {
+    /// Whether what was told of sources is over, as no source fails after the run: `--source` may have left them out, but then runs before it
+    /// refreshed them. That isn't known of a run that was killed, nor of what failed before somebody enabled the job: this run must refresh it.
+    fn is_mended(&self, told: &Told) -> bool {
+        let sources = &told.sources;
+        let is_counted = !told.cause.starts_with(INTERRUPTED) && self.is_of_now(told);
         let processed = &self.run.detail.run.summary.sources_processed;
         let is_whole = self.run.detail.sources.iter().all(|source| self.sources.contains(&source.source))
             && self.sources.iter().all(|name| self.run.detail.sources.iter().any(|source| source.source == *name));
-        is_whole || !sources.is_empty() && sources.iter().filter(|name| self.sources.contains(name)).all(|name| processed.contains(name))
+        let mut own = sources.iter().filter(|name| self.sources.contains(name));
+        is_whole || !sources.is_empty() && (is_counted || own.all(|name| processed.contains(name)))
     }
 
     fn bad(&self, news: &mut News) {
@@ -147,7 +154,10 @@ impl Judged<'_> {
         let names: Vec<&str> = published().filter(|source| source.counts.rejected > 0).map(|source| source.source.as_str()).collect();
         let is_due = !names.is_empty() && self.rules.tells(Kind::RejectedRows) && self.is_due(Kind::RejectedRows, names.iter().copied());
         if is_due {
-            news.kinds.push(Kind::RejectedRows);
+            // The message of the failure says it too.
+            if !news.kinds.iter().any(|kind| matches!(kind, Kind::Failure | Kind::Disabled | Kind::DisabledSoon)) {
+                news.kinds.push(Kind::RejectedRows);
+            }
             news.told.extend(names.iter().map(|name| self.remembered(Kind::RejectedRows, name, vec![(*name).to_owned()])));
         }
     }

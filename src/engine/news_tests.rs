@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::*;
 use crate::notify::Cause;
 use crate::run::{Counts, Trigger};
-use crate::state::{RunDetail, RunRecord, RunSummary, SourceRecord};
+use crate::state::{FailingSources, RunDetail, RunRecord, RunSummary, SourceRecord};
 
 const ACTIVE: JobStatus = JobStatus::Active;
 const ERROR: JobStatus = JobStatus::Error;
@@ -54,6 +54,7 @@ fn ended(status: RunStatus) -> ClosedRun {
         status_after: ACTIVE,
         status_changed_at: at(-1_440_000),
         consecutive_failures: u64::from(!is_good),
+        sources_failing: if is_good { FailingSources::new() } else { [("a".to_owned(), 1), ("b".to_owned(), 1)].into() },
         now: at(0),
     }
 }
@@ -156,12 +157,43 @@ fn a_success_after_failures_that_were_told_is_a_recovery() {
 #[test]
 fn a_success_of_other_sources_is_no_recovery() {
     let mut run = ClosedRun { told: vec![told(Kind::Failure, "down", -15)], ..ended(RunStatus::Success) };
+    run.sources_failing = [("a".to_owned(), 1)].into();
     run.detail.sources.remove(0);
     run.detail.run.summary.sources_processed = vec!["b".to_owned()];
     assert_eq!(judged(&run, &rules(false, Repeat::First), &[], &[]), News::default());
     run.detail.sources = vec![source("a", SourceStatus::Success, 0)];
+    run.sources_failing.clear();
     run.detail.run.summary.sources_processed = vec!["a".to_owned()];
     check(&run, &rules(false, Repeat::First), &[], &[Kind::Recovery]);
+    run.sources_failing = [("b".to_owned(), 1)].into();
+    assert_eq!(judged(&run, &rules(false, Repeat::First), &[], &[]), News::default(), "another one fails");
+}
+
+/// A good run of source b, after others of some sources refreshed what was told of a.
+fn good_in_parts(cause: &str) -> ClosedRun {
+    let mut run = ClosedRun { told: vec![told(Kind::Failure, cause, -15)], ..ended(RunStatus::Success) };
+    run.detail.sources.remove(0);
+    run.detail.run.summary.sources_processed = vec!["b".to_owned()];
+    run
+}
+
+#[test]
+fn a_job_whose_sources_were_refreshed_one_by_one_works_again_after_the_last_of_them() {
+    let first = rules(false, Repeat::First);
+    check(&good_in_parts("down"), &first, &[], &[Kind::Recovery]);
+    check(&good_in_parts("interrupted of a"), &first, &[], &[]);
+    check(&ClosedRun { status_changed_at: at(-10), ..good_in_parts("down") }, &first, &[], &[]);
+}
+
+#[test]
+fn the_message_of_a_failure_says_too_which_rows_were_rejected() {
+    let mut run = ended(RunStatus::Failed);
+    run.detail.sources[1] = source("b", SourceStatus::Success, 3);
+    let found = judged(&run, &rules(false, Repeat::First), &["down"], &[]);
+    let told_of: Vec<(&str, &str)> = found.told.iter().map(|told| (told.kind.as_str(), told.cause.as_str())).collect();
+    assert_eq!((found.kinds, told_of), (vec![Kind::Failure], vec![("failure", "down"), ("rejected_rows", "b")]));
+    let known = ClosedRun { told: vec![told(Kind::Failure, "down", -15)], ..run };
+    check(&known, &rules(false, Repeat::First), &["down"], &[Kind::RejectedRows]);
 }
 
 #[test]

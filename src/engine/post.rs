@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock;
 use crate::job::notifications::Addresses;
@@ -94,6 +94,10 @@ pub fn send_waiting(workspace: &Workspace, store: &mut Store, time: Duration, st
     let mut posted = Posted::default();
     let sender = own_sender();
     let mut passed_over = Vec::new();
+    // Those that others wait behind, with when they are tried again, where that is known here; and those others.
+    let mut heads: Vec<(Letter, Option<DateTime<Utc>>)> = Vec::new();
+    let mut behind: Vec<(String, DateTime<Utc>)> = Vec::new();
+    let mut seen = HashSet::new();
     let (mut until, mut is_parting) = (until, false);
     let mut letters = VecDeque::from(letters);
     loop {
@@ -102,7 +106,12 @@ pub fn send_waiting(workspace: &Workspace, store: &mut Store, time: Duration, st
             until = until.min(Instant::now() + PARTING);
             letters = store.due_pings(clock::now(), &sender)?.into();
         }
+        if letters.is_empty() && !is_parting {
+            // What came meanwhile may be behind a letter that others found in these hands.
+            letters = store.due_letters(clock::now())?.into_iter().filter(|letter| !seen.contains(&letter.id)).collect();
+        }
         let Some(letter) = letters.pop_front() else { break };
+        seen.insert(letter.id.clone());
         let left = until.saturating_duration_since(Instant::now());
         if left < LETTER_TIME_MIN {
             break;
@@ -111,17 +120,37 @@ pub fn send_waiting(workspace: &Workspace, store: &mut Store, time: Duration, st
             passed_over.push(letter.id);
             continue;
         }
+        if let Some((_, due_at)) = heads.iter().find(|(head, _)| letter.is_beside(head)) {
+            behind.extend(due_at.map(|due_at| (letter.id, due_at)));
+            continue;
+        }
         if !store.take_letter(&letter, &sender, &moment(), &process::liveness)? {
+            // Whoever sends it now finds what is behind it.
+            if store.is_letter_waiting(&letter.id)? {
+                heads.push((letter, None));
+            }
             continue;
         }
         let began = Instant::now();
         // One that nobody came to try in all the time has its try.
         let is_over = clock::now() >= letter.expires_at && letter.attempt > 0;
-        let outcome = if is_over { Outcome::Expired } else { post.send(&letter, left.min(LETTER_TIMEOUT)) };
+        let outcome = if is_over {
+            Outcome::Expired
+        } else {
+            let works_since = if letter.attempt > 0 { store.works_since(&letter)? } else { None };
+            post.send(&letter, works_since, left.min(LETTER_TIMEOUT))
+        };
         if began.elapsed() >= SLOW && matches!(outcome, Outcome::Later(..)) {
             post.slow.insert(lane(&letter));
         }
-        settle(store, letter, outcome, &mut posted)?;
+        let is_before_others = matches!(outcome, Outcome::Later(..));
+        let due_at = settle(store, &letter, outcome, &mut posted)?;
+        if let Some(due_at) = due_at.filter(|_| is_before_others) {
+            heads.push((letter, Some(due_at)));
+        }
+    }
+    for (id, due_at) in behind {
+        store.letters_passed_over(&[id], due_at)?;
     }
     if !passed_over.is_empty() {
         // They make way for others, which are not many at a time.
@@ -149,6 +178,8 @@ enum Outcome {
     Sent,
     /// It is put off, for the reason, at least so long.
     Later(String, Option<Duration>),
+    /// This version can't make anything of it, for the reason; those behind it don't wait for another one.
+    Unknown(&'static str),
     /// It is refused for good, as far as the other side says.
     Refused(String),
     /// Nobody wants it any more.
@@ -157,36 +188,38 @@ enum Outcome {
     Expired,
 }
 
-fn settle(store: &mut Store, letter: Letter, outcome: Outcome, posted: &mut Posted) -> Result<(), StateError> {
+/// Writes down what became of a letter; returns when it is tried again.
+fn settle(store: &mut Store, letter: &Letter, outcome: Outcome, posted: &mut Posted) -> Result<Option<DateTime<Utc>>, StateError> {
     let now = clock::now();
     let (reason, due_at) = match outcome {
         Outcome::Sent => {
             store.letter_sent(&letter.id, now)?;
-            let Letter { job, channel, recipient, kind, .. } = letter;
+            let Letter { job, channel, recipient, kind, .. } = letter.clone();
             posted.sent.push(Sent { job, channel, recipient, kind });
-            return Ok(());
+            return Ok(None);
         }
-        Outcome::Dropped(reason) => return store.letter_dropped(&letter.id, reason, now),
+        Outcome::Dropped(reason) => return store.letter_dropped(&letter.id, reason, now).map(|()| None),
         Outcome::Expired => {
             let hours = crate::state::LETTER_LIFE.num_hours();
             let reason = format!("given up after {hours} hours and {}", crate::text::count(u64::from(letter.attempt), "attempt"));
             store.letter_dropped(&letter.id, &reason, now)?;
             // Who never heard of it is told when it happens again.
             if letter.channel != Channel::Healthcheck.as_str() {
-                store.forget_told_of(&letter)?;
+                store.forget_told_of(letter)?;
             }
             (format!("to {}: {reason}", letter.recipient), None)
         }
+        Outcome::Unknown(reason) => (reason.to_owned(), Some(now + pause(letter.attempt, None))),
         Outcome::Later(reason, retry_after) => (reason, Some(now + pause(letter.attempt, retry_after))),
         Outcome::Refused(reason) => (reason, Some(now + PAUSE_PERMANENT)),
     };
     if let Some(due_at) = due_at {
-        store.letter_put_off(&letter, &reason, due_at)?;
+        store.letter_put_off(letter, &reason, due_at)?;
     }
     if !posted.errors.contains(&reason) {
         posted.errors.push(reason);
     }
-    Ok(())
+    Ok(due_at)
 }
 
 /// Returns how long a letter is put off that was tried so often before.
@@ -246,13 +279,14 @@ struct Post<'a> {
 }
 
 impl Post<'_> {
-    fn send(&mut self, letter: &Letter, timeout: Duration) -> Outcome {
+    fn send(&mut self, letter: &Letter, works_since: Option<DateTime<Utc>>, timeout: Duration) -> Outcome {
         let Some(channel) = Channel::parse(&letter.channel) else {
-            return Outcome::Later("this version doesn't know its channel".to_owned(), None);
+            return Outcome::Unknown("this version doesn't know its channel");
         };
         let Ok(message) = serde_json::from_str::<Message>(&letter.body) else {
-            return Outcome::Later("this version can't read what it says".to_owned(), None);
+            return Outcome::Unknown("this version can't read what it says");
         };
+        let message = Message { works_since, ..message };
         if channel == Channel::Email {
             let delivery = Delivery { id: &letter.id, recipient: &letter.recipient, message: &message, timeout };
             return self.deliver(channel, &delivery, &Masker::default());

@@ -99,6 +99,15 @@ pub struct Message {
     pub causes: Vec<Cause>,
     /// The run's sources, in the job's order.
     pub sources: Vec<SourceFacts>,
+    /// How many sources the job has, where the run left some of them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_count: Option<u64>,
+    /// Why the last of the runs failed after which this one was good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// Since when the job works again, where that was told before: this message could not be sent in its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub works_since: Option<DateTime<Utc>>,
     /// Slots that were missed, or the slot whose deadline passed: due instants, oldest first; at most 20.
     pub slots: Vec<DateTime<Utc>>,
     /// How many slots there were in all.
@@ -261,9 +270,15 @@ pub struct SourceFacts {
     /// Whether every row of its tables was replaced, so that what was added and removed says nothing of what changed.
     #[serde(default)]
     pub is_replaced: bool,
-    /// How many tables it has.
+    /// How many of its tables were refreshed.
     #[serde(default)]
     pub table_count: u64,
+    /// How many tables it has.
+    #[serde(default)]
+    pub tables_in_all: u64,
+    /// The tables that were refreshed though the source as a whole was not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables_refreshed: Vec<String>,
     /// The file of the rejected rows.
     pub rejects_path: Option<String>,
     /// Why they were rejected; of many reasons the first.

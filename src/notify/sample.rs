@@ -17,8 +17,14 @@ pub struct Setting {
     pub workspace: String,
     /// The host.
     pub host: String,
-    /// The zone of the times.
+    /// The job's zone, in which times are shown.
     pub timezone: String,
+    /// That of etlsched.yaml, in which those of files with errors are.
+    pub timezone_of_files: String,
+    /// The last slots of the job's schedule, oldest first; none where it has none.
+    pub slots: Vec<DateTime<Utc>>,
+    /// The last slot whose deadline is over, and that; where the job has one.
+    pub deadline: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// The names of the job's sources.
     pub sources: Vec<String>,
     /// `failure_threshold`.
@@ -32,7 +38,8 @@ const RUN_ID: &str = "00000000-0000-7000-8000-000000000000";
 
 /// Returns a sample of a kind: what it tells of didn't happen, and it says so.
 pub fn sample(kind: Kind, setting: &Setting) -> Message {
-    let Setting { job, workspace, host, timezone, sources, failure_threshold, at } = setting;
+    let Setting { job, workspace, host, timezone, sources, failure_threshold, at, .. } = setting;
+    let timezone = if kind == Kind::Invalid { &setting.timezone_of_files } else { timezone };
     let is_bad = matches!(kind, Kind::Failure | Kind::Disabled | Kind::DisabledSoon);
     let has_run = !matches!(kind, Kind::Missed | Kind::Deadline | Kind::Invalid);
     let threshold = u64::from(*failure_threshold);
@@ -52,16 +59,23 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
         number if number < facts.len() => exit_code::PARTLY_FAILED,
         _ => exit_code::FAILED,
     };
+    let deadline = setting.deadline.unwrap_or((*at - Duration::hours(2), *at - Duration::hours(1)));
     let slots: Vec<DateTime<Utc>> = match kind {
+        Kind::Missed if !setting.slots.is_empty() => setting.slots.clone(),
         Kind::Missed => (1..=3).rev().map(|days| *at - Duration::days(days)).collect(),
-        Kind::Deadline => vec![*at - Duration::hours(2)],
+        Kind::Deadline => vec![deadline.0],
         _ => Vec::new(),
     };
     Message {
         kind,
         is_test: true,
         is_by_job: false,
-        job: JobFacts { next_run: job.next_run.filter(|_| kind != Kind::Disabled), ..job.clone() },
+        job: match kind {
+            // Nobody can read the file's own words.
+            Kind::Invalid => JobFacts { id: job.id.clone(), name: job.id.clone(), schedule: String::new(), next_run: None },
+            Kind::Disabled => JobFacts { next_run: None, ..job.clone() },
+            _ => job.clone(),
+        },
         workspace: workspace.clone(),
         host: host.clone(),
         at: *at,
@@ -74,10 +88,13 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
             _ => vec![cause(failed)],
         },
         sources: if has_run { facts } else { Vec::new() },
+        source_count: None,
+        last_error: (kind == Kind::Recovery).then(|| FAILURE.to_owned()),
+        works_since: None,
         slot_count: slots.len() as u64,
         slots,
         slots_since: None,
-        deadline: (kind == Kind::Deadline).then(|| *at - Duration::hours(1)),
+        deadline: (kind == Kind::Deadline).then_some(deadline.1),
         schema_changes: match (kind, sources.first()) {
             (Kind::SchemaChange, Some(name)) => {
                 vec![
@@ -92,6 +109,9 @@ pub fn sample(kind: Kind, setting: &Setting) -> Message {
         log_tail: if is_bad { log_tail(sources, *at, timezone) } else { Vec::new() },
     }
 }
+
+/// Why runs of samples failed.
+const FAILURE: &str = "connecting to db1.example.com:5432: connection refused";
 
 /// How long the run of a sample took.
 const TOOK: Duration = Duration::seconds(185);
@@ -115,7 +135,7 @@ fn cause(sources: Vec<String>) -> Cause {
         sources,
         host: Some("db1.example.com:5432".to_owned()),
         code: "unreachable".to_owned(),
-        message: "connecting to db1.example.com:5432: connection refused".to_owned(),
+        message: FAILURE.to_owned(),
         hint: Some("check that the server runs and that host and port of its connection are right".to_owned()),
         attempts: 4,
     }
@@ -143,7 +163,9 @@ fn source(kind: Kind, name: &str, is_failed: bool) -> SourceFacts {
         records_rejected: if kind == Kind::RejectedRows { 17 } else { 0 },
         records_left_out: 0,
         is_replaced: false,
-        table_count: 1,
+        table_count: u64::from(!is_failed),
+        tables_in_all: 1,
+        tables_refreshed: Vec::new(),
         rejects_path: (kind == Kind::RejectedRows).then(|| format!(".etlsched/rejects/{name}.csv")),
         reject_reasons: if kind == Kind::RejectedRows { reasons(name) } else { Vec::new() },
         duration_seconds: if is_failed { 92.4 } else { 12.3 },

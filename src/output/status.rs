@@ -78,8 +78,8 @@ pub fn json(overview: &Overview) -> Value {
 }
 
 fn outbox_object(outbox: &OutboxWaiting) -> Value {
-    let OutboxWaiting { count, oldest_at, last_error, given_up } = outbox;
-    json!({"waiting": count, "oldest_at": oldest_at.map(utc), "last_error": last_error, "given_up": given_up})
+    let OutboxWaiting { count, oldest_at, due_at, last_error, given_up } = outbox;
+    json!({"waiting": count, "oldest_at": oldest_at.map(utc), "next_try_at": due_at.map(utc), "last_error": last_error, "given_up": given_up})
 }
 
 fn running_object(running: &RunningRun, now: DateTime<Utc>) -> Value {
@@ -212,7 +212,7 @@ fn text_within(overview: &Overview, zone: Zone, width: Option<u16>) -> String {
         |job: &JobRecord| job.paused_until.map_or_else(|| "until it is resumed".to_owned(), |until| format!("until {}", shown(until)));
     let lines: Vec<String> = paused.iter().map(|job| format!("  {}: {}", job.id, until(job))).collect();
     section("Paused", lines.join("\n"));
-    section("Messages", outbox.as_ref().map(|outbox| outbox_lines(outbox, &shown)).unwrap_or_default());
+    section("Messages", outbox.as_ref().map(|outbox| outbox_lines(outbox, *now, &shown)).unwrap_or_default());
 
     let now_running = running_text(running, next.as_ref(), *now, &shown, width);
     let mut text: Vec<String> = attention;
@@ -246,13 +246,17 @@ fn running_text(
 }
 
 /// What waits to be sent, and what was given up; nothing where nothing does.
-fn outbox_lines(outbox: &OutboxWaiting, shown: &dyn Fn(DateTime<Utc>) -> String) -> String {
-    let OutboxWaiting { count: waiting, oldest_at, last_error, given_up } = outbox;
+fn outbox_lines(outbox: &OutboxWaiting, now: DateTime<Utc>, shown: &dyn Fn(DateTime<Utc>) -> String) -> String {
+    let OutboxWaiting { count: waiting, oldest_at, due_at, last_error, given_up } = outbox;
     let mut lines = Vec::new();
     if *waiting > 0 {
         let oldest = oldest_at.map(|at| format!(", the oldest of {}", shown(at))).unwrap_or_default();
         let verb = if *waiting == 1 { "waits" } else { "wait" };
-        lines.push(format!("  {} {verb} to be sent{oldest}; any run sends them", count(*waiting, "message")));
+        let next = match due_at.filter(|at| *at > now) {
+            Some(at) => format!("tried again at {} by any run from then on", shown(at)),
+            None => "any run sends them".to_owned(),
+        };
+        lines.push(format!("  {} {verb} to be sent{oldest}; {next}", count(*waiting, "message")));
         lines.extend(last_error.iter().map(|error| format!("  the last try: {}", printable(error))));
     }
     if *given_up > 0 {
@@ -302,6 +306,7 @@ mod tests {
             outbox: Some(OutboxWaiting {
                 count: 12,
                 oldest_at: Some(now),
+                due_at: Some(now),
                 last_error: Some(format!("mail to ops@example.com: 10.0.0.1:587 answers: 550 {}", "表".repeat(60))),
                 given_up: 3,
             }),

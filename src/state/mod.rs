@@ -30,6 +30,7 @@ mod noticed;
 mod outbox;
 mod postgresql;
 mod progress;
+mod queue;
 mod records;
 mod repair;
 mod retention;

@@ -7,11 +7,11 @@ use super::backends::StoreConnection;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::connection::{Store, naive};
 use super::error::StateError;
 use super::leases::{Clocks, LEASE_LOST_AFTER, Lease, Moment, Probe};
+use super::queue;
 use super::rows;
 use super::schema::{outbox, runs};
 use super::server;
@@ -24,7 +24,7 @@ pub const LETTER_LIFE: TimeDelta = TimeDelta::hours(72);
 pub const PAUSE_MAX: TimeDelta = TimeDelta::hours(6);
 
 /// How many letters are looked at at once.
-const LETTERS_MAX: i64 = 200;
+pub(super) const LETTERS_MAX: i64 = 200;
 
 /// What stands in the place of the job of a letter about several; no job has this id.
 pub const SEVERAL_JOBS: &str = "*";
@@ -95,6 +95,8 @@ pub struct OutboxWaiting {
     pub count: u64,
     /// When the oldest of them was written.
     pub oldest_at: Option<DateTime<Utc>>,
+    /// When the first of them is tried next.
+    pub due_at: Option<DateTime<Utc>>,
     /// Why the one that was tried most often wasn't sent.
     pub last_error: Option<String>,
     /// How many were given up in the last seven days, because they could not be sent for three.
@@ -114,7 +116,7 @@ pub struct Sender {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = outbox)]
-struct LetterRow {
+pub(super) struct LetterRow {
     id: String,
     job: String,
     channel: String,
@@ -164,39 +166,6 @@ impl From<RecordRow> for LetterRecord {
     }
 }
 
-/// Puts letters about a job into the outbox.
-pub(super) fn put(
-    connection: &mut StoreConnection,
-    job: &str,
-    run_id: Option<&str>,
-    letters: &[NewLetter],
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    for letter in letters {
-        let NewLetter { channel, recipient, kind, body, is_overtaking } = letter;
-        if *is_overtaking {
-            let of_recipient = outbox::job.eq(job).and(outbox::channel.eq(channel)).and(outbox::recipient.eq(recipient));
-            let earlier = outbox::table.filter(of_recipient).filter(outbox::closed_at.is_null()).filter(outbox::leased_by.is_null());
-            let needless = (outbox::closed_at.eq(naive(now)), outbox::body.eq(""), outbox::last_error.eq("overtaken by a later one"));
-            diesel::update(earlier).set(needless).execute(connection)?;
-        }
-        let row = (
-            outbox::id.eq(Uuid::new_v4().to_string()),
-            outbox::job.eq(job),
-            outbox::run_id.eq(run_id),
-            outbox::channel.eq(channel),
-            outbox::recipient.eq(recipient),
-            outbox::kind.eq(kind),
-            outbox::body.eq(body),
-            outbox::created_at.eq(naive(now)),
-            outbox::due_at.eq(naive(now)),
-            outbox::expires_at.eq(naive(now + LETTER_LIFE)),
-        );
-        diesel::insert_into(outbox::table).values(row).execute(connection)?;
-    }
-    Ok(())
-}
-
 /// Whether letters were closed before an instant.
 pub(super) fn has_old(connection: &mut StoreConnection, before: NaiveDateTime) -> QueryResult<bool> {
     diesel::select(diesel::dsl::exists(outbox::table.filter(outbox::closed_at.lt(before)))).get_result(connection)
@@ -243,7 +212,7 @@ impl Store {
         self.read(|connection| diesel::select(diesel::dsl::exists(due)).get_result(connection))
     }
 
-    /// Returns letters that are to be sent now, those of each channel by their age; at most 200.
+    /// Returns letters that are to be sent now, those of each channel by their age: at most 200, and what goes before them.
     ///
     /// # Errors
     /// The store can't be read.
@@ -253,7 +222,7 @@ impl Store {
             // Webhooks and pings before mails, which may be many to one server that hangs.
             let first = due.order((outbox::channel.desc(), outbox::created_at, outbox::id)).limit(LETTERS_MAX);
             let rows = first.select(LetterRow::as_select()).load(connection)?;
-            Ok(rows.into_iter().map(Letter::from).collect())
+            queue::with_earlier(connection, rows.into_iter().map(Letter::from).collect())
         })
     }
 
@@ -388,8 +357,10 @@ impl Store {
     pub fn outbox_waiting(&mut self, now: DateTime<Utc>) -> Result<OutboxWaiting, StateError> {
         self.read(|connection| {
             let open = outbox::table.filter(outbox::closed_at.is_null());
-            let columns = (diesel::dsl::count_star(), diesel::dsl::min(outbox::created_at));
-            let (count, oldest): (i64, Option<NaiveDateTime>) = open.select(columns).first(connection)?;
+            type Columns = (i64, Option<NaiveDateTime>, Option<NaiveDateTime>);
+            let columns = (diesel::dsl::count_star(), diesel::dsl::min(outbox::created_at), diesel::dsl::min(outbox::due_at));
+            let (count, oldest, due): Columns = open.select(columns).first(connection)?;
+            let is_any_due: bool = diesel::select(diesel::dsl::exists(open.filter(is_due(now)))).get_result(connection)?;
             let tried = open.filter(outbox::last_error.is_not_null()).order((outbox::attempt.desc(), outbox::id));
             let last_error: Option<Option<String>> = tried.select(outbox::last_error).first(connection).optional()?;
             let lately = outbox::table.filter(outbox::closed_at.ge(naive(now - TimeDelta::days(7))));
@@ -398,6 +369,7 @@ impl Store {
             Ok(OutboxWaiting {
                 count: count.unsigned_abs(),
                 oldest_at: oldest.map(|at| at.and_utc()),
+                due_at: due.map(|at| if is_any_due { at.and_utc().min(now) } else { at.and_utc() }),
                 last_error: last_error.flatten(),
                 given_up: given_up.unsigned_abs(),
             })

@@ -111,7 +111,9 @@ fn a_letter_that_was_put_off_waits_and_is_taken_as_it_then_is(back_end: BackEnd)
     let again = store.due_letters(at(60)).unwrap().remove(0);
     assert_eq!((&again.id, again.attempt), (&letter.id, 1));
     assert!(store.take_letter(&again, &sender(2), &moment(60), &alive).unwrap());
-    let waiting = OutboxWaiting { count: 1, oldest_at: Some(at(0)), last_error: Some("no answer".to_owned()), given_up: 0 };
+    let waiting =
+        OutboxWaiting { count: 1, oldest_at: Some(at(0)), due_at: Some(at(60)), last_error: Some("no answer".to_owned()), given_up: 0 };
+    assert_eq!(store.outbox_waiting(at(20)).unwrap(), waiting);
     assert_eq!(store.outbox_waiting(at(60)).unwrap(), waiting);
 }
 
@@ -218,6 +220,25 @@ fn a_letter_that_says_how_a_job_stands_overtakes_those_that_wait(back_end: BackE
     assert_eq!(waiting, ["healthcheck", "email"]);
 }
 
+fn a_letter_brings_those_of_its_job_to_its_recipient_that_were_written_before_it(back_end: BackEnd) {
+    let (_home, mut store) = with(back_end, &["ann@example.org", "bob@example.org"]);
+    let recovery = NewLetter { kind: "recovery".to_owned(), ..letter("ann@example.org") };
+    for letter in store.due_letters(at(1)).unwrap() {
+        assert!(store.take_letter(&letter, &sender(1), &moment(1), &alive).unwrap());
+        store.letter_put_off(&letter, "no answer", at(3600)).unwrap();
+    }
+    assert!(store.due_letters(at(9)).unwrap().is_empty());
+    assert!(tell_once(&mut store, &told("2026-11-30", at(9)), &[recovery], at(9)));
+    let due = store.due_letters(at(10)).unwrap();
+    let shown: Vec<(&str, &str)> = due.iter().map(|letter| (letter.recipient.as_str(), letter.kind.as_str())).collect();
+    assert_eq!(shown, [("ann@example.org", "failure"), ("ann@example.org", "recovery")], "bob's has nothing behind it");
+    assert!(due[0].is_beside(&due[1]));
+    assert_eq!(store.works_since(&due[0]).unwrap(), None);
+    store.letter_sent(&due[1].id, at(11)).unwrap();
+    assert!(store.is_letter_waiting(&due[0].id).unwrap() && !store.is_letter_waiting(&due[1].id).unwrap());
+    assert_eq!(store.works_since(&due[0]).unwrap(), Some(at(9)), "it could not be sent in its turn");
+}
+
 fn a_run_s_end_is_told_in_the_transaction_that_closes_it(back_end: BackEnd) {
     let home = Home::new(back_end);
     let mut store = home.open();
@@ -270,5 +291,6 @@ on_both_back_ends!(
     of_many_looks_at_the_same_time_each_cause_is_told_by_one,
     a_letter_about_several_jobs_outlives_each_and_is_forgotten_with_all_that_it_told,
     a_letter_that_says_how_a_job_stands_overtakes_those_that_wait,
+    a_letter_brings_those_of_its_job_to_its_recipient_that_were_written_before_it,
     a_run_s_end_is_told_in_the_transaction_that_closes_it,
 );

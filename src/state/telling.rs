@@ -14,9 +14,11 @@ use serde_json::Value;
 
 use super::connection::{Store, naive};
 use super::error::{self, StateError};
+use super::failing::{self, FailingSources};
 use super::jobs::JobStatus;
-use super::outbox::{self, Letter, NewLetter, SEVERAL_JOBS};
+use super::outbox::{Letter, NewLetter, SEVERAL_JOBS};
 use super::progress::write_events;
+use super::queue;
 use super::records::{EventRecord, RunDetail, RunRecord};
 use super::rows::{self, RunRow};
 use super::runs::run_with_tail;
@@ -25,6 +27,9 @@ use crate::plan::Level;
 
 /// The channel of pings, which say how a job stands and tell people nothing.
 pub(super) const PINGS: &str = "healthcheck";
+
+/// What is told of rejected rows; the failure of the run that rejected them tells it too.
+const REJECTED: &str = "rejected_rows";
 
 /// How many lines of the execution log are told.
 const LINES_TOLD: i64 = 20;
@@ -51,6 +56,8 @@ pub struct ClosedRun {
     pub status_changed_at: DateTime<Utc>,
     /// Runs in a row that count towards `failure_threshold`.
     pub consecutive_failures: u64,
+    /// The sources of the job that fail after it.
+    pub sources_failing: FailingSources,
     /// When it is told.
     pub now: DateTime<Utc>,
 }
@@ -184,7 +191,7 @@ fn write_down(connection: &mut StoreConnection, job: &str, run_id: &str, tidings
         let event = EventRecord { at: now, level: Level::Info, source: None, stream: None, message: message.clone() };
         write_events(connection, run_id, std::slice::from_ref(&event))?;
     }
-    outbox::put(connection, job, Some(run_id), letters, now)
+    queue::put(connection, job, Some(run_id), letters, now)
 }
 
 fn ended(connection: &mut StoreConnection, run_id: &str, standing: Option<Standing>, now: DateTime<Utc>) -> QueryResult<Option<ClosedRun>> {
@@ -196,6 +203,7 @@ fn ended(connection: &mut StoreConnection, run_id: &str, standing: Option<Standi
     let columns = (jobs::status, jobs::status_changed_at, jobs::consecutive_failures);
     let (status, changed_at, failures): (String, NaiveDateTime, i64) = jobs::table.find(job).select(columns).first(connection)?;
     let status = JobStatus::parse(&status).expect("held by a CHECK of the table");
+    let sources_failing = failing::read(connection, job)?;
     let standing = standing.unwrap_or(Standing { before: status, after: status });
     let slot_at: Option<NaiveDateTime> = match &detail.run.slot {
         Some(key) => slots::table.find((job, key)).select(slots::due_at).first(connection).optional()?,
@@ -209,6 +217,7 @@ fn ended(connection: &mut StoreConnection, run_id: &str, standing: Option<Standi
         status_after: standing.after,
         status_changed_at: changed_at.and_utc(),
         consecutive_failures: failures.unsigned_abs(),
+        sources_failing,
         now,
         detail,
     }))
@@ -290,7 +299,7 @@ impl Store {
                 // There may be thousands after a host was off: what is new needs no look.
                 if keys.contains(&(job, &one.kind, &one.cause)) { remember(connection, job, one)? } else { note(connection, job, one)? }
             }
-            letters.iter().try_for_each(|(job, letter)| outbox::put(connection, job, None, std::slice::from_ref(letter), now))?;
+            letters.iter().try_for_each(|(job, letter)| queue::put(connection, job, None, std::slice::from_ref(letter), now))?;
             Ok(letters.len())
         })
     }
@@ -311,7 +320,8 @@ impl Store {
             for (of, kind, cause, at) in rows {
                 // What several letters told was remembered when they were written.
                 let was_then = at == naive(*created_at);
-                let is_named = jobs.contains(&of) && (job != SEVERAL_JOBS || was_then);
+                let is_beside_it = kind == REJECTED && letter.kind != REJECTED;
+                let is_named = jobs.contains(&of) && (was_then || (job != SEVERAL_JOBS && !is_beside_it));
                 if (is_named || (is_about_all && was_then)) && !heard.iter().any(|heard| heard.is_of(&of, &kind)) {
                     diesel::delete(told::table.find((of, kind, cause))).execute(connection)?;
                 }
@@ -325,7 +335,9 @@ impl Store {
 fn kinds_told<'a>(job: &str, kind: &'a str) -> Vec<&'a str> {
     match kind {
         // A job's way to `error` is remembered by its failures.
-        "disabled" | "disabled_soon" => vec!["failure", "disabled_soon"],
+        "disabled" | "disabled_soon" => vec!["failure", "disabled_soon", REJECTED],
+        // It says too which rows were rejected.
+        "failure" => vec!["failure", REJECTED],
         // One letter tells several jobs' missed slots and deadlines.
         "missed" if job == SEVERAL_JOBS => vec!["missed", "deadline"],
         kind => vec![kind],

@@ -34,6 +34,7 @@
 //! | `lease` | who may publish: a stopped supervisor, a hundred runs at once, clocks that jump; full disks, deaf workers, deleted jobs |
 //! | `hangs` | sources and stores that hang in five ways, each run ended within ten seconds of its limit |
 //! | `mysql_destination` | MariaDB as destination: the sample, merges, readers, locks, a lax server over TLS, a killed one; read back by its client |
+//! | `letters` | in which order letters of one job go, and what those of unusual runs say |
 //! | `retries` | which real errors pass and which stay, what is tried again, `--retry-failed` |
 //! | `servers` | real database servers, started once on free ports in temporary folders, stopped at the end; a web server that does what a test tells it |
 //! | `postgres_source` | PostgreSQL as a source: every type and encoding, several tables, parts of one snapshot, late commits, standbys, poolers, TLS, servers that die, errors |
@@ -105,6 +106,7 @@ mod kills;
 mod layers;
 #[cfg(target_os = "linux")]
 mod lease;
+mod letters;
 mod logging;
 #[cfg(unix)]
 mod modes;

@@ -91,7 +91,7 @@ fn no_line_is_wider_than_the_terminal_and_no_name_is_cut() {
     let broken = format!("{JOB}no");
     let missing = format!("missing_{SOURCE}二");
     let messages = "messages wait to be sent, the oldest of";
-    check(&machine, &["status"], &[&failing, &broken, messages, "any run sends them", "etlsched validate"]);
+    check(&machine, &["status"], &[&failing, &broken, messages, "by any run from then on", "etlsched validate"]);
     check(&machine, &["check"], &[&failing, &broken, "was not refreshed, in the last run"]);
     check(&machine, &["list"], &["success", "failed", "active", "left out"]);
     check(&machine, &["logs"], &["success", "failed"]);

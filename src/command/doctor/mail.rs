@@ -36,10 +36,13 @@ fn waiting(scene: &Scene, tell: &Tell) {
     let remedy = "see why above; runs try again by themselves for 72 hours";
     match store.outbox_waiting(scene.now) {
         Ok(OutboxWaiting { count: 0, given_up: 0, .. }) => tell.ok("outbox", "nothing waits in it"),
-        Ok(OutboxWaiting { count: waiting, oldest_at, last_error, given_up }) => {
+        Ok(OutboxWaiting { count: waiting, oldest_at, due_at, last_error, given_up }) => {
             let mut found = format!("{} waiting", count(waiting, "message"));
             if let Some(at) = oldest_at {
                 found.push_str(&format!(", the oldest since {}", at.format("%Y-%m-%dT%H:%M:%SZ")));
+            }
+            if let Some(at) = due_at.filter(|at| *at > scene.now) {
+                found.push_str(&format!(", tried again from {}", at.format("%Y-%m-%dT%H:%M:%SZ")));
             }
             if given_up > 0 {
                 found.push_str(&format!("; {given_up} given up in the last seven days"));
@@ -47,6 +50,7 @@ fn waiting(scene: &Scene, tell: &Tell) {
             match last_error {
                 Some(error) => tell.warn("outbox", format!("{found}; the last try: {error}"), remedy),
                 None if given_up > 0 => tell.warn("outbox", found, remedy),
+                None if due_at.is_some_and(|at| at > scene.now) => tell.ok("outbox", found),
                 None => tell.ok("outbox", format!("{found}; the next run sends them")),
             }
         }

@@ -203,6 +203,9 @@ fn source(source: &SourceFacts) -> SourceLine {
     if source.attempt > 1 {
         parts.push(format!("attempt {}", grouped(source.attempt.into())));
     }
+    if !source.tables_refreshed.is_empty() {
+        parts.push(format!("{} of {} refreshed", grouped(source.tables_refreshed.len() as u64), count(source.tables_in_all, "table")));
+    }
     let mut details = Vec::new();
     if !parts.is_empty() {
         details.push(parts.join(", "));
@@ -235,8 +238,12 @@ fn list(message: &Message, zone: Zone) -> Option<(&'static str, Vec<String>)> {
             ("Reasons", lines.into_iter().take(LINES_MAX).collect(), all)
         }
         Kind::Failure | Kind::Success | Kind::Recovery | Kind::Disabled | Kind::DisabledSoon | Kind::SchemaChange | Kind::Invalid => {
-            let lines = message.schema_changes.iter().take(LINES_MAX).map(|change| clean(change, 300)).collect();
-            ("Columns", lines, message.schema_changes.len())
+            // Why rows of a failed run were rejected no other message says.
+            let reasons = if tone(message.kind) == Tone::Bad { reasons(message) } else { Vec::new() };
+            let lines = message.schema_changes.iter().map(|change| clean(change, 300));
+            let (title, lines) = if reasons.is_empty() { ("Columns", lines.collect()) } else { ("Reasons", reasons) };
+            let all = lines.len();
+            (title, lines.into_iter().take(LINES_MAX).collect(), all)
         }
     };
     if lines.is_empty() {

@@ -6,6 +6,7 @@
 mod chat;
 mod content;
 mod html;
+mod refreshed;
 mod roundup;
 mod text;
 mod words;

@@ -86,7 +86,7 @@ fn every_kind_says_what_it_is_about_in_its_subject() {
         "[etlsched] Daily sales missed its deadline",
         "[etlsched] Daily sales: columns changed",
         "[etlsched] Daily sales: 51 rows rejected",
-        "[etlsched] Daily sales can't run: its file has errors",
+        "[etlsched] daily_sales can't run: its file has errors",
     ];
     assert_eq!(subjects, expected);
 }
@@ -103,7 +103,10 @@ fn says(kind: Kind, expected: &[&str]) {
 #[test]
 fn every_kind_says_what_to_do_about_it() {
     says(Kind::Success, &["All 3 sources were refreshed: 78,345 rows in 3m 05s."]);
-    says(Kind::Recovery, &["Before that, 1 run in a row failed, since Sat 2026-11-28 06:10 CET."]);
+    says(
+        Kind::Recovery,
+        &["Before that, 1 run in a row failed, since Sat 2026-11-28 06:10 CET: connecting to db1.example.com:5432: connection refused."],
+    );
     says(
         Kind::Disabled,
         &[
@@ -168,7 +171,7 @@ fn a_good_file_that_lacks_a_value_is_not_said_to_have_errors() {
     let mut message = samples::of(Kind::Invalid);
     let cause = &mut message.causes[0];
     (cause.code, cause.message) = (NO_VALUE.to_owned(), "the variable SHOP_PASSWORD is not set".to_owned());
-    assert_eq!(render(&message).subject, "[etlsched] Daily sales can't run: the variable SHOP_PASSWORD is not set");
+    assert_eq!(render(&message).subject, "[etlsched] daily_sales can't run: the variable SHOP_PASSWORD is not set");
     let words = words_of(&message);
     assert!(words.contains("until its runs have what is missing; its file is good.") && !words.contains("has errors"), "{words}");
     assert!(words.contains("Who is told of what stands in jobs/daily_sales.yaml"), "{words}");
@@ -239,6 +242,56 @@ fn a_thousand_jobs_are_told_by_their_number_and_the_first_of_them() {
     assert_eq!(broken.subject, "[etlsched] 12 jobs can't run: their files have errors");
     assert!(broken.text.contains("  - job_011: jobs/job_011.yaml, line 4: hour: expected a whole number from 0"), "{}", broken.text);
     assert!(broken.text.contains("etlsched -C /srv/etl validate\n"), "{}", broken.text);
+}
+
+#[test]
+fn a_run_of_some_sources_speaks_of_these_alone() {
+    let mut message = samples::failure();
+    message.sources.truncate(1);
+    message.source_count = Some(3);
+    let words = words_of(&message);
+    assert!(words.contains("orders, 1 of its 3 sources, was not refreshed: its tables hold what its last good run left."), "{words}");
+    let mut message = samples::recovery();
+    message.sources.truncate(2);
+    message.source_count = Some(3);
+    let expected = "orders, order_lines, 2 of its 3 sources, were refreshed: 52,230 rows in 3m 05s. None of its sources fails any more. \
+                    Before that, 1 run in a row failed, since Sun 2026-11-29 06:10 CET: connecting to db1.example.com:5432: connection refused.";
+    let words = words_of(&message);
+    assert!(words.contains(expected), "{words}");
+    let mut message = samples::failure();
+    message.source_count = Some(5);
+    let words = words_of(&message);
+    assert!(words.contains("1 of 3 sources was not refreshed. The others are fresh. The run was of 3 of its 5 sources. Why"), "{words}");
+}
+
+#[test]
+fn tables_of_a_source_that_failed_are_told_where_they_are_fresh() {
+    let mut message = samples::of(Kind::Failure);
+    message.sources.truncate(1);
+    let source = &mut message.sources[0];
+    (source.tables_in_all, source.tables_refreshed) = (3, vec!["a".to_owned(), "b".to_owned()]);
+    let words = words_of(&message);
+    let lead =
+        "Its source was not refreshed. 2 of its 3 tables are fresh all the same (a, b); what the others hold is of the last good run.";
+    assert!(words.contains(lead) && words.contains("attempt 4, 2 of 3 tables refreshed"), "{words}");
+}
+
+#[test]
+fn a_failure_says_which_rows_were_kept_aside_and_why() {
+    let mut message = samples::of(Kind::Failure);
+    let rejected = samples::of(Kind::RejectedRows).sources.remove(1);
+    message.sources[1] = rejected;
+    let words = words_of(&message);
+    let lead = "1 of 3 sources was not refreshed. The others are fresh. 17 rows of order_lines could not be loaded and were kept aside.";
+    assert!(words.contains(lead) && words.contains("Reasons ------- order_lines: 15 rows: column total does not fit"), "{words}");
+}
+
+#[test]
+fn an_alarm_that_comes_after_its_all_clear_says_so_first() {
+    let message = Message { works_since: Some("2026-11-29T06:00:00Z".parse().unwrap()), ..samples::of(Kind::Failure) };
+    let expected = "Daily sales failed ================== This message is late: it could not be sent before. Since Sun 2026-11-29 07:00 CET \
+                    the job works again, as a message before this one said. 1 of 3 sources";
+    assert!(words_of(&message).contains(expected), "{}", words_of(&message));
 }
 
 #[test]
@@ -413,6 +466,9 @@ proptest! {
     #[test]
     fn whatever_is_told_is_text_and_nothing_else(words in prop::collection::vec(hostile(), 9), kind in prop::sample::select(Kind::ALL.to_vec())) {
         let mut plain = if kind == Kind::Missed { samples::several(3) } else { samples::of(kind) };
+        for source in plain.sources.iter_mut().filter(|source| source.status == SourceStatus::Failed) {
+            (source.tables_in_all, source.tables_refreshed) = (3, vec!["t".to_owned()]);
+        }
         plain.roundup.iter_mut().flat_map(|roundup| &mut roundup.jobs).for_each(|job| job.problem = Some("p".to_owned()));
         let mut message = plain.clone();
         for job in message.roundup.iter_mut().flat_map(|roundup| &mut roundup.jobs) {
@@ -424,7 +480,7 @@ proptest! {
         message.job.id = format!("i{}", words[1]);
         message.host = words[2].clone();
         message.workspace = words[3].clone();
-        if message.roundup.is_none() {
+        if !message.job.schedule.is_empty() {
             message.job.schedule = format!("s{}", words[4]);
         }
         for cause in &mut message.causes {
@@ -436,6 +492,7 @@ proptest! {
         }
         for source in &mut message.sources {
             source.name = words[8].clone();
+            source.tables_refreshed.iter_mut().for_each(|table| *table = words[4].clone());
             source.rejects_path = source.rejects_path.as_ref().map(|_| words[3].clone());
             for reason in &mut source.reject_reasons {
                 reason.what = words[5].clone();
@@ -443,6 +500,7 @@ proptest! {
             }
         }
         message.schema_changes.iter_mut().for_each(|change| *change = words[5].clone());
+        message.last_error.iter_mut().for_each(|error| *error = words[1].clone());
         message.log_tail.iter_mut().for_each(|line| *line = words[6].clone());
         let (rendered, usual) = (render(&message), render(&plain));
         for text in [&rendered.subject, &rendered.text, &rendered.html] {

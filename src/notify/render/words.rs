@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 
 use crate::notify::message::{Kind, Message, NO_FILE, NO_VALUE, RunFacts, SETTINGS_FILE, SourceFacts, StripRun};
 use crate::run::{RunStatus, SourceStatus, Trigger};
-use crate::text::{count, grouped, printable, shortened, span};
+use crate::text::{count, grouped, printable, shortened};
 use crate::zone::Zone;
 
 use super::content::STRIP_MAX;
-use super::roundup;
+use super::{refreshed, roundup};
 
 /// How long a name may be.
 pub(super) const NAME_MAX: usize = 80;
@@ -84,8 +84,16 @@ pub(super) fn lead(message: &Message) -> Vec<String> {
         return roundup::lead(roundup, message);
     }
     let mut lead = match message.kind {
-        Kind::Failure | Kind::DisabledSoon | Kind::Disabled => refreshed(message),
-        Kind::Success => vec![summary(message)],
+        Kind::Failure | Kind::DisabledSoon | Kind::Disabled => {
+            let late = message.works_since.map(|at| {
+                format!(
+                    "This message is late: it could not be sent before. Since {} the job works again, as a message before this one said.",
+                    when(at, zone(message))
+                )
+            });
+            late.into_iter().chain(refreshed::failed(message)).chain(kept_of_failed(message)).collect()
+        }
+        Kind::Success => vec![refreshed::good(message)],
         Kind::Recovery if is_of_settings(message) => vec!["It has no errors any more.".to_owned()],
         Kind::Recovery if is_of_file(message) && message.is_by_job => vec!["A run of it has begun.".to_owned()],
         Kind::Recovery if is_of_file(message) => vec!["Its file has no errors any more.".to_owned()],
@@ -116,42 +124,28 @@ pub(super) fn lead(message: &Message) -> Vec<String> {
     lead
 }
 
-/// What the run refreshed and what it didn't.
-fn refreshed(message: &Message) -> Vec<String> {
-    let all = message.sources.len() as u64;
-    let good = message.sources.iter().filter(|source| source.status == SourceStatus::Success).count() as u64;
-    let mut lead = Vec::new();
-    if let Some(error) = message.run.as_ref().and_then(|run| run.error.as_deref()) {
-        lead.push(ended(&clean(error, 400)));
-    }
-    match (good, all) {
-        (_, 0) => {}
-        (0, 1) => lead.push("Its source was not refreshed: the tables hold what the last good run left.".to_owned()),
-        (0, _) => lead.push(format!("None of its {} was refreshed: the tables hold what the last good run left.", count(all, "source"))),
-        (good, all) if good < all => {
-            let verb = if all - good == 1 { "was" } else { "were" };
-            let rest = if good == 1 { "The other one is fresh." } else { "The others are fresh." };
-            lead.push(format!("{} of {} {verb} not refreshed. {rest}", grouped(all - good), count(all, "source")));
-        }
-        _ => {}
-    }
-    lead
+/// Returns the sources that were loaded but for rows that were kept aside, by name.
+fn names_with_rejects(message: &Message) -> String {
+    let with_rejects = loaded(message).filter(|source| source.records_rejected > 0);
+    with_rejects.take(6).map(|source| clean(&source.name, 60)).collect::<Vec<_>>().join(", ")
+}
+
+/// What became of rows of a run that failed otherwise, where some were kept aside.
+fn kept_of_failed(message: &Message) -> Option<String> {
+    let all = rejected(message);
+    let were = if all == 1 { "was" } else { "were" };
+    let names = names_with_rejects(message);
+    (all > 0).then(|| format!("{} of {names} could not be loaded and {were} kept aside.", count(all, "row")))
 }
 
 /// What became of the other rows, and of the run where it failed.
 fn kept_aside(message: &Message) -> Vec<String> {
     let is_failed = message.run.as_ref().is_some_and(|run| run.status != RunStatus::Success);
-    let of = if is_failed {
-        let with_rejects = loaded(message).filter(|source| source.records_rejected > 0);
-        let names: Vec<String> = with_rejects.take(6).map(|source| clean(&source.name, 60)).collect();
-        format!(" of {}", names.join(", "))
-    } else {
-        String::new()
-    };
+    let of = if is_failed { format!(" of {}", names_with_rejects(message)) } else { String::new() };
     let mut lead = vec![format!("These rows could not be loaded as they are and were kept aside; all others{of} are loaded.")];
     if is_failed {
         lead.push(if is_timeout(message) { "The run ran out of time." } else { "The run failed." }.to_owned());
-        lead.extend(refreshed(message));
+        lead.extend(refreshed::failed(message));
     }
     lead
 }
@@ -162,27 +156,25 @@ pub(super) fn loaded(message: &Message) -> impl Iterator<Item = &SourceFacts> {
 }
 
 fn recovered(message: &Message) -> Vec<String> {
-    let mut lead = vec![summary(message)];
+    let mut lead = vec![refreshed::good(message)];
+    if message.source_count.is_some() {
+        lead.push("None of its sources fails any more.".to_owned());
+    }
     let failed = trouble(&message.strip);
     if let Some(first) = failed.first() {
         let since = when(first.started_at, zone(message));
         // The strip is full of them: there may be more before.
         let is_full = message.strip.len() >= STRIP_MAX && failed.len() + 1 >= message.strip.len();
         let least = if is_full { "at least " } else { "" };
-        lead.push(format!("Before that, {least}{} in a row failed, since {since}.", count(failed.len() as u64, "run")));
+        let why = message.last_error.as_deref().map(|error| clean(error, 300)).filter(|error| !error.is_empty());
+        let why = match why {
+            Some(error) if failed.len() == 1 => format!(": {error}"),
+            Some(error) => format!("; the last one: {error}"),
+            None => String::new(),
+        };
+        lead.push(ended(&format!("Before that, {least}{} in a row failed, since {since}{why}", count(failed.len() as u64, "run"))));
     }
     lead
-}
-
-fn summary(message: &Message) -> String {
-    let took = message.run.as_ref().map(|run| format!(" in {}", span(run.duration_seconds))).unwrap_or_default();
-    let sources = match message.sources.len() as u64 {
-        0 => "The run ended well".to_owned(),
-        1 => "Its source was refreshed".to_owned(),
-        2 => "Both sources were refreshed".to_owned(),
-        all => format!("All {} were refreshed", count(all, "source")),
-    };
-    format!("{sources}: {}{took}.", rows(message))
 }
 
 /// How near the job is to `error`, where that matters.
@@ -192,7 +184,7 @@ fn standing(message: &Message) -> Option<String> {
     let runs = count(failures, "run");
     match message.kind {
         Kind::Disabled => Some(format!(
-            "{runs} in a row refreshed nothing, so its schedule no longer starts it, until it is enabled again or a run by hand succeeds."
+            "{runs} in a row refreshed nothing, so its schedule no longer starts it, until it is enabled again or a run by hand leaves none of its sources failing."
         )),
         Kind::DisabledSoon => Some(format!(
             "{runs} in a row refreshed nothing. One more (failure_threshold is {threshold}), and its schedule no longer starts it."
@@ -221,7 +213,10 @@ fn not_refreshed(message: &Message) -> Option<String> {
     match bad.as_slice() {
         [] => message.run.as_ref()?.error.as_deref().map(|error| clean(error, 60)),
         [one] => Some(clean(&one.name, 60)),
-        all => Some(format!("{} of {}", grouped(all.len() as u64), count(message.sources.len() as u64, "source"))),
+        all => {
+            let sources = message.source_count.unwrap_or(message.sources.len() as u64);
+            Some(format!("{} of {}", grouped(all.len() as u64), count(sources, "source")))
+        }
     }
 }
 
@@ -246,7 +241,7 @@ fn rejected(message: &Message) -> u64 {
 }
 
 /// Returns how many rows were taken; where some of them were rejected, how many were loaded and how many not.
-fn rows(message: &Message) -> String {
+pub(super) fn rows(message: &Message) -> String {
     let sum = |of: fn(&SourceFacts) -> u64| message.sources.iter().map(of).sum::<u64>();
     let (processed, rejected) = (sum(|source| source.records_processed), sum(|source| source.records_rejected));
     if rejected == 0 {
@@ -293,7 +288,7 @@ fn is_timeout(message: &Message) -> bool {
 }
 
 /// Returns a fragment as a sentence.
-fn ended(fragment: &str) -> String {
+pub(super) fn ended(fragment: &str) -> String {
     let mut sentence: String = fragment.chars().take(1).flat_map(char::to_uppercase).chain(fragment.chars().skip(1)).collect();
     if !sentence.ends_with(['.', '…', ':', '?']) {
         sentence.push('.');
