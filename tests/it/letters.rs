@@ -36,7 +36,7 @@ fn after_an_outage_of_the_mail_server_the_alarm_comes_before_the_all_clear() {
     etl.run(&["run", "sales"]).exits(0);
     assert_eq!(kinds(&server), ["failure", "recovery"]);
     let words = last_words(&server);
-    assert!(words.contains("Before that, 1 run in a row failed, since ") && words.contains("sales.csv"), "{words}");
+    assert!(words.contains("Before that, the run of ") && words.contains("sales.csv"), "{words}");
 }
 
 #[test]
@@ -101,10 +101,7 @@ fn a_run_that_was_killed_is_told_with_the_good_one_that_closed_it() {
     etl.run(&["run", "big"]).exits(0);
     assert_eq!(kinds(&server), ["recovery"]);
     let words = last_words(&server);
-    assert!(
-        words.contains("Before that, 1 run in a row failed, since ") && words.contains(": interrupted: its process ended at "),
-        "{words}"
-    );
+    assert!(words.contains("Before that, the run of ") && words.contains(": interrupted: its process ended at "), "{words}");
     let rows = etl.state().rows("SELECT kind, sent_at IS NOT NULL, last_error FROM outbox ORDER BY created_at");
     assert_eq!(rows, ["failure|0|told with the recovery", "recovery|1|NULL"]);
 }

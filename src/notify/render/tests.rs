@@ -105,7 +105,7 @@ fn every_kind_says_what_to_do_about_it() {
     says(Kind::Success, &["All 3 sources were refreshed: 78,345 rows in 3m 05s."]);
     says(
         Kind::Recovery,
-        &["Before that, 1 run in a row failed, since Sat 2026-11-28 06:10 CET: connecting to db1.example.com:5432: connection refused."],
+        &["Before that, the run of Sat 2026-11-28 06:10 CET failed: connecting to db1.example.com:5432: connection refused."],
     );
     says(
         Kind::Disabled,
@@ -255,7 +255,7 @@ fn a_run_of_some_sources_speaks_of_these_alone() {
     message.sources.truncate(2);
     message.source_count = Some(3);
     let expected = "orders, order_lines, 2 of its 3 sources, were refreshed: 52,230 rows in 3m 05s. None of its sources fails any more. \
-                    Before that, 1 run in a row failed, since Sun 2026-11-29 06:10 CET: connecting to db1.example.com:5432: connection refused.";
+                    Before that, the run of Sun 2026-11-29 06:10 CET failed: connecting to db1.example.com:5432: connection refused.";
     let words = words_of(&message);
     assert!(words.contains(expected), "{words}");
     let mut message = samples::failure();
@@ -352,7 +352,7 @@ fn a_recovery_says_at_least_only_where_the_strip_is_full_of_failures() {
         message.strip = std::iter::repeat_n(bad, failures).chain([good]).collect();
         render(&message).text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    assert!(recovered(1).contains("Both sources were refreshed: 52,230 rows in 3m 05s. Before that, 1 run in a row failed, since "));
+    assert!(recovered(1).contains("Both sources were refreshed: 52,230 rows in 3m 05s. Before that, the run of "));
     assert!(recovered(4).contains("Before that, 4 runs in a row failed, since "));
     assert!(recovered(13).contains("Before that, at least 13 runs in a row failed, since "));
 }

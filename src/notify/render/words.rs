@@ -172,7 +172,10 @@ fn recovered(message: &Message) -> Vec<String> {
             Some(error) => format!("; the last one: {error}"),
             None => String::new(),
         };
-        lead.push(ended(&format!("Before that, {least}{} in a row failed, since {since}{why}", count(failed.len() as u64, "run"))));
+        lead.push(ended(&match failed.len() {
+            1 => format!("Before that, the run of {since} failed{why}"),
+            runs => format!("Before that, {least}{} in a row failed, since {since}{why}", count(runs as u64, "run")),
+        }));
     }
     lead
 }
