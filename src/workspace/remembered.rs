@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Workspace;
 use super::apart::{Troubled, apart};
+use super::threads::side_by_side;
 use crate::job::{Job, JobId, Problem, Secrets, Settings};
 
 /// The jobs of a workspace as they were read last.
@@ -43,23 +44,27 @@ impl Workspace {
         }
         let (ids, strangers) = self.job_ids();
         remembered.jobs.retain(|id, _| ids.binary_search(id).is_ok());
-        let read = ids.into_iter().map(|id| (id.clone(), self.known(id, remembered).read.clone()));
-        apart(read, strangers)
+        let known = &remembered.jobs;
+        let read = side_by_side(&ids, |id| self.read_anew(id, known.get(id)));
+        for (id, read) in ids.iter().zip(read) {
+            if let Some(read) = read {
+                remembered.jobs.insert(id.clone(), read);
+            }
+        }
+        apart(remembered.jobs.iter().map(|(id, known)| (id.clone(), known.read.clone())), strangers)
     }
 
-    fn known<'a>(&self, id: JobId, remembered: &'a mut Remembered) -> &'a Known {
-        let path = self.job_file(&id);
+    /// Reads a file, unless it is as it is known.
+    fn read_anew(&self, id: &JobId, known: Option<&Known>) -> Option<Known> {
+        let path = self.job_file(id);
         // Before the file is read: what is written meanwhile is seen the next time.
         let stamp = Stamp::of(&path);
-        let before = remembered.jobs.remove(&id).filter(|known| known.stamp.is_some() && known.stamp == stamp);
-        let known = match before {
-            Some(known) if known.is_settled => known,
-            before => {
-                let read = self.load_file(&id, &path, Secrets::Left).map(|loaded| loaded.job).map_err(|bad| bad.problems);
-                Known { stamp, is_settled: before.is_some(), read }
-            }
-        };
-        remembered.jobs.entry(id).or_insert(known)
+        let before = known.filter(|known| known.stamp.is_some() && known.stamp == stamp);
+        if before.is_some_and(|known| known.is_settled) {
+            return None;
+        }
+        let read = self.load_file(id, &path, Secrets::Left).map(|loaded| loaded.job).map_err(|bad| bad.problems);
+        Some(Known { stamp, is_settled: before.is_some(), read })
     }
 }
 
