@@ -49,7 +49,9 @@ pub(super) fn narrow(
             published.extend(own.map(|stream| (stream.source.clone(), stream.stream.clone())));
         }
     }
-    let is_failed = |name: &str| last.get(name).is_some_and(|status| *status != SourceStatus::Success);
+    // One whose last run is further back, or forgotten, is known by the job's record.
+    let failing = store.job(&job)?.map(|record| record.sources_failing).unwrap_or_default();
+    let is_failed = |name: &str| last.get(name).map_or_else(|| failing.contains_key(name), |status| *status != SourceStatus::Success);
     setting.specs.retain(|source: &&DataSource| is_failed(&source.name));
     if setting.specs.is_empty() {
         return Err(Refusal::NothingFailed { job });

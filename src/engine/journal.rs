@@ -245,7 +245,7 @@ impl Journal {
     /// Why it could not be closed; the next run of the job settles it.
     pub(super) fn close(&mut self, end: Closing<'_>, policy: EndPolicy) -> Result<Option<Closed>, StopReason> {
         let Some(ledger) = &self.ledger else { return Ok(None) };
-        let Closing { status, exit_code, duration_seconds, is_interrupted, sources, summary } = end;
+        let Closing { status, exit_code, duration_seconds, is_interrupted, sources, left_out, summary } = end;
         let end = RunEnd {
             run_id: ledger.run_id.clone(),
             status,
@@ -253,6 +253,7 @@ impl Journal {
             duration_seconds,
             is_interrupted,
             summary,
+            left_out,
             sources: sources.iter().zip(&self.rejects).map(|(source, rejects)| source_record(source, rejects)).collect(),
             streams: sources.iter().flat_map(|source| source.streams.iter().map(|stream| stream_record(source, stream))).collect(),
             events: std::mem::take(&mut self.lines),
@@ -274,6 +275,8 @@ pub(super) struct Closing<'a> {
     /// Its lease lapsed before it had published everything.
     pub(super) is_interrupted: bool,
     pub(super) sources: &'a [SourceReport],
+    /// The sources of the job that it was not to refresh.
+    pub(super) left_out: Vec<String>,
     pub(super) summary: RunSummary,
 }
 

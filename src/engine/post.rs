@@ -140,6 +140,11 @@ pub fn send_waiting(workspace: &Workspace, store: &mut Store, time: Duration, st
             let works_since = if letter.attempt > 0 { store.works_since(&letter)? } else { None };
             post.send(&letter, works_since, left.min(LETTER_TIMEOUT))
         };
+        let outcome = match outcome {
+            // The address may stand in what is not good of etlsched.yaml.
+            Outcome::Dropped(_) if workspace.is_in_part => Outcome::Later("etlsched.yaml has errors".to_owned(), None),
+            outcome => outcome,
+        };
         if began.elapsed() >= SLOW && matches!(outcome, Outcome::Later(..)) {
             post.slow.insert(lane(&letter));
         }

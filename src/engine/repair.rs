@@ -49,6 +49,8 @@ pub(super) fn close_dead_runs(
     for mut run in dead {
         let end = judge(&mut run, records.as_deref(), job.timezone);
         kept.iter().for_each(|kept| kept.recall(&mut run));
+        let is_own = |name: &str| run.detail.sources.iter().any(|source| source.source == name);
+        run.left_out = job.sources.iter().map(|source| source.name.clone()).filter(|name| !is_own(name)).collect();
         if store.close_dead_run(&run, &end, &moment(), &process::liveness)? {
             let finding = match end {
                 DeadEnd::Success => "its process had ended, but all its sources were published".to_owned(),

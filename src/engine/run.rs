@@ -193,6 +193,8 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     };
     let Begun { run_id, started_at, trigger, slot, slot_at, published, dead } = begun;
     let start_ping = StartPing::begin(job.notifications.healthcheck_url.as_ref().filter(|_| options.is_told));
+    let is_chosen = |name: &str| setting.specs.iter().any(|source| source.name == name);
+    let left_out = job.sources.iter().map(|source| source.name.clone()).filter(|name| !is_chosen(name)).collect();
     setting.specs.retain(|source| published.as_ref().is_none_or(|published| !published.sources.contains(&source.name)));
     let limit = options.timeout.unwrap_or_else(|| timeout_of(job));
     let deadline = Instant::now().checked_add(limit);
@@ -246,7 +248,7 @@ fn run_for_real(mut setting: Setting<'_>, stop: &Stop, observer: &mut dyn Observ
     };
     log_silence(&mut journal, job, options, &draft.sources, stop.as_ref());
     reasons.set(rejected::reasons_of(&draft.sources, &draft.rejects));
-    let report = close(draft, &mut journal, workspace, job, options.clock, stop, observer);
+    let report = close((draft, left_out), &mut journal, workspace, job, options.clock, stop, observer);
     if let Some(ping) = start_ping {
         ping.wait();
     }
@@ -350,7 +352,7 @@ fn left_by(mut unmended: Vec<String>, sources: &[SourceReport], stop: Option<&St
 }
 
 fn close(
-    mut report: RunReport,
+    (mut report, left_out): (RunReport, Vec<String>),
     journal: &mut Journal,
     workspace: &Workspace,
     job: &Job,
@@ -372,6 +374,7 @@ fn close(
         duration_seconds: report.duration_seconds,
         is_interrupted: report.status == RunStatus::Failed && matches!(stop, Some(StopReason::LeaseLapsed(_))),
         sources: &report.sources,
+        left_out,
         summary: summary(&report.sources, &job.sources, stop.as_ref(), report.status, parallel_max),
     };
     match journal.close(closing, policy) {

@@ -22,7 +22,7 @@ pub enum Use {
 pub fn check(node: &Node, level: &'static Level, usage: Use, report: &mut Report<'_>) {
     let Value::Map(entries) = &node.value else {
         if !node.is_null() {
-            report.error(node.place, format!("{} is a map of keys, not {}", level.name, what(node)), None);
+            report.error(node.place, format!("{} is a map of keys, not {}", level.name, sort(node)), None);
         }
         return;
     };
@@ -85,6 +85,18 @@ const CANDIDATES_MAX: usize = 100;
 /// Returns the name that was meant, unless the text is too long to be one.
 pub fn near<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if given.len() <= 64 { nearest(given, names.into_iter().take(CANDIDATES_MAX)) } else { None }
+}
+
+/// Returns of what sort a value is: where a map is expected it may be a URL with its password.
+fn sort(node: &Node) -> &'static str {
+    match &node.value {
+        Value::List(_) => "a list",
+        Value::Map(_) => "a map",
+        Value::Scalar(scalar) => match scalar.kind {
+            ScalarKind::Null => "nothing",
+            ScalarKind::Bool(_) | ScalarKind::Int(_) | ScalarKind::Float(_) | ScalarKind::Text => "a value",
+        },
+    }
 }
 
 /// Returns what a value is, in words, without showing secrets.
@@ -297,7 +309,7 @@ pub fn map(node: &Node, name: &str, report: &mut Report<'_>, mut entry: impl FnM
                 entry(each, report);
             }
         }
-        Value::Scalar(_) | Value::List(_) => wrong(node, name, "a map", None, report),
+        Value::Scalar(_) | Value::List(_) => report.error(node.place, format!("{name}: expected a map, not {}", sort(node)), None),
     }
 }
 

@@ -114,7 +114,14 @@ const SECRET_WORDS: &[&str] =
     &["pass", "pwd", "secret", "token", "hash_key", "api_key", "apikey", "api-key", "bearer", "authorization", "cookie"];
 
 /// Returns a line with the literal values of secret keys and the passwords of URLs hidden; `${NAME}` stays.
+///
+/// For lines that may have mistakes: a secret whose colon was forgotten is hidden too.
 pub fn masked_line(line: &str) -> String {
+    masked_without_colon(line).unwrap_or_else(|| masked_values(line))
+}
+
+/// As [`masked_line`], for lines without mistakes.
+pub fn masked_values(line: &str) -> String {
     let line = masked_urls(line);
     let mut masked = String::with_capacity(line.len());
     let mut rest = line.as_str();
@@ -147,6 +154,16 @@ pub fn masked_line(line: &str) -> String {
     }
     masked.push_str(rest);
     masked
+}
+
+/// Hides what stands behind the name of a secret whose colon was forgotten.
+fn masked_without_colon(line: &str) -> Option<String> {
+    let start = line.len() - line.trim_start_matches([' ', '-']).len();
+    let end = start + line[start..].find(' ')?;
+    let (word, value) = (&line[start..end], line[end..].trim());
+    let is_word = word.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
+    let is_meant = is_word && !value.is_empty() && !value.starts_with(['#', ':']) && !value.contains("${");
+    (is_meant && is_secret(&word.to_lowercase())).then(|| format!("{} {}", &line[..end], crate::secret::MASK))
 }
 
 /// What the names of keys begin with whose URLs are secrets. Each line of each job is searched for them.
@@ -222,6 +239,9 @@ mod tests {
         check("headers: {Authorization: Bearer abc, Accept: text/csv}", "headers: {Authorization: ***, Accept: text/csv}");
         check("password: {file: /run/x}", "password: {file: /run/x}");
         check("name: plain", "name: plain");
+        check("    password hunter22", "    password ***");
+        check("  - name password", "  - name password");
+        check("  passed by hand", "  passed ***");
         check("webhooks: [\"https://hooks.example/a\", \"https://hooks.example/b\"]", "webhooks: ***");
         check("webhooks: [\"${HOOK}\"]", "webhooks: [\"${HOOK}\"]");
         check("- {name: webhook_events, path: a.csv}", "- {name: webhook_events, path: a.csv}");

@@ -7,7 +7,7 @@ use crate::text::printable;
 
 use super::load::Loaded;
 use super::positions::{Entry, Node, Origin, Scalar, ScalarKind, Value, resolve};
-use super::report::masked_line;
+use super::report::masked_values;
 use super::settings::Settings;
 
 /// Keys whose literal values are secret: URLs that let everybody post who knows them.
@@ -24,7 +24,7 @@ pub fn lines(loaded: &Loaded, settings: &Settings, job_path: &Path) -> Vec<(Stri
     let mut printer =
         Printer { job: job_path.display().to_string(), workspace: settings.text.path.display().to_string(), lines: Vec::new() };
     printer.map(loaded.tree.entries(), 0, None, "");
-    printer.lines.into_iter().map(|(line, origin)| (masked_line(&printable(&line)), printable(&origin).into_owned())).collect()
+    printer.lines.into_iter().map(|(line, origin)| (masked_values(&printable(&line)), printable(&origin).into_owned())).collect()
 }
 
 /// A setting of a resolved job: a plain value, or a list of plain ones.
@@ -155,7 +155,7 @@ fn plain_value(scalar: &Scalar, key: &str, is_secret: bool) -> serde_json::Value
         ScalarKind::Text if is_secret && scalar.template.is_none() => MASK.into(),
         ScalarKind::Text => {
             let before = format!("{key}: ");
-            let line = masked_line(&format!("{before}{}", scalar.shown()));
+            let line = masked_values(&format!("{before}{}", scalar.shown()));
             line.strip_prefix(&before).unwrap_or(MASK).into()
         }
         ScalarKind::Null => serde_json::Value::Null,

@@ -10,6 +10,7 @@ use super::positions::{self, Entry, Node, Origin, Value};
 use super::problem::{Problem, Severity};
 use super::report::{Report, Text};
 use super::variables::{self, Environment};
+use crate::text::nearest;
 
 /// etlsched.yaml, checked, with everything that jobs take from it.
 #[derive(Debug, Clone)]
@@ -97,10 +98,15 @@ impl Settings {
             errors.any(|problem| problem.line == 0 || (from..to).contains(&problem.line))
         };
         let mut ends = begins.iter().skip(1).copied().chain([usize::MAX]);
+        let before = entries.clone();
         let had_state = entries.iter().any(|entry| entry.key == "state");
         // What shares a line with an error can't be told from it.
         entries.retain(|entry| !is_bad(entry.place.line, ends.next().unwrap_or(usize::MAX).max(entry.place.line + 1)));
         if had_state && tree.get("state").is_none() {
+            return None;
+        }
+        let meant_state = |entry: &Entry| keys::WORKSPACE.key(&entry.key).is_none() && nearest(&entry.key, ["state"]).is_some();
+        if before.iter().any(meant_state) {
             return None;
         }
         let zone_override = environment.get("ETLSCHED_TIMEZONE").and_then(|zone| crate::zone::Zone::parse(zone).ok());

@@ -4,6 +4,7 @@ use saphyr_parser::ScanError;
 use serde_json::error::Category;
 
 use super::positions::{Fault, Origin, Place};
+use super::report::masked_line;
 use crate::text::shortened;
 
 /// Returns a syntax error with its place and a remedy where one is known.
@@ -27,9 +28,10 @@ pub fn fault(origin: Origin, text: &str, error: &ScanError) -> Fault {
     }
     if let Some((key, line)) = without_colon(info, text, line) {
         let column = text.lines().nth(line - 1).map_or(1, |line| line.chars().take_while(|each| matches!(each, ' ' | '-')).count() + 1);
+        // The value is not shown: without its colon nothing tells whether it is a secret.
         let (word, value) = key.split_once(' ').unwrap_or((key, ""));
         let message = format!("invalid YAML: no colon stands behind {}", shortened(word, 60));
-        let hint = format!("write {}", shortened(format!("{word}: {}", value.trim()).trim_end(), 60));
+        let hint = format!("write {}:{}", shortened(word, 60), if value.trim().is_empty() { "" } else { " ..." });
         return Fault { place: Place { origin, line, column }, message, hint: Some(hint) };
     }
     let hint = hint(info, line_text, text, line);
@@ -65,6 +67,9 @@ fn reason(info: &str, line_text: &str) -> String {
 fn hint(info: &str, line_text: &str, text: &str, line: usize) -> Option<String> {
     if has_bare_star(line_text) && (info.contains("alias") || info.contains("anchor")) {
         let value = line_text.split_once(':').map_or("* * * * *", |(_, value)| value.trim());
+        if masked_line(line_text) != line_text {
+            return Some("quote it".to_owned());
+        }
         return Some(format!("quote it: \"{}\"", shortened(value, 60)));
     }
     let is_tabbed =
@@ -197,7 +202,7 @@ mod tests {
     #[test]
     fn a_key_without_its_colon_is_told_where_it_stands() {
         check("name: x\nsmtp # here\n\n  url: x\n", 2, 1, "invalid YAML: no colon stands behind smtp", "write smtp:");
-        check("name: x\nhour 6\nminute: 2\n", 2, 1, "invalid YAML: no colon stands behind hour", "write hour: 6");
+        check("name: x\nhour 6\nminute: 2\n", 2, 1, "invalid YAML: no colon stands behind hour", "write hour: ...");
         check("data_sources\n  - path: a.csv\n", 1, 1, "invalid YAML: no colon stands behind data_sources", "write data_sources:");
         check("a:\n  - columns\n    c: 1\n", 2, 5, "invalid YAML: no colon stands behind columns", "write columns:");
         let (reason, hint) = (

@@ -249,13 +249,13 @@ const SOURCES_NAMED_MAX: usize = 3;
 
 /// Says which sources were not refreshed, and how often: `gone was not refreshed, 4 runs in a row`.
 fn sources_words<'a>(failing: impl Iterator<Item = (&'a str, u64)>) -> String {
-    let row = |runs: u64| if runs == 1 { "in the last run".to_owned() } else { format!("{} in a row", count(runs, "run")) };
+    let row = |runs: u64| if runs == 1 { " when it was last tried".to_owned() } else { format!(", {} in a row", count(runs, "run")) };
     let shown = |name: &str| printable(&shortened(name, 60)).into_owned();
     let failing: Vec<(String, u64)> = failing.map(|(name, runs)| (shown(name), runs)).collect();
     if let [(name, runs)] = failing.as_slice() {
-        return format!("the source {name} was not refreshed, {}", row(*runs));
+        return format!("the source {name} was not refreshed{}", row(*runs));
     }
-    let named: Vec<String> = failing.iter().take(SOURCES_NAMED_MAX).map(|(name, runs)| format!("{name}, {}", row(*runs))).collect();
+    let named: Vec<String> = failing.iter().take(SOURCES_NAMED_MAX).map(|(name, runs)| format!("{name}{}", row(*runs))).collect();
     let more = failing.len().saturating_sub(SOURCES_NAMED_MAX);
     let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
     format!("{} were not refreshed: {}{rest}", count(failing.len() as u64, "source"), named.join("; "))

@@ -91,7 +91,7 @@ Source    orders_of_the_shops
 Target    orders_of_the_shops
 Cursor    2026-11-23T22:55:00.123456789
 Version   1
-Rows      2
+Loaded    2
 At (UTC)  2026-11-24 02:00:00";
         assert_eq!(rows.text_within(Some(80)), block);
         assert_eq!(rows.text_within(Some(200)).lines().count(), 2);

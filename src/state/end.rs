@@ -35,6 +35,8 @@ pub struct RunEnd {
     pub is_interrupted: bool,
     /// What it amounts to.
     pub summary: RunSummary,
+    /// The sources of the job that it was not to refresh, as `--source` asks; not those that an earlier run of its slot had published.
+    pub left_out: Vec<String>,
     /// How each source ended.
     pub sources: Vec<SourceRecord>,
     /// How each stream ended.
@@ -125,7 +127,7 @@ fn closed_before(connection: &mut StoreConnection, end: &RunEnd) -> QueryResult<
 }
 
 fn write_end(connection: &mut StoreConnection, end: &RunEnd, now: DateTime<Utc>) -> QueryResult<()> {
-    let RunEnd { run_id, status, exit_code, duration_seconds, is_interrupted, summary, sources, streams, events } = end;
+    let RunEnd { run_id, status, exit_code, duration_seconds, is_interrupted, summary, left_out: _, sources, streams, events } = end;
     let changes = (
         runs::status.eq(status.as_str()),
         runs::completed_at.eq(naive(now)),
@@ -225,17 +227,20 @@ fn judge_job(connection: &mut StoreConnection, end: &RunEnd, policy: EndPolicy, 
     let trigger = Trigger::parse(&trigger).expect("held by a CHECK of the table");
     let before = Standing { status, failures: failures.unsigned_abs() };
     let ends: Vec<(&str, SourceStatus)> = end.sources.iter().map(|source| (source.source.as_str(), source.status)).collect();
-    let is_left_out = |name: &&str| ends.iter().all(|(own, _)| own != name);
-    let left_out: Vec<&str> = end.summary.sources_skipped.iter().map(String::as_str).filter(is_left_out).collect();
+    let left_out: Vec<&str> = end.left_out.iter().map(String::as_str).collect();
     let is_counted = !end.is_interrupted && end.status != RunStatus::Cancelled;
     let failing_before = failing::read(connection, &job)?;
     let failing_after = failing::after(&failing_before, failing::Ends { sources: &ends, left_out: &left_out, is_counted });
     failing::write(connection, &job, &failing_after)?;
+    let is_part = !left_out.is_empty();
+    // What isn't known to be fresh is not called so: what fails under a name of before, or put the job into error before it was kept.
+    let is_unknown =
+        failing::is_any_unknown(&failing_before, &ends, &left_out) || (status == JobStatus::Error && failing_before.is_empty());
     let facts = Facts {
         status: end.status,
         has_refreshed_some: has_refreshed_some(&end.summary, &end.streams),
-        is_part: !left_out.is_empty(),
-        is_whole: failing_after.is_empty(),
+        is_part,
+        is_whole: failing_after.is_empty() && !(is_part && is_unknown),
         is_partial_counted: policy.is_partial_counted,
         is_interrupted: end.is_interrupted,
     };

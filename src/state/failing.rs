@@ -41,6 +41,11 @@ pub(super) fn after(before: &FailingSources, ends: Ends<'_>) -> FailingSources {
     left_out.chain(own).collect()
 }
 
+/// Whether a source failed that the job doesn't have any more: it may have another name now, and was not refreshed under it.
+pub(super) fn is_any_unknown(before: &FailingSources, sources: &[(&str, SourceStatus)], left_out: &[&str]) -> bool {
+    before.keys().any(|name| sources.iter().all(|(own, _)| own != name) && !left_out.contains(&name.as_str()))
+}
+
 pub(super) fn read(connection: &mut StoreConnection, job: &str) -> QueryResult<FailingSources> {
     let text: String = jobs::table.find(job).select(jobs::sources_failing).first(connection)?;
     Ok(of_text(&text))

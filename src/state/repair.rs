@@ -42,6 +42,8 @@ pub struct DeadRun {
     pub last_seen_at: DateTime<Utc>,
     /// Lines for its log about what was found out after its process had ended.
     pub findings: Vec<EventRecord>,
+    /// The sources of the job that it was not to refresh.
+    pub left_out: Vec<String>,
 }
 
 impl Store {
@@ -62,7 +64,7 @@ impl Store {
                     && let Some(detail) = run_in_full(connection, &id)?
                 {
                     let last_seen_at = last_seen_at(&detail, lease.as_ref());
-                    dead.push(DeadRun { detail, last_seen_at, findings: Vec::new() });
+                    dead.push(DeadRun { detail, last_seen_at, findings: Vec::new(), left_out: Vec::new() });
                 }
             }
             Ok(dead)
@@ -146,10 +148,12 @@ fn close(connection: &mut StoreConnection, dead: &DeadRun, end: &DeadEnd, now: D
     let before = failing::read(connection, &run.job)?;
     let ends: Vec<(&str, SourceStatus)> =
         dead.detail.sources.iter().map(|source| (source.source.as_str(), ended(source.status, end))).collect();
-    let others: Vec<&str> = before.keys().map(String::as_str).filter(|name| ends.iter().all(|(own, _)| own != name)).collect();
-    let after = failing::after(&before, failing::Ends { sources: &ends, left_out: &others, is_counted: false });
+    let left_out: Vec<&str> = dead.left_out.iter().map(String::as_str).collect();
+    summary.sources_skipped.extend(dead.left_out.iter().cloned());
+    let after = failing::after(&before, failing::Ends { sources: &ends, left_out: &left_out, is_counted: false });
     failing::write(connection, &run.job, &after)?;
-    write_end(connection, dead, end, &summary, now)
+    let is_whole = after.is_empty() && (left_out.is_empty() || !before.is_empty() && !failing::is_any_unknown(&before, &ends, &left_out));
+    write_end(connection, dead, end, (&summary, is_whole), now)
 }
 
 /// What becomes of a source or stream that was open when its process ended.
@@ -162,7 +166,14 @@ fn ended(status: SourceStatus, end: &DeadEnd) -> SourceStatus {
     }
 }
 
-fn write_end(connection: &mut StoreConnection, dead: &DeadRun, end: &DeadEnd, summary: &RunSummary, now: DateTime<Utc>) -> QueryResult<()> {
+/// `is_whole` says whether by a success every source of the job is refreshed.
+fn write_end(
+    connection: &mut StoreConnection,
+    dead: &DeadRun,
+    end: &DeadEnd,
+    (summary, is_whole): (&RunSummary, bool),
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     let run = &dead.detail.run;
     let (status, code, level, message) = match end {
         DeadEnd::Success => (RunStatus::Success, exit_code::DONE, Level::Warn, "its process ended after all sources were published"),
@@ -183,10 +194,10 @@ fn write_end(connection: &mut StoreConnection, dead: &DeadRun, end: &DeadEnd, su
     let event = EventRecord { at: now, level, source: None, stream: None, message: message.to_owned() };
     write_events(connection, &run.id, &dead.findings)?;
     write_events(connection, &run.id, &[event])?;
-    count_run(connection, &run.job, &run.id, (status, status == RunStatus::Success), dead.last_seen_at)?;
-    if status == RunStatus::Success {
+    count_run(connection, &run.job, &run.id, (status, is_whole), dead.last_seen_at)?;
+    if status == RunStatus::Success && is_whole {
         diesel::update(jobs::table.find(&run.job)).set(jobs::consecutive_failures.eq(0)).execute(connection)?;
-        if matches!(run.trigger, Trigger::Manual | Trigger::Ci) && failing::read(connection, &run.job)?.is_empty() {
+        if matches!(run.trigger, Trigger::Manual | Trigger::Ci) {
             clear_error(connection, &run.job, dead.last_seen_at)?;
         }
     }

@@ -221,6 +221,7 @@ impl Bench {
             duration_seconds: (self.elapsed - run.begun).as_seconds_f64(),
             is_interrupted: false,
             summary: RunSummary::default(),
+            left_out: Vec::new(),
             sources: vec![],
             streams: vec![],
             events: vec![],

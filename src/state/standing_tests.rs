@@ -162,6 +162,7 @@ impl Life {
             duration_seconds: 0.1,
             is_interrupted,
             summary: RunSummary { sources_processed, ..RunSummary::default() },
+            left_out: Vec::new(),
             sources: Vec::new(),
             streams: Vec::new(),
             events: Vec::new(),

@@ -123,6 +123,7 @@ pub(super) fn end(run_id: &str, status: RunStatus) -> RunEnd {
         duration_seconds: 1.5,
         is_interrupted: false,
         summary: RunSummary::default(),
+        left_out: Vec::new(),
         sources: Vec::new(),
         streams: Vec::new(),
         events: Vec::new(),
@@ -274,6 +275,7 @@ fn what_a_run_writes_is_read_back_whole(back_end: BackEnd) {
     };
     let closing = RunEnd {
         summary: summary.clone(),
+        left_out: Vec::new(),
         sources: vec![source.clone()],
         events: vec![event.clone()],
         exit_code: 3,

@@ -202,7 +202,7 @@ impl InlineSecret {
     }
 }
 
-/// Returns what the first line holds that [`masked_line`](crate::job::report::masked_line) changes: a literal secret.
+/// Returns what the first line holds that [`masked_values`](crate::job::report::masked_values) changes: a literal secret.
 #[cfg(unix)]
 fn inline_secret(text: &str) -> Option<InlineSecret> {
     // The key that a list below it belongs to.
@@ -210,7 +210,7 @@ fn inline_secret(text: &str) -> Option<InlineSecret> {
     for whole in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
         // An empty default is no secret.
         let line = crate::text::shortened(whole, 300).replace(":-}", "}");
-        let masked = crate::job::report::masked_line(&line);
+        let masked = crate::job::report::masked_values(&line);
         if masked != line {
             let same: String = line.chars().zip(masked.chars()).take_while(|(one, other)| one == other).map(|(one, _)| one).collect();
             return Some(secret_behind(&same, list));

@@ -52,7 +52,7 @@ impl Workspace {
     /// loaded by it. `None` where it doesn't say so much, or has no errors.
     pub fn find_to_tell(here: &Path, project: Option<&Path>, environment: Environment) -> Option<Self> {
         let root = Self::root(here, project).ok()?;
-        let workspace = Self::open(root, here, environment, Settings::good_parts_of).ok()?;
+        let workspace = Self { is_in_part: true, ..Self::open(root, here, environment, Settings::good_parts_of).ok()? };
         unset_problem(&workspace.settings).is_none().then_some(workspace)
     }
 }

@@ -52,6 +52,8 @@ pub struct Workspace {
     pub masker: Masker,
     /// What etlsched.yaml and .env say that has no effect, or not the expected one.
     pub warnings: Vec<Problem>,
+    /// Whether it is what of an etlsched.yaml with errors is good: who is told of what may be among the rest.
+    pub is_in_part: bool,
     /// etlsched.yaml, checked.
     settings: Arc<Settings>,
     /// What must never be printed, whatever the job.
@@ -158,6 +160,7 @@ impl Workspace {
             state_group,
             masker: Masker::new(secrets.clone()),
             secrets,
+            is_in_part: false,
             warnings: problems,
             settings: Arc::new(settings),
             here: here.to_owned(),

@@ -230,7 +230,7 @@ fn a_job_that_fails_below_its_threshold_is_ok_for_nagios_and_never_said_to_be_we
     assert_eq!(found(&etl, "15T03:00", 0), ["partly failing note"]);
     at(&etl, "15T03:00", &["check"])
         .exits(0)
-        .mentions("the source bad was not refreshed, in the last run")
+        .mentions("the source bad was not refreshed when it was last tried")
         .mentions("2 jobs: 1 well, 1 failing");
     std::fs::remove_file(etl.path("jobs/data/rows.csv")).expect("the file goes");
     fire(&etl, "16T02:00", "sales", 1);

@@ -92,7 +92,7 @@ fn no_line_is_wider_than_the_terminal_and_no_name_is_cut() {
     let missing = format!("missing_{SOURCE}二");
     let messages = "messages wait to be sent, the oldest of";
     check(&machine, &["status"], &[&failing, &broken, messages, "by any run from then on", "etlsched validate"]);
-    check(&machine, &["check"], &[&failing, &broken, "was not refreshed, in the last run"]);
+    check(&machine, &["check"], &[&failing, &broken, "was not refreshed when it was last tried"]);
     check(&machine, &["list"], &["success", "failed", "active", "left out"]);
     check(&machine, &["logs"], &["success", "failed"]);
     check(&machine, &["logs", "--run", "last"], &[&failing, &missing, "no such file", "3 processed", "Told"]);

@@ -127,7 +127,8 @@ fn a_server_of_a_cluster_or_a_replica_does_not_tell() {
     let server = own_mariadb(&["--server-id=2"]);
     let database = database_on(&server, TABLE);
     let case = Case::on(&server, &database, Some("t"), None);
-    assert_eq!(number(&case, "id"), "1");
+    // A transaction of the server's own, which has just begun, may be in the list for a moment.
+    assert!((0..1_000).any(|_| number(&case, "id") == "1"));
     mariadb_root(&server, &format!("INSTALL SONAME 'ha_blackhole'; CREATE TABLE {database}.b (id int) ENGINE=BLACKHOLE"));
     let of_other_engine = Case::on(&server, &database, Some("b"), None);
     assert_eq!(of_other_engine.source().safe_cursor(&stream(), "id").unwrap(), None, "its transactions are in no list");
