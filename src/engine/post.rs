@@ -57,6 +57,9 @@ pub struct Sent {
     pub kind: String,
 }
 
+/// So long a letter that isn't taken holds back those behind it. Where a server is away none is taken; one that takes others never takes it.
+const HELD_BACK: TimeDelta = TimeDelta::hours(1);
+
 /// What became of the letters that were due.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Posted {
@@ -120,7 +123,8 @@ pub fn send_waiting(workspace: &Workspace, store: &mut Store, time: Duration, st
             passed_over.push(letter.id);
             continue;
         }
-        if let Some((_, due_at)) = heads.iter().find(|(head, _)| letter.is_beside(head)) {
+        let holds = |head: &Letter| letter.is_beside(head) && clock::now() - head.created_at < HELD_BACK;
+        if let Some((_, due_at)) = heads.iter().find(|(head, _)| holds(head)) {
             behind.extend(due_at.map(|due_at| (letter.id, due_at)));
             continue;
         }

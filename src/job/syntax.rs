@@ -203,6 +203,7 @@ mod tests {
     fn a_key_without_its_colon_is_told_where_it_stands() {
         check("name: x\nsmtp # here\n\n  url: x\n", 2, 1, "invalid YAML: no colon stands behind smtp", "write smtp:");
         check("name: x\nhour 6\nminute: 2\n", 2, 1, "invalid YAML: no colon stands behind hour", "write hour: ...");
+        check("name: x\npassword hunter22\nhour: 2\n", 2, 1, "invalid YAML: no colon stands behind password", "write password: ...");
         check("data_sources\n  - path: a.csv\n", 1, 1, "invalid YAML: no colon stands behind data_sources", "write data_sources:");
         check("a:\n  - columns\n    c: 1\n", 2, 5, "invalid YAML: no colon stands behind columns", "write columns:");
         let (reason, hint) = (

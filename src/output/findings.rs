@@ -249,7 +249,7 @@ const SOURCES_NAMED_MAX: usize = 3;
 
 /// Says which sources were not refreshed, and how often: `gone was not refreshed, 4 runs in a row`.
 fn sources_words<'a>(failing: impl Iterator<Item = (&'a str, u64)>) -> String {
-    let row = |runs: u64| if runs == 1 { " when it was last tried".to_owned() } else { format!(", {} in a row", count(runs, "run")) };
+    let row = |runs: u64| if runs <= 1 { " when it was last tried".to_owned() } else { format!(", {} in a row", count(runs, "run")) };
     let shown = |name: &str| printable(&shortened(name, 60)).into_owned();
     let failing: Vec<(String, u64)> = failing.map(|(name, runs)| (shown(name), runs)).collect();
     if let [(name, runs)] = failing.as_slice() {

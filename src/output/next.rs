@@ -84,7 +84,7 @@ fn table(slots: &[(&JobSlots, &Slot)], user_zone: Zone) -> Rows {
     let own = if user_zone == Zone::UTC { None } else { Some((own.as_str(), Align::Left)) };
     let head = [("Job", Align::Left), ("Due in its zone", Align::Left), ("Zone", Align::Left)];
     let columns = head.into_iter().chain(own).chain([("UTC", Align::Left), ("Note", Align::Left)]);
-    let mut rows = Rows::new(columns).giving_way(&["Zone", "Note"], "Job");
+    let mut rows = Rows::new(columns).giving_way(&["Zone", "UTC", "Note"], "Job");
     let are_several = slots.iter().any(|(job, _)| job.id != slots[0].0.id);
     for (job, slot) in slots {
         // Beside jobs that go on: not the end of this one.

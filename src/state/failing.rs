@@ -9,7 +9,7 @@ use super::backends::StoreConnection;
 use super::schema::jobs;
 use crate::run::SourceStatus;
 
-/// Runs in a row that did not refresh a source, by its name; one that was refreshed is not there.
+/// Runs in a row that did not refresh a source, by its name, counted since the job's status was changed; one that was refreshed is not there.
 pub type FailingSources = BTreeMap<String, u64>;
 
 /// The column where no source fails.
@@ -52,8 +52,12 @@ pub(super) fn read(connection: &mut StoreConnection, job: &str) -> QueryResult<F
 }
 
 pub(super) fn write(connection: &mut StoreConnection, job: &str, failing: &FailingSources) -> QueryResult<()> {
-    let text = serde_json::to_string(failing).expect("names and numbers are JSON");
-    diesel::update(jobs::table.find(job)).set(jobs::sources_failing.eq(text)).execute(connection).map(drop)
+    diesel::update(jobs::table.find(job)).set(jobs::sources_failing.eq(text(failing))).execute(connection).map(drop)
+}
+
+/// Returns what stands in the column.
+pub(super) fn text(failing: &FailingSources) -> String {
+    serde_json::to_string(failing).expect("names and numbers are JSON")
 }
 
 /// Reads the column back.

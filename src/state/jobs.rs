@@ -315,12 +315,14 @@ fn change_status(
     if old.status == status && old.paused_until == paused_until {
         return Ok(());
     }
+    // The counts begin anew; what was not refreshed is not refreshed by that.
+    let failing = old.sources_failing.keys().map(|name| (name.clone(), 0)).collect();
     let changes = (
         jobs::status.eq(status.as_str()),
         jobs::paused_until.eq(paused_until.map(naive)),
         jobs::status_changed_at.eq(naive(now)),
         jobs::consecutive_failures.eq(0),
-        jobs::sources_failing.eq(failing::NONE),
+        jobs::sources_failing.eq(failing::text(&failing)),
     );
     diesel::update(jobs::table.find(&old.id)).set(changes).execute(connection)?;
     if status == JobStatus::Active {

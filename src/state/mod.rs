@@ -87,6 +87,9 @@ mod history_tests;
 mod outbox_tests;
 #[cfg(test)]
 #[cfg(unix)]
+mod part_tests;
+#[cfg(test)]
+#[cfg(unix)]
 mod server_tests;
 #[cfg(test)]
 #[cfg(unix)]

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::etl::Etl;
 use crate::servers::free_port;
+use crate::servers::http::{Response, serve};
 use crate::servers::mail::{MailServer, header, mail_server};
 
 const ANN: &str = "notification_emails: [ann@example.com]\n";
@@ -54,6 +55,24 @@ fn a_later_letter_waits_with_the_one_before_it_and_those_of_others_do_not() {
     etl.run(&["run", "other"]).exits(1);
     assert_eq!(etl.state().value("SELECT attempt FROM outbox WHERE job = 'other'"), "1");
     assert_eq!(rows(), ["failure|2", "recovery|0"], "nobody asked for these before their time");
+}
+
+#[test]
+fn a_letter_that_is_never_taken_holds_the_others_back_for_an_hour() {
+    let hook = serve(|request| if request.body.contains("failed") { Response::new(500, "") } else { Response::json("{}") });
+    let etl = Etl::new()
+        .file("jobs/sales.yaml", format!("webhooks: [\"{}\"]\ndata_sources:\n  - path: jobs/data/sales.csv\n", hook.url("/hook")));
+    etl.run(&["run", "sales"]).exits(1);
+    etl.write("jobs/data/sales.csv", "a\n1\n");
+    etl.run(&["run", "sales"]).exits(0);
+    let sent = || etl.state().rows("SELECT kind FROM outbox WHERE sent_at IS NOT NULL");
+    assert_eq!(sent(), Vec::<String>::new());
+    etl.state().execute(
+        "UPDATE outbox SET due_at = created_at; UPDATE outbox SET created_at = datetime(created_at, '-2 hours') WHERE kind = 'failure'",
+    );
+    etl.run(&["run", "sales"]).exits(0);
+    assert_eq!(sent(), ["recovery"]);
+    assert_eq!(etl.state().value("SELECT count(*) FROM outbox WHERE kind = 'failure' AND closed_at IS NULL"), "1");
 }
 
 #[test]

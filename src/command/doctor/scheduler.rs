@@ -97,7 +97,7 @@ fn nothing(scene: &Scene, tell: &Tell) {
         return tell.ok("", "no job of this workspace is due by itself, and none has an entry");
     }
     let found = format!("no job has an entry on this host, and {} should be started", count(due, "job"));
-    tell.warn("", found, "etlsched schedule install (or let another host start them: etlsched schedule export --help)");
+    tell.warn("", found, "etlsched schedule install; or let another host start them: etlsched schedule export --help");
 }
 
 fn installed(standing: &Standing, tell: &Tell) {

@@ -382,7 +382,7 @@ fn footer(message: &Message, zone: Zone) -> Vec<String> {
         (None, Kind::Invalid) if words::lacks_value(message) => format!("in jobs/{}.yaml", clean(&message.job.id, 63)),
         _ if words::is_of_file(message) && !message.is_by_job => "under defaults in etlsched.yaml".to_owned(),
         (Some(_), _) => "in the jobs' files and under defaults in etlsched.yaml".to_owned(),
-        (None, _) => format!("in jobs/{}.yaml", clean(&message.job.id, 63)),
+        (None, _) => format!("in jobs/{}.yaml, else under defaults in etlsched.yaml", clean(&message.job.id, 63)),
     };
     vec![
         format!("Told by etlsched on {} at {}.", clean(&message.host, 100), when(message.at, zone)),

@@ -67,8 +67,8 @@ The end of the log
 
 -- 
 Told by etlsched on etl1 at Sun 2026-11-29 06:13 CET.
-Who is told of what stands in jobs/daily_sales.yaml: notification_emails,
-notify_on, notify_repeat.
+Who is told of what stands in jobs/daily_sales.yaml, else under defaults in
+etlsched.yaml: notification_emails, notify_on, notify_repeat.
 ";
     assert_eq!(rendered.text, expected);
 }

@@ -45,7 +45,7 @@ pub(super) fn headline(message: &Message) -> String {
         Kind::Failure if is_timeout(message) => format!("{name} ran out of time"),
         Kind::Failure => format!("{name} failed"),
         Kind::Success => format!("{name} succeeded"),
-        Kind::Recovery if is_of_settings(message) => format!("jobs can run again: {SETTINGS_FILE} is good"),
+        Kind::Recovery if is_of_settings(message) => format!("Jobs can run again: {SETTINGS_FILE} is good"),
         Kind::Recovery if is_of_file(message) && message.is_by_job => format!("{name} can run again: it has what was missing"),
         Kind::Recovery if is_of_file(message) => format!("{name} can run again: its file is good"),
         Kind::Recovery => format!("{name} works again"),
@@ -55,7 +55,7 @@ pub(super) fn headline(message: &Message) -> String {
         Kind::Deadline => format!("{name} missed its deadline"),
         Kind::SchemaChange => format!("{name}: columns changed"),
         Kind::RejectedRows => format!("{name}: {} rejected", count(rejected(message), "row")),
-        Kind::Invalid if is_of_settings(message) => format!("no job can run: {SETTINGS_FILE} has errors"),
+        Kind::Invalid if is_of_settings(message) => format!("No job can run: {SETTINGS_FILE} has errors"),
         Kind::Invalid if is_gone(message) => format!("{name} can't run: its file is gone"),
         Kind::Invalid if lacks_value(message) => format!("{name} can't run: {}", lacking(message)),
         Kind::Invalid => format!("{name} can't run: its file has errors"),
@@ -184,16 +184,16 @@ fn recovered(message: &Message) -> Vec<String> {
 fn standing(message: &Message) -> Option<String> {
     let standing = message.standing?;
     let (failures, threshold) = (standing.consecutive_failures, u64::from(standing.failure_threshold));
-    let runs = count(failures, "run");
+    let in_a_row = if failures == 1 { "The last run".to_owned() } else { format!("{} in a row", count(failures, "run")) };
     match message.kind {
         Kind::Disabled => Some(format!(
-            "{runs} in a row refreshed nothing, so its schedule no longer starts it, until it is enabled again or a run by hand leaves none of its sources failing."
+            "{in_a_row} refreshed nothing, so its schedule no longer starts it, until it is enabled again or a run by hand leaves none of its sources failing."
         )),
         Kind::DisabledSoon => Some(format!(
-            "{runs} in a row refreshed nothing. One more (failure_threshold is {threshold}), and its schedule no longer starts it."
+            "{in_a_row} refreshed nothing. One more (failure_threshold is {threshold}), and its schedule no longer starts it."
         )),
         Kind::Failure if failures > 1 => {
-            Some(format!("{runs} in a row refreshed nothing; at {} its schedule no longer starts it.", grouped(threshold)))
+            Some(format!("{in_a_row} refreshed nothing; at {} its schedule no longer starts it.", grouped(threshold)))
         }
         _ => None,
     }
