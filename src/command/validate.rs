@@ -1,5 +1,7 @@
 //! `etlsched validate`.
 
+use std::collections::HashMap;
+
 use clap::Args;
 use serde_json::json;
 
@@ -7,12 +9,12 @@ use super::source::{self, Answer};
 use super::{Context, hooks};
 use crate::error::Failure;
 use crate::exit_code;
-use crate::job::positions::Origin;
+use crate::job::positions::{Origin, Value};
 use crate::job::{Job, Loaded, Matter, Problem, Secrets, Severity};
 use crate::output::{self, Format, errors};
 use crate::private;
 use crate::secret::Secret;
-use crate::text::count;
+use crate::text::{count, shortened};
 use crate::workspace::{NoJob, Workspace};
 
 /// Check job files and print every problem
@@ -44,6 +46,7 @@ impl Validate {
         if jobs.is_empty() {
             problems.extend(workspace.misplaced());
         }
+        problems.extend(shared_targets(&workspace, &loaded));
         for job in &loaded {
             problems.extend(job.job.warnings.iter().cloned());
             problems.extend(absent_folder(&workspace, job));
@@ -91,6 +94,35 @@ fn absent_folder(workspace: &Workspace, loaded: &Loaded) -> Option<Problem> {
     let shown = workspace.masker_for(&loaded.job).mask(&folder.display().to_string());
     let message = format!("destination {}: there is no folder {shown} here: run will refuse", destination.name);
     Some(settings.text.problem(Severity::Warning, path.place, message, Some(format!("mkdir -p {shown}"))))
+}
+
+/// Returns a warning for each table that a job shares with one before it, as far as the files name tables: it belongs to one job.
+fn shared_targets(workspace: &Workspace, loaded: &[Loaded]) -> Vec<Problem> {
+    let mut owners: HashMap<(&str, String), &str> = HashMap::new();
+    let mut problems = Vec::new();
+    for Loaded { job, tree, .. } in loaded {
+        let sources = match tree.get("data_sources").map(|node| &node.value) {
+            Some(Value::List(sources)) => sources.as_slice(),
+            _ => &[],
+        };
+        for source in sources {
+            let Some(target) = source.entry("target") else { continue };
+            let Some(name) = target.node.as_scalar().map(|scalar| scalar.text.as_str()) else { continue };
+            let owner = *owners.entry((&job.destination.name, name.to_lowercase())).or_insert(job.id.as_str());
+            if owner == job.id.as_str() {
+                continue;
+            }
+            let place = if target.place.origin == Origin::Job { target.place } else { source.place };
+            let table = shortened(name, 60);
+            let message =
+                format!("the table {table} is loaded by job {owner} too, and belongs to whichever loads it first: the other is refused");
+            let hint = Some("give one of them another target, or a table_prefix".to_owned());
+            let (file, line_text, matter) = (workspace.shown(&job.file), String::new(), Matter::Definition);
+            let (severity, line, column) = (Severity::Warning, place.line, place.column);
+            problems.push(Problem { file, line, column, line_text, severity, matter, message, hint });
+        }
+    }
+    problems
 }
 
 /// Returns a problem for each webhook and health check of a job that no message ever reaches.

@@ -103,7 +103,7 @@ fn problems_within(problems: &[Problem], width: Option<u16>) -> String {
     for problem in problems {
         let message = format!("{}: {}: {}", place(problem), severity(problem), printable_lines(&problem.message));
         let _ = writeln!(text, "{}", fitted(&message, 2, width));
-        if problem.line > 0 {
+        if problem.line > 0 && !problem.line_text.is_empty() {
             text.push_str(&excerpt(problem, width));
         }
         if let Some(hint) = &problem.hint {

@@ -123,3 +123,17 @@ fn the_main_page_of_the_manual_names_every_variable_of_ours() {
         names.iter().filter(|name| !of_tests.contains(&name.as_str()) && !page.contains(&format!("\\fB{name}\\fR"))).collect();
     assert!(names.len() > 8 && missing.is_empty(), "{missing:?} of {names:?}");
 }
+
+#[test]
+fn a_table_that_two_jobs_load_is_told_before_they_run() {
+    let source = |keys: &str| format!("data_sources:\n  - {{name: orders, path: jobs/data/sales.csv{keys}}}\n");
+    let etl = sales().file("jobs/first.yaml", source("")).file("jobs/second.yaml", source(", target: Orders"));
+    etl.run(&["validate"]).exits(0).says(
+        "jobs/second.yaml:2:47: warning: the table Orders is loaded by job first too, and belongs to whichever loads it first: the other is refused\n\
+         \x20 hint: give one of them another target, or a table_prefix\n1 warning\n",
+    );
+    etl.run(&["run", "first"]).exits(0);
+    etl.run(&["run", "second"]).exits(1).mentions("is loaded by job first");
+    etl.write("jobs/second.yaml", format!("table_prefix: own_\n{}", source("")));
+    etl.run(&["validate"]).exits(0).says("");
+}
