@@ -34,6 +34,12 @@ pub fn fault(origin: Origin, text: &str, error: &ScanError) -> Fault {
         let hint = format!("write {}:{}", shortened(word, 60), if value.trim().is_empty() { "" } else { " ..." });
         return Fault { place: Place { origin, line, column }, message, hint: Some(hint) };
     }
+    if let Some((word, line)) = without_space(info, text, line) {
+        let column = text.lines().nth(line - 1).map_or(1, |line| line.chars().take_while(|each| matches!(each, ' ' | '-')).count() + 1);
+        let message = format!("invalid YAML: no space stands behind the colon of {}", shortened(word, 60));
+        let hint = format!("write {}: ...", shortened(word, 60));
+        return Fault { place: Place { origin, line, column }, message, hint: Some(hint) };
+    }
     let hint = hint(info, line_text, text, line);
     Fault { place, message: format!("invalid YAML: {}", reason(info, line_text)), hint }
 }
@@ -158,6 +164,20 @@ fn without_colon<'a>(info: &str, text: &'a str, line: usize) -> Option<(&'a str,
     (info.contains("mapping values") && is_key && is_alone && !goes_on && !is_other).then_some((key, number))
 }
 
+/// Returns a key right above a line at which the parser missed one, where nothing parts its colon from the value.
+fn without_space<'a>(info: &str, text: &'a str, line: usize) -> Option<(&'a str, usize)> {
+    if !info.contains("mapping values") && !info.contains("simple key") {
+        return None;
+    }
+    let is_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let above = text.lines().enumerate().take(line - 1).filter(|(_, line)| !is_blank(line)).last();
+    let (index, found) = above?;
+    let (word, value) = found.trim_start().trim_start_matches("- ").trim_start().split_once(':')?;
+    let is_key = !word.is_empty() && word.chars().all(|each| each.is_ascii_alphanumeric() || each == '_');
+    let is_stuck = value.starts_with(|first: char| !first.is_whitespace() && first != '/');
+    (is_key && is_stuck && !value.contains(": ")).then_some((word, index + 1))
+}
+
 /// Whether the line has an unquoted value that begins with `*`.
 fn has_bare_star(line_text: &str) -> bool {
     line_text.split_once(':').is_some_and(|(_, value)| value.trim_start().starts_with('*')) || line_text.trim_start().starts_with("- *")
@@ -204,6 +224,13 @@ mod tests {
         check("name: x\nsmtp # here\n\n  url: x\n", 2, 1, "invalid YAML: no colon stands behind smtp", "write smtp:");
         check("name: x\nhour 6\nminute: 2\n", 2, 1, "invalid YAML: no colon stands behind hour", "write hour: ...");
         check("name: x\npassword hunter22\nhour: 2\n", 2, 1, "invalid YAML: no colon stands behind password", "write password: ...");
+        check(
+            "name: x\nschedule_type:15min\nminute: 2\n",
+            2,
+            1,
+            "invalid YAML: no space stands behind the colon of schedule_type",
+            "write schedule_type: ...",
+        );
         check("data_sources\n  - path: a.csv\n", 1, 1, "invalid YAML: no colon stands behind data_sources", "write data_sources:");
         check("a:\n  - columns\n    c: 1\n", 2, 5, "invalid YAML: no colon stands behind columns", "write columns:");
         let (reason, hint) = (
