@@ -88,12 +88,13 @@ fn unset_here(problem: &Problem, what_comes: &str) -> Problem {
 /// Returns a warning where the folder of the file that a job's tables go into isn't there: its connection's path may be mistyped.
 fn absent_folder(workspace: &Workspace, loaded: &Loaded) -> Option<Problem> {
     let destination = &loaded.job.destination;
-    let folder = private::absent_folder(destination.kind.file()?)?;
+    let file = destination.kind.file()?;
+    private::absent_folder(file)?;
     let settings = workspace.settings();
     let path = settings.tree.get("connections")?.get(&destination.name)?.get("path")?;
-    let shown = workspace.masker_for(&loaded.job).mask(&folder.display().to_string());
-    let message = format!("destination {}: there is no folder {shown} here: run will refuse", destination.name);
-    Some(settings.text.problem(Severity::Warning, path.place, message, Some(format!("mkdir -p {shown}"))))
+    let shown = workspace.masker_for(&loaded.job).mask(&file.display().to_string());
+    let message = format!("destination {}: the folder of {shown} is not there here: run will refuse", destination.name);
+    Some(settings.text.problem(Severity::Warning, path.place, message, Some("make the folder, or correct the path".to_owned())))
 }
 
 /// Returns a warning for each table that a job shares with one before it, as far as the files name tables: it belongs to one job.

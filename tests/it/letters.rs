@@ -59,7 +59,7 @@ fn a_later_letter_waits_with_the_one_before_it_and_those_of_others_do_not() {
 
 #[test]
 fn a_letter_that_is_never_taken_holds_the_others_back_for_an_hour() {
-    let hook = serve(|request| if request.body.contains("failed") { Response::new(500, "") } else { Response::json("{}") });
+    let hook = serve(|request| if request.body.contains("\"failure\"") { Response::new(500, "") } else { Response::json("{}") });
     let etl = Etl::new()
         .file("jobs/sales.yaml", format!("webhooks: [\"{}\"]\ndata_sources:\n  - path: jobs/data/sales.csv\n", hook.url("/hook")));
     etl.run(&["run", "sales"]).exits(1);

@@ -71,9 +71,11 @@ fn a_job_file_in_a_folder_of_jobs_is_named_and_not_read() {
 #[test]
 fn a_destination_in_a_folder_that_is_not_there_is_refused() {
     let etl = sales().file("etlsched.yaml", "destination: marts\nconnections:\n  marts: {type: sqlite, path: mrats/x.db}\n");
-    let (folder, hint) = (etl.path("mrats"), "mkdir -p /workspace____________/mrats");
-    etl.run(&["validate"]).exits(0).mentions("etlsched.yaml:3:").mentions("here: run will refuse").mentions(hint);
-    etl.run(&["run", "sales"]).exits(1).mentions("there is no folder /workspace____________/mrats").mentions(hint);
+    let folder = etl.path("mrats");
+    let told = "the folder of /workspace____________/mrats/x.db is not there here: run will refuse";
+    etl.run(&["validate"]).exits(0).mentions("etlsched.yaml:3:").mentions(told).mentions("hint: make the folder, or correct the path");
+    let told = "destination marts: opening /workspace____________/mrats/x.db: its folder is not there";
+    etl.run(&["run", "sales"]).exits(1).mentions(told).mentions("hint: make the folder, or correct the path of connection marts");
     assert!(!folder.exists());
     std::fs::create_dir(&folder).expect("a folder");
     etl.run(&["validate"]).exits(0).says("");

@@ -20,8 +20,8 @@ const CACHE_KIB: i64 = -8192;
 pub(super) fn open(name: &str, path: &Path, access: Access) -> Outcome<Option<Connection>> {
     let what = || format!("destination {name}: opening {}", path.display());
     if access == Access::Write {
-        if let Some(folder) = private::absent_folder(path) {
-            return Err(no_folder(what(), folder));
+        if private::absent_folder(path).is_some() {
+            return Err(no_folder(name, what()));
         }
         make(path).map_err(|error| unmakeable(what(), &error))?;
     } else if !path.try_exists().map_err(|error| unmakeable(what(), &error))? {
@@ -69,10 +69,10 @@ fn make(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// A folder that was mistyped must not become one.
-fn no_folder(what: String, folder: &Path) -> DestinationError {
-    let message = format!("{what}: there is no folder {}", folder.display());
-    DestinationError { code: "cannot_open", message, hint: Some(format!("mkdir -p {}", folder.display())), is_transient: false }
+/// A folder that was mistyped must not become one. It is not named: a path that is a secret is only known, and hidden, whole.
+fn no_folder(name: &str, what: String) -> DestinationError {
+    let hint = Some(format!("make the folder, or correct the path of connection {name}"));
+    DestinationError { code: "cannot_open", message: format!("{what}: its folder is not there"), hint, is_transient: false }
 }
 
 fn unmakeable(what: String, error: &std::io::Error) -> DestinationError {
