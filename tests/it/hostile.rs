@@ -266,7 +266,9 @@ fn secrets_never_show() {
         .file(".env", "PLACE=no/such/hunter2-folder/x.db\n")
         .env("TOKEN", "hunter2-token")
         .file("jobs/rows.yaml", "destination: marts\nmax_retries: 0\ndata_sources:\n  - {name: rows, path: \"jobs/data/${TOKEN}.csv\"}\n");
-    for arguments in [&["run", "rows"][..], &["run", "rows", "-o", "json"], &["show", "rows", "--resolved"], &["logs", "-o", "json"]] {
+    for arguments in
+        [&["validate"][..], &["run", "rows"], &["run", "rows", "-o", "json"], &["show", "rows", "--resolved"], &["logs", "-o", "json"]]
+    {
         let ended = etl.run(arguments);
         assert!(!ended.stdout.contains("hunter2") && !ended.stderr.contains("hunter2"), "{arguments:?}:\n{}{}", ended.stdout, ended.stderr);
     }

@@ -130,5 +130,5 @@ fn pages_are_read_whole_and_other_hosts_learn_nothing() {
     for request in other.seen() {
         assert!(!format!("{request:?}").contains("SECRET"), "{request:?}");
     }
-    etl.run(&["logs", "--run", "last"]).exits(0).mentions("503 Service Unavailable: busy; tried again after");
+    etl.run(&["logs", "--run", "last"]).exits(0).mentions("503 Service Unavailable: busy; asked again after");
 }
